@@ -1,0 +1,123 @@
+# alloctrace: build, test, demo, install. `make help` lists the targets.
+
+VERSION  := 0.1.0
+BUILD    ?= build
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+CC       ?= gcc
+CLANG    ?= clang
+BPFTOOL  ?= bpftool
+PYTHON   ?= /usr/bin/python3
+PKGS     := libbpf libelf zlib libcjson
+
+MANDIR   := $(PREFIX)/share/man/man8
+COMPDIR  := $(PREFIX)/share/bash-completion/completions
+
+CFLAGS   ?= -O2 -g
+WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DALLOCTRACE_VERSION='"$(VERSION)"' $(WARN) $(CFLAGS) \
+	-Iuser -I$(BUILD)/gen -MMD -MP $(shell pkg-config --cflags $(PKGS)) $(SAN)
+LDLIBS   := $(shell pkg-config --libs $(PKGS)) -lZydis -lpthread -lm
+
+# SANITIZE=1 builds everything with ASan and UBSan.
+ifdef SANITIZE
+SAN := -fsanitize=address,undefined -fno-omit-frame-pointer
+endif
+
+# Kernel side: one object a family of probes, linked into one skeleton.
+BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
+BPF_SRC  := $(wildcard bpf/*.bpf.c)
+BPF_OBJ  := $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.o)
+SKEL     := $(BUILD)/gen/alloctrace.skel.h
+
+# User side: every room but main.c is a library that the program and the tests link.
+LIB_SRC  := $(wildcard user/*/*.c)
+LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
+LIB      := $(BUILD)/liballoctrace.a
+PROGRAM  := $(BUILD)/alloctrace
+
+UNIT_SRC := $(wildcard tests/unit/*_test.c)
+UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
+WORK_SRC := $(wildcard tests/workload/*.c) $(wildcard tests/workload/*.cc)
+WORK_BIN := $(patsubst tests/workload/%,$(BUILD)/tests/workload/%,$(basename $(WORK_SRC)))
+
+.DELETE_ON_ERROR:
+.PHONY: all help test unit e2e bench fuzz demo deps install uninstall clean lint workloads
+
+all: $(PROGRAM)
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) $(wildcard vmlinux/*.h)
+	@mkdir -p $(@D)
+	$(CLANG) -g -O2 -target bpf -D__TARGET_ARCH_$(BPF_ARCH) $(WARN) -Wno-missing-prototypes -Ivmlinux -Ibpf -c $< -o $@
+
+$(BUILD)/bpf/alloctrace.bpf.o: $(BPF_OBJ)
+	$(BPFTOOL) gen object $@ $^
+
+$(SKEL): $(BUILD)/bpf/alloctrace.bpf.o
+	@mkdir -p $(@D)
+	$(BPFTOOL) gen skeleton $< name alloctrace_bpf > $@
+
+$(BUILD)/%.o: %.c | $(SKEL)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(LIB): $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(PROGRAM): $(BUILD)/user/main.o $(LIB)
+	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LDFLAGS) $(LDLIBS)
+
+$(BUILD)/tests/unit/%: tests/unit/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Itests/unit $< -o $@ $(LIB) $(LDFLAGS) $(LDLIBS) -lcmocka
+
+# A workload that needs other flags has a line of its own here.
+$(BUILD)/tests/workload/%: tests/workload/%.c
+	@mkdir -p $(@D)
+	$(CC) -O1 -g -Wall -Wextra -D_GNU_SOURCE -fno-builtin $< -o $@ -lpthread -ldl
+$(BUILD)/tests/workload/%: tests/workload/%.cc
+	@mkdir -p $(@D)
+	$(CXX) -O1 -g -Wall -Wextra $< -o $@ -lpthread -ldl
+
+workloads: $(WORK_BIN)
+
+test: deps ## unit and end-to-end tests (as root)
+	@tools/run-tests $(BUILD)
+
+unit: $(UNIT_BIN) ## unit tests only
+	@set -e; for t in $(UNIT_BIN); do $$t; done
+
+e2e: $(PROGRAM) workloads ## end-to-end tests only (as root)
+	$(PYTHON) -m pytest -q tests/e2e --build $(BUILD)
+
+bench: $(PROGRAM) workloads ## measured ratios against peers (as root)
+	@tools/bench $(BUILD)
+
+demo: deps ## a worker that hoards memory, watched; PID=… watches that process instead (as root)
+	@$(MAKE) --no-print-directory $(PROGRAM) && tools/demo $(PROGRAM) $(PID)
+
+deps: ## install the Debian packages that building and testing need (as root)
+	@tools/install-deps
+
+fuzz: ## fuzz the parsers and the heap walker for a minute each
+	@tools/fuzz $(BUILD)
+
+lint: $(SKEL) ## clang-tidy over the user side
+	clang-tidy --quiet $(LIB_SRC) user/main.c -- -std=gnu11 -D_GNU_SOURCE -DALLOCTRACE_VERSION='""' -Iuser -I$(BUILD)/gen
+
+install: $(PROGRAM) ## program, man page, completion; PREFIX=/usr/local, DESTDIR=
+	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/alloctrace
+	install -D -m 644 user/command/alloctrace.8 $(DESTDIR)$(MANDIR)/alloctrace.8
+	install -D -m 644 user/command/alloctrace.bash $(DESTDIR)$(COMPDIR)/alloctrace
+
+uninstall: ## removes what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/alloctrace $(DESTDIR)$(MANDIR)/alloctrace.8 $(DESTDIR)$(COMPDIR)/alloctrace
+
+clean: ## removes the build folder
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,121 @@
+/*
+ * Records that the BPF programs put into the ring, the only header that both sides share.
+ * Every record begins with struct event_head; the kind tells its type and its exact size.
+ * Records are in ring order, which is the order of the calls' ends (a purge's begin apart).
+ */
+#ifndef ALLOCTRACE_EVENT_H
+#define ALLOCTRACE_EVENT_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#define EVENT_PATH_MAX 256
+
+enum event_kind {
+	EVENT_PURGE_BEGIN = 1, /* struct event_purge_begin */
+	EVENT_PURGE,           /* struct event_purge, at its return */
+	EVENT_DLOPEN,          /* struct event_dlopen, at its return */
+	EVENT_DLCLOSE,         /* struct event_dlclose, at its return */
+	EVENT_MEMORY,          /* struct event_memory: libc took memory or gave it back */
+	EVENT_LOADED,          /* struct event_head: the loader's list of objects changed */
+	EVENT_FORK,            /* struct event_fork */
+	EVENT_EXEC,            /* struct event_head */
+	EVENT_EXIT,            /* struct event_exit: the process (not one thread) ended */
+	EVENT_KIND_CNT
+};
+
+struct event_head {
+	__u32 kind;
+	__u32 tid;
+	__u32 tgid;
+	__u32 func; /* which probed function: the index the loader put into the attach cookie; 0 for tracepoints */
+	__u64 time; /* CLOCK_MONOTONIC ns; of a call: its begin */
+};
+
+struct event_purge_begin {
+	struct event_head head;
+	__u64 id; /* of this purge, never reused in a session */
+};
+
+struct event_purge {
+	struct event_head head;
+	__u64 id;
+	__u64 caller;       /* return address */
+	__u64 arg;          /* first argument (pad, force) */
+	__u64 result;       /* return register; meaningless without PURGE_HAS_RESULT */
+	__u64 duration;     /* ns */
+	__s64 rss_drop;     /* bytes that the whole process's RSS fell by from entry to return */
+	__s64 rss_others;   /* bytes that other threads added meanwhile, as far as they were watched */
+	__u64 watched_from; /* time from which other threads were watched; 0: never */
+	__u64 advised;      /* Σ lengths of madvise, munmap and brk shrinks inside the purge */
+	__u32 calls;        /* how many of those */
+	__u32 flags;
+};
+#define PURGE_HAS_RESULT 1u
+#define PURGE_OTHERS_RAN 2u /* the process had more than one thread */
+
+enum memory_op {
+	MEMORY_MMAP = 1,
+	MEMORY_MUNMAP,
+	MEMORY_MREMAP,
+	MEMORY_MADVISE,
+	MEMORY_BRK, /* brk and sbrk */
+};
+
+struct event_memory {
+	struct event_head head;
+	__u64 caller;    /* return address */
+	__u64 addr, len; /* of the call; brk: old break, |change| */
+	__s64 rss_drop;  /* bytes that RSS fell by across the call (negative: rose) */
+	__u64 purge_id;  /* the purge this thread is in, or 0 */
+	__u32 op;        /* enum memory_op */
+	__u32 advice;    /* madvise */
+	__u32 shrink;    /* 1: gives memory back, 0: takes it (or only advises) */
+	__u32 failed;
+};
+
+struct event_dlopen {
+	struct event_head head;
+	__u64 caller;
+	__u64 handle;      /* 0: failed */
+	__u64 duration;    /* ns */
+	__s64 maps_grown;  /* bytes of address space */
+	__s64 heap_grown;  /* bytes of brk */
+	__u32 new_mapping; /* the loader mapped something */
+	__u32 path_len;    /* without the NUL */
+	char path[EVENT_PATH_MAX]; /* what was asked for; "" for NULL: the main program */
+	char name[EVENT_PATH_MAX]; /* the loaded object's name (link_map l_name), "" on failure */
+};
+
+struct event_dlclose {
+	struct event_head head;
+	__u64 caller;
+	__u64 handle;
+	__u64 duration;
+	__s64 maps_grown;
+	char name[EVENT_PATH_MAX];
+};
+
+struct event_fork {
+	struct event_head head; /* tgid: the parent */
+	__u32 child;            /* tgid of the new process */
+	__u32 pad;
+};
+
+struct event_exit {
+	struct event_head head;
+	__u32 code; /* as wait(2) encodes it */
+	__u32 pad;
+};
+
+/* Ways to lose something; each a counter that user space reads and reports when it is not zero. */
+enum loss {
+	LOSS_RING_FULL,      /* no room for a record */
+	LOSS_PENDING_FULL,   /* no room for a call in flight */
+	LOSS_NO_ENTRY,       /* a return whose entry was not seen */
+	LOSS_UNREADABLE,     /* an argument in memory that could not be read */
+	LOSS_CNT
+};
+
+#endif

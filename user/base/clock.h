@@ -1,0 +1,16 @@
+/*
+ * Time. Inside the program all times are CLOCK_MONOTONIC nanoseconds, the clock that
+ * bpf_ktime_get_ns() reads; reports convert to seconds since the epoch.
+ */
+#ifndef ALLOCTRACE_BASE_CLOCK_H
+#define ALLOCTRACE_BASE_CLOCK_H
+
+#include <stdint.h>
+
+uint64_t clock_monotonic_ns(void);
+/* CPU time of the calling thread, ns. */
+uint64_t clock_thread_cpu_ns(void);
+/* The wall-clock time, seconds since the epoch, of a monotonic instant. */
+double clock_epoch(uint64_t monotonic_ns);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * Purges: what each gave back, against what the last walk predicted, and whether it went
+ * to an allocator that serves the process. Keeps the newest PURGE_KEPT findings.
+ */
+#ifndef ALLOCTRACE_DETECT_PURGE_H
+#define ALLOCTRACE_DETECT_PURGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../bpf/event.h"
+#include "heap/state.h"
+
+#define PURGE_KEPT 10000
+
+struct purge_finding {
+	uint64_t time_ns;         /* its begin */
+	const char *function;     /* "malloc_trim"; outlives the finding */
+	const char *allocator;    /* "glibc" */
+	char *caller;             /* one frame in words; owned */
+	uint64_t duration_ns;
+	uint64_t result;
+	bool has_result;
+	uint64_t returned;        /* bytes that left RSS because of this call */
+	uint64_t predicted;       /* purgeable at the last walk before it; UNKNOWN */
+	uint64_t prediction_age_ns; /* at its begin; 0 if predicted is UNKNOWN */
+	bool effective;           /* returned ≥ max(1 MiB, 25 % of predicted) */
+	bool misdirected;         /* its allocator does not serve the process */
+};
+
+struct purge_log;
+
+struct purge_log *purge_log_new(void);          /* NULL: no memory */
+void purge_log_free(struct purge_log *log);     /* NULL-safe */
+/*
+ * Judges one purge and keeps it. state: the last one taken before ev (NULL or taken_ns 0: none).
+ * caller is copied. NULL: no memory.
+ */
+const struct purge_finding *purge_log_add(struct purge_log *log, const struct event_purge *ev,
+					  const char *function, const struct allocator *kind, bool has_result,
+					  const struct heap_state *state, const char *caller);
+/* Kept findings, oldest first; total counts the forgotten ones too. */
+size_t purge_log_view(const struct purge_log *log, const struct purge_finding *const **view);
+uint64_t purge_log_total(const struct purge_log *log);
+/* Σ returned since the start. */
+uint64_t purge_log_returned(const struct purge_log *log);
+
+#endif

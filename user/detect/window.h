@@ -1,0 +1,50 @@
+/*
+ * Missing-purge windows: intervals with retained and purgeable above the threshold and no
+ * effective purge. Fed with heap states (samples) and purges in time order.
+ *
+ * A window opens at a sample where both exceed the threshold; it ends when either falls
+ * below 80 % of it (hysteresis), or at an effective purge; it counts once it has lasted
+ * min_ns. byte_seconds integrates retained over the window (trapezoids between samples).
+ */
+#ifndef ALLOCTRACE_DETECT_WINDOW_H
+#define ALLOCTRACE_DETECT_WINDOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WINDOW_KEPT 1000
+
+struct window_options {
+	uint64_t retained_min; /* bytes; 0: the larger of 32 MiB and 20 % of RSS at each sample */
+	uint64_t min_ns;
+};
+
+struct window_finding {
+	uint64_t start_ns;
+	uint64_t end_ns;         /* 0: still open */
+	uint64_t seen_ns;        /* last sample in it */
+	uint64_t peak_retained;
+	uint64_t peak_purgeable; /* what a purge at the peak would have returned */
+	double byte_seconds;
+	unsigned ineffective_purges; /* purges in it that did not close it */
+	bool closed_by_purge;
+};
+
+struct window_sample {
+	uint64_t time_ns;
+	uint64_t rss, retained, purgeable; /* retained, purgeable may be UNKNOWN: the sample is skipped */
+};
+
+struct window_detector;
+
+struct window_detector *window_detector_new(const struct window_options *options);
+void window_detector_free(struct window_detector *d); /* NULL-safe */
+void window_detector_sample(struct window_detector *d, const struct window_sample *sample);
+void window_detector_purge(struct window_detector *d, uint64_t time_ns, bool effective);
+/* Windows that lasted min_ns (an open one last, judged at now_ns), oldest first. */
+size_t window_detector_view(struct window_detector *d, uint64_t now_ns, const struct window_finding **view);
+/* Counted windows forgotten because of WINDOW_KEPT. */
+uint64_t window_detector_forgotten(const struct window_detector *d);
+
+#endif

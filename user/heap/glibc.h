@@ -1,0 +1,18 @@
+/*
+ * glibc's ptmalloc2, from 2.17 to 2.43, dynamic and static, x86-64.
+ *
+ *   glibc.c         find and walk: assembles the parts below
+ *   glibc_layout.c  rows: struct offsets by what is found in memory, with their sources
+ *   glibc_locate.c  main_arena and mp_ in a writable mapping
+ *   glibc_chunks.c  one contiguous run of chunks, with checkpoints
+ *   glibc_cache.c   fastbins and tcache
+ *   glibc_mmapped.c blocks with a mapping of their own
+ */
+#ifndef ALLOCTRACE_HEAP_GLIBC_H
+#define ALLOCTRACE_HEAP_GLIBC_H
+
+#include "heap/walk.h"
+
+extern const struct heap_walker heap_walker_glibc;
+
+#endif

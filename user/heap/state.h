@@ -1,0 +1,45 @@
+/*
+ * Heap state: the allocators of one process at one moment, from the last walk and from page
+ * tables. Which allocator serves the process is found out (call slots of the loaded objects,
+ * started heaps), never assumed.
+ */
+#ifndef ALLOCTRACE_HEAP_STATE_H
+#define ALLOCTRACE_HEAP_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "heap/walk.h"
+#include "probe/allocator.h"
+#include "target/process.h"
+
+#define UNKNOWN UINT64_MAX /* a figure that nobody knows: null in JSON, "–" in text */
+
+struct heap_allocator {
+	const struct allocator *kind;
+	char version[24];   /* "" if unknown */
+	bool serving;       /* allocations of the process reach it */
+	bool walked;        /* walk is valid */
+	struct heap_walk walk;
+	/* As the walk says; without one held and resident from page tables, the rest UNKNOWN. */
+	uint64_t held, resident, live_heap, retained, purgeable, pinned;
+};
+
+struct heap_state {
+	uint64_t taken_ns;  /* CLOCK_MONOTONIC, when the walk ended; 0: never taken */
+	uint64_t cost_ns;   /* CPU time it took */
+	struct heap_allocator *allocators;
+	size_t allocator_cnt;
+	/* Sums over the allocators; UNKNOWN if unknown for one that serves. */
+	uint64_t held, resident, live_heap, retained, purgeable, pinned;
+};
+
+/* Reads the state of p. The caller owns *state (heap_state_free). Allocators that are absent are not listed. */
+int heap_state_read(const struct process *p, struct memory *mem, struct heap_state *state, struct error *err);
+void heap_state_free(struct heap_state *state); /* idempotent */
+/* The allocator of that kind, or NULL. */
+const struct heap_allocator *heap_state_find(const struct heap_state *state, const struct allocator *kind);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * What is known of each allocator and of libc's own functions, as rows: which symbols, of
+ * which shape, in which object. Rows declare, code interprets: adding an allocator is one
+ * file of rows (allocator_NAME.c) and one line in allocators[]. No libbpf here.
+ */
+#ifndef ALLOCTRACE_PROBE_ALLOCATOR_H
+#define ALLOCTRACE_PROBE_ALLOCATOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* How a function is called and what is recorded of it; each shape has its BPF programs. */
+enum probe_shape {
+	PROBE_PURGE,   /* (arg) → result: entry and return; never throws, never reads its return address */
+	PROBE_DLOPEN,  /* (path, flags) → handle: reads its return address, so entry and exit instructions */
+	PROBE_DLMOPEN, /* (namespace, path, flags) → handle: likewise */
+	PROBE_DLCLOSE, /* (handle): likewise */
+	PROBE_LOADED,  /* _dl_debug_state: entry only */
+	PROBE_MMAP,
+	PROBE_MUNMAP,
+	PROBE_MREMAP,
+	PROBE_MADVISE,
+	PROBE_BRK,
+	PROBE_SHAPE_CNT
+};
+
+struct probe_row {
+	const char *symbol;
+	enum probe_shape shape;
+	bool required;   /* its absence in the object is worth a word; otherwise it is another version's name */
+	bool has_result; /* PROBE_PURGE: its return value means something (malloc_trim 1/0) */
+};
+
+struct allocator {
+	const char *name;                 /* "glibc", "mimalloc", …: as reports print it */
+	const char *const *file_prefixes; /* of the file names it is installed under, NULL-ended: "libmimalloc.so." */
+	const char *const *fingerprint;   /* symbols of which any one, defined in an object, identifies it; NULL-ended */
+	const char *const *entry_points;  /* functions whose call slots in other objects show that it serves; NULL-ended */
+	const char *purge_call;           /* as a report tells the user to call it, NULL if it has none */
+	const struct probe_row *rows;     /* ended by a row with a NULL symbol; may be NULL */
+};
+
+/* NULL-ended; glibc first. */
+extern const struct allocator *const allocators[];
+
+/* libc's and the loader's functions that are no allocator's: mmap family, dlopen family. NULL symbol ends. */
+extern const struct probe_row libc_rows[];   /* in libc.so.6, and dl* in libdl.so.2 up to glibc 2.33 */
+extern const struct probe_row loader_rows[]; /* in ld.so (or a static program): _dl_debug_state */
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * The live event source: BPF programs loaded, probes placed in one process and kept up to
+ * date as it loads libraries, forks and execs. The only room, with the ones beside it in
+ * probe/, that sees libbpf.
+ *
+ *   tracer.c    life cycle: open, attach, poll, close
+ *   plan.c      which functions of which objects: rows × mapped objects (× installed, not yet mapped)
+ *   place.c     where exactly in a function (Zydis): entry, exits
+ *   link.c      attaching: session, multi or perf links, sweeping forked children
+ *   feature.c   what this kernel can do, found by trying
+ *   return_probe.c  whether a return probe kills a process under a seccomp filter, tried on a child of ours
+ */
+#ifndef ALLOCTRACE_PROBE_TRACER_H
+#define ALLOCTRACE_PROBE_TRACER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "event/source.h"
+#include "probe/allocator.h"
+
+struct tracer;
+
+/* What the cookie in an event's head.func stands for. */
+struct traced_function {
+	const char *symbol;
+	enum probe_shape shape;
+	bool has_result;
+	const struct allocator *allocator; /* NULL: libc_rows, loader_rows */
+	const char *object;                /* path in the target */
+	dev_t dev;
+	uint64_t inode;
+};
+
+/*
+ * Loads the programs (no target yet). −EPERM without privilege, −ENOTSUP where the kernel
+ * lacks what is needed; the error says which.
+ */
+int tracer_open(const struct log *log, struct tracer **tracer, struct error *err);
+/*
+ * Places the probes in pid; it runs on meanwhile. What could not be placed is noted
+ * (tracer_missing) and is no error as long as something could.
+ */
+int tracer_attach(struct tracer *tracer, pid_t pid, struct error *err);
+/* Removes every probe and program; NULL-safe. The ring's rest is consumed by the last tracer_poll before. */
+void tracer_free(struct tracer *tracer);
+
+/* Readable (epoll) when events wait. */
+int tracer_fd(const struct tracer *tracer);
+/*
+ * Consumes what the ring holds, calling fn for each event in ring order. The tracer itself
+ * acts on EVENT_LOADED, FORK, EXEC and PURGE_BEGIN first. Number of events, or −errno.
+ */
+int tracer_poll(struct tracer *tracer, void (*fn)(const struct event *ev, void *arg), void *arg);
+
+/* The function that head.func names, or NULL (0, or out of range). Valid until tracer_free. */
+const struct traced_function *tracer_function(const struct tracer *tracer, uint32_t func);
+/* Cumulative losses. */
+void tracer_losses(const struct tracer *tracer, uint64_t lost[SOURCE_LOSS_CNT]);
+/* Lines that say what is not seen and why ("no return probes: …"); owned by the tracer. */
+size_t tracer_missing(const struct tracer *tracer, const char *const **lines);
+/* How probes are attached, for --verbose and the report: "session", "multi", "perf". */
+const char *tracer_backend(const struct tracer *tracer);
+unsigned tracer_probe_cnt(const struct tracer *tracer);
+
+#endif
