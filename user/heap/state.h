@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "heap/walk.h"
 #include "probe/allocator.h"
+#include "target/memory.h"
 #include "target/process.h"
 
 #define UNKNOWN UINT64_MAX /* a figure that nobody knows: null in JSON, "–" in text */
@@ -28,18 +29,30 @@ struct heap_allocator {
 };
 
 struct heap_state {
-	uint64_t taken_ns;  /* CLOCK_MONOTONIC, when the walk ended; 0: never taken */
+	uint64_t taken_ns;  /* CLOCK_MONOTONIC, when the reading ended; 0: never taken */
 	uint64_t cost_ns;   /* CPU time it took */
-	struct heap_allocator *allocators;
+	struct heap_allocator *allocators; /* serving ones first */
 	size_t allocator_cnt;
+	char note[160];     /* "", or why a walk failed, in words */
 	/* Sums over the allocators; UNKNOWN if unknown for one that serves. */
 	uint64_t held, resident, live_heap, retained, purgeable, pinned;
 };
 
-/* Reads the state of p. The caller owns *state (heap_state_free). Allocators that are absent are not listed. */
-int heap_state_read(const struct process *p, struct memory *mem, struct heap_state *state, struct error *err);
-void heap_state_free(struct heap_state *state); /* idempotent */
-/* The allocator of that kind, or NULL. */
+/* Reads states of one process; keeps what does not change between two (ELF objects, layouts). One thread at a time. */
+struct heap_reader;
+
+/* p and mem must outlive the reader. NULL: no memory. */
+struct heap_reader *heap_reader_new(const struct process *p, struct memory *mem);
+void heap_reader_free(struct heap_reader *reader); /* NULL-safe */
+
+/*
+ * The caller owns *state (heap_state_free). Allocators that are absent are not listed. A walk
+ * that fails leaves its allocator with walked = false and state->note; −ESRCH, −EACCES if the
+ * process itself cannot be read.
+ */
+int heap_state_read(struct heap_reader *reader, struct heap_state *state, struct error *err);
+void heap_state_free(struct heap_state *state); /* idempotent; zeroes */
+/* The allocator of that kind, or NULL (state may be NULL). */
 const struct heap_allocator *heap_state_find(const struct heap_state *state, const struct allocator *kind);
 
 #endif

@@ -1,0 +1,103 @@
+#include "heap/serving.h"
+
+#include <string.h>
+
+struct search {
+	const struct maps *maps;
+	struct memory *mem;
+	struct serving *found;
+	size_t found_cnt;
+	const struct mapping *caller; /* the object whose slots are read now */
+	uint64_t bias;
+};
+
+static bool same_file(const struct mapping *a, const struct mapping *b)
+{
+	return a->inode == b->inode && a->dev == b->dev;
+}
+
+static bool holds_allocator(struct object *obj, const struct allocator *kind)
+{
+	struct object_symbol sym;
+
+	for (const char *const *name = kind->fingerprint; *name; name++)
+		if (!object_find_symbol(obj, *name, &sym))
+			return true;
+	return false;
+}
+
+static bool is_entry_point(const char *symbol)
+{
+	for (const struct allocator *const *kind = allocators; *kind; kind++)
+		for (const char *const *name = (*kind)->entry_points; *name; name++)
+			if (!strcmp(symbol, *name))
+				return true;
+	return false;
+}
+
+/* Reads a slot without faulting its page in. */
+static bool read_slot(struct memory *mem, uint64_t addr, uint64_t *value)
+{
+	uint64_t page = addr & ~(TARGET_PAGE_SIZE - 1);
+	uint8_t state;
+
+	return !memory_pages(mem, page, page + TARGET_PAGE_SIZE, &state) && (state & PAGE_PRESENT) &&
+	       memory_read(mem, addr, value, sizeof(*value)) == (ssize_t)sizeof(*value);
+}
+
+static int follow_slot(const struct object_slot *slot, void *arg)
+{
+	struct search *s = arg;
+	const struct mapping *to;
+	uint64_t value;
+
+	if (!is_entry_point(slot->symbol) || !read_slot(s->mem, s->bias + slot->value, &value))
+		return 0;
+	to = maps_find(s->maps, value);
+	if (!to || same_file(to, s->caller))
+		return 0;
+	for (size_t i = 0; i < s->found_cnt; i++)
+		if (same_file(s->found[i].object, to))
+			s->found[i].reached = true;
+	return 0;
+}
+
+/* The first mapping of each file, in address order, so that every object is looked at once. */
+static bool is_first_of_file(const struct maps *maps, size_t i)
+{
+	if (!maps->v[i].inode)
+		return false;
+	/* An object's mappings adjoin or nearly do: looking back a few is enough, a repeat only costs time. */
+	for (size_t back = 1; back <= 8 && back <= i; back++)
+		if (same_file(&maps->v[i - back], &maps->v[i]))
+			return false;
+	return true;
+}
+
+size_t serving_find(const struct maps *maps, struct objects *objects, struct memory *mem,
+		    struct serving found[SERVING_MAX])
+{
+	struct search s = {.maps = maps, .mem = mem, .found = found};
+
+	for (size_t i = 0; i < maps->cnt; i++) {
+		struct object *obj = is_first_of_file(maps, i) ? objects_get(objects, &maps->v[i]) : NULL;
+
+		for (const struct allocator *const *kind = allocators; obj && *kind; kind++)
+			if (s.found_cnt < SERVING_MAX && holds_allocator(obj, *kind))
+				found[s.found_cnt++] = (struct serving){
+					.kind = *kind,
+					.object = &maps->v[i],
+					.reached = object_is_static(obj),
+				};
+	}
+	for (size_t i = 0; s.found_cnt && i < maps->cnt; i++) {
+		struct object *obj = is_first_of_file(maps, i) ? objects_get(objects, &maps->v[i]) : NULL;
+
+		if (!obj)
+			continue;
+		s.caller = &maps->v[i];
+		s.bias = object_bias(obj, s.caller);
+		object_each_slot(obj, follow_slot, &s);
+	}
+	return s.found_cnt;
+}
