@@ -13,9 +13,10 @@
 /*
  * Forks and execs argv[0] (found through PATH). On return the child *pid is held after the
  * loader mapped its libraries and before any constructor ran (a static program: at its first
- * instruction). −ENOENT, −EACCES, −ENOEXEC: what exec said.
+ * instruction). −ENOENT, −EACCES, −ENOEXEC: what exec said. −ECHILD: it ended before (a
+ * library missing, say), *status as wait(2) gives it.
  */
-int launch_held(char *const argv[], pid_t *pid, struct error *err);
+int launch_held(char *const argv[], pid_t *pid, int *status, struct error *err);
 /* Lets it go; it is no longer traced. 0 or −errno. */
 int launch_release(pid_t pid);
 
