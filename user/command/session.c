@@ -1,0 +1,301 @@
+#include "command/session.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "detect/churn.h"
+#include "detect/purge.h"
+#include "detect/returned.h"
+#include "stack/frame.h"
+
+#define MISSING_MAX 16
+
+struct session {
+	struct process *process;
+	const struct tracer *tracer; /* NULL: states only */
+	struct frames *frames;
+	struct sampler *sampler;
+	struct sample now, before; /* the newest reading and the one before it */
+	uint64_t hurried_ns;       /* when a reading was asked for; 0: never */
+
+	struct purge_log *purges;
+	struct window_detector *windows;
+	struct churn_log *churn;
+	struct returned returned;
+
+	uint64_t started_ns, reported_ns;
+	uint64_t purges_reported;
+	char target_end[64];
+
+	/* What the last snapshot points to. */
+	const struct churn_finding **churn_rows;
+	struct window_finding *window_rows;
+	const char *missing[MISSING_MAX];
+	char unread[ERROR_TEXT_MAX + 32];
+};
+
+static int make_parts(struct session *s, const struct session_options *options)
+{
+	s->frames = frames_new(s->process->pid);
+	s->purges = purge_log_new();
+	s->windows = window_detector_new(&options->window);
+	s->churn = churn_log_new(options->churn_min);
+	return s->frames && s->purges && s->windows && s->churn ? 0 : -ENOMEM;
+}
+
+int session_open(const struct session_options *options, struct process *p, const struct tracer *tracer,
+		 struct session **session, struct error *err)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	int rc = -ENOMEM;
+
+	if (s) {
+		s->process = p;
+		s->tracer = tracer;
+		s->started_ns = s->reported_ns = clock_monotonic_ns();
+		rc = make_parts(s, options);
+	}
+	if (rc)
+		error_set(err, rc, "no memory to watch process %d", p->pid);
+	else
+		rc = sampler_start(p, &options->sampler, &s->sampler, err);
+	if (rc)
+		session_close(s);
+	else
+		*session = s;
+	return rc;
+}
+
+void session_close(struct session *s)
+{
+	if (!s)
+		return;
+	sampler_stop(s->sampler);
+	sample_free(&s->now);
+	sample_free(&s->before);
+	churn_log_free(s->churn);
+	window_detector_free(s->windows);
+	purge_log_free(s->purges);
+	frames_free(s->frames);
+	free(s->churn_rows);
+	free(s->window_rows);
+	free(s);
+}
+
+/* The newest heap state that was taken before an instant. */
+static const struct heap_state *state_before(const struct session *s, uint64_t time_ns)
+{
+	if (s->now.heap.taken_ns && s->now.heap.taken_ns <= time_ns)
+		return &s->now.heap;
+	return s->before.heap.taken_ns ? &s->before.heap : NULL;
+}
+
+static void on_purge(struct session *s, const struct event *ev)
+{
+	const struct event_purge *purge = ev->purge;
+	const struct traced_function *fn = tracer_function(s->tracer, purge->head.func);
+	const struct purge_finding *found;
+
+	if (!fn || !fn->allocator)
+		return;
+	found = purge_log_add(s->purges, purge, fn->symbol, fn->allocator, fn->has_result,
+			      state_before(s, purge->head.time), frames_name(s->frames, purge->caller));
+	if (!found)
+		return;
+	returned_add_purge(&s->returned, found->returned);
+	window_detector_purge(s->windows, purge->head.time + purge->duration, found->effective);
+}
+
+static void on_dlopen(struct session *s, const struct event *ev)
+{
+	churn_log_open(s->churn, ev->dlopen, frames_name(s->frames, ev->dlopen->caller));
+}
+
+static void on_dlclose(struct session *s, const struct event *ev)
+{
+	churn_log_close(s->churn, ev->dlclose, frames_name(s->frames, ev->dlclose->caller));
+}
+
+static void on_memory(struct session *s, const struct event *ev)
+{
+	returned_add(&s->returned, ev->memory, frames_in_libc(s->frames, ev->memory->caller));
+}
+
+static void on_loaded(struct session *s, const struct event *ev)
+{
+	(void)ev;
+	frames_stale(s->frames);
+}
+
+static void on_exec(struct session *s, const struct event *ev)
+{
+	(void)ev;
+	process_refresh(s->process, NULL);
+	frames_stale(s->frames);
+	sampler_restart(s->sampler);
+}
+
+static void on_exit(struct session *s, const struct event *ev)
+{
+	int code = (int)ev->exit->code;
+
+	if (WIFSIGNALED(code))
+		snprintf(s->target_end, sizeof(s->target_end), "was killed by signal %d (%s)", WTERMSIG(code),
+			 strsignal(WTERMSIG(code)));
+	else
+		snprintf(s->target_end, sizeof(s->target_end), "exited with status %d", WEXITSTATUS(code));
+}
+
+void session_event(const struct event *ev, void *session)
+{
+	static void (*const on[EVENT_KIND_CNT])(struct session *s, const struct event *ev) = {
+		[EVENT_PURGE] = on_purge,   [EVENT_DLOPEN] = on_dlopen, [EVENT_DLCLOSE] = on_dlclose,
+		[EVENT_MEMORY] = on_memory, [EVENT_LOADED] = on_loaded, [EVENT_EXEC] = on_exec,
+		[EVENT_EXIT] = on_exit,
+	};
+	struct session *s = session;
+
+	/* A forked child inherits the probes until it is swept: what it does is not ours. */
+	if ((pid_t)ev->head->tgid == s->process->pid && on[ev->head->kind])
+		on[ev->head->kind](s, ev);
+}
+
+int session_sample_fd(const struct session *s)
+{
+	return sampler_fd(s->sampler);
+}
+
+bool session_sample(struct session *s)
+{
+	struct sample sample;
+
+	if (!sampler_take(s->sampler, &sample))
+		return false;
+	if (sample.status) {
+		/* The last good state stays, and grows old: its age is printed. */
+		s->now.status = sample.status;
+		s->now.error = sample.error;
+		sample_free(&sample);
+		return true;
+	}
+	sample_free(&s->before);
+	s->before = s->now;
+	s->now = sample;
+	window_detector_sample(s->windows, &(struct window_sample){
+						   .time_ns = sample.heap.taken_ns,
+						   .rss = sample.usage.rss,
+						   .retained = sample.heap.retained,
+						   .purgeable = sample.heap.purgeable,
+					   });
+	return true;
+}
+
+void session_hurry(struct session *s)
+{
+	s->hurried_ns = clock_monotonic_ns();
+	sampler_hurry(s->sampler);
+}
+
+bool session_is_current(const struct session *s)
+{
+	return s->now.status || s->now.heap.taken_ns > s->hurried_ns;
+}
+
+const char *session_target_end(const struct session *s)
+{
+	return s->target_end[0] ? s->target_end : NULL;
+}
+
+/* Rows with activity since the last report; all of them in the final one. */
+static void fill_churn(struct session *s, struct snapshot *snap)
+{
+	const struct churn_finding *const *all;
+	size_t cnt = churn_log_view(s->churn, &all);
+
+	free(s->churn_rows);
+	s->churn_rows = calloc(cnt ? cnt : 1, sizeof(*s->churn_rows));
+	for (size_t i = 0; s->churn_rows && i < cnt; i++)
+		if (snap->final || all[i]->changed_ns >= s->reported_ns)
+			s->churn_rows[snap->churn_cnt++] = all[i];
+	snap->churn = s->churn_rows;
+}
+
+static void fill_windows(struct session *s, struct snapshot *snap)
+{
+	const struct window_finding *all;
+	size_t cnt = window_detector_view(s->windows, snap->time_ns, &all);
+
+	free(s->window_rows);
+	s->window_rows = calloc(cnt ? cnt : 1, sizeof(*s->window_rows));
+	for (size_t i = 0; s->window_rows && i < cnt; i++)
+		if (snap->final || !all[i].end_ns || all[i].end_ns >= s->reported_ns)
+			s->window_rows[snap->window_cnt++] = all[i];
+	snap->windows = s->window_rows;
+}
+
+static void fill_purges(struct session *s, struct snapshot *snap)
+{
+	size_t kept = purge_log_view(s->purges, &snap->purges);
+	uint64_t total = purge_log_total(s->purges), fresh = total - s->purges_reported;
+
+	snap->purges_total = total;
+	snap->purge_cnt = kept;
+	if (!snap->final && fresh < kept) {
+		snap->purges += kept - fresh;
+		snap->purge_cnt = fresh;
+	}
+	s->purges_reported = total;
+}
+
+static void fill_missing(struct session *s, struct snapshot *snap)
+{
+	const char *const *lines = NULL;
+	size_t cnt = s->tracer ? tracer_missing(s->tracer, &lines) : 0;
+
+	if (!s->tracer)
+		s->missing[snap->missing_cnt++] = "no probes: purges, dlopen and returned bytes are not seen";
+	for (size_t i = 0; i < cnt && snap->missing_cnt < MISSING_MAX - 2; i++)
+		s->missing[snap->missing_cnt++] = lines[i];
+	if (s->now.status && process_alive(s->process)) {
+		snprintf(s->unread, sizeof(s->unread), "heap not read: %s", s->now.error.text);
+		s->missing[snap->missing_cnt++] = s->unread;
+	}
+	if (s->now.heap.note[0])
+		s->missing[snap->missing_cnt++] = s->now.heap.note;
+	snap->missing = s->missing;
+}
+
+void session_snapshot(struct session *s, bool final, const char *ended, struct snapshot *snap)
+{
+	struct process_usage usage;
+
+	*snap = (struct snapshot){
+		.time_ns = clock_monotonic_ns(),
+		.started_ns = s->started_ns,
+		.pid = s->process->pid,
+		.command = s->process->comm,
+		.final = final,
+		.ended = ended,
+		.heap = &s->now.heap,
+		.returned = s->returned,
+		.lazy_free = s->now.heap.taken_ns ? s->now.usage.lazy_free : UNKNOWN,
+	};
+	snap->interval_ns = snap->time_ns - s->reported_ns;
+	/* A process that has ended keeps its last figures: they are what the last report is for. */
+	if (process_usage(s->process, false, &usage) || !usage.rss)
+		usage = s->now.usage;
+	snap->rss = usage.rss;
+	snap->swap = usage.swap;
+	fill_purges(s, snap);
+	fill_windows(s, snap);
+	fill_churn(s, snap);
+	fill_missing(s, snap);
+	if (s->tracer)
+		tracer_losses(s->tracer, snap->lost);
+	s->reported_ns = snap->time_ns;
+}

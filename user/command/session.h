@@ -1,0 +1,48 @@
+/*
+ * One process watched: events and heap states go in, snapshots come out. Holds the
+ * detectors and decides what belongs to which interval; does no waiting of its own.
+ */
+#ifndef ALLOCTRACE_COMMAND_SESSION_H
+#define ALLOCTRACE_COMMAND_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "detect/window.h"
+#include "event/source.h"
+#include "heap/sampler.h"
+#include "probe/tracer.h"
+#include "report/snapshot.h"
+#include "target/process.h"
+
+struct session_options {
+	struct window_options window;
+	uint64_t churn_min;
+	struct sampler_options sampler;
+};
+
+struct session;
+
+/* Starts reading the heap of p at once. tracer may be NULL: states only. Both must outlive the session. */
+int session_open(const struct session_options *options, struct process *p, const struct tracer *tracer,
+		 struct session **session, struct error *err);
+void session_close(struct session *s); /* NULL-safe */
+
+/* One event, in ring order (the callback that tracer_poll wants; arg is the session). */
+void session_event(const struct event *ev, void *session);
+/* Readable when a heap state waits for session_sample. */
+int session_sample_fd(const struct session *s);
+/* Takes the state that waits. False: none was waiting. */
+bool session_sample(struct session *s);
+/* Asks for one more state, taken after this call; session_is_current tells when it is there. */
+void session_hurry(struct session *s);
+bool session_is_current(const struct session *s);
+
+/* Why the target ended, in words ("exited with status 0"), or NULL while no exit was seen. */
+const char *session_target_end(const struct session *s);
+
+/* The picture now; valid until the next call on the session. final: everything since the attach. */
+void session_snapshot(struct session *s, bool final, const char *ended, struct snapshot *snapshot);
+
+#endif
