@@ -1,0 +1,378 @@
+#include "command/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/units.h"
+#include "command/command.h"
+
+enum {
+	IN_ATTACH = 1 << 0,
+	IN_RUN = 1 << 1,
+	IN_HEAP = 1 << 2,
+	IN_ALL = IN_ATTACH | IN_RUN | IN_HEAP,
+};
+
+/* Reads one argument into a field: 0, or −EINVAL, −ERANGE. */
+typedef int parse_fn(const char *text, void *field);
+
+/* How an argument is read, and how a complaint about it continues "--option needs ". */
+struct option_type {
+	const char *needs;
+	parse_fn *parse;
+};
+
+static int parse_flag(const char *text, void *field)
+{
+	(void)text;
+	*(bool *)field = true;
+	return 0;
+}
+
+static int parse_integer(const char *text, void *field)
+{
+	unsigned long long value;
+	char *end;
+
+	if (text[0] < '0' || text[0] > '9')
+		return -EINVAL;
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	if (*end)
+		return -EINVAL;
+	*(uint64_t *)field = value;
+	return -errno;
+}
+
+static int parse_pid(const char *text, void *field)
+{
+	uint64_t value;
+
+	if (parse_integer(text, &value) != 0 || value == 0 || value > INT_MAX)
+		return -EINVAL;
+	*(pid_t *)field = (pid_t)value;
+	return 0;
+}
+
+static int parse_size(const char *text, void *field)
+{
+	return units_parse_bytes(text, field);
+}
+
+static int parse_seconds(const char *text, void *field)
+{
+	return units_parse_seconds(text, field);
+}
+
+static int parse_period(const char *text, void *field)
+{
+	uint64_t ns;
+	int err = units_parse_seconds(text, &ns);
+
+	if (err == 0 && ns < NSEC_PER_SEC / 100)
+		err = -ERANGE;
+	if (err == 0)
+		*(uint64_t *)field = ns;
+	return err;
+}
+
+static int parse_percent(const char *text, void *field)
+{
+	size_t len = strspn(text, "0123456789.");
+	char *end;
+	double value = strtod(text, &end);
+
+	if (len == 0 || end != text + len || *end)
+		return -EINVAL;
+	if (value <= 0 || value > 100)
+		return -ERANGE;
+	*(double *)field = value;
+	return 0;
+}
+
+static const struct option_type
+	type_flag = { "no argument", parse_flag },
+	type_pid = { "a process id", parse_pid },
+	type_size = { "a size, as 32M or 1.5GiB", parse_size },
+	type_seconds = { "seconds, as 90 or 0.5", parse_seconds },
+	type_period = { "seconds, 0.01 at least", parse_period },
+	type_integer = { "a whole number", parse_integer },
+	type_percent = { "a percentage, above 0 and up to 100", parse_percent };
+
+struct option_row {
+	unsigned commands;
+	char letter;      /* 0: has none */
+	const char *name; /* NULL in a positional's row */
+	const char *arg;  /* NULL: takes none */
+	const struct option_type *type; /* NULL: --help */
+	size_t field;
+	const char *help;
+};
+
+#define FIELD(member) offsetof(struct options, member)
+
+static const struct option_row rows[] = {
+	{ IN_ATTACH | IN_HEAP, 'p', "pid", "PID", &type_pid, FIELD(pid), "the process to look at" },
+	{ IN_RUN, 'i', "interval", "SEC", &type_period, FIELD(interval_ns),
+	  "time between summaries (5)" },
+	{ IN_RUN, 'n', "count", "N", &type_integer, FIELD(count), "end after N summaries" },
+	{ IN_ATTACH | IN_RUN, 'd', "duration", "SEC", &type_seconds, FIELD(duration_ns),
+	  "end after that time" },
+	{ IN_ATTACH | IN_RUN, 0, "retained-min", "SIZE", &type_size, FIELD(retained_min),
+	  "a window needs that much retained and purgeable\n(the larger of 32M and 20 % of RSS)" },
+	{ IN_ATTACH | IN_RUN, 0, "window-min", "SEC", &type_seconds, FIELD(window_min_ns),
+	  "a window lasts at least that long (5)" },
+	{ IN_ATTACH | IN_RUN, 0, "churn-min", "N", &type_integer, FIELD(churn_min),
+	  "flag a library from N repeated opens on (20)" },
+	{ IN_ATTACH | IN_RUN, 0, "walk-budget", "PCT", &type_percent, FIELD(walk_budget),
+	  "heap walks may take PCT % of one core (2)" },
+	{ IN_HEAP, 0, "stop", NULL, &type_flag, FIELD(stop),
+	  "stop the process while its heap is read" },
+	{ IN_ALL, 'j', "json", NULL, &type_flag, FIELD(json), "one JSON object per line" },
+	{ IN_ALL, 'v', "verbose", NULL, &type_flag, FIELD(verbose), "say what is done, and why, on stderr" },
+	{ IN_ALL, 'h', "help", NULL, NULL, 0, "this text" },
+};
+
+#define ROW_CNT (sizeof(rows) / sizeof(rows[0]))
+#define POSITIONAL_MAX 3
+
+/* A command's line: its options are the rows with its bit, its positionals are rows here. */
+struct grammar {
+	const char *name;
+	unsigned bit;
+	const char *usage;
+	const char *about;    /* paragraphs between usage and options */
+	const char *examples; /* one a line */
+	struct option_row positional[POSITIONAL_MAX]; /* ended by a row without type */
+};
+
+static const struct grammar attach_grammar = {
+	.name = "attach",
+	.bit = IN_ATTACH,
+	.usage = "attach [OPTIONS] PID [INTERVAL [COUNT]]",
+	.about = "Watches a running process: what is live and what is retained, what its purges\n"
+		 "return, when a purge was missing, which libraries it opens again and again.\n"
+		 "Prints a summary every INTERVAL seconds (5), COUNT times or until Ctrl-C, and a\n"
+		 "full report at the end. The process is not stopped, signalled or written to.\n",
+	.examples = "alloctrace attach 4242\n"
+		    "alloctrace attach 4242 60 --json >> worker.jsonl\n"
+		    "alloctrace attach -p 4242 --duration 600 --retained-min 256M\n",
+	.positional = {
+		{ .arg = "PID", .type = &type_pid, .field = FIELD(pid) },
+		{ .arg = "INTERVAL", .type = &type_period, .field = FIELD(interval_ns) },
+		{ .arg = "COUNT", .type = &type_integer, .field = FIELD(count) },
+	},
+};
+
+static const struct grammar run_grammar = {
+	.name = "run",
+	.bit = IN_RUN,
+	.usage = "run [OPTIONS] -- COMMAND [ARGS…]",
+	.about = "Starts COMMAND and watches it from its first instruction on, as attach does.\n"
+		 "Exits as COMMAND does.\n",
+	.examples = "alloctrace run -- python3 worker.py\n"
+		    "alloctrace run --interval 1 --json -- ./server --port 8080 2> alloctrace.log\n",
+};
+
+static const struct grammar heap_grammar = {
+	.name = "heap",
+	.bit = IN_HEAP,
+	.usage = "heap [OPTIONS] PID",
+	.about = "Reads the heap of a process once, from outside, without stopping it: what is live,\n"
+		 "what is free, and how much of that a purge would return now. Needs no root for\n"
+		 "one's own processes, where the kernel allows it.\n",
+	.examples = "alloctrace heap 4242\n"
+		    "alloctrace heap --json 4242 | jq .sentence\n"
+		    "alloctrace heap --stop 4242     exact on a busy process\n",
+	.positional = {
+		{ .arg = "PID", .type = &type_pid, .field = FIELD(pid) },
+	},
+};
+
+static void print_row(const struct option_row *row)
+{
+	const char *help = row->help;
+	char head[40], letter[8] = "    ";
+	int len;
+
+	if (row->letter)
+		snprintf(letter, sizeof(letter), "-%c, ", row->letter);
+	snprintf(head, sizeof(head), "  %s--%s%s%s", letter, row->name, row->arg ? " " : "",
+		 row->arg ? row->arg : "");
+	for (; *help; help += len + (help[len] == '\n')) {
+		len = (int)strcspn(help, "\n");
+		printf("%-26s%.*s\n", help == row->help ? head : "", len, help);
+	}
+}
+
+static void print_help(const struct grammar *g)
+{
+	const char *line = g->examples;
+	int len;
+
+	printf("Usage: alloctrace %s\n\n%s\n", g->usage, g->about);
+	for (size_t i = 0; i < ROW_CNT; i++) {
+		if (rows[i].commands & g->bit)
+			print_row(&rows[i]);
+	}
+	printf("\nExamples:\n");
+	for (; *line; line += len + 1) {
+		len = (int)strcspn(line, "\n");
+		printf("  %.*s\n", len, line);
+	}
+}
+
+static int complain(const struct grammar *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static int complain(const struct grammar *g, const char *fmt, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "alloctrace %s: ", g->name);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fprintf(stderr, "\nTry 'alloctrace %s --help'.\n", g->name);
+	return STATUS_USAGE;
+}
+
+static int parse_argument(const struct grammar *g, const struct option_row *row, const char *text,
+			  struct options *options)
+{
+	int err = row->type->parse(text, (char *)options + row->field);
+
+	if (err == 0)
+		return OPTIONS_GO;
+	return complain(g, "%s%s needs %s; '%s' is %s", row->name ? "--" : "", row->name ? row->name : row->arg,
+			row->type->needs, text, err == -ERANGE ? "out of range" : "none");
+}
+
+/* What getopt_long wants to know: the rows of this command; val is the row's index + 1. */
+static void make_getopt_tables(unsigned bit, struct option *longs, char *shorts)
+{
+	/* '+': options end at the first positional (run's COMMAND has its own); ':': we do the complaining. */
+	if (bit == IN_RUN)
+		*shorts++ = '+';
+	*shorts++ = ':';
+	for (size_t i = 0; i < ROW_CNT; i++) {
+		if (!(rows[i].commands & bit))
+			continue;
+		*longs++ = (struct option){ rows[i].name, rows[i].arg ? required_argument : no_argument,
+					    NULL, (int)i + 1 };
+		if (rows[i].letter) {
+			*shorts++ = rows[i].letter;
+			if (rows[i].arg)
+				*shorts++ = ':';
+		}
+	}
+	*longs = (struct option){ NULL, 0, NULL, 0 };
+	*shorts = '\0';
+}
+
+/* The row that a value of getopt_long means: an index + 1 or a letter; NULL for neither. */
+static const struct option_row *find_row(unsigned bit, int value)
+{
+	if (value > 0 && (size_t)value <= ROW_CNT)
+		return &rows[value - 1];
+	for (size_t i = 0; i < ROW_CNT; i++) {
+		if ((rows[i].commands & bit) && rows[i].letter == value)
+			return &rows[i];
+	}
+	return NULL;
+}
+
+/* getopt_long said '?' or ':'. */
+static int complain_getopt(const struct grammar *g, int said, char **argv)
+{
+	const struct option_row *row = optopt ? find_row(g->bit, optopt) : NULL;
+
+	if (row)
+		return complain(g, "--%s needs %s", row->name, row->type ? row->type->needs : "no argument");
+	if (optopt)
+		return complain(g, "there is no option '-%c'", optopt);
+	return complain(g, "there is no option '%s'%s", argv[optind - 1], said == ':' ? " with an argument" : "");
+}
+
+static int parse_options(const struct grammar *g, int argc, char **argv, struct options *options)
+{
+	struct option longs[ROW_CNT + 1];
+	char shorts[2 * ROW_CNT + 3];
+	int said, status;
+
+	make_getopt_tables(g->bit, longs, shorts);
+	opterr = 0;
+	optind = 0; /* 0 and not 1: glibc starts afresh */
+	while ((said = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		const struct option_row *row = said == '?' || said == ':' ? NULL : find_row(g->bit, said);
+
+		if (!row)
+			return complain_getopt(g, said, argv);
+		if (!row->type) {
+			print_help(g);
+			return STATUS_DONE;
+		}
+		status = parse_argument(g, row, optarg, options);
+		if (status != OPTIONS_GO)
+			return status;
+	}
+	return OPTIONS_GO;
+}
+
+/* What follows the options, in the grammar's order; a PID that -p already named is not asked for again. */
+static int parse_positionals(const struct grammar *g, char **argv, struct options *options)
+{
+	const struct option_row *row = g->positional, *end = row + POSITIONAL_MAX;
+	int status = OPTIONS_GO;
+
+	if (row->type == &type_pid && options->pid)
+		row++;
+	for (; *argv && row < end && row->type && status == OPTIONS_GO; argv++, row++)
+		status = parse_argument(g, row, *argv, options);
+	if (status == OPTIONS_GO && *argv)
+		return complain(g, "'%s' is one argument too many", *argv);
+	return status;
+}
+
+static int parse(const struct grammar *g, int argc, char **argv, struct options *options)
+{
+	int status;
+
+	*options = (struct options){
+		.interval_ns = 5 * NSEC_PER_SEC,
+		.window_min_ns = 5 * NSEC_PER_SEC,
+		.churn_min = 20,
+		.walk_budget = 2,
+	};
+	status = parse_options(g, argc, argv, options);
+	if (status != OPTIONS_GO)
+		return status;
+	if (g->bit == IN_RUN) {
+		options->command = argv + optind;
+		return argv[optind] ? OPTIONS_GO : complain(g, "there is no COMMAND to run");
+	}
+	status = parse_positionals(g, argv + optind, options);
+	if (status == OPTIONS_GO && !options->pid)
+		return complain(g, "there is no PID to look at");
+	return status;
+}
+
+int options_parse_attach(int argc, char **argv, struct options *options)
+{
+	return parse(&attach_grammar, argc, argv, options);
+}
+
+int options_parse_run(int argc, char **argv, struct options *options)
+{
+	return parse(&run_grammar, argc, argv, options);
+}
+
+int options_parse_heap(int argc, char **argv, struct options *options)
+{
+	return parse(&heap_grammar, argc, argv, options);
+}

@@ -1,0 +1,38 @@
+/*
+ * Command lines. One table of rows declares every option of every command; one parser on
+ * getopt_long reads them, one printer makes the help texts from the same rows.
+ */
+#ifndef ALLOCTRACE_COMMAND_OPTIONS_H
+#define ALLOCTRACE_COMMAND_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Every command's options with their defaults; a command reads those it has. */
+struct options {
+	pid_t pid;             /* attach, heap */
+	char **command;        /* run: COMMAND ARGS…, NULL-ended, in argv */
+	uint64_t interval_ns;  /* attach, run: 5 s; never 0 */
+	uint64_t count;        /* attach, run: summaries to print; 0: no end */
+	uint64_t duration_ns;  /* attach, run; 0: no end */
+	bool json;
+	bool verbose;
+	uint64_t retained_min; /* bytes; 0: the larger of 32 MiB and 20 % of RSS */
+	uint64_t window_min_ns;
+	uint64_t churn_min;
+	double walk_budget;    /* percent of one core, above 0, at most 100 */
+	bool stop;             /* heap */
+};
+
+#define OPTIONS_GO (-1)
+
+/*
+ * OPTIONS_GO with *options filled, or the exit status to leave with: STATUS_DONE after --help,
+ * STATUS_USAGE after one line on stderr that says what is wrong, and a hint.
+ */
+int options_parse_attach(int argc, char **argv, struct options *options);
+int options_parse_run(int argc, char **argv, struct options *options);
+int options_parse_heap(int argc, char **argv, struct options *options);
+
+#endif
