@@ -1,0 +1,85 @@
+/* `alloctrace run -- COMMAND`: watch a command from its first instruction on. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "command/command.h"
+#include "command/options.h"
+#include "command/watch.h"
+#include "probe/tracer.h"
+#include "target/launch.h"
+#include "target/process.h"
+
+/* As a shell gives it: the status, or 128 + the signal. */
+static int shell_status(int wait_status)
+{
+	return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+/* Places the probes while the child is held, then lets it go. Its end is the child's own, whatever we fail at. */
+static void attach_held(pid_t pid, struct tracer *tracer, const struct log *log)
+{
+	struct error err;
+
+	if (tracer && tracer_attach(tracer, pid, &err))
+		log_warn(log, "%s", err.text);
+	launch_release(pid);
+}
+
+static int watch_child(const struct options *options, pid_t pid, struct tracer *tracer, int signal_fd,
+		       const struct log *log)
+{
+	struct watch_target target = {.tracer = tracer, .is_child = true, .wait_status = -1};
+	struct process process;
+	struct error err;
+	int status = STATUS_FAILED;
+
+	if (process_open(pid, &process, &err)) {
+		log_warn(log, "%s", err.text);
+		launch_release(pid);
+		waitpid(pid, &target.wait_status, 0);
+		return shell_status(target.wait_status);
+	}
+	target.process = &process;
+	attach_held(pid, tracer, log);
+	status = watch(options, &target, signal_fd, log);
+	process_close(&process);
+	/* A watch that ended before the child (a duration, a signal) leaves it running. */
+	return target.wait_status == -1 ? status : shell_status(target.wait_status);
+}
+
+int command_run(int argc, char **argv)
+{
+	struct log log = {.out = stderr};
+	struct tracer *tracer = NULL;
+	struct options options;
+	struct error err;
+	int status, signal_fd, wait_status;
+	pid_t pid;
+
+	status = options_parse_run(argc, argv, &options);
+	if (status != OPTIONS_GO)
+		return status;
+	log.verbose = options.verbose;
+	status = tracer_open(&log, &tracer, &err);
+	if (status)
+		log_warn(&log, "%s", err.text);
+	if (status == -EPERM || status == -EACCES)
+		return STATUS_FAILED;
+	signal_fd = watch_block_signals();
+	status = launch_held(options.command, &pid, &wait_status, &err);
+	if (status == -ECHILD) {
+		log_warn(&log, "%s", err.text);
+		status = shell_status(wait_status);
+	} else if (status) {
+		log_warn(&log, "%s", err.text);
+		status = status == -ENOENT ? 127 : 126; /* as a shell says it */
+	} else {
+		status = watch_child(&options, pid, tracer, signal_fd, &log);
+	}
+	tracer_free(tracer);
+	close(signal_fd);
+	return status;
+}
