@@ -140,7 +140,7 @@ static void on_exec(struct session *s, const struct event *ev)
 	sampler_restart(s->sampler);
 }
 
-static void on_exit(struct session *s, const struct event *ev)
+static void on_process_end(struct session *s, const struct event *ev)
 {
 	int code = (int)ev->exit->code;
 
@@ -156,7 +156,7 @@ void session_event(const struct event *ev, void *session)
 	static void (*const on[EVENT_KIND_CNT])(struct session *s, const struct event *ev) = {
 		[EVENT_PURGE] = on_purge,   [EVENT_DLOPEN] = on_dlopen, [EVENT_DLCLOSE] = on_dlclose,
 		[EVENT_MEMORY] = on_memory, [EVENT_LOADED] = on_loaded, [EVENT_EXEC] = on_exec,
-		[EVENT_EXIT] = on_exit,
+		[EVENT_EXIT] = on_process_end,
 	};
 	struct session *s = session;
 
