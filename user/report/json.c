@@ -1,0 +1,168 @@
+/*
+ * --json: one object a process and interval, on one line. The man page (command/alloctrace.8)
+ * documents every field; SCHEMA rises when one changes its meaning or goes away.
+ */
+#include <math.h>
+
+#include "base/clock.h"
+#include "report/json_heap.h"
+#include "report/json_tree.h"
+#include "report/snapshot.h"
+#include "report/verdict.h"
+
+#define SCHEMA 1
+
+/* Stacks are arrays, outermost first; what we have of them is one frame, the caller. */
+static void stack(struct json *j, cJSON *o, const char *caller)
+{
+	cJSON *frames = json_array(j, o, "stack");
+
+	if (caller)
+		json_text(j, frames, NULL, caller);
+}
+
+static void purge(struct json *j, cJSON *purges, const struct purge_finding *p)
+{
+	cJSON *o = json_object(j, purges, NULL);
+
+	json_seconds(j, o, "time", clock_epoch(p->time_ns));
+	json_text(j, o, "function", p->function);
+	json_text(j, o, "allocator", p->allocator);
+	stack(j, o, p->caller);
+	json_integer(j, o, "duration_ns", p->duration_ns);
+	if (p->has_result)
+		json_integer(j, o, "result", p->result);
+	else
+		json_null(j, o, "result");
+	json_integer(j, o, "returned", p->returned);
+	json_figure(j, o, "predicted", p->predicted);
+	if (p->predicted == UNKNOWN)
+		json_null(j, o, "prediction_age");
+	else
+		json_seconds(j, o, "prediction_age", (double)p->prediction_age_ns / 1e9);
+	json_bool(j, o, "effective", p->effective);
+	json_bool(j, o, "misdirected", p->misdirected);
+}
+
+static void window(struct json *j, cJSON *windows, const struct window_finding *w)
+{
+	cJSON *o = json_object(j, windows, NULL);
+
+	json_seconds(j, o, "start", clock_epoch(w->start_ns));
+	if (w->end_ns)
+		json_seconds(j, o, "end", clock_epoch(w->end_ns));
+	else
+		json_null(j, o, "end");
+	json_integer(j, o, "peak_retained", w->peak_retained);
+	json_integer(j, o, "peak_purgeable", w->peak_purgeable);
+	json_integer(j, o, "byte_seconds", (uint64_t)fmin(fmax(w->byte_seconds, 0), 0x1p63));
+	json_integer(j, o, "ineffective_purges", w->ineffective_purges);
+	json_bool(j, o, "closed_by_purge", w->closed_by_purge);
+}
+
+static void churn(struct json *j, cJSON *rows, const struct churn_finding *c)
+{
+	cJSON *o = json_object(j, rows, NULL);
+
+	json_text(j, o, "library", c->library);
+	stack(j, o, c->caller);
+	json_integer(j, o, "opens", c->opens);
+	json_integer(j, o, "closes", c->closes);
+	json_integer(j, o, "repeats", c->repeats);
+	json_integer(j, o, "new_mappings", c->new_mappings);
+	json_integer(j, o, "failures", c->failures);
+	json_integer(j, o, "ns", c->ns);
+	json_signed(j, o, "maps_grown", c->maps_grown);
+	json_signed(j, o, "heap_grown", c->heap_grown);
+	json_bool(j, o, "flagged", c->flagged);
+}
+
+static void head(struct json *j, cJSON *o, const struct snapshot *s)
+{
+	json_integer(j, o, "schema", SCHEMA);
+	json_seconds(j, o, "time", clock_epoch(s->time_ns));
+	json_integer(j, o, "pid", (uint64_t)s->pid);
+	json_text(j, o, "command", s->command);
+	json_bool(j, o, "final", s->final);
+	json_text(j, o, "ended", s->ended);
+	json_seconds(j, o, "started", clock_epoch(s->started_ns));
+	json_seconds(j, o, "interval", (double)s->interval_ns / 1e9);
+	if (s->heap->taken_ns)
+		json_seconds(j, o, "state_age", verdict_state_age(s));
+	else
+		json_null(j, o, "state_age");
+}
+
+/* A state that was never taken has zeros where nothing is known yet. */
+static void figures(struct json *j, cJSON *o, const struct snapshot *s)
+{
+	const struct heap_state *h = s->heap;
+	bool known = h->taken_ns != 0;
+
+	json_figure(j, o, "rss", s->rss);
+	json_figure(j, o, "lazy_free", s->lazy_free);
+	json_figure(j, o, "swap", s->swap);
+	json_figure(j, o, "held", known ? h->held : UNKNOWN);
+	json_figure(j, o, "resident", known ? h->resident : UNKNOWN);
+	json_figure(j, o, "live_heap", known ? h->live_heap : UNKNOWN);
+	json_figure(j, o, "retained", known ? h->retained : UNKNOWN);
+	json_figure(j, o, "purgeable", known ? h->purgeable : UNKNOWN);
+	json_figure(j, o, "pinned", known ? h->pinned : UNKNOWN);
+}
+
+static void returned(struct json *j, cJSON *o, const struct returned *r)
+{
+	cJSON *back = json_object(j, o, "returned"), *taken;
+
+	json_integer(j, back, "purge", r->purge);
+	json_integer(j, back, "trim", r->trim);
+	json_integer(j, back, "munmap", r->munmap);
+	json_integer(j, back, "madvise", r->madvise);
+	taken = json_object(j, o, "taken");
+	json_integer(j, taken, "brk", r->taken_brk);
+	json_integer(j, taken, "mmap", r->taken_mmap);
+}
+
+static void findings(struct json *j, cJSON *o, const struct snapshot *s)
+{
+	cJSON *list = json_array(j, o, "purges");
+
+	for (size_t i = 0; i < s->purge_cnt; i++)
+		purge(j, list, s->purges[i]);
+	json_integer(j, o, "purges_total", s->purges_total);
+	list = json_array(j, o, "windows");
+	for (size_t i = 0; i < s->window_cnt; i++)
+		window(j, list, &s->windows[i]);
+	list = json_array(j, o, "dlopen");
+	for (size_t i = 0; i < s->churn_cnt; i++)
+		churn(j, list, s->churn[i]);
+}
+
+static void blind_spots(struct json *j, cJSON *o, const struct snapshot *s)
+{
+	cJSON *lost = json_object(j, o, "lost"), *missing;
+
+	for (size_t i = 0; i < SOURCE_LOSS_CNT; i++) {
+		if (s->lost[i])
+			json_integer(j, lost, source_loss_names[i], s->lost[i]);
+	}
+	missing = json_array(j, o, "missing");
+	for (size_t i = 0; i < s->missing_cnt; i++)
+		json_text(j, missing, NULL, s->missing[i]);
+}
+
+int report_json(FILE *out, const struct snapshot *s)
+{
+	char sentence[VERDICT_MAX];
+	struct json j;
+
+	json_init(&j);
+	head(&j, j.root, s);
+	figures(&j, j.root, s);
+	json_text(&j, j.root, "sentence", verdict_sentence(s, sentence));
+	returned(&j, j.root, &s->returned);
+	json_allocators(&j, j.root, s->heap);
+	findings(&j, j.root, s);
+	blind_spots(&j, j.root, s);
+	return json_write(&j, out);
+}

@@ -1,0 +1,192 @@
+/*
+ * The periodic summary of attach, for a tired person: the first line is the verdict, what is
+ * largest comes first, and what has nothing to say is left out.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/printable.h"
+#include "base/units.h"
+#include "report/emit.h"
+#include "report/snapshot.h"
+#include "report/table.h"
+#include "report/text_findings.h"
+#include "report/verdict.h"
+
+struct style {
+	const char *bold, *end;
+};
+
+static const struct style coloured = { "\033[1m", "\033[0m" }, plain = { "", "" };
+
+/* "310 MiB live, 1.55 GiB retained, of it 1.44 GiB purgeable (…), 96.0 MiB pinned" */
+static void put_figures(FILE *out, const struct snapshot *s, const struct style *style)
+{
+	char live[UNITS_TEXT_MAX], retained[UNITS_TEXT_MAX], purgeable[UNITS_TEXT_MAX], pinned[UNITS_TEXT_MAX];
+	const struct heap_state *h = s->heap;
+	const char *call = verdict_purge_call(s);
+
+	fprintf(out, "%s live, %s%s retained%s, of it %s%s purgeable%s", units_bytes(live, h->live_heap), style->bold,
+		units_bytes(retained, h->retained), style->end, style->bold, units_bytes(purgeable, h->purgeable),
+		style->end);
+	if (call && h->purgeable >= MIB)
+		fprintf(out, " (%s would return it)", call);
+	fprintf(out, ", %s pinned\n", units_bytes(pinned, h->pinned));
+}
+
+static void put_verdict(FILE *out, const struct snapshot *s, const struct style *style)
+{
+	char at[TEXT_CLOCK_MAX], rss[UNITS_TEXT_MAX], name[64], sentence[VERDICT_MAX];
+	const struct heap_state *h = s->heap;
+
+	fprintf(out, "%s  %s%s (%d)%s  RSS %s: ", text_clock(at, s->time_ns), style->bold,
+		printable(name, sizeof(name), s->command), s->pid, style->end, units_bytes(rss, s->rss));
+	if (h->taken_ns && h->live_heap != UNKNOWN && h->retained != UNKNOWN && h->purgeable != UNKNOWN &&
+	    h->pinned != UNKNOWN)
+		put_figures(out, s, style);
+	else
+		fprintf(out, "%s\n", verdict_sentence(s, sentence));
+}
+
+/* What qualifies the first line, where there is something to say. */
+static void put_remarks(FILE *out, const struct snapshot *s)
+{
+	char bytes[UNITS_TEXT_MAX];
+	const char *separator = "  ";
+
+	if (s->heap->taken_ns && verdict_state_age(s) > 1) {
+		fprintf(out, "%sheap as it was %.1f s ago", separator, verdict_state_age(s));
+		separator = ", ";
+	}
+	if (s->lazy_free && s->lazy_free != UNKNOWN) {
+		fprintf(out, "%s%s of RSS lazy-free: the kernel takes it when it needs it", separator,
+			units_bytes(bytes, s->lazy_free));
+		separator = ", ";
+	}
+	if (s->swap && s->swap != UNKNOWN) {
+		fprintf(out, "%s%s swapped", separator, units_bytes(bytes, s->swap));
+		separator = ", ";
+	}
+	if (separator[0] == ',')
+		fputc('\n', out);
+}
+
+static int by_resident(const void *x, const void *y)
+{
+	const struct heap_allocator *a = *(const struct heap_allocator *const *)x;
+	const struct heap_allocator *b = *(const struct heap_allocator *const *)y;
+	uint64_t left = a->resident == UNKNOWN ? 0 : a->resident, right = b->resident == UNKNOWN ? 0 : b->resident;
+
+	if (a->serving != b->serving)
+		return a->serving ? -1 : 1;
+	return left < right ? 1 : left > right ? -1 : 0;
+}
+
+static void allocator_row(struct table *t, const struct heap_allocator *a)
+{
+	char name[48];
+
+	table_cell(t, TABLE_PLAIN, "%s", verdict_name(a, name, sizeof(name)));
+	table_bytes(t, TABLE_PLAIN, a->held);
+	table_bytes(t, TABLE_PLAIN, a->resident);
+	table_bytes(t, TABLE_PLAIN, a->live_heap);
+	table_bytes(t, TABLE_BOLD, a->retained);
+	table_bytes(t, TABLE_BOLD, a->purgeable);
+	table_bytes(t, TABLE_PLAIN, a->pinned);
+	table_cell(t, TABLE_PLAIN, "%s", a->serving ? "serves" : "does not serve");
+}
+
+static int put_allocators(FILE *out, const struct snapshot *s, bool colour)
+{
+	static const char *const heading[] = {
+		"allocator", "held", "resident", "live", "retained", "purgeable", "pinned", "",
+	};
+	size_t cnt = s->heap->allocator_cnt;
+	const struct heap_allocator **sorted;
+	struct table *t;
+	int result = -ENOMEM;
+
+	if (!cnt)
+		return 0;
+	sorted = calloc(cnt, sizeof(*sorted));
+	t = table_new("lrrrrrrl");
+	if (!sorted || !t)
+		goto out;
+	for (size_t i = 0; i < cnt; i++)
+		sorted[i] = &s->heap->allocators[i];
+	qsort(sorted, cnt, sizeof(*sorted), by_resident);
+	for (size_t i = 0; i < sizeof(heading) / sizeof(heading[0]); i++)
+		table_cell(t, TABLE_PLAIN, "%s", heading[i]);
+	for (size_t i = 0; i < cnt; i++)
+		allocator_row(t, sorted[i]);
+	result = table_print(t, out, "  ", colour);
+out:
+	table_free(t);
+	free(sorted);
+	return result;
+}
+
+static void put_returned(FILE *out, const struct returned *r)
+{
+	char a[UNITS_TEXT_MAX], b[UNITS_TEXT_MAX], c[UNITS_TEXT_MAX], d[UNITS_TEXT_MAX];
+
+	if (r->purge || r->trim || r->munmap || r->madvise)
+		fprintf(out, "  returned since the attach: %s by purges, %s by trim at free, %s by munmap, %s by madvise\n",
+			units_bytes(a, r->purge), units_bytes(b, r->trim), units_bytes(c, r->munmap),
+			units_bytes(d, r->madvise));
+	if (r->taken_brk || r->taken_mmap)
+		fprintf(out, "  address space taken since the attach: %s by brk, %s by mmap\n",
+			units_bytes(a, r->taken_brk), units_bytes(b, r->taken_mmap));
+}
+
+static void put_blind_spots(FILE *out, const struct snapshot *s)
+{
+	const char *separator = "  events lost: ";
+	char line[512];
+
+	for (size_t i = 0; i < SOURCE_LOSS_CNT; i++) {
+		if (!s->lost[i])
+			continue;
+		fprintf(out, "%s%" PRIu64 " %s", separator, s->lost[i], source_loss_names[i]);
+		separator = ", ";
+	}
+	if (separator[0] == ',')
+		fputs(": what rests on events may be incomplete\n", out);
+	for (size_t i = 0; i < s->missing_cnt; i++)
+		fprintf(out, "  not seen: %s\n", printable(line, sizeof(line), s->missing[i]));
+}
+
+static void put_final(FILE *out, const struct snapshot *s)
+{
+	char span[UNITS_TEXT_MAX], line[256];
+
+	fprintf(out, "Final report after %s: %s\n", units_time(span, s->time_ns - s->started_ns),
+		printable(line, sizeof(line), s->ended ? s->ended : "done"));
+}
+
+static int put_summary(FILE *out, const struct snapshot *s, bool colour)
+{
+	int result;
+
+	if (s->final)
+		put_final(out, s);
+	put_verdict(out, s, colour ? &coloured : &plain);
+	put_remarks(out, s);
+	result = put_allocators(out, s, colour);
+	if (result == 0)
+		result = text_purges(out, s, colour);
+	if (result == 0)
+		result = text_windows(out, s, colour);
+	if (result == 0)
+		result = text_churn(out, s, colour);
+	put_returned(out, &s->returned);
+	put_blind_spots(out, s);
+	fputc('\n', out);
+	return result;
+}
+
+int report_text(FILE *out, const struct snapshot *s, bool colour)
+{
+	return emit_form(out, put_summary, s, colour);
+}

@@ -1,0 +1,57 @@
+#include "report/verdict.h"
+
+#include "base/units.h"
+
+const struct heap_allocator *verdict_serving(const struct snapshot *s)
+{
+	const struct heap_allocator *best = NULL;
+
+	for (size_t i = 0; i < s->heap->allocator_cnt; i++) {
+		const struct heap_allocator *a = &s->heap->allocators[i];
+
+		if (a->serving && (!best || (a->resident != UNKNOWN && a->resident > best->resident)))
+			best = a;
+	}
+	return best;
+}
+
+const char *verdict_purge_call(const struct snapshot *s)
+{
+	const struct heap_allocator *a = verdict_serving(s);
+
+	return a ? a->kind->purge_call : NULL;
+}
+
+const char *verdict_name(const struct heap_allocator *a, char *buf, size_t len)
+{
+	snprintf(buf, len, "%s%s%s", a->kind->name, a->version[0] ? " " : "", a->version);
+	return buf;
+}
+
+double verdict_state_age(const struct snapshot *s)
+{
+	uint64_t taken = s->heap->taken_ns;
+
+	return s->time_ns > taken ? (double)(s->time_ns - taken) / 1e9 : 0;
+}
+
+const char *verdict_sentence(const struct snapshot *s, char buf[VERDICT_MAX])
+{
+	const struct heap_allocator *a = verdict_serving(s);
+	char name[48], resident[UNITS_TEXT_MAX];
+
+	if (!s->heap->taken_ns)
+		snprintf(buf, VERDICT_MAX, "the heap has not been read yet");
+	else if (!a)
+		snprintf(buf, VERDICT_MAX, "no allocator that we know serves this process");
+	else if (a->walked)
+		heap_walk_sentence(&a->walk, buf, VERDICT_MAX);
+	else if (a->resident == UNKNOWN)
+		snprintf(buf, VERDICT_MAX, "%s serves this process; its heap could not be read",
+			 verdict_name(a, name, sizeof(name)));
+	else
+		snprintf(buf, VERDICT_MAX, "%s serves this process and has up to %s resident; how much of that is "
+			 "free is not known, since its heap cannot be walked",
+			 verdict_name(a, name, sizeof(name)), units_bytes(resident, a->resident));
+	return buf;
+}
