@@ -32,7 +32,8 @@ struct window_finding {
 };
 
 struct window_sample {
-	uint64_t time_ns;
+	uint64_t time_ns;  /* when the reading ended */
+	uint64_t began_ns; /* when it began; a reading that a purge ran into is skipped. 0: unknown, as time_ns */
 	uint64_t rss, retained, purgeable; /* retained, purgeable may be UNKNOWN: the sample is skipped */
 };
 
@@ -41,6 +42,7 @@ struct window_detector;
 struct window_detector *window_detector_new(const struct window_options *options);
 void window_detector_free(struct window_detector *d); /* NULL-safe */
 void window_detector_sample(struct window_detector *d, const struct window_sample *sample);
+/* time_ns: the purge's end. */
 void window_detector_purge(struct window_detector *d, uint64_t time_ns, bool effective);
 /* Windows that lasted min_ns (an open one last, judged at now_ns), oldest first. */
 size_t window_detector_view(struct window_detector *d, uint64_t now_ns, const struct window_finding **view);

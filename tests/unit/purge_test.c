@@ -1,0 +1,247 @@
+/* Purges judged: what came back, against what was predicted, and whether the right allocator was asked. */
+#include "detect/purge.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "base/units.h"
+
+static const struct allocator glibc = { .name = "glibc" }, mimalloc = { .name = "mimalloc" };
+
+/* A process that glibc serves; mimalloc is loaded and idle. */
+static struct heap_allocator both[] = {
+	{ .kind = &glibc, .serving = true, .walked = true, .purgeable = 400 * MIB },
+	{ .kind = &mimalloc, .serving = false, .purgeable = UNKNOWN },
+};
+static const struct heap_state served_by_glibc = {
+	.taken_ns = 1000, .allocators = both, .allocator_cnt = 2,
+};
+
+static struct purge_log *log_;
+
+static int make_log(void **state)
+{
+	(void)state;
+	log_ = purge_log_new();
+	return !log_;
+}
+
+static int free_log(void **state)
+{
+	(void)state;
+	purge_log_free(log_);
+	return 0;
+}
+
+static const struct purge_finding *add(struct event_purge ev, const struct allocator *kind,
+				       const struct heap_state *state)
+{
+	if (!ev.head.time)
+		ev.head.time = 5000;
+	return purge_log_add(log_, &ev, "malloc_trim", kind, true, state, "main+0x10");
+}
+
+static void keeps_what_was_seen(void **state)
+{
+	const struct purge_finding *f = add((struct event_purge){ .head.time = 5000, .duration = 26, .result = 1,
+								  .flags = PURGE_HAS_RESULT,
+								  .rss_drop = 300 * MIB }, &glibc, &served_by_glibc);
+
+	(void)state;
+	assert_int_equal(f->time_ns, 5000);
+	assert_int_equal(f->duration_ns, 26);
+	assert_int_equal(f->result, 1);
+	assert_true(f->has_result);
+	assert_string_equal(f->function, "malloc_trim");
+	assert_string_equal(f->allocator, "glibc");
+	assert_string_equal(f->caller, "main+0x10");
+	assert_int_equal(f->returned, 300 * MIB);
+	assert_int_equal(f->predicted, 400 * MIB);
+	assert_int_equal(f->prediction_age_ns, 4000);
+	assert_true(f->effective);
+	assert_false(f->misdirected);
+}
+
+static void a_result_needs_both_to_say_so(void **state)
+{
+	const struct event_purge without = { .head.time = 1, .result = 3 };
+	const struct event_purge with = { .head.time = 1, .result = 3, .flags = PURGE_HAS_RESULT };
+
+	(void)state;
+	assert_false(purge_log_add(log_, &without, "f", &glibc, true, NULL, "")->has_result);
+	assert_false(purge_log_add(log_, &with, "f", &glibc, false, NULL, "")->has_result);
+	assert_true(purge_log_add(log_, &with, "f", &glibc, true, NULL, "")->has_result);
+}
+
+static void effective_is_a_quarter_of_the_prediction(void **state)
+{
+	(void)state;
+	assert_true(add((struct event_purge){ .rss_drop = 100 * MIB }, &glibc, &served_by_glibc)->effective);
+	assert_false(add((struct event_purge){ .rss_drop = 100 * MIB - 1 }, &glibc, &served_by_glibc)->effective);
+}
+
+static void effective_is_at_least_one_mib(void **state)
+{
+	struct heap_allocator small = { .kind = &glibc, .serving = true, .purgeable = 8 * KIB };
+	const struct heap_state s = { .taken_ns = 1, .allocators = &small, .allocator_cnt = 1 };
+
+	(void)state;
+	assert_false(add((struct event_purge){ .rss_drop = MIB - 1 }, &glibc, &s)->effective);
+	assert_true(add((struct event_purge){ .rss_drop = MIB }, &glibc, &s)->effective);
+	assert_false(add((struct event_purge){ .rss_drop = 8 * KIB }, &glibc, &s)->effective);
+}
+
+static void without_a_prediction_one_mib_is_enough(void **state)
+{
+	const struct purge_finding *f = add((struct event_purge){ .rss_drop = MIB }, &glibc, NULL);
+
+	(void)state;
+	assert_true(f->predicted == UNKNOWN);
+	assert_int_equal(f->prediction_age_ns, 0);
+	assert_true(f->effective);
+	assert_false(add((struct event_purge){ .rss_drop = MIB - 1 }, &glibc, NULL)->effective);
+}
+
+static void others_faults_are_added(void **state)
+{
+	const struct purge_finding *f = add((struct event_purge){
+		.rss_drop = 350 * MIB, .rss_others = 180 * MIB, .watched_from = 5000, .flags = PURGE_OTHERS_RAN,
+	}, &glibc, &served_by_glibc);
+
+	(void)state;
+	assert_int_equal(f->returned, 530 * MIB);
+	/* They may outweigh what the purge gave back: RSS rose although it worked. */
+	f = add((struct event_purge){ .rss_drop = -(int64_t)(20 * MIB), .rss_others = 180 * MIB,
+				      .watched_from = 5000, .flags = PURGE_OTHERS_RAN }, &glibc, &served_by_glibc);
+	assert_int_equal(f->returned, 160 * MIB);
+	/* And they may free: that fall is not the purge's. */
+	f = add((struct event_purge){ .rss_drop = 30 * MIB, .rss_others = -(int64_t)(30 * MIB),
+				      .watched_from = 5000, .flags = PURGE_OTHERS_RAN }, &glibc, &served_by_glibc);
+	assert_int_equal(f->returned, 0);
+	assert_false(f->effective);
+}
+
+static void a_rise_returns_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(add((struct event_purge){ .rss_drop = -4096 }, &glibc, NULL)->returned, 0);
+	assert_int_equal(add((struct event_purge){ .rss_drop = INT64_MIN, .rss_others = -1 }, &glibc, NULL)->returned, 0);
+}
+
+static void unwatched_others_are_bounded_by_the_lengths(void **state)
+{
+	struct event_purge ev = { .rss_drop = 500 * MIB, .advised = 40 * MIB, .calls = 3, .flags = PURGE_OTHERS_RAN };
+
+	(void)state;
+	assert_int_equal(add(ev, &glibc, NULL)->returned, 40 * MIB);
+	ev.rss_drop = 10 * MIB;
+	assert_int_equal(add(ev, &glibc, NULL)->returned, 10 * MIB);
+	/* Alone, the fall is its own, however it came about. */
+	ev.rss_drop = 500 * MIB;
+	ev.flags = 0;
+	assert_int_equal(add(ev, &glibc, NULL)->returned, 500 * MIB);
+	/* No call was seen: no bound. */
+	ev = (struct event_purge){ .rss_drop = 500 * MIB, .flags = PURGE_OTHERS_RAN };
+	assert_int_equal(add(ev, &glibc, NULL)->returned, 500 * MIB);
+}
+
+static void misdirected_to_an_idle_allocator(void **state)
+{
+	const struct purge_finding *f = add((struct event_purge){ .rss_drop = 0 }, &mimalloc, &served_by_glibc);
+
+	(void)state;
+	assert_true(f->misdirected);
+	assert_false(f->effective);
+	assert_true(f->predicted == UNKNOWN);
+	assert_int_equal(f->prediction_age_ns, 0);
+}
+
+static void misdirected_to_one_that_was_loaded_just_now(void **state)
+{
+	struct heap_allocator only = { .kind = &glibc, .serving = true, .purgeable = 0 };
+	const struct heap_state s = { .taken_ns = 1, .allocators = &only, .allocator_cnt = 1 };
+
+	(void)state;
+	assert_true(add((struct event_purge){ 0 }, &mimalloc, &s)->misdirected);
+}
+
+static void both_may_serve(void **state)
+{
+	struct heap_allocator a[] = { { .kind = &glibc, .serving = true, .purgeable = 0 },
+				      { .kind = &mimalloc, .serving = true, .purgeable = UNKNOWN } };
+	const struct heap_state s = { .taken_ns = 1, .allocators = a, .allocator_cnt = 2 };
+
+	(void)state;
+	assert_false(add((struct event_purge){ 0 }, &mimalloc, &s)->misdirected);
+	assert_false(add((struct event_purge){ 0 }, &glibc, &s)->misdirected);
+}
+
+static void nothing_known_is_not_misdirected(void **state)
+{
+	const struct heap_state never = { .taken_ns = 0 };
+
+	(void)state;
+	assert_false(add((struct event_purge){ 0 }, &mimalloc, NULL)->misdirected);
+	assert_false(add((struct event_purge){ 0 }, &mimalloc, &never)->misdirected);
+}
+
+static void a_state_from_after_its_begin_predicts_nothing(void **state)
+{
+	const struct purge_finding *f = add((struct event_purge){ .head.time = 999, .rss_drop = 2 * MIB }, &glibc,
+					    &served_by_glibc);
+
+	(void)state;
+	assert_true(f->predicted == UNKNOWN);
+	assert_int_equal(f->prediction_age_ns, 0);
+	assert_true(f->effective);
+}
+
+static void the_newest_are_kept_in_order(void **state)
+{
+	const struct purge_finding *const *view;
+	const uint64_t cnt = 3 * PURGE_KEPT + 17;
+
+	(void)state;
+	assert_int_equal(purge_log_view(log_, &view), 0);
+	for (uint64_t i = 1; i <= cnt; i++) {
+		size_t kept;
+
+		assert_non_null(add((struct event_purge){ .head.time = i, .rss_drop = 2 }, &glibc, NULL));
+		kept = purge_log_view(log_, &view);
+		assert_int_equal(kept, i < PURGE_KEPT ? i : PURGE_KEPT);
+		assert_int_equal(view[kept - 1]->time_ns, i);
+		assert_int_equal(view[0]->time_ns, i - kept + 1);
+	}
+	for (size_t i = 0; i < PURGE_KEPT; i++)
+		assert_int_equal(view[i]->time_ns, cnt - PURGE_KEPT + 1 + i);
+	assert_int_equal(purge_log_total(log_), cnt);
+	assert_int_equal(purge_log_returned(log_), 2 * cnt);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make_log, free_log)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(keeps_what_was_seen),
+		TEST(a_result_needs_both_to_say_so),
+		TEST(effective_is_a_quarter_of_the_prediction),
+		TEST(effective_is_at_least_one_mib),
+		TEST(without_a_prediction_one_mib_is_enough),
+		TEST(others_faults_are_added),
+		TEST(a_rise_returns_nothing),
+		TEST(unwatched_others_are_bounded_by_the_lengths),
+		TEST(misdirected_to_an_idle_allocator),
+		TEST(misdirected_to_one_that_was_loaded_just_now),
+		TEST(both_may_serve),
+		TEST(nothing_known_is_not_misdirected),
+		TEST(a_state_from_after_its_begin_predicts_nothing),
+		TEST(the_newest_are_kept_in_order),
+	};
+
+	purge_log_free(NULL);
+	return cmocka_run_group_tests_name("purge", tests, NULL, NULL);
+}

@@ -1,0 +1,263 @@
+/* Missing-purge windows over scripted streams of samples and purges. */
+#include "detect/window.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <math.h>
+
+#include <cmocka.h>
+
+#include "base/units.h"
+#include "heap/state.h"
+
+#define S NSEC_PER_SEC
+
+static struct window_detector *d;
+static const struct window_finding *view;
+
+static void start(uint64_t retained_min, uint64_t min_seconds)
+{
+	const struct window_options options = { .retained_min = retained_min, .min_ns = min_seconds * S };
+
+	d = window_detector_new(&options);
+	assert_non_null(d);
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	window_detector_free(d);
+	d = NULL;
+	return 0;
+}
+
+/* A second, and MiB retained and purgeable then. */
+static void sample(uint64_t second, uint64_t retained, uint64_t purgeable)
+{
+	window_detector_sample(d, &(struct window_sample){ .time_ns = second * S, .rss = 1000 * MIB,
+							   .retained = retained * MIB, .purgeable = purgeable * MIB });
+}
+
+static void purge(uint64_t second, bool effective)
+{
+	window_detector_purge(d, second * S, effective);
+}
+
+static size_t windows(uint64_t second)
+{
+	return window_detector_view(d, second * S, &view);
+}
+
+static void opens_above_closes_below_four_fifths(void **state)
+{
+	(void)state;
+	start(100 * MIB, 0);
+	sample(1, 100, 100); /* not above */
+	assert_int_equal(windows(1), 0);
+	sample(2, 101, 101);
+	sample(3, 81, 80);   /* 80 is not below 80 */
+	assert_int_equal(windows(3), 1);
+	assert_int_equal(view[0].start_ns, 2 * S);
+	assert_int_equal(view[0].end_ns, 0);
+	assert_int_equal(view[0].seen_ns, 3 * S);
+	sample(4, 79, 79);
+	assert_int_equal(windows(9), 1);
+	assert_int_equal(view[0].end_ns, 4 * S);
+	assert_false(view[0].closed_by_purge);
+	sample(5, 99, 99);   /* below the threshold: a new window needs to exceed it */
+	assert_int_equal(windows(9), 1);
+}
+
+static void both_must_exceed_and_either_ends_it(void **state)
+{
+	(void)state;
+	start(100 * MIB, 0);
+	sample(1, 500, 100);
+	assert_int_equal(windows(1), 0);
+	sample(2, 500, 101);
+	sample(3, 500, 79);
+	assert_int_equal(windows(3), 1);
+	assert_int_equal(view[0].end_ns, 3 * S);
+}
+
+static void default_threshold_follows_rss(void **state)
+{
+	struct window_sample s = { .time_ns = S, .rss = 100 * MIB, .retained = 33 * MIB, .purgeable = 33 * MIB };
+
+	(void)state;
+	start(0, 0);
+	window_detector_sample(d, &s); /* 32 MiB are more than 20 % of 100 */
+	assert_int_equal(windows(1), 1);
+	stop(NULL);
+
+	start(0, 0);
+	s.rss = 1000 * MIB; /* 20 %: 200 MiB */
+	s.retained = s.purgeable = 200 * MIB;
+	window_detector_sample(d, &s);
+	assert_int_equal(windows(1), 0);
+	s.time_ns++;
+	s.retained = s.purgeable = 200 * MIB + 1;
+	window_detector_sample(d, &s);
+	assert_int_equal(windows(2), 1);
+}
+
+static void an_effective_purge_ends_it(void **state)
+{
+	(void)state;
+	start(100 * MIB, 0);
+	sample(1, 300, 200);
+	purge(4, true);
+	assert_int_equal(windows(5), 1);
+	assert_int_equal(view[0].end_ns, 4 * S);
+	assert_true(view[0].closed_by_purge);
+	assert_true(fabs(view[0].byte_seconds - 3.0 * 300 * MIB) < 1);
+	/* It gave back a part and left enough: the next window begins where it is seen. */
+	sample(6, 150, 120);
+	assert_int_equal(windows(6), 2);
+	assert_int_equal(view[1].start_ns, 6 * S);
+}
+
+static void an_ineffective_purge_does_not(void **state)
+{
+	(void)state;
+	start(100 * MIB, 0);
+	purge(1, false); /* none is open: nothing to count */
+	sample(2, 300, 200);
+	purge(3, false);
+	purge(4, false);
+	sample(5, 300, 200);
+	assert_int_equal(windows(5), 1);
+	assert_int_equal(view[0].end_ns, 0);
+	assert_int_equal(view[0].ineffective_purges, 2);
+}
+
+static void short_ones_do_not_count(void **state)
+{
+	(void)state;
+	start(100 * MIB, 5);
+	sample(1, 300, 200);
+	assert_int_equal(windows(5), 0);
+	assert_int_equal(windows(6), 1); /* open for five seconds */
+	sample(5, 1, 1);
+	assert_int_equal(windows(20), 0);
+	sample(21, 300, 200);
+	purge(25, true);
+	assert_int_equal(windows(30), 0);
+	sample(31, 300, 200);
+	purge(36, true);
+	assert_int_equal(windows(36), 1);
+	assert_int_equal(view[0].start_ns, 31 * S);
+}
+
+static void the_peak_is_where_retained_was_highest(void **state)
+{
+	(void)state;
+	start(100 * MIB, 0);
+	sample(1, 300, 290);
+	sample(2, 400, 250);
+	sample(3, 350, 340);
+	assert_int_equal(windows(3), 1);
+	assert_int_equal(view[0].peak_retained, 400 * MIB);
+	assert_int_equal(view[0].peak_purgeable, 250 * MIB);
+}
+
+static void byte_seconds_are_trapezoids(void **state)
+{
+	(void)state;
+	start(100 * MIB, 0);
+	sample(1, 200, 200);
+	sample(3, 400, 400); /* 2 s × 300 */
+	sample(4, 400, 400); /* 1 s × 400 */
+	assert_int_equal(windows(100), 1);
+	assert_true(fabs(view[0].byte_seconds - 1000.0 * MIB) < 1);
+	sample(6, 0, 0);     /* 2 s × 200 */
+	assert_int_equal(windows(100), 1);
+	assert_true(fabs(view[0].byte_seconds - 1400.0 * MIB) < 1);
+}
+
+static void unknown_samples_are_skipped(void **state)
+{
+	(void)state;
+	start(100 * MIB, 0);
+	window_detector_sample(d, &(struct window_sample){ .time_ns = S, .retained = UNKNOWN, .purgeable = UNKNOWN });
+	window_detector_sample(d, &(struct window_sample){ .time_ns = S, .retained = 500 * MIB, .purgeable = UNKNOWN });
+	assert_int_equal(windows(2), 0);
+	sample(2, 300, 300);
+	window_detector_sample(d, &(struct window_sample){ .time_ns = 3 * S, .retained = UNKNOWN, .purgeable = 0 });
+	sample(4, 300, 300);
+	assert_int_equal(windows(4), 1);
+	assert_int_equal(view[0].end_ns, 0);
+	assert_true(fabs(view[0].byte_seconds - 600.0 * MIB) < 1);
+}
+
+static void a_reading_that_a_purge_ran_into_opens_nothing(void **state)
+{
+	(void)state;
+	start(100 * MIB, 0);
+	sample(1, 300, 300);
+	purge(4, true);
+	sample(4, 300, 300);
+	sample(3, 300, 300);
+	window_detector_sample(d, &(struct window_sample){ .time_ns = 5 * S, .began_ns = 3 * S,
+							   .retained = 300 * MIB, .purgeable = 300 * MIB });
+	assert_int_equal(windows(9), 1);
+	window_detector_sample(d, &(struct window_sample){ .time_ns = 7 * S, .began_ns = 6 * S,
+							   .retained = 300 * MIB, .purgeable = 300 * MIB });
+	assert_int_equal(windows(9), 2);
+}
+
+static void a_sample_during_the_purge_moves_the_end(void **state)
+{
+	(void)state;
+	start(100 * MIB, 0);
+	sample(2, 300, 300);
+	sample(5, 200, 200);
+	purge(4, true);
+	assert_int_equal(windows(9), 1);
+	assert_int_equal(view[0].end_ns, 5 * S);
+	assert_true(view[0].byte_seconds >= 0);
+}
+
+static void the_newest_are_kept_in_order(void **state)
+{
+	const uint64_t cnt = 3 * WINDOW_KEPT + 5;
+
+	(void)state;
+	start(100 * MIB, 0);
+	for (uint64_t i = 1; i <= cnt; i++) {
+		size_t seen, kept = i < WINDOW_KEPT ? i : WINDOW_KEPT;
+
+		sample(10 * i, 300, 300);
+		seen = windows(10 * i);
+		assert_int_equal(view[seen - 1].start_ns, 10 * i * S);
+		assert_int_equal(view[seen - 1].end_ns, 0);
+		sample(10 * i + 1, 0, 0);
+		assert_int_equal(windows(10 * i + 1), kept);
+		assert_int_equal(view[kept - 1].end_ns, (10 * i + 1) * S);
+		assert_int_equal(view[0].start_ns, 10 * (i - kept + 1) * S);
+	}
+	assert_int_equal(window_detector_forgotten(d), cnt - WINDOW_KEPT);
+}
+
+#define TEST(f) cmocka_unit_test_teardown(f, stop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(opens_above_closes_below_four_fifths),
+		TEST(both_must_exceed_and_either_ends_it),
+		TEST(default_threshold_follows_rss),
+		TEST(an_effective_purge_ends_it),
+		TEST(an_ineffective_purge_does_not),
+		TEST(short_ones_do_not_count),
+		TEST(the_peak_is_where_retained_was_highest),
+		TEST(byte_seconds_are_trapezoids),
+		TEST(unknown_samples_are_skipped),
+		TEST(a_reading_that_a_purge_ran_into_opens_nothing),
+		TEST(a_sample_during_the_purge_moves_the_end),
+		TEST(the_newest_are_kept_in_order),
+	};
+
+	window_detector_free(NULL);
+	return cmocka_run_group_tests_name("window", tests, NULL, NULL);
+}

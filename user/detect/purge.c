@@ -1,0 +1,133 @@
+#include "detect/purge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/units.h"
+
+#define RETURNED_MIN MIB /* less than this is no effect, whatever was predicted */
+
+/* The newest PURGE_KEPT lie at kept[first…]; when the array is full they move to its front. */
+struct purge_log {
+	struct purge_finding *kept[2 * PURGE_KEPT];
+	size_t first, cnt;
+	uint64_t total;
+	uint64_t returned;
+};
+
+struct purge_log *purge_log_new(void)
+{
+	return calloc(1, sizeof(struct purge_log));
+}
+
+static void finding_free(struct purge_finding *f)
+{
+	free(f->caller);
+	free(f);
+}
+
+void purge_log_free(struct purge_log *log)
+{
+	if (!log)
+		return;
+	for (size_t i = 0; i < log->cnt; i++)
+		finding_free(log->kept[log->first + i]);
+	free(log);
+}
+
+/*
+ * What this call gave back. The fall of RSS is the whole process's: what other threads
+ * faulted in meanwhile comes on top of it. Where they ran unwatched, they may as well have
+ * freed, and the lengths that the purge itself gave back bound what can be its own.
+ */
+static uint64_t bytes_returned(const struct event_purge *ev)
+{
+	bool unwatched = (ev->flags & PURGE_OTHERS_RAN) && !ev->watched_from;
+	int64_t sum;
+
+	if (__builtin_add_overflow(ev->rss_drop, unwatched ? 0 : ev->rss_others, &sum) || sum < 0)
+		return 0;
+	if (unwatched && ev->calls && (uint64_t)sum > ev->advised)
+		return ev->advised;
+	return (uint64_t)sum;
+}
+
+static bool is_effective(uint64_t returned, uint64_t predicted)
+{
+	return returned >= RETURNED_MIN && (predicted == UNKNOWN || returned >= predicted / 4);
+}
+
+/* What the last state says of the allocator that the purge went to. */
+static void judge(struct purge_finding *f, const struct event_purge *ev, const struct allocator *kind,
+		  const struct heap_state *state)
+{
+	const struct heap_allocator *a;
+
+	f->predicted = UNKNOWN;
+	if (!state || !state->taken_ns)
+		return;
+	a = heap_state_find(state, kind);
+	/* One that the state does not list came after it: it was loaded for this purge and serves nothing yet. */
+	f->misdirected = !a || !a->serving;
+	if (a && a->purgeable != UNKNOWN && state->taken_ns <= ev->head.time) {
+		f->predicted = a->purgeable;
+		f->prediction_age_ns = ev->head.time - state->taken_ns;
+	}
+}
+
+static void forget_oldest(struct purge_log *log)
+{
+	finding_free(log->kept[log->first++]);
+	log->cnt--;
+	if (log->first == PURGE_KEPT) {
+		memcpy(log->kept, log->kept + log->first, log->cnt * sizeof(log->kept[0]));
+		log->first = 0;
+	}
+}
+
+const struct purge_finding *purge_log_add(struct purge_log *log, const struct event_purge *ev,
+					  const char *function, const struct allocator *kind, bool has_result,
+					  const struct heap_state *state, const char *caller)
+{
+	struct purge_finding *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->caller = strdup(caller ? caller : "");
+	if (!f->caller) {
+		free(f);
+		return NULL;
+	}
+	f->time_ns = ev->head.time;
+	f->function = function;
+	f->allocator = kind->name;
+	f->duration_ns = ev->duration;
+	f->result = ev->result;
+	f->has_result = has_result && (ev->flags & PURGE_HAS_RESULT);
+	f->returned = bytes_returned(ev);
+	judge(f, ev, kind, state);
+	f->effective = is_effective(f->returned, f->predicted);
+
+	if (log->cnt == PURGE_KEPT)
+		forget_oldest(log);
+	log->kept[log->first + log->cnt++] = f;
+	log->total++;
+	log->returned += f->returned;
+	return f;
+}
+
+size_t purge_log_view(const struct purge_log *log, const struct purge_finding *const **view)
+{
+	*view = (const struct purge_finding *const *)(log->kept + log->first);
+	return log->cnt;
+}
+
+uint64_t purge_log_total(const struct purge_log *log)
+{
+	return log->total;
+}
+
+uint64_t purge_log_returned(const struct purge_log *log)
+{
+	return log->returned;
+}

@@ -1,0 +1,152 @@
+#include "detect/window.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/units.h"
+#include "heap/state.h"
+
+#define RETAINED_MIN (32 * MIB)
+
+/*
+ * The newest WINDOW_KEPT closed windows lie at kept[first…], with room for a copy of the
+ * open one behind them; when the array is full they move to its front.
+ */
+struct window_detector {
+	struct window_options options;
+	bool open;
+	struct window_finding now; /* valid while open */
+	uint64_t last_retained;    /* at now.seen_ns */
+	uint64_t last_purge_ns;    /* the last effective one */
+	struct window_finding kept[2 * WINDOW_KEPT + 1];
+	size_t first, cnt;
+	uint64_t forgotten;
+};
+
+struct window_detector *window_detector_new(const struct window_options *options)
+{
+	struct window_detector *d = calloc(1, sizeof(*d));
+
+	if (d)
+		d->options = *options;
+	return d;
+}
+
+void window_detector_free(struct window_detector *d)
+{
+	free(d);
+}
+
+static uint64_t threshold(const struct window_options *options, uint64_t rss)
+{
+	if (options->retained_min)
+		return options->retained_min;
+	return rss / 5 > RETAINED_MIN ? rss / 5 : RETAINED_MIN;
+}
+
+static bool has_lasted(const struct window_detector *d, const struct window_finding *w, uint64_t until)
+{
+	return until >= w->start_ns && until - w->start_ns >= d->options.min_ns;
+}
+
+static void keep(struct window_detector *d, const struct window_finding *w)
+{
+	if (d->cnt == WINDOW_KEPT) {
+		d->first++;
+		d->cnt--;
+		d->forgotten++;
+	}
+	if (d->first == WINDOW_KEPT) {
+		memcpy(d->kept, d->kept + d->first, d->cnt * sizeof(d->kept[0]));
+		d->first = 0;
+	}
+	d->kept[d->first + d->cnt++] = *w;
+}
+
+/* Integrates retained from the last sample to this moment: the area of a trapezoid. */
+static void advance(struct window_detector *d, uint64_t time_ns, uint64_t retained)
+{
+	double seconds = (double)(time_ns - d->now.seen_ns) / NSEC_PER_SEC;
+
+	d->now.byte_seconds += ((double)d->last_retained + (double)retained) / 2 * seconds;
+	d->now.seen_ns = time_ns;
+	d->last_retained = retained;
+}
+
+static void peak(struct window_finding *w, const struct window_sample *s)
+{
+	if (s->retained <= w->peak_retained)
+		return;
+	w->peak_retained = s->retained;
+	w->peak_purgeable = s->purgeable;
+}
+
+static void open_window(struct window_detector *d, const struct window_sample *s)
+{
+	d->open = true;
+	d->now = (struct window_finding){ .start_ns = s->time_ns, .seen_ns = s->time_ns };
+	d->last_retained = s->retained;
+	peak(&d->now, s);
+}
+
+static void close_window(struct window_detector *d, uint64_t time_ns)
+{
+	d->open = false;
+	d->now.end_ns = time_ns;
+	if (has_lasted(d, &d->now, time_ns))
+		keep(d, &d->now);
+}
+
+void window_detector_sample(struct window_detector *d, const struct window_sample *s)
+{
+	uint64_t limit = threshold(&d->options, s->rss);
+
+	if (s->retained == UNKNOWN || s->purgeable == UNKNOWN)
+		return;
+	/* What was read before the last purge ended would open the window again that it closed. */
+	if ((s->began_ns ? s->began_ns : s->time_ns) <= d->last_purge_ns)
+		return;
+	if (!d->open) {
+		if (s->retained > limit && s->purgeable > limit)
+			open_window(d, s);
+		return;
+	}
+	if (s->time_ns < d->now.seen_ns)
+		return;
+	advance(d, s->time_ns, s->retained);
+	peak(&d->now, s);
+	if (s->retained < limit - limit / 5 || s->purgeable < limit - limit / 5)
+		close_window(d, s->time_ns);
+}
+
+void window_detector_purge(struct window_detector *d, uint64_t time_ns, bool effective)
+{
+	if (!effective) {
+		if (d->open)
+			d->now.ineffective_purges++;
+		return;
+	}
+	if (time_ns > d->last_purge_ns)
+		d->last_purge_ns = time_ns;
+	if (!d->open)
+		return;
+	if (time_ns < d->now.seen_ns) /* a sample was taken while the purge ran */
+		time_ns = d->now.seen_ns;
+	advance(d, time_ns, d->last_retained);
+	d->now.closed_by_purge = true;
+	close_window(d, time_ns);
+}
+
+size_t window_detector_view(struct window_detector *d, uint64_t now_ns, const struct window_finding **view)
+{
+	*view = d->kept + d->first;
+	if (!d->open || !has_lasted(d, &d->now, now_ns))
+		return d->cnt;
+	d->kept[d->first + d->cnt] = d->now;
+	return d->cnt + 1;
+}
+
+uint64_t window_detector_forgotten(const struct window_detector *d)
+{
+	return d->forgotten;
+}
