@@ -1,0 +1,136 @@
+"""Targets that know the truth about their heaps, and what alloctrace says of them.
+
+A target is built for a C library of its own: another Debian suite's, unpacked by
+tools/fetch-glibc below BUILD/glibc, or the static one of that suite.
+"""
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ROOT / "tests" / "workload"
+LIBDIR = "x86_64-linux-gnu"
+
+SUITES = {"2.31": "bullseye", "2.36": "bookworm", "2.41": "trixie", "newest": "sid"}
+
+# How the same source becomes another program: glibc, further flags of gcc, stripped or not.
+VARIANTS = {
+    "2.31": ("2.31", [], False),
+    "2.36": ("2.36", [], False),
+    "2.36-no-pie": ("2.36", ["-no-pie"], False),
+    "2.41": ("2.41", [], False),
+    "newest": ("newest", [], False),
+    "static": ("2.36", ["-static", "-no-pie"], False),
+    "static-stripped": ("2.36", ["-static", "-no-pie"], True),
+    "static-pie": ("2.36", ["-static-pie"], False),
+    "static-pie-stripped": ("2.36", ["-static-pie"], True),
+    "static-2.41": ("2.41", ["-static", "-no-pie"], True),
+    "static-newest": ("newest", ["-static-pie"], True),
+}
+
+
+class Tree:
+    """Where this run's programs are."""
+
+    def __init__(self, build):
+        self.build = Path(build).resolve()
+        self.alloctrace = self.build / "alloctrace"
+
+    def workload(self, name):
+        return self.build / "tests" / "workload" / name
+
+    def sysroot(self, glibc):
+        """Another suite's C library, fetched once; skips where it cannot be had."""
+        folder = self.build / "glibc" / SUITES[glibc]
+        done = subprocess.run([ROOT / "tools" / "fetch-glibc", SUITES[glibc], folder],
+                              capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(done.stderr.strip())
+        return folder
+
+    def variant(self, source, name):
+        """The program built from tests/workload/SOURCE.c as VARIANTS says."""
+        glibc, flags, stripped = VARIANTS[name]
+        root = self.sysroot(glibc)
+        out = self.build / "tests" / "workload" / name / source
+        code = SOURCES / f"{source}.c"
+        if out.exists() and out.stat().st_mtime > code.stat().st_mtime:
+            return out
+        out.parent.mkdir(parents=True, exist_ok=True)
+        lib = root / "usr" / "lib" / LIBDIR
+        if "-static" not in flags and "-static-pie" not in flags:
+            shared = root / "lib" / LIBDIR
+            flags = flags + [f"-Wl,--dynamic-linker={shared}/ld-linux-x86-64.so.2", f"-Wl,-rpath,{shared}"]
+        subprocess.run(["gcc", "-O1", "-g", "-D_GNU_SOURCE", "-fno-builtin", f"--sysroot={root}",
+                        f"-B{lib}", f"-L{lib}", code, "-o", out, "-pthread", *flags], check=True)
+        if stripped:
+            subprocess.run(["strip", out], check=True)
+        return out
+
+    def heap(self, pid, *options):
+        """What `alloctrace heap PID --json` says."""
+        done = subprocess.run([self.alloctrace, "heap", str(pid), "--json", *options],
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def glibc(self, pid, *options):
+        """glibc's part of it."""
+        return allocator(self.heap(pid, *options), "glibc")
+
+
+@pytest.fixture(scope="session")
+def tree(request):
+    return Tree(request.config.getoption("--build", default=None) or ROOT / "build")
+
+
+def allocator(report, name):
+    return next(a for a in report["allocators"] if a["name"] == name)
+
+
+class Target:
+    """A process that obeys one command a line and answers each with a line of JSON."""
+
+    def __init__(self, command, **popen):
+        self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True, bufsize=1, **popen)
+        self.hello = self.answer()
+        self.pid = self.hello["pid"]
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        assert line, f"the target ended: {self.process.wait()}"
+        return json.loads(line)
+
+    def ask(self, command):
+        self.process.stdin.write(command + "\n")
+        return self.answer()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+
+def memory_use(pid):
+    """What of a target a walk must leave as it is."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    rollup = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+    use = {field: status[field].split()[0] for field in ("VmPTE", "VmSwap", "VmSize", "Threads")}
+    use.update({field: rollup[field].split()[0] for field in ("Rss", "Anonymous", "Swap", "LazyFree")})
+    return {field: int(value) for field, value in use.items()}
+
+
+def root_only():
+    if os.geteuid():
+        pytest.skip("needs root")
