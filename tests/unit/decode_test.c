@@ -1,0 +1,77 @@
+/* Records from the ring: the right size and kind, strings that end, or nothing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <string.h>
+
+#include "event/source.h"
+
+static void right_records_are_taken(void **state)
+{
+	struct event_purge purge = {.head.kind = EVENT_PURGE, .id = 7};
+	struct event_head loaded = {.kind = EVENT_LOADED};
+	struct event ev;
+
+	(void)state;
+	assert_int_equal(event_decode(&purge, sizeof(purge), &ev), 0);
+	assert_ptr_equal(ev.head, &purge.head);
+	assert_int_equal(ev.purge->id, 7);
+	assert_int_equal(event_decode(&loaded, sizeof(loaded), &ev), 0);
+}
+
+static void wrong_sizes_and_kinds_are_not(void **state)
+{
+	struct event_purge purge = {.head.kind = EVENT_PURGE};
+	struct event ev;
+
+	(void)state;
+	for (size_t len = 0; len < sizeof(purge); len++)
+		assert_int_equal(event_decode(&purge, len, &ev), -EBADMSG);
+	assert_int_equal(event_decode(&purge, sizeof(purge) + 8, &ev), -EBADMSG);
+	purge.head.kind = 0;
+	assert_int_equal(event_decode(&purge, sizeof(purge), &ev), -EBADMSG);
+	purge.head.kind = EVENT_KIND_CNT;
+	assert_int_equal(event_decode(&purge, sizeof(purge), &ev), -EBADMSG);
+	purge.head.kind = UINT32_MAX;
+	assert_int_equal(event_decode(&purge, sizeof(purge), &ev), -EBADMSG);
+}
+
+static void unended_strings_are_not(void **state)
+{
+	struct event_dlopen open = {.head.kind = EVENT_DLOPEN};
+	struct event_dlclose close = {.head.kind = EVENT_DLCLOSE};
+	struct event ev;
+
+	(void)state;
+	assert_int_equal(event_decode(&open, sizeof(open), &ev), 0);
+	memset(open.path, 'x', sizeof(open.path));
+	assert_int_equal(event_decode(&open, sizeof(open), &ev), -EBADMSG);
+	open.path[3] = '\0';
+	memset(open.name, 'x', sizeof(open.name));
+	assert_int_equal(event_decode(&open, sizeof(open), &ev), -EBADMSG);
+	memset(close.name, 'x', sizeof(close.name));
+	assert_int_equal(event_decode(&close, sizeof(close), &ev), -EBADMSG);
+}
+
+static void every_loss_has_a_name(void **state)
+{
+	(void)state;
+	for (int i = 0; i < SOURCE_LOSS_CNT; i++)
+		assert_non_null(source_loss_names[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(right_records_are_taken),
+		cmocka_unit_test(wrong_sizes_and_kinds_are_not),
+		cmocka_unit_test(unended_strings_are_not),
+		cmocka_unit_test(every_loss_has_a_name),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

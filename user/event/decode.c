@@ -1,0 +1,58 @@
+#include "event/source.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+const char *const source_loss_names[SOURCE_LOSS_CNT] = {
+	[LOSS_RING_FULL] = "ring_full",
+	[LOSS_PENDING_FULL] = "pending_full",
+	[LOSS_NO_ENTRY] = "no_entry",
+	[LOSS_UNREADABLE] = "unreadable",
+	[SOURCE_LOSS_MALFORMED] = "malformed",
+	[SOURCE_LOSS_PROBES] = "probes",
+};
+
+/* The exact size of each kind's record; 0: no such kind. */
+static const size_t record_sizes[EVENT_KIND_CNT] = {
+	[EVENT_PURGE_BEGIN] = sizeof(struct event_purge_begin),
+	[EVENT_PURGE] = sizeof(struct event_purge),
+	[EVENT_DLOPEN] = sizeof(struct event_dlopen),
+	[EVENT_DLCLOSE] = sizeof(struct event_dlclose),
+	[EVENT_MEMORY] = sizeof(struct event_memory),
+	[EVENT_LOADED] = sizeof(struct event_head),
+	[EVENT_FORK] = sizeof(struct event_fork),
+	[EVENT_EXEC] = sizeof(struct event_head),
+	[EVENT_EXIT] = sizeof(struct event_exit),
+};
+
+static bool is_ended(const char text[EVENT_PATH_MAX])
+{
+	return memchr(text, '\0', EVENT_PATH_MAX) != NULL;
+}
+
+static bool strings_hold(const struct event *ev)
+{
+	switch (ev->head->kind) {
+	case EVENT_DLOPEN:
+		return is_ended(ev->dlopen->path) && is_ended(ev->dlopen->name);
+	case EVENT_DLCLOSE:
+		return is_ended(ev->dlclose->name);
+	default:
+		return true;
+	}
+}
+
+int event_decode(const void *record, size_t len, struct event *ev)
+{
+	const struct event_head *head = record;
+
+	if (len < sizeof(*head) || head->kind >= EVENT_KIND_CNT || !record_sizes[head->kind])
+		return -EBADMSG;
+	/* The ring rounds records up to 8 bytes; every record is a multiple of that, so sizes are exact. */
+	if (len != record_sizes[head->kind])
+		return -EBADMSG;
+	ev->head = head;
+	ev->purge = record; /* all pointers of the union are the same one */
+	return strings_hold(ev) ? 0 : -EBADMSG;
+}

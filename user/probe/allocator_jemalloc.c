@@ -1,0 +1,24 @@
+/*
+ * jemalloc 4 and 5, plain or with its usual prefixes (je_, and _rjem_ in Rust programs).
+ * Its purge is an argument of mallctl ("arena.N.purge"), not a function: no rows.
+ */
+#include "probe/allocator.h"
+
+static const char *const files[] = {"libjemalloc.so", NULL};
+static const char *const fingerprint[] = {"mallocx", "je_mallocx", "_rjem_mallocx", NULL};
+static const char *const entry_points[] = {
+	"malloc",        "calloc",         "realloc",       "free",          "memalign",      "posix_memalign",
+	"aligned_alloc", "valloc",         "pvalloc",       "_Znwm",         "_Znam",         "_ZdlPv",
+	"_ZdaPv",        "_ZdlPvm",        "_ZdaPvm",       "mallocx",       "rallocx",       "dallocx",
+	"sdallocx",      "_rjem_malloc",   "_rjem_mallocx", "_rjem_sdallocx", NULL,
+};
+
+extern const struct allocator allocator_jemalloc;
+const struct allocator allocator_jemalloc = {
+	.name = "jemalloc",
+	.file_prefixes = files,
+	.fingerprint = fingerprint,
+	.entry_points = entry_points,
+	.purge_call = "mallctl(\"arena.4096.purge\", NULL, NULL, NULL, 0)",
+	.rows = NULL,
+};

@@ -1,0 +1,18 @@
+/* musl's oldmalloc and mallocng: ld-musl-ARCH.so.1, which is also libc.so. It has no purge. */
+#include "probe/allocator.h"
+
+static const char *const files[] = {"ld-musl-", "libc.musl-", NULL};
+/* src/stdio/ext2.c, which glibc has no like of; mallocng's meta allocator in a static program's symbols. */
+static const char *const fingerprint[] = {"__freadahead", "__malloc_alloc_meta", NULL};
+static const char *const entry_points[] = {"malloc",	     "calloc",	      "realloc", "free", "memalign",
+					   "posix_memalign", "aligned_alloc", NULL};
+
+extern const struct allocator allocator_musl;
+const struct allocator allocator_musl = {
+	.name = "musl",
+	.file_prefixes = files,
+	.fingerprint = fingerprint,
+	.entry_points = entry_points,
+	.purge_call = NULL,
+	.rows = NULL,
+};
