@@ -79,8 +79,22 @@ static void a_result_needs_both_to_say_so(void **state)
 static void effective_is_a_quarter_of_the_prediction(void **state)
 {
 	(void)state;
-	assert_true(add((struct event_purge){ .rss_drop = 100 * MIB }, &glibc, &served_by_glibc)->effective);
 	assert_false(add((struct event_purge){ .rss_drop = 100 * MIB - 1 }, &glibc, &served_by_glibc)->effective);
+	assert_true(add((struct event_purge){ .rss_drop = 100 * MIB }, &glibc, &served_by_glibc)->effective);
+}
+
+/* What an effective purge took cannot be promised again by a state from before it. */
+static void a_prediction_is_used_once(void **state)
+{
+	const struct event_purge first = { .head.time = 5000, .duration = 10, .rss_drop = 400 * MIB };
+	const struct event_purge second = { .head.time = 6000, .duration = 10, .rss_drop = 2 * MIB };
+	struct heap_state later = served_by_glibc;
+
+	(void)state;
+	assert_int_equal(add(first, &glibc, &served_by_glibc)->predicted, 400 * MIB);
+	assert_true(add(second, &glibc, &served_by_glibc)->predicted == UNKNOWN);
+	later.taken_ns = 6500;
+	assert_int_equal(add((struct event_purge){ .head.time = 7000 }, &glibc, &later)->predicted, 400 * MIB);
 }
 
 static void effective_is_at_least_one_mib(void **state)
@@ -229,6 +243,7 @@ int main(void)
 		TEST(keeps_what_was_seen),
 		TEST(a_result_needs_both_to_say_so),
 		TEST(effective_is_a_quarter_of_the_prediction),
+		TEST(a_prediction_is_used_once),
 		TEST(effective_is_at_least_one_mib),
 		TEST(without_a_prediction_one_mib_is_enough),
 		TEST(others_faults_are_added),

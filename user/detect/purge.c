@@ -57,9 +57,23 @@ static bool is_effective(uint64_t returned, uint64_t predicted)
 	return returned >= RETURNED_MIN && (predicted == UNKNOWN || returned >= predicted / 4);
 }
 
+/* Whether a purge of the same allocator has taken, since an instant, what a state of then promised. */
+static bool taken_since(const struct purge_log *log, const char *allocator, uint64_t time_ns)
+{
+	for (size_t i = log->cnt; i > 0; i--) {
+		const struct purge_finding *f = log->kept[log->first + i - 1];
+
+		if (f->time_ns + f->duration_ns < time_ns)
+			return false;
+		if (f->effective && !strcmp(f->allocator, allocator))
+			return true;
+	}
+	return false;
+}
+
 /* What the last state says of the allocator that the purge went to. */
-static void judge(struct purge_finding *f, const struct event_purge *ev, const struct allocator *kind,
-		  const struct heap_state *state)
+static void judge(const struct purge_log *log, struct purge_finding *f, const struct event_purge *ev,
+		  const struct allocator *kind, const struct heap_state *state)
 {
 	const struct heap_allocator *a;
 
@@ -69,7 +83,8 @@ static void judge(struct purge_finding *f, const struct event_purge *ev, const s
 	a = heap_state_find(state, kind);
 	/* One that the state does not list came after it: it was loaded for this purge and serves nothing yet. */
 	f->misdirected = !a || !a->serving;
-	if (a && a->purgeable != UNKNOWN && state->taken_ns <= ev->head.time) {
+	if (a && a->purgeable != UNKNOWN && state->taken_ns <= ev->head.time &&
+	    !taken_since(log, f->allocator, state->taken_ns)) {
 		f->predicted = a->purgeable;
 		f->prediction_age_ns = ev->head.time - state->taken_ns;
 	}
@@ -105,7 +120,7 @@ const struct purge_finding *purge_log_add(struct purge_log *log, const struct ev
 	f->result = ev->result;
 	f->has_result = has_result && (ev->flags & PURGE_HAS_RESULT);
 	f->returned = bytes_returned(ev);
-	judge(f, ev, kind, state);
+	judge(log, f, ev, kind, state);
 	f->effective = is_effective(f->returned, f->predicted);
 
 	if (log->cnt == PURGE_KEPT)

@@ -23,7 +23,7 @@ struct purge_finding {
 	uint64_t result;
 	bool has_result;
 	uint64_t returned;        /* bytes that left RSS because of this call */
-	uint64_t predicted;       /* purgeable at the last walk before it; UNKNOWN */
+	uint64_t predicted;       /* purgeable at the last walk before it; UNKNOWN, also if a purge took it since */
 	uint64_t prediction_age_ns; /* at its begin; 0 if predicted is UNKNOWN */
 	bool effective;           /* returned ≥ max(1 MiB, 25 % of predicted) */
 	bool misdirected;         /* its allocator does not serve the process */
