@@ -1,6 +1,7 @@
 #include "base/units.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,9 +47,8 @@ static const char *time_long(char buf[UNITS_TEXT_MAX], uint64_t seconds)
 
 	while (i + 1 < sizeof(spans) / sizeof(spans[0]) && seconds < spans[i].seconds)
 		i++;
-	snprintf(buf, UNITS_TEXT_MAX, "%llu %s %llu %s", (unsigned long long)(seconds / spans[i].seconds),
-		 spans[i].name, (unsigned long long)(seconds % spans[i].seconds / spans[i].part),
-		 spans[i].part_name);
+	snprintf(buf, UNITS_TEXT_MAX, "%llu %s %u %s", (unsigned long long)(seconds / spans[i].seconds),
+		 spans[i].name, (unsigned)(seconds % spans[i].seconds) / spans[i].part, spans[i].part_name);
 	return buf;
 }
 
@@ -108,7 +108,7 @@ static int suffix_power(const char *suffix)
 /* Scales to an integer, nearest; a long double holds 64 bits, so whole numbers stay exact. */
 static int scale(long double value, long double factor, uint64_t *result)
 {
-	value = value * factor + 0.5L;
+	value = roundl(value * factor);
 	if (value >= 18446744073709551616.0L)
 		return -ERANGE;
 	*result = (uint64_t)value;

@@ -9,7 +9,7 @@
 #define MIB (1ULL << 20)
 #define GIB (1ULL << 30)
 #define NSEC_PER_SEC 1000000000ULL
-#define UNITS_TEXT_MAX 24
+#define UNITS_TEXT_MAX 32
 
 /* "0 B", "12.0 KiB", "1.44 GiB": three significant digits; returns buf. */
 const char *units_bytes(char buf[UNITS_TEXT_MAX], uint64_t bytes);

@@ -114,13 +114,13 @@ static void returned(struct json *j, cJSON *o, const struct returned *r)
 {
 	cJSON *back = json_object(j, o, "returned"), *taken;
 
-	json_integer(j, back, "purge", r->purge);
-	json_integer(j, back, "trim", r->trim);
-	json_integer(j, back, "munmap", r->munmap);
-	json_integer(j, back, "madvise", r->madvise);
+	json_figure(j, back, "purge", r->purge);
+	json_figure(j, back, "trim", r->trim);
+	json_figure(j, back, "munmap", r->munmap);
+	json_figure(j, back, "madvise", r->madvise);
 	taken = json_object(j, o, "taken");
-	json_integer(j, taken, "brk", r->taken_brk);
-	json_integer(j, taken, "mmap", r->taken_mmap);
+	json_figure(j, taken, "brk", r->taken_brk);
+	json_figure(j, taken, "mmap", r->taken_mmap);
 }
 
 static void findings(struct json *j, cJSON *o, const struct snapshot *s)

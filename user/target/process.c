@@ -21,7 +21,7 @@ static ssize_t read_proc(pid_t pid, const char *name, char *buf, size_t size)
 {
 	char path[64];
 	size_t used = 0;
-	ssize_t got;
+	ssize_t got = 0;
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);

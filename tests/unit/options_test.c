@@ -1,0 +1,199 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/units.h"
+#include "command/command.h"
+#include "command/options.h"
+
+typedef int options_parse(int argc, char **argv, struct options *options);
+
+/* What the last call of parse wrote to stdout and stderr. */
+static char said[8192];
+
+#define ARGV_MAX 16
+
+/* Splits line at blanks, parses, and catches what is printed. */
+static int parse(options_parse *fn, const char *line, struct options *options)
+{
+	static char words[512];
+	char *argv[ARGV_MAX + 1] = { 0 };
+	int argc = 0, status, saved[2];
+	FILE *caught = tmpfile();
+	size_t len;
+
+	assert_non_null(caught);
+	snprintf(words, sizeof(words), "%s", line);
+	for (char *word = strtok(words, " "); word && argc < ARGV_MAX; word = strtok(NULL, " "))
+		argv[argc++] = word;
+	fflush(stdout);
+	for (int i = 0; i < 2; i++) {
+		saved[i] = dup(i + 1);
+		dup2(fileno(caught), i + 1);
+	}
+	status = fn(argc, argv, options);
+	fflush(stdout);
+	for (int i = 0; i < 2; i++) {
+		dup2(saved[i], i + 1);
+		close(saved[i]);
+	}
+	rewind(caught);
+	len = fread(said, 1, sizeof(said) - 1, caught);
+	said[len] = '\0';
+	fclose(caught);
+	return status;
+}
+
+static void attach_has_defaults(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(options_parse_attach, "attach 4242", &o), OPTIONS_GO);
+	assert_int_equal(o.pid, 4242);
+	assert_int_equal(o.interval_ns, 5 * NSEC_PER_SEC);
+	assert_int_equal(o.count, 0);
+	assert_int_equal(o.duration_ns, 0);
+	assert_int_equal(o.retained_min, 0);
+	assert_int_equal(o.window_min_ns, 5 * NSEC_PER_SEC);
+	assert_int_equal(o.churn_min, 20);
+	assert_true(o.walk_budget == 2);
+	assert_false(o.json || o.verbose || o.stop);
+	assert_null(o.command);
+	assert_string_equal(said, "");
+}
+
+static void attach_takes_options_anywhere(void **state)
+{
+	static const char *const lines[] = {
+		"attach 7 0.5 3 --json --duration 60 --retained-min 256M --window-min 1.5 --churn-min 5 --walk-budget 0.5 -v",
+		"attach --json -p 7 -d 60 0.5 --retained-min=256MiB --window-min=1.5 --churn-min=5 --walk-budget=.5 -v 3",
+		"attach -jvp7 -d60 --retained 0.25G --window 1.5 --churn 5 --walk 0.50 -- 0.5 3",
+	};
+	struct options o;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		assert_int_equal(parse(options_parse_attach, lines[i], &o), OPTIONS_GO);
+		assert_int_equal(o.pid, 7);
+		assert_int_equal(o.interval_ns, NSEC_PER_SEC / 2);
+		assert_int_equal(o.count, 3);
+		assert_int_equal(o.duration_ns, 60 * NSEC_PER_SEC);
+		assert_int_equal(o.retained_min, 256 * MIB);
+		assert_int_equal(o.window_min_ns, 3 * NSEC_PER_SEC / 2);
+		assert_int_equal(o.churn_min, 5);
+		assert_true(o.walk_budget == 0.5);
+		assert_true(o.json && o.verbose);
+	}
+}
+
+static void run_leaves_the_command_alone(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(options_parse_run, "run --json -i 1 -n 2 -- python3 --json -x", &o), OPTIONS_GO);
+	assert_true(o.json);
+	assert_int_equal(o.interval_ns, NSEC_PER_SEC);
+	assert_int_equal(o.count, 2);
+	assert_string_equal(o.command[0], "python3");
+	assert_string_equal(o.command[1], "--json");
+	assert_string_equal(o.command[2], "-x");
+	assert_null(o.command[3]);
+	assert_int_equal(parse(options_parse_run, "run ls --verbose", &o), OPTIONS_GO); /* the -- may be left out */
+	assert_false(o.verbose);
+	assert_string_equal(o.command[1], "--verbose");
+}
+
+static void heap_has_its_own(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(options_parse_heap, "heap --stop 12 --json", &o), OPTIONS_GO);
+	assert_int_equal(o.pid, 12);
+	assert_true(o.stop && o.json);
+}
+
+/* Wrong lines: status 2, one line that names the thing, and a hint. */
+static void says_what_is_wrong(void **state)
+{
+	static const struct {
+		options_parse *fn;
+		const char *line, *says;
+	} cases[] = {
+		{ options_parse_attach, "attach", "alloctrace attach: there is no PID to look at\n" },
+		{ options_parse_attach, "attach abc", "alloctrace attach: PID needs a process id; 'abc' is none\n" },
+		{ options_parse_attach, "attach 0", "PID needs a process id; '0' is none\n" },
+		{ options_parse_attach, "attach 99999999999", "PID needs a process id" },
+		{ options_parse_attach, "attach -p 1x", "--pid needs a process id; '1x' is none\n" },
+		{ options_parse_attach, "attach 1 0", "INTERVAL needs seconds, 0.01 at least; '0' is out of range\n" },
+		{ options_parse_attach, "attach 1 1 1 1", "'1' is one argument too many\n" },
+		{ options_parse_attach, "attach 1 1 x", "COUNT needs a whole number; 'x' is none\n" },
+		{ options_parse_attach, "attach 1 --bogus", "there is no option '--bogus'\n" },
+		{ options_parse_attach, "attach 1 -x", "there is no option '-x'\n" },
+		{ options_parse_attach, "attach 1 -vx", "there is no option '-x'\n" },
+		{ options_parse_attach, "attach 1 --json=yes", "--json needs no argument\n" },
+		{ options_parse_attach, "attach 1 --duration", "--duration needs seconds, as 90 or 0.5\n" },
+		{ options_parse_attach, "attach 1 -d", "--duration needs seconds, as 90 or 0.5\n" },
+		{ options_parse_attach, "attach 1 --duration -5", "--duration needs seconds" },
+		{ options_parse_attach, "attach 1 --retained-min 1Q", "--retained-min needs a size" },
+		{ options_parse_attach, "attach 1 --churn-min 1.5", "--churn-min needs a whole number" },
+		{ options_parse_attach, "attach 1 --churn-min 99999999999999999999", "is out of range\n" },
+		{ options_parse_attach, "attach 1 --walk-budget 0", "--walk-budget needs a percentage" },
+		{ options_parse_attach, "attach 1 --walk-budget 101", "is out of range\n" },
+		{ options_parse_attach, "attach 1 --walk-budget nan", "'nan' is none\n" },
+		{ options_parse_attach, "attach 1 --stop", "there is no option '--stop'\n" },
+		{ options_parse_run, "run", "alloctrace run: there is no COMMAND to run\n" },
+		{ options_parse_run, "run --", "there is no COMMAND to run\n" },
+		{ options_parse_run, "run --pid 5 ls", "there is no option '--pid'\n" },
+		{ options_parse_heap, "heap 1 2", "alloctrace heap: '2' is one argument too many\n" },
+		{ options_parse_heap, "heap --duration 5 1", "there is no option '--duration'\n" },
+	};
+	struct options o;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(parse(cases[i].fn, cases[i].line, &o), STATUS_USAGE);
+		if (!strstr(said, cases[i].says) || !strstr(said, "\nTry 'alloctrace "))
+			fail_msg("%s: '%s'", cases[i].line, said);
+		assert_ptr_equal(strchr(strchr(said, '\n') + 1, '\n') + 1, said + strlen(said)); /* two lines */
+	}
+}
+
+static void help_names_every_option(void **state)
+{
+	static const char *const attach[] = {
+		"Usage: alloctrace attach", "--pid PID", "--duration SEC", "--json", "--retained-min SIZE",
+		"--window-min SEC", "--churn-min N", "--walk-budget PCT", "--verbose", "--help", "Examples:",
+	};
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(options_parse_attach, "attach --help", &o), STATUS_DONE);
+	for (size_t i = 0; i < sizeof(attach) / sizeof(attach[0]); i++)
+		assert_non_null(strstr(said, attach[i]));
+	assert_null(strstr(said, "--stop"));
+	assert_int_equal(parse(options_parse_heap, "heap -h", &o), STATUS_DONE);
+	assert_non_null(strstr(said, "--stop"));
+	assert_int_equal(parse(options_parse_run, "run --help -- x", &o), STATUS_DONE);
+	assert_non_null(strstr(said, "--interval SEC"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(attach_has_defaults),
+		cmocka_unit_test(attach_takes_options_anywhere),
+		cmocka_unit_test(run_leaves_the_command_alone),
+		cmocka_unit_test(heap_has_its_own),
+		cmocka_unit_test(says_what_is_wrong),
+		cmocka_unit_test(help_names_every_option),
+	};
+
+	return cmocka_run_group_tests_name("options", tests, NULL, NULL);
+}
