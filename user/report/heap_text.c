@@ -12,12 +12,6 @@
 
 #define ARENAS_SHOWN 16
 
-static void heading(struct table *t, const char *const *names, size_t cnt)
-{
-	for (size_t i = 0; i < cnt; i++)
-		table_cell(t, TABLE_PLAIN, "%s", names[i]);
-}
-
 static int finish_table(struct table *t, FILE *out)
 {
 	int result = table_print(t, out, "  ", false);
@@ -106,13 +100,13 @@ static void arena_rows(struct table *t, const struct heap_arena **sorted, size_t
 static int put_arenas(FILE *out, const struct heap_walk *walk)
 {
 	static const char *const names[] = {
-		"", "held", "resident", "live", "free", "largest free", "retained", "purgeable", "pinned",
+		"", "held", "resident", "live", "free", "largest free", "retained", "purgeable", "pinned", NULL,
 	};
 	const struct heap_arena **sorted = calloc(walk->arena_cnt + 1, sizeof(*sorted));
 	struct table *t = table_new("lrrrrrrrr");
 	int result;
 
-	heading(t, names, sizeof(names) / sizeof(names[0]));
+	table_heading(t, names);
 	for (size_t i = 0; sorted && i < walk->arena_cnt; i++)
 		sorted[i] = &walk->arenas[i];
 	if (sorted) {
@@ -183,10 +177,10 @@ static void class_row(struct table *t, unsigned i, const struct heap_walk *walk)
 
 static int put_classes(FILE *out, const struct heap_walk *walk)
 {
-	static const char *const names[] = { "from size", "live", "", "free", "" };
+	static const char *const names[] = { "from size", "live", "", "free", "", NULL };
 	struct table *t = table_new("rrrrr");
 
-	heading(t, names, sizeof(names) / sizeof(names[0]));
+	table_heading(t, names);
 	for (unsigned i = 0; i < HEAP_CLASS_CNT; i++) {
 		if (walk->live_class[i].cnt || walk->free_class[i].cnt)
 			class_row(t, i, walk);

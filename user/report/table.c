@@ -99,6 +99,13 @@ void table_end_row(struct table *t)
 		add(t, TABLE_PLAIN, "");
 }
 
+void table_heading(struct table *t, const char *const *names)
+{
+	for (; *names; names++)
+		table_cell(t, TABLE_PLAIN, "%s", *names);
+	table_end_row(t);
+}
+
 static void measure(const struct table *t, size_t widths[TABLE_COLUMNS_MAX])
 {
 	memset(widths, 0, TABLE_COLUMNS_MAX * sizeof(*widths));

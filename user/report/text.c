@@ -99,8 +99,8 @@ static void allocator_row(struct table *t, const struct heap_allocator *a)
 
 static int put_allocators(FILE *out, const struct snapshot *s, bool colour)
 {
-	static const char *const heading[] = {
-		"allocator", "held", "resident", "live", "retained", "purgeable", "pinned", "",
+	static const char *const names[] = {
+		"allocator", "held", "resident", "live", "retained", "purgeable", "pinned", NULL,
 	};
 	size_t cnt = s->heap->allocator_cnt;
 	const struct heap_allocator **sorted;
@@ -116,8 +116,7 @@ static int put_allocators(FILE *out, const struct snapshot *s, bool colour)
 	for (size_t i = 0; i < cnt; i++)
 		sorted[i] = &s->heap->allocators[i];
 	qsort(sorted, cnt, sizeof(*sorted), by_resident);
-	for (size_t i = 0; i < sizeof(heading) / sizeof(heading[0]); i++)
-		table_cell(t, TABLE_PLAIN, "%s", heading[i]);
+	table_heading(t, names);
 	for (size_t i = 0; i < cnt; i++)
 		allocator_row(t, sorted[i]);
 	result = table_print(t, out, "  ", colour);

@@ -27,17 +27,15 @@ static size_t rows_max(const struct snapshot *s)
 	return s->final ? ROWS_FINAL : ROWS_INTERVAL;
 }
 
-/* "of 1.44 GiB predicted", with the prediction's age where it is old enough to matter. */
+/* With the prediction's age where it is old enough to matter. */
 static void cell_predicted(struct table *t, const struct purge_finding *p)
 {
 	char bytes[UNITS_TEXT_MAX], age[UNITS_TEXT_MAX];
 
-	if (p->predicted == UNKNOWN)
-		table_cell(t, TABLE_PLAIN, "nothing predicted");
-	else if (p->prediction_age_ns < NSEC_PER_SEC)
-		table_cell(t, TABLE_PLAIN, "of %s predicted", units_bytes(bytes, p->predicted));
+	if (p->predicted == UNKNOWN || p->prediction_age_ns < NSEC_PER_SEC)
+		table_bytes(t, TABLE_PLAIN, p->predicted);
 	else
-		table_cell(t, TABLE_PLAIN, "of %s predicted %s before", units_bytes(bytes, p->predicted),
+		table_cell(t, TABLE_PLAIN, "%s, %s before", units_bytes(bytes, p->predicted),
 			   units_time(age, p->prediction_age_ns));
 }
 
@@ -65,8 +63,8 @@ static void purge_row(struct table *t, const struct snapshot *s, const struct pu
 	table_time(t, p->duration_ns);
 	table_bytes(t, TABLE_BOLD, p->returned);
 	cell_predicted(t, p);
+	table_cell(t, TABLE_PLAIN, "%s", p->caller ? p->caller : "?");
 	cell_verdict(t, s, p);
-	table_cell(t, TABLE_PLAIN, "%s%s", p->caller ? "by " : "", p->caller ? p->caller : "");
 }
 
 /* Those before the newest: how many, and what they came to. */
@@ -83,28 +81,41 @@ static void earlier_purges(FILE *out, const struct snapshot *s, size_t cnt)
 	if (s->final && s->purges_total > s->purge_cnt)
 		forgotten = s->purges_total - s->purge_cnt;
 	if (cnt)
-		fprintf(out, "    %zu earlier: %s returned, %" PRIu64 " ineffective, %" PRIu64 " misdirected\n", cnt,
+		fprintf(out, "  and %zu earlier: %s returned, %" PRIu64 " ineffective, %" PRIu64 " misdirected\n", cnt,
 			units_bytes(bytes, returned), ineffective, misdirected);
 	if (forgotten)
-		fprintf(out, "    %" PRIu64 " before those, kept in the totals only\n", forgotten);
+		fprintf(out, "  and %" PRIu64 " before those, in the totals only\n", forgotten);
 }
 
 int text_purges(FILE *out, const struct snapshot *s, bool colour)
 {
+	static const char *const names[] = { "purge", "", "took", "returned", "predicted", "by", NULL };
 	size_t first = s->purge_cnt > rows_max(s) ? s->purge_cnt - rows_max(s) : 0;
 	struct table *t;
 	int result;
 
 	if (!s->purge_cnt)
 		return 0;
-	t = table_new("llrrlll");
+	t = table_new("llrrrll");
+	table_heading(t, names);
 	for (size_t i = first; i < s->purge_cnt; i++)
 		purge_row(t, s, s->purges[i]);
-	fputs("  purges: when, what, how long, returned\n", out);
+	result = table_print(t, out, "  ", colour);
 	earlier_purges(out, s, first);
-	result = table_print(t, out, "    ", colour);
 	table_free(t);
 	return result;
+}
+
+/* What ended it, or did not. */
+static void cell_window_end(struct table *t, const struct window_finding *w)
+{
+	const char *end = w->closed_by_purge ? "closed by a purge" : w->end_ns ? "closed" : "still open";
+
+	if (w->ineffective_purges)
+		table_cell(t, TABLE_PLAIN, "%s; %u purge%s in it did not help", end, w->ineffective_purges,
+			   w->ineffective_purges > 1 ? "s" : "");
+	else
+		table_cell(t, TABLE_PLAIN, "%s", end);
 }
 
 static void window_row(struct table *t, const struct window_finding *w, uint64_t now)
@@ -115,57 +126,53 @@ static void window_row(struct table *t, const struct window_finding *w, uint64_t
 	table_cell(t, TABLE_PLAIN, "%s–%s", text_clock(from, w->start_ns), w->end_ns ? text_clock(to, end) : "now");
 	table_time(t, end > w->start_ns ? end - w->start_ns : 0);
 	table_bytes(t, TABLE_PLAIN, w->peak_retained);
-	table_cell(t, TABLE_PLAIN, "retained at its peak, a purge then would have returned");
 	table_bytes(t, TABLE_BOLD, w->peak_purgeable);
-	if (w->ineffective_purges)
-		table_cell(t, TABLE_PLAIN, "%s, %u purge%s in it did not help",
-			   w->closed_by_purge ? "closed by a purge" : w->end_ns ? "closed" : "still open",
-			   w->ineffective_purges, w->ineffective_purges > 1 ? "s" : "");
-	else
-		table_cell(t, TABLE_PLAIN, "%s",
-			   w->closed_by_purge ? "closed by a purge" : w->end_ns ? "closed" : "still open");
+	cell_window_end(t, w);
 }
 
 int text_windows(FILE *out, const struct snapshot *s, bool colour)
 {
+	static const char *const names[] = {
+		"purge missing", "for", "peak retained", "a purge then would have returned", NULL,
+	};
 	size_t first = s->window_cnt > rows_max(s) ? s->window_cnt - rows_max(s) : 0;
 	struct table *t;
 	int result;
 
 	if (!s->window_cnt)
 		return 0;
-	t = table_new("lrrlrl");
+	t = table_new("lrrrl");
+	table_heading(t, names);
 	for (size_t i = first; i < s->window_cnt; i++)
 		window_row(t, &s->windows[i], s->time_ns);
-	fputs("  windows without the purge that was due\n", out);
+	result = table_print(t, out, "  ", colour);
 	if (first)
-		fprintf(out, "    %zu earlier\n", first);
-	result = table_print(t, out, "    ", colour);
+		fprintf(out, "  and %zu earlier\n", first);
 	table_free(t);
 	return result;
 }
 
 /* "+1.20 MiB" */
-static void cell_growth(struct table *t, int64_t bytes, const char *of)
+static void cell_growth(struct table *t, int64_t bytes)
 {
 	char text[UNITS_TEXT_MAX];
 	uint64_t size = bytes < 0 ? -(uint64_t)bytes : (uint64_t)bytes;
 
-	table_cell(t, TABLE_PLAIN, "%s%s %s", bytes < 0 ? "−" : "+", units_bytes(text, size), of);
+	table_cell(t, TABLE_PLAIN, "%s%s", bytes < 0 ? "−" : bytes > 0 ? "+" : "", units_bytes(text, size));
 }
 
 static void churn_row(struct table *t, const struct churn_finding *c)
 {
 	table_cell(t, c->flagged ? TABLE_BOLD : TABLE_PLAIN, "%s", c->library ? c->library : "?");
-	table_cell(t, TABLE_PLAIN, "%" PRIu64 " opens", c->opens);
-	table_cell(t, c->flagged ? TABLE_BOLD : TABLE_PLAIN, "%" PRIu64 " repeats", c->repeats);
-	table_cell(t, TABLE_PLAIN, "%" PRIu64 " new", c->new_mappings);
-	table_cell(t, TABLE_PLAIN, "%" PRIu64 " failed", c->failures);
-	table_cell(t, TABLE_PLAIN, "%" PRIu64 " closes", c->closes);
+	table_cell(t, TABLE_PLAIN, "%" PRIu64, c->opens);
+	table_cell(t, c->flagged ? TABLE_BOLD : TABLE_PLAIN, "%" PRIu64, c->repeats);
+	table_cell(t, TABLE_PLAIN, "%" PRIu64, c->new_mappings);
+	table_cell(t, TABLE_PLAIN, "%" PRIu64, c->failures);
+	table_cell(t, TABLE_PLAIN, "%" PRIu64, c->closes);
 	table_time(t, c->ns);
-	cell_growth(t, c->maps_grown, "maps");
-	cell_growth(t, c->heap_grown, "heap");
-	table_cell(t, TABLE_PLAIN, "%s%s", c->caller ? "by " : "", c->caller ? c->caller : "");
+	cell_growth(t, c->maps_grown);
+	cell_growth(t, c->heap_grown);
+	table_cell(t, TABLE_PLAIN, "%s", c->caller ? c->caller : "?");
 }
 
 /* The rows that are flagged, or those that are not, as far as room is left. */
@@ -181,6 +188,9 @@ static void churn_rows(struct table *t, const struct snapshot *s, bool flagged, 
 
 int text_churn(FILE *out, const struct snapshot *s, bool colour)
 {
+	static const char *const names[] = {
+		"dlopen since the attach", "opens", "repeats", "new", "failed", "closes", "took", "maps", "heap", "by", NULL,
+	};
 	size_t room = rows_max(s);
 	bool flagged = false;
 	struct table *t;
@@ -191,14 +201,14 @@ int text_churn(FILE *out, const struct snapshot *s, bool colour)
 	for (size_t i = 0; i < s->churn_cnt; i++)
 		flagged |= s->churn[i]->flagged;
 	t = table_new("lrrrrrrrrl");
+	table_heading(t, names);
 	churn_rows(t, s, true, &room);
 	churn_rows(t, s, false, &room);
-	fputs("  dlopen, since the attach\n", out);
-	result = table_print(t, out, "    ", colour);
+	result = table_print(t, out, "  ", colour);
 	if (s->churn_cnt > rows_max(s))
-		fprintf(out, "    %zu more\n", s->churn_cnt - rows_max(s));
+		fprintf(out, "  and %zu more\n", s->churn_cnt - rows_max(s));
 	if (flagged)
-		fputs("    repeated opens cost CPU time and garbage, not memory: open once and keep the handle\n", out);
+		fputs("  repeated opens cost CPU time and garbage, not memory: open once and keep the handle\n", out);
 	table_free(t);
 	return result;
 }
