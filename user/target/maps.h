@@ -24,6 +24,7 @@ struct mapping {
 struct maps {
 	struct mapping *v;
 	size_t cnt;
+	char *text; /* what the names point into */
 };
 
 /* Reads pid's mappings. The caller owns *maps and frees it with maps_free. −ESRCH, −EACCES, −ENOMEM. */

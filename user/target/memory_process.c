@@ -1,0 +1,241 @@
+/* The address space of a live process: process_vm_readv and /proc/PID/pagemap. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "target/memory.h"
+
+/* Bits of a pagemap entry: Documentation/admin-guide/mm/pagemap.rst. */
+#define PM_PRESENT (1ULL << 63)
+#define PM_SWAP (1ULL << 62)
+#define PM_EXCLUSIVE (1ULL << 56)
+#define PM_FRAME ((1ULL << 55) - 1)
+
+/* PAGEMAP_SCAN, kernel 6.7 (include/uapi/linux/fs.h); spelled out, since older headers lack it. */
+struct scan_arg {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+struct scan_region {
+	uint64_t start, end, categories;
+};
+#define SCAN_IOCTL _IOWR('f', 16, struct scan_arg)
+#define SCAN_ZERO (1ULL << 5) /* PAGE_IS_PFNZERO */
+
+#define BATCH 8192      /* pagemap entries read at once */
+#define REGIONS 512
+
+struct process_memory {
+	struct memory base;
+	pid_t pid;
+	int pagemap;         /* /proc/PID/pagemap */
+	int mem;             /* /proc/PID/mem, where process_vm_readv is refused; −1: not needed yet */
+	uint64_t zero_frame; /* the shared zero page's frame; 0: frames are hidden from us */
+	bool scans;          /* PAGEMAP_SCAN works */
+};
+
+static ssize_t read_by_file(struct process_memory *pm, const struct iovec *local, size_t local_cnt,
+			    const struct iovec *remote, size_t remote_cnt)
+{
+	size_t l = 0, l_off = 0;
+	ssize_t total = 0;
+
+	for (size_t r = 0; r < remote_cnt; r++) {
+		size_t r_off = 0;
+
+		while (r_off < remote[r].iov_len && l < local_cnt) {
+			size_t room = local[l].iov_len - l_off, want = remote[r].iov_len - r_off;
+			ssize_t got = pread(pm->mem, (char *)local[l].iov_base + l_off, want < room ? want : room,
+					    (off_t)((uintptr_t)remote[r].iov_base + r_off));
+
+			if (got <= 0)
+				return total ? total : got ? -errno : -EFAULT;
+			total += got;
+			r_off += (size_t)got;
+			l_off += (size_t)got;
+			if (l_off == local[l].iov_len) {
+				l++;
+				l_off = 0;
+			}
+		}
+	}
+	return total;
+}
+
+static bool open_mem(struct process_memory *pm)
+{
+	char path[64];
+
+	if (pm->mem < 0) {
+		snprintf(path, sizeof(path), "/proc/%d/mem", pm->pid);
+		pm->mem = open(path, O_RDONLY | O_CLOEXEC);
+	}
+	return pm->mem >= 0;
+}
+
+static ssize_t process_readv(struct memory *mem, const struct iovec *local, size_t local_cnt,
+			     const struct iovec *remote, size_t remote_cnt)
+{
+	struct process_memory *pm = (struct process_memory *)mem;
+	ssize_t got;
+
+	if (pm->mem < 0) {
+		got = process_vm_readv(pm->pid, local, local_cnt, remote, remote_cnt, 0);
+		if (got >= 0)
+			return got;
+		/* A seccomp profile may refuse us the call and leave us the file. */
+		if ((errno != EPERM && errno != ENOSYS) || !open_mem(pm))
+			return -errno;
+	}
+	return read_by_file(pm, local, local_cnt, remote, remote_cnt);
+}
+
+/* Marks the pages of [start, end) that map the zero page, small or huge. */
+static void mark_zero(struct process_memory *pm, uint64_t start, uint64_t end, uint8_t *state)
+{
+	struct scan_region regions[REGIONS];
+	struct scan_arg arg = {
+		.size = sizeof(arg),
+		.start = start,
+		.end = end,
+		.vec = (uintptr_t)regions,
+		.vec_len = REGIONS,
+		.category_mask = SCAN_ZERO,
+		.return_mask = SCAN_ZERO,
+	};
+
+	while (arg.start < end) {
+		int cnt = ioctl(pm->pagemap, SCAN_IOCTL, &arg);
+
+		if (cnt < 0)
+			return;
+		for (int i = 0; i < cnt; i++)
+			for (uint64_t p = regions[i].start; p < regions[i].end; p += TARGET_PAGE_SIZE)
+				state[(p - start) / TARGET_PAGE_SIZE] = PAGE_ZERO;
+		if (arg.walk_end <= arg.start)
+			return;
+		arg.start = arg.walk_end;
+	}
+}
+
+static uint8_t state_of(const struct process_memory *pm, uint64_t entry)
+{
+	if (entry & PM_PRESENT) {
+		if (pm->zero_frame && (entry & PM_FRAME) == pm->zero_frame)
+			return PAGE_ZERO;
+		return entry & PM_EXCLUSIVE ? PAGE_PRESENT | PAGE_EXCLUSIVE : PAGE_PRESENT;
+	}
+	return entry & PM_SWAP ? PAGE_SWAPPED : 0;
+}
+
+static int process_pages(struct memory *mem, uint64_t start, uint64_t end, uint8_t *state)
+{
+	struct process_memory *pm = (struct process_memory *)mem;
+	size_t cnt = (end - start) / TARGET_PAGE_SIZE, done = 0;
+	bool present = false;
+
+	while (done < cnt) {
+		uint64_t entries[BATCH];
+		size_t want = cnt - done < BATCH ? cnt - done : BATCH;
+		ssize_t got = pread(pm->pagemap, entries, want * sizeof(*entries),
+				    (off_t)((start / TARGET_PAGE_SIZE + done) * sizeof(*entries)));
+
+		if (got < 0)
+			return -errno;
+		if (got < (ssize_t)sizeof(*entries)) { /* beyond the address space, or the process has ended */
+			memset(state + done, 0, cnt - done);
+			break;
+		}
+		for (size_t i = 0; i < (size_t)got / sizeof(*entries); i++) {
+			state[done] = state_of(pm, entries[i]);
+			present |= state[done++] & PAGE_PRESENT;
+		}
+	}
+	if (present && pm->scans)
+		mark_zero(pm, start, end, state);
+	return 0;
+}
+
+static int process_maps(struct memory *mem, struct maps *maps, struct error *err)
+{
+	return maps_read(((struct process_memory *)mem)->pid, maps, err);
+}
+
+static void process_memory_free(struct memory *mem)
+{
+	struct process_memory *pm = (struct process_memory *)mem;
+
+	close(pm->pagemap);
+	if (pm->mem >= 0)
+		close(pm->mem);
+	free(pm);
+}
+
+static const struct memory_ops process_ops = {
+	.readv = process_readv,
+	.pages = process_pages,
+	.maps = process_maps,
+	.free = process_memory_free,
+};
+
+/* The frame of the shared zero page: that of a page of ours that was only read. 0 where frames are hidden. */
+static uint64_t find_zero_frame(void)
+{
+	volatile char *page = mmap(NULL, TARGET_PAGE_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t entry = 0;
+
+	if (page != MAP_FAILED) {
+		(void)*page;
+		if (fd < 0 || pread(fd, &entry, sizeof(entry), (off_t)((uintptr_t)page / TARGET_PAGE_SIZE * 8)) != 8)
+			entry = 0;
+		munmap((void *)page, TARGET_PAGE_SIZE);
+	}
+	if (fd >= 0)
+		close(fd);
+	return entry & PM_PRESENT ? entry & PM_FRAME : 0;
+}
+
+static bool can_scan(int pagemap)
+{
+	struct scan_region region;
+	struct scan_arg arg = {
+		.size = sizeof(arg),
+		.vec = (uintptr_t)&region,
+		.vec_len = 1,
+		.category_mask = SCAN_ZERO,
+		.return_mask = SCAN_ZERO,
+	};
+
+	return ioctl(pagemap, SCAN_IOCTL, &arg) >= 0;
+}
+
+int memory_open_process(pid_t pid, struct memory **mem, struct error *err)
+{
+	struct process_memory *pm = calloc(1, sizeof(*pm));
+	char path[64];
+	int rc;
+
+	if (!pm)
+		return error_set(err, -ENOMEM, "no memory to read process %d", pid);
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
+	pm->pagemap = open(path, O_RDONLY | O_CLOEXEC);
+	if (pm->pagemap < 0) {
+		rc = errno == ENOENT ? -ESRCH : -errno;
+		free(pm);
+		return error_set(err, rc, "cannot read the memory of process %d: %s%s", pid, strerror(-rc),
+				 rc == -ESRCH ? "" : "; run as root, or as the process's own user");
+	}
+	pm->base.ops = &process_ops;
+	pm->pid = pid;
+	pm->mem = -1;
+	pm->zero_frame = find_zero_frame();
+	pm->scans = can_scan(pm->pagemap);
+	*mem = &pm->base;
+	return 0;
+}
