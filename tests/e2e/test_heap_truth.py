@@ -30,6 +30,7 @@ HEAPS = {
     "heaps-emptied": ["threads 2", "fill big 150000000 0 1 20", "drop 95 16 21"],
     "foreign-sbrk": ["fill mixed 5000000 50 2 22", "foreign 300000", "fill mixed 5000000 50 2 23",
                      "foreign 5008", "fill kb 5000000 50 2 24"],
+    "foreign-sbrk-last": ["fill mixed 20000000 100 1 28", "foreign 300000"],
     "blocked-break": ["fill mixed 5000000 50 2 25", "block", "fill mixed 10000000 50 2 26", "fill kb 10000000 70 8 27"],
 }
 
@@ -88,6 +89,7 @@ def prove(tree, target, commands):
 
     glibc = tree.glibc(target.pid)
     truth = target.ask("truth")
+    assert glibc["serving"] is True
     check_books(glibc, truth)
     check_sums(glibc)
     assert live_blocks(glibc) - live_blocks(before) == truth["own_blocks"] - own_before["own_blocks"]
@@ -113,7 +115,7 @@ def test_truth(tree, variant, heap):
 LARGE_TOP = "glibc.malloc.trim_threshold=1000000000"
 TUNABLES = {
     "huge-pages": ("glibc.malloc.hugetlb=1", ["mixed", "kb", "8-threads", "heaps-of-an-arena"]),
-    "large-top": (LARGE_TOP, ["all-freed", "8-threads-freed", "refilled"]),
+    "large-top": (LARGE_TOP, ["all-freed", "8-threads-freed", "refilled", "foreign-sbrk-last", "blocked-break"]),
     "huge-pages-large-top": ("glibc.malloc.hugetlb=1:" + LARGE_TOP, ["all-freed", "8-threads-freed", "kb"]),
     "no-tcache": ("glibc.malloc.tcache_count=0", ["small-tcache", "8-threads"]),
     "long-tcache": ("glibc.malloc.tcache_count=100", ["small-tcache", "8-threads"]),
