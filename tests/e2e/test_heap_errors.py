@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from heap_targets import Target, allocator, root_only, tree  # noqa: F401 (tree: a fixture)
+from heap_targets import Target, allocator, root_only
 
 WALK_ONLY = ["live_heap", "retained", "purgeable", "pinned"]
 LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from heap_targets import Target, allocator, memory_use, root_only, tree  # noqa: F401 (tree: a fixture)
+from heap_targets import Target, memory_use, root_only
 
 WALKS = int(os.environ.get("ALLOCTRACE_WALKS", "1000"))
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from heap_targets import VARIANTS, Target, memory_use, tree  # noqa: F401 (tree: a fixture)
+from heap_targets import VARIANTS, Target, memory_use
 
 # What a target does to its heap before it is asked. The letters: PATTERN BYTES FREE% CLUMP SEED.
 HEAPS = {
