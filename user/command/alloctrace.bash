@@ -1,0 +1,75 @@
+# bash completion for alloctrace(8)
+
+_alloctrace_pids()
+{
+	local dir pids=()
+
+	for dir in /proc/[0-9]*; do
+		pids+=("${dir#/proc/}")
+	done
+	mapfile -t COMPREPLY < <(compgen -W "${pids[*]}" -- "$1")
+}
+
+# The command's place in COMP_WORDS, or nothing before it has been typed.
+_alloctrace_command()
+{
+	local i
+
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		[[ ${COMP_WORDS[i]} == -* ]] || { echo "$i"; return; }
+	done
+}
+
+_alloctrace()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} at i
+	local common="--json --verbose --help"
+	local watch="--duration --retained-min --window-min --churn-min --walk-budget"
+	local -A options=(
+		[attach]="--pid $watch $common"
+		[run]="--interval --count $watch $common"
+		[heap]="--pid --stop $common"
+	)
+
+	COMPREPLY=()
+	at=$(_alloctrace_command)
+	if [[ -z $at ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "attach run heap help --help --version" -- "$cur")
+		return
+	fi
+	case ${COMP_WORDS[at]} in
+	help)
+		mapfile -t COMPREPLY < <(compgen -W "attach run heap" -- "$cur")
+		return
+		;;
+	run)
+		# From COMMAND on everything is that command's own.
+		for ((i = at + 1; i <= COMP_CWORD; i++)); do
+			if [[ ${COMP_WORDS[i]} == -- ]]; then
+				((i < COMP_CWORD)) && declare -F _command_offset >/dev/null && _command_offset $((i + 1))
+				return
+			fi
+		done
+		;;
+	attach | heap) ;;
+	*) return ;;
+	esac
+	case $prev in
+	--pid | -p)
+		_alloctrace_pids "$cur"
+		return
+		;;
+	--interval | -i | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget)
+		return
+		;;
+	esac
+	if [[ $cur == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "${options[${COMP_WORDS[at]}]}" -- "$cur")
+	elif [[ ${COMP_WORDS[at]} != run && $COMP_CWORD -eq $((at + 1)) ]]; then
+		_alloctrace_pids "$cur"
+	elif [[ ${COMP_WORDS[at]} == run ]]; then
+		mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+	fi
+}
+
+complete -F _alloctrace alloctrace
