@@ -120,4 +120,4 @@ uninstall: ## removes what install put there
 clean: ## removes the build folder
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
