@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -124,6 +125,8 @@ static void on_dlclose(struct session *s, const struct event *ev)
 static void on_memory(struct session *s, const struct event *ev)
 {
 	returned_add(&s->returned, ev->memory, frames_in_libc(s->frames, ev->memory->caller));
+	if (ev->memory->op == MEMORY_MADVISE && ev->memory->advice == MADV_FREE)
+		sampler_lazy_free(s->sampler);
 }
 
 static void on_loaded(struct session *s, const struct event *ev)

@@ -23,6 +23,7 @@ struct sampler {
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t wake;
 	bool stop, hurry, restart;
+	bool lazy_free; /* the process may have lazy-free pages: look */
 	bool waiting; /* newest holds a sample nobody has taken */
 	struct sample newest;
 };
@@ -70,6 +71,27 @@ static bool wait_until(struct sampler *s, uint64_t due, bool *restart)
 	return go;
 }
 
+/*
+ * smaps_rollup holds the target's mmap lock over a whole mapping, so that its own brk and mmap
+ * wait: it is read once, and again only where lazy-free pages are known or expected.
+ */
+static bool look_for_lazy_free(struct sampler *s)
+{
+	bool look;
+
+	pthread_mutex_lock(&s->lock);
+	look = s->lazy_free;
+	pthread_mutex_unlock(&s->lock);
+	return look;
+}
+
+static void expect_lazy_free(struct sampler *s, bool expected)
+{
+	pthread_mutex_lock(&s->lock);
+	s->lazy_free = expected;
+	pthread_mutex_unlock(&s->lock);
+}
+
 static void take_reading(struct sampler *s, struct memory **mem, struct heap_reader **reader)
 {
 	uint64_t began = clock_thread_cpu_ns();
@@ -84,8 +106,9 @@ static void take_reading(struct sampler *s, struct memory **mem, struct heap_rea
 	}
 	if (!sample.status)
 		sample.status = heap_state_read(*reader, &sample.heap, &sample.error);
-	if (process_usage(s->process, true, &sample.usage) && !sample.status)
+	if (process_usage(s->process, look_for_lazy_free(s), &sample.usage) && !sample.status)
 		sample.status = error_set(&sample.error, -ESRCH, "process %d has ended", s->process->pid);
+	expect_lazy_free(s, sample.usage.lazy_free > 0);
 	sample.heap.cost_ns = clock_thread_cpu_ns() - began; /* smaps_rollup is a cost of the reading too */
 	publish(s, &sample);
 }
@@ -126,6 +149,7 @@ int sampler_start(const struct process *p, const struct sampler_options *options
 		return error_set(err, -ENOMEM, "no memory for the heap sampler");
 	s->process = p;
 	s->options = *options;
+	s->lazy_free = true;
 	s->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (s->fd < 0) {
 		rc = error_set(err, -errno, "cannot make an eventfd: %s", strerror(errno));
@@ -192,6 +216,11 @@ void sampler_hurry(struct sampler *s)
 	s->hurry = true;
 	pthread_cond_signal(&s->wake);
 	pthread_mutex_unlock(&s->lock);
+}
+
+void sampler_lazy_free(struct sampler *s)
+{
+	expect_lazy_free(s, true);
 }
 
 void sampler_restart(struct sampler *s)

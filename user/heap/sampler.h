@@ -21,7 +21,7 @@ struct sampler_options {
 /* One reading: the heap and, at the same moment, what the kernel says. */
 struct sample {
 	struct heap_state heap;     /* owned by whoever holds the sample */
-	struct process_usage usage; /* lazy_free included */
+	struct process_usage usage; /* lazy_free: looked for at the start and where it is expected, else 0 */
 	int status;                 /* 0, or why there is no heap state: −errno */
 	struct error error;
 };
@@ -41,6 +41,8 @@ bool sampler_take(struct sampler *sampler, struct sample *sample);
 void sample_free(struct sample *sample); /* idempotent */
 /* One more reading as soon as the thread is free, whatever the budget says (the last report). */
 void sampler_hurry(struct sampler *sampler);
+/* The process has advised MADV_FREE: the next readings look for lazy-free pages. */
+void sampler_lazy_free(struct sampler *sampler);
 /* The process has exec'd: everything known of its objects and layouts is void. */
 void sampler_restart(struct sampler *sampler);
 
