@@ -81,14 +81,15 @@ static bool look_for_lazy_free(struct sampler *s)
 
 	pthread_mutex_lock(&s->lock);
 	look = s->lazy_free;
+	s->lazy_free = false; /* an advice that comes during the reading sets it again */
 	pthread_mutex_unlock(&s->lock);
 	return look;
 }
 
-static void expect_lazy_free(struct sampler *s, bool expected)
+static void expect_lazy_free(struct sampler *s)
 {
 	pthread_mutex_lock(&s->lock);
-	s->lazy_free = expected;
+	s->lazy_free = true;
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -108,7 +109,8 @@ static void take_reading(struct sampler *s, struct memory **mem, struct heap_rea
 		sample.status = heap_state_read(*reader, &sample.heap, &sample.error);
 	if (process_usage(s->process, look_for_lazy_free(s), &sample.usage) && !sample.status)
 		sample.status = error_set(&sample.error, -ESRCH, "process %d has ended", s->process->pid);
-	expect_lazy_free(s, sample.usage.lazy_free > 0);
+	if (sample.usage.lazy_free)
+		expect_lazy_free(s);
 	sample.heap.cost_ns = clock_thread_cpu_ns() - began; /* smaps_rollup is a cost of the reading too */
 	publish(s, &sample);
 }
@@ -220,7 +222,7 @@ void sampler_hurry(struct sampler *s)
 
 void sampler_lazy_free(struct sampler *s)
 {
-	expect_lazy_free(s, true);
+	expect_lazy_free(s);
 }
 
 void sampler_restart(struct sampler *s)
