@@ -66,7 +66,7 @@ enum memory_op {
 struct event_memory {
 	struct event_head head;
 	__u64 caller;    /* return address */
-	__u64 addr, len; /* of the call; brk: old break, |change| */
+	__u64 addr, len; /* of the call; brk: old break, |change|; mremap: old address, |change| */
 	__s64 rss_drop;  /* bytes that RSS fell by across the call (negative: rose) */
 	__u64 purge_id;  /* the purge this thread is in, or 0 */
 	__u32 op;        /* enum memory_op */
@@ -113,7 +113,7 @@ struct event_exit {
 enum loss {
 	LOSS_RING_FULL,      /* no room for a record */
 	LOSS_PENDING_FULL,   /* no room for a call in flight */
-	LOSS_NO_ENTRY,       /* a return whose entry was not seen */
+	LOSS_NO_RETURN,      /* a call whose return was not seen */
 	LOSS_UNREADABLE,     /* an argument in memory that could not be read */
 	LOSS_CNT
 };

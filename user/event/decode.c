@@ -7,7 +7,7 @@
 const char *const source_loss_names[SOURCE_LOSS_CNT] = {
 	[LOSS_RING_FULL] = "ring_full",
 	[LOSS_PENDING_FULL] = "pending_full",
-	[LOSS_NO_ENTRY] = "no_entry",
+	[LOSS_NO_RETURN] = "no_return",
 	[LOSS_UNREADABLE] = "unreadable",
 	[SOURCE_LOSS_MALFORMED] = "malformed",
 	[SOURCE_LOSS_PROBES] = "probes",

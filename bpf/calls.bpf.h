@@ -1,0 +1,103 @@
+/*
+ * Calls in flight. A thread has at most one of each class that counts, the outermost: a purge
+ * inside a purge (mi_collect → mi_heap_collect) or brk inside sbrk is part of it.
+ * Depth is never counted: longjmp and throw would leave the count wrong for ever.
+ */
+#ifndef ALLOCTRACE_CALLS_BPF_H
+#define ALLOCTRACE_CALLS_BPF_H
+
+#include "events.bpf.h"
+
+#define RETURN_INSTANCES_MAX 64 /* the kernel's own limit, MAX_URETPROBE_DEPTH */
+
+enum call_class { CALL_PURGE, CALL_MEMORY };
+
+struct call_key {
+	u64 pid_tgid;
+	u32 class;
+	u32 pad;
+};
+
+struct call {
+	u64 sp; /* where the return address is */
+	u64 caller;
+	u64 time;
+	u32 func;
+	u32 shape;
+	s64 rss;
+	union {
+		struct {
+			u64 id, arg, advised;
+			s64 own_rss, all_rss; /* see purge.bpf.c */
+			u32 calls, flags;
+		};
+		struct {
+			u64 addr, len, change;
+			u32 advice, pad;
+		};
+	};
+};
+
+struct calls_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, struct call_key);
+	__type(value, struct call);
+	__uint(max_entries, CALLS_MAX);
+};
+extern struct calls_map calls SEC(".maps");
+
+extern const volatile bool uses_return_probes; /* set by the loader */
+
+static __always_inline u64 user_word(u64 addr)
+{
+	u64 word = 0;
+
+	bpf_probe_read_user(&word, sizeof(word), (void *)addr);
+	return word;
+}
+
+/* Whether a return probe waits at that stack slot: listed by the kernel, and the slot still leads to it. */
+static __always_inline bool return_waits_at(u64 sp)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct return_instance *ri = BPF_CORE_READ(task, utask, return_instances);
+
+	for (int i = 0; i < RETURN_INSTANCES_MAX && ri; i++) {
+		if (BPF_CORE_READ(ri, stack) == sp)
+			return user_word(sp) == BPF_CORE_READ(task, mm, uprobes_state.xol_area, vaddr);
+		ri = BPF_CORE_READ(ri, next);
+	}
+	return false;
+}
+
+/*
+ * Whether the call that begins now at sp is made by outer: outer has not ended, by return
+ * or otherwise. At the same stack slot it is a tail call, or the outer call is dead: then the
+ * slot holds an ordinary return address again, and without return probes it is another function's.
+ */
+static __always_inline bool is_within(const struct call *outer, u64 sp, u32 func)
+{
+	if (uses_return_probes)
+		return return_waits_at(outer->sp);
+	if (outer->sp == sp)
+		return outer->func != func && outer->caller == user_word(sp);
+	return outer->sp > sp;
+}
+
+static __always_inline struct call_key call_key(u64 pid_tgid, enum call_class class)
+{
+	return (struct call_key){.pid_tgid = pid_tgid, .class = class};
+}
+
+/* Of a return probe's or session's program at the return: the return address has been popped. */
+#define SP_AT_RETURN(ctx) ((ctx)->sp - sizeof(u64))
+/* Of a probe on a function's entry, or on a ret or jump that ends it. */
+#define SP_AT_INSTRUCTION(ctx) ((ctx)->sp)
+
+/* A session program runs at both ends: at the entry the probed address is where it stands. */
+static __always_inline bool session_at_return(struct pt_regs *ctx)
+{
+	return bpf_get_func_ip(ctx) != ctx->ip;
+}
+
+#endif

@@ -1,0 +1,72 @@
+/* Life of the traced processes: raw tracepoints, whose cost falls on fork, exec and exit only. */
+#include "events.bpf.h"
+
+#define SIGNAL_GROUP_EXIT 4 /* include/linux/sched/signal.h */
+
+/* (parent, child); threads too */
+SEC("raw_tp/sched_process_fork")
+int process_fork(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct task_struct *child = (struct task_struct *)ctx->args[1];
+	u32 tgid = BPF_CORE_READ(child, tgid);
+	struct event_fork *rec;
+
+	if (tgid == pid_tgid >> 32 || !traced_process(pid_tgid))
+		return 0;
+	rec = ring_reserve(struct event_fork);
+	if (!rec)
+		return 0;
+	fill_head(&rec->head, EVENT_FORK, pid_tgid, 0, bpf_ktime_get_ns());
+	rec->child = tgid;
+	rec->pad = 0;
+	ring_submit(rec, true);
+	return 0;
+}
+
+/* (task, old pid, binary): the thread that called exec has become the leader by now */
+SEC("raw_tp/sched_process_exec")
+int process_exec(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct event_head *rec;
+
+	if (!traced_process(pid_tgid))
+		return 0;
+	rec = ring_reserve(struct event_head);
+	if (!rec)
+		return 0;
+	fill_head(rec, EVENT_EXEC, pid_tgid, 0, bpf_ktime_get_ns());
+	rec->tid = (u32)ctx->args[1];
+	ring_submit(rec, true);
+	return 0;
+}
+
+static __always_inline u32 exit_code_of(struct task_struct *task)
+{
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
+
+	if (BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT)
+		return BPF_CORE_READ(signal, group_exit_code);
+	return BPF_CORE_READ(task, exit_code);
+}
+
+/* (task): each thread; the process ends with its last */
+SEC("raw_tp/sched_process_exit")
+int process_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct task_struct *task = (struct task_struct *)ctx->args[0];
+	struct event_exit *rec;
+
+	if (!traced_process(pid_tgid) || BPF_CORE_READ(task, signal, live.counter) > 0)
+		return 0;
+	rec = ring_reserve(struct event_exit);
+	if (!rec)
+		return 0;
+	fill_head(&rec->head, EVENT_EXIT, pid_tgid, 0, bpf_ktime_get_ns());
+	rec->code = exit_code_of(task);
+	rec->pad = 0;
+	ring_submit(rec, true);
+	return 0;
+}

@@ -1,0 +1,292 @@
+/*
+ * Purges: functions that ask an allocator to return memory. What left RSS because of one
+ * is the fall of RSS across the call plus what other threads added meanwhile.
+ *
+ * The second part comes from kmem:rss_stat, which user space attaches while a purge is in
+ * flight. It says that a counter of an address space changed, not by how much: that is
+ * worked out from this CPU's slot of the counter, which other CPUs' changes do not touch.
+ */
+#include "calls.bpf.h"
+#include "rss.bpf.h"
+
+/* Of an address space with a purge in flight. */
+struct watch {
+	s64 all;                    /* bytes that all threads added to RSS while watched */
+	s64 count[NR_MM_COUNTERS];  /* the counters' folded part, as last seen */
+	u64 generation;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, u64); /* struct mm_struct * */
+	__type(value, struct watch);
+	__uint(max_entries, 256);
+} watches SEC(".maps");
+
+struct cpu_slots {
+	s32 v[NR_MM_COUNTERS]; /* as last seen on this CPU */
+	u64 generation;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_PERCPU_HASH);
+	__type(key, u64);
+	__type(value, struct cpu_slots);
+	__uint(max_entries, 256);
+} slots SEC(".maps");
+
+u64 watch_generation; /* user space adds one before it attaches rss_watch: what was seen before is stale */
+u64 watched_since;    /* user space: when it was attached; 0: it is not */
+
+/* Every CPU's offset, and how to find a counter: rss.bpf.c. */
+extern u64 cpu_offset[CPUS_MAX];
+
+static __always_inline u64 max_time(u64 a, u64 b)
+{
+	return a > b ? a : b;
+}
+
+static __always_inline s64 all_rss(u64 mm)
+{
+	struct watch *watch = bpf_map_lookup_elem(&watches, &mm);
+
+	return watch ? watch->all : 0;
+}
+
+static __always_inline bool other_threads(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, signal, nr_threads) > 1;
+}
+
+static __always_inline void announce(u64 pid_tgid, const struct call *call)
+{
+	struct event_purge_begin *rec = ring_reserve(struct event_purge_begin);
+
+	if (!rec)
+		return;
+	fill_head(&rec->head, EVENT_PURGE_BEGIN, pid_tgid, call->func, call->time);
+	rec->id = call->id;
+	ring_submit(rec, true);
+}
+
+/* Whether a call begins here whose return is to be seen. */
+static __always_inline bool purge_begin(struct pt_regs *ctx)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	u64 pid_tgid = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(ctx);
+	struct call_key key = call_key(pid_tgid, CALL_PURGE);
+	u64 mm = (u64)BPF_CORE_READ(task, mm);
+	struct watch unwatched = {};
+	struct call call = {}, *outer;
+
+	if (!traced_process(pid_tgid))
+		return false;
+	outer = bpf_map_lookup_elem(&calls, &key);
+	if (outer) {
+		if (is_within(outer, SP_AT_INSTRUCTION(ctx), (u32)cookie))
+			return false;
+		count_loss(LOSS_NO_RETURN);
+	}
+	bpf_map_update_elem(&watches, &mm, &unwatched, BPF_NOEXIST);
+	call.sp = SP_AT_INSTRUCTION(ctx);
+	call.caller = user_word(call.sp);
+	call.func = (u32)cookie;
+	call.shape = SHAPE_PURGE;
+	call.flags = (cookie & COOKIE_HAS_RESULT ? PURGE_HAS_RESULT : 0) | (other_threads(task) ? PURGE_OTHERS_RAN : 0);
+	call.arg = ctx->di;
+	call.all_rss = all_rss(mm);
+	call.rss = rss_bytes(mm);
+	call.time = bpf_ktime_get_ns();
+	/* Unique: a CPU is at one time in one purge's beginning. */
+	call.id = call.time << 10 | (bpf_get_smp_processor_id() & 1023);
+	if (bpf_map_update_elem(&calls, &key, &call, BPF_ANY)) {
+		count_loss(LOSS_PENDING_FULL);
+		return false;
+	}
+	announce(pid_tgid, &call);
+	return true;
+}
+
+static __always_inline void purge_end(struct pt_regs *ctx, u64 sp)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	u64 pid_tgid = bpf_get_current_pid_tgid(), now = bpf_ktime_get_ns();
+	struct call_key key = call_key(pid_tgid, CALL_PURGE);
+	struct call *call = bpf_map_lookup_elem(&calls, &key);
+	u64 mm = (u64)BPF_CORE_READ(task, mm);
+	s64 rss_drop, rss_others;
+	struct event_purge *rec;
+
+	if (!call || call->sp != sp)
+		return;
+	rss_drop = call->rss - rss_bytes(mm);
+	rss_others = all_rss(mm) - call->all_rss - call->own_rss;
+	rec = ring_reserve(struct event_purge);
+	if (rec) {
+		fill_head(&rec->head, EVENT_PURGE, pid_tgid, call->func, call->time);
+		rec->id = call->id;
+		rec->caller = call->caller;
+		rec->arg = call->arg;
+		rec->result = ctx->ax;
+		rec->duration = now - call->time;
+		rec->rss_drop = rss_drop;
+		rec->rss_others = rss_others;
+		rec->watched_from = watched_since ? max_time(watched_since, call->time) : 0;
+		rec->advised = call->advised;
+		rec->calls = call->calls;
+		rec->flags = call->flags | (other_threads(task) ? PURGE_OTHERS_RAN : 0);
+		ring_submit(rec, true);
+	}
+	bpf_map_delete_elem(&calls, &key);
+}
+
+SEC("uprobe/purge")
+int purge_enter(struct pt_regs *ctx)
+{
+	purge_begin(ctx);
+	return 0;
+}
+
+SEC("uprobe/purge")
+int purge_exit(struct pt_regs *ctx)
+{
+	purge_end(ctx, SP_AT_INSTRUCTION(ctx));
+	return 0;
+}
+
+SEC("uretprobe/purge")
+int purge_return(struct pt_regs *ctx)
+{
+	purge_end(ctx, SP_AT_RETURN(ctx));
+	return 0;
+}
+
+/* Returns 1 to do without the return. */
+SEC("uprobe/purge")
+int purge_session(struct pt_regs *ctx)
+{
+	if (!session_at_return(ctx))
+		return !purge_begin(ctx);
+	purge_end(ctx, SP_AT_RETURN(ctx));
+	return 0;
+}
+
+/*
+ * The change that this event tells of: the slot's, unless the slot has just been folded into
+ * the count (then it is 0), in which case the count has grown by slot and change together.
+ */
+static __always_inline s64 percpu_change(struct percpu_counter *counter, struct watch *watch,
+					 struct cpu_slots *seen, u32 member)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+	s32 before = seen->v[member], slot = 0;
+	s64 count, folded;
+
+	if (cpu >= CPUS_MAX)
+		return 0;
+	bpf_probe_read_kernel(&slot, sizeof(slot), (void *)BPF_CORE_READ(counter, counters) + cpu_offset[cpu]);
+	seen->v[member] = slot;
+	if (slot)
+		return slot - before;
+	count = BPF_CORE_READ(counter, count);
+	folded = count - watch->count[member];
+	if (!folded)
+		return -before;
+	watch->count[member] = count;
+	return folded - before;
+}
+
+/* Up to 6.1: one atomic for all, so threads that change it at the same moment can be mistaken for one another. */
+static __always_inline s64 atomic_change(s64 count, struct watch *watch, u32 member)
+{
+	s64 change = count - watch->count[member];
+
+	watch->count[member] = count;
+	return change;
+}
+
+/* The first event on a CPU only tells from where to count. */
+static __always_inline void seed_slots(struct mm_struct *mm, struct cpu_slots *seen)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+
+	if (cpu >= CPUS_MAX)
+		return;
+#pragma unroll
+	for (u32 i = 0; i < NR_MM_COUNTERS; i++)
+		bpf_probe_read_kernel(&seen->v[i], sizeof(seen->v[i]),
+				      (void *)BPF_CORE_READ(mm, rss_stat[i].counters) + cpu_offset[cpu]);
+	seen->generation = watch_generation;
+}
+
+static __always_inline void seed_counts(struct mm_struct *mm, struct watch *watch)
+{
+	struct mm_struct___atomic *old = (void *)mm;
+
+	if (bpf_core_field_exists(mm->rss_stat[0].counters)) {
+#pragma unroll
+		for (u32 i = 0; i < NR_MM_COUNTERS; i++)
+			watch->count[i] = BPF_CORE_READ(mm, rss_stat[i].count);
+	} else {
+#pragma unroll
+		for (u32 i = 0; i < NR_MM_COUNTERS; i++)
+			watch->count[i] = BPF_CORE_READ(old, rss_stat.count[i].counter);
+	}
+	watch->generation = watch_generation;
+}
+
+/* The address of one member, for indices that are known only at run time. */
+static __always_inline struct percpu_counter *counter_of(struct mm_struct *mm, u32 member)
+{
+	return (void *)mm + bpf_core_field_offset(struct mm_struct, rss_stat) +
+	       member * bpf_core_type_size(struct percpu_counter);
+}
+
+static __always_inline s64 change_of(u64 mm_addr, struct mm_struct *mm, struct watch *watch, u32 member)
+{
+	struct percpu_counter *counter = counter_of(mm, member);
+	struct cpu_slots *seen, unseen = {};
+	s64 count = 0;
+
+	if (!bpf_core_field_exists(mm->rss_stat[0].counters)) {
+		struct mm_struct___atomic *old = (void *)mm;
+
+		bpf_probe_read_kernel(&count, sizeof(count), &old->rss_stat.count[member & 3].counter);
+		return atomic_change(count, watch, member);
+	}
+	seen = bpf_map_lookup_elem(&slots, &mm_addr);
+	if (!seen) {
+		bpf_map_update_elem(&slots, &mm_addr, &unseen, BPF_NOEXIST);
+		seen = bpf_map_lookup_elem(&slots, &mm_addr);
+	}
+	if (!seen)
+		return 0;
+	if (seen->generation == watch_generation)
+		return percpu_change(counter, watch, seen, member);
+	seed_slots(mm, seen);
+	if (!seen->v[member]) /* perhaps just folded: that change is past too */
+		watch->count[member] = BPF_CORE_READ(counter, count);
+	return 0;
+}
+
+/* (mm, member): once a counter changed; every process of the machine comes here while it is attached. */
+SEC("raw_tp/rss_stat")
+int rss_watch(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 mm = ctx->args[0], member = (u32)ctx->args[1];
+	struct call_key key = call_key(bpf_get_current_pid_tgid(), CALL_PURGE);
+	struct watch *watch = bpf_map_lookup_elem(&watches, &mm);
+	struct call *own;
+	s64 bytes;
+
+	if (!watch || !is_rss_member(member))
+		return 0;
+	if (watch->generation != watch_generation)
+		seed_counts((void *)mm, watch);
+	bytes = change_of(mm, (void *)mm, watch, member & 3) * PAGE_BYTES;
+	__sync_fetch_and_add(&watch->all, bytes);
+	own = bpf_map_lookup_elem(&calls, &key);
+	if (own)
+		own->own_rss += bytes;
+	return 0;
+}

@@ -1,0 +1,103 @@
+/*
+ * RSS of an address space without the error of per-CPU batches.
+ *
+ * From 6.2 on mm_struct.rss_stat is four percpu_counters: the exact value is the count plus
+ * every CPU's slot. To reach the slots one needs each CPU's offset, which no stable symbol
+ * gives on every kernel (kallsyms may lack data symbols). A per-CPU array of our own tells
+ * it: where an element is on a CPU, less the per-CPU pointer that the map keeps.
+ * Up to 6.1 they are atomics, plus what the running thread has not added yet.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+
+#include "rss.bpf.h"
+#include "share.h"
+
+const volatile u32 cpu_cnt = 1; /* possible CPUs: set by the loader */
+u64 cpu_offset[CPUS_MAX];
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, u32);
+	__type(value, u64);
+	__uint(max_entries, 1);
+} cpu_marker SEC(".maps");
+
+/* Run once by the loader. */
+SEC("syscall")
+int rss_init(__attribute__((unused)) void *ctx)
+{
+	u64 base = 0;
+	u32 key = 0;
+
+	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_map_lookup_percpu_elem))
+		return 0;
+	bpf_probe_read_kernel(&base, sizeof(base),
+			      (void *)&cpu_marker + bpf_core_field_offset(struct bpf_array, pptrs));
+	for (u32 cpu = 0; cpu < CPUS_MAX && cpu < cpu_cnt; cpu++) {
+		void *there = bpf_map_lookup_percpu_elem(&cpu_marker, &key, cpu);
+
+		if (there)
+			cpu_offset[cpu] = (u64)there - base;
+	}
+	return 0;
+}
+
+struct slots {
+	s32 v[NR_MM_COUNTERS];
+};
+
+/* One read a CPU where the four counters' slots lie side by side (6.5 and later), else three. */
+static __always_inline s64 slot_pages(u64 file, u64 anon, u64 shmem, u64 offset)
+{
+	struct slots slots = {};
+
+	if (anon == file + MM_ANONPAGES * sizeof(s32) && shmem == file + MM_SHMEMPAGES * sizeof(s32)) {
+		bpf_probe_read_kernel(&slots, sizeof(slots), (void *)(file + offset));
+	} else {
+		bpf_probe_read_kernel(&slots.v[MM_FILEPAGES], sizeof(s32), (void *)(file + offset));
+		bpf_probe_read_kernel(&slots.v[MM_ANONPAGES], sizeof(s32), (void *)(anon + offset));
+		bpf_probe_read_kernel(&slots.v[MM_SHMEMPAGES], sizeof(s32), (void *)(shmem + offset));
+	}
+	return (s64)slots.v[MM_FILEPAGES] + slots.v[MM_ANONPAGES] + slots.v[MM_SHMEMPAGES];
+}
+
+static __always_inline s64 percpu_pages(struct mm_struct *mm)
+{
+	u64 file = (u64)BPF_CORE_READ(mm, rss_stat[MM_FILEPAGES].counters);
+	u64 anon = (u64)BPF_CORE_READ(mm, rss_stat[MM_ANONPAGES].counters);
+	u64 shmem = (u64)BPF_CORE_READ(mm, rss_stat[MM_SHMEMPAGES].counters);
+	s64 pages = BPF_CORE_READ(mm, rss_stat[MM_FILEPAGES].count) +
+		    BPF_CORE_READ(mm, rss_stat[MM_ANONPAGES].count) +
+		    BPF_CORE_READ(mm, rss_stat[MM_SHMEMPAGES].count);
+
+	for (u32 cpu = 0; cpu < CPUS_MAX && cpu < cpu_cnt; cpu++)
+		pages += slot_pages(file, anon, shmem, cpu_offset[cpu]);
+	return pages;
+}
+
+static __always_inline s64 atomic_pages(struct mm_struct___atomic *mm)
+{
+	struct task_struct___batched *task = (void *)bpf_get_current_task();
+	s64 pages = BPF_CORE_READ(mm, rss_stat.count[MM_FILEPAGES].counter) +
+		    BPF_CORE_READ(mm, rss_stat.count[MM_ANONPAGES].counter) +
+		    BPF_CORE_READ(mm, rss_stat.count[MM_SHMEMPAGES].counter);
+
+	if (bpf_core_field_exists(task->rss_stat))
+		pages += BPF_CORE_READ(task, rss_stat.count[MM_FILEPAGES]) +
+			 BPF_CORE_READ(task, rss_stat.count[MM_ANONPAGES]) +
+			 BPF_CORE_READ(task, rss_stat.count[MM_SHMEMPAGES]);
+	return pages;
+}
+
+__noinline s64 rss_bytes(u64 mm_addr)
+{
+	struct mm_struct *mm = (void *)mm_addr;
+
+	if (!mm)
+		return 0;
+	if (bpf_core_field_exists(mm->rss_stat[0].counters))
+		return percpu_pages(mm) * PAGE_BYTES;
+	return atomic_pages((void *)mm) * PAGE_BYTES;
+}

@@ -1,0 +1,17 @@
+/* Resident pages of an address space, exact, read from the kernel's own counters (rss.bpf.c). */
+#ifndef ALLOCTRACE_RSS_BPF_H
+#define ALLOCTRACE_RSS_BPF_H
+
+#include "vmlinux.h"
+
+#define PAGE_BYTES 4096LL
+
+/* Bytes of file, anonymous and shared pages. mm is a struct mm_struct * (a scalar, as global functions want). */
+s64 rss_bytes(u64 mm);
+
+static __always_inline bool is_rss_member(u32 member)
+{
+	return member == MM_FILEPAGES || member == MM_ANONPAGES || member == MM_SHMEMPAGES;
+}
+
+#endif
