@@ -7,7 +7,7 @@
 #include "command/command.h"
 
 static const struct command commands[] = {
-	{ "heap", "look once: live, retained and purgeable bytes of a process", command_heap },
+	{"heap", "look once: live, retained and purgeable bytes of a process", command_heap},
 };
 
 #define COMMAND_CNT (sizeof(commands) / sizeof(commands[0]))
@@ -15,10 +15,12 @@ static const struct command commands[] = {
 static int print_help(FILE *out)
 {
 	fputs("alloctrace says why the memory of a live process does not come back.\n\n"
-	      "Usage: alloctrace COMMAND [OPTIONS] [ARGUMENTS]\n\n", out);
+	      "Usage: alloctrace COMMAND [OPTIONS] [ARGUMENTS]\n\n",
+	      out);
 	for (size_t i = 0; i < COMMAND_CNT; i++)
 		fprintf(out, "  %-8s  %s\n", commands[i].name, commands[i].summary);
-	fputs("\n'alloctrace help COMMAND' tells the options of a command, 'man alloctrace' everything.\n", out);
+	fputs("\n'alloctrace help COMMAND' tells the options of a command, 'man alloctrace' everything.\n",
+	      out);
 	return STATUS_DONE;
 }
 
@@ -40,7 +42,7 @@ static int unknown_command(const char *name)
 
 static int help(const char *name)
 {
-	char *argv[] = { NULL, "--help", NULL };
+	char *argv[] = {NULL, "--help", NULL};
 	const struct command *command;
 
 	if (!name)

@@ -21,7 +21,7 @@ static char said[8192];
 static int parse(options_parse *fn, const char *line, struct options *options)
 {
 	static char words[512];
-	char *argv[ARGV_MAX + 1] = { 0 };
+	char *argv[ARGV_MAX + 1] = {0};
 	int argc = 0, status, saved[2];
 	FILE *caught = tmpfile();
 	size_t len;
@@ -70,8 +70,10 @@ static void attach_has_defaults(void **state)
 static void attach_takes_options_anywhere(void **state)
 {
 	static const char *const lines[] = {
-		"attach 7 0.5 3 --json --duration 60 --retained-min 256M --window-min 1.5 --churn-min 5 --walk-budget 0.5 -v",
-		"attach --json -p 7 -d 60 0.5 --retained-min=256MiB --window-min=1.5 --churn-min=5 --walk-budget=.5 -v 3",
+		"attach 7 0.5 3 --json --duration 60 --retained-min 256M --window-min 1.5 --churn-min 5 "
+		"--walk-budget 0.5 -v",
+		"attach --json -p 7 -d 60 0.5 --retained-min=256MiB --window-min=1.5 --churn-min=5 "
+		"--walk-budget=.5 -v 3",
 		"attach -jvp7 -d60 --retained 0.25G --window 1.5 --churn 5 --walk 0.50 -- 0.5 3",
 	};
 	struct options o;
@@ -96,7 +98,8 @@ static void run_leaves_the_command_alone(void **state)
 	struct options o;
 
 	(void)state;
-	assert_int_equal(parse(options_parse_run, "run --json -i 1 -n 2 -- python3 --json -x", &o), OPTIONS_GO);
+	assert_int_equal(parse(options_parse_run, "run --json -i 1 -n 2 -- python3 --json -x", &o),
+			 OPTIONS_GO);
 	assert_true(o.json);
 	assert_int_equal(o.interval_ns, NSEC_PER_SEC);
 	assert_int_equal(o.count, 2);
@@ -104,7 +107,8 @@ static void run_leaves_the_command_alone(void **state)
 	assert_string_equal(o.command[1], "--json");
 	assert_string_equal(o.command[2], "-x");
 	assert_null(o.command[3]);
-	assert_int_equal(parse(options_parse_run, "run ls --verbose", &o), OPTIONS_GO); /* the -- may be left out */
+	assert_int_equal(parse(options_parse_run, "run ls --verbose", &o),
+			 OPTIONS_GO); /* the -- may be left out */
 	assert_false(o.verbose);
 	assert_string_equal(o.command[1], "--verbose");
 }
@@ -126,33 +130,35 @@ static void says_what_is_wrong(void **state)
 		options_parse *fn;
 		const char *line, *says;
 	} cases[] = {
-		{ options_parse_attach, "attach", "alloctrace attach: there is no PID to look at\n" },
-		{ options_parse_attach, "attach abc", "alloctrace attach: PID needs a process id; 'abc' is none\n" },
-		{ options_parse_attach, "attach 0", "PID needs a process id; '0' is none\n" },
-		{ options_parse_attach, "attach 99999999999", "PID needs a process id" },
-		{ options_parse_attach, "attach -p 1x", "--pid needs a process id; '1x' is none\n" },
-		{ options_parse_attach, "attach 1 0", "INTERVAL needs seconds, 0.01 at least; '0' is out of range\n" },
-		{ options_parse_attach, "attach 1 1 1 1", "'1' is one argument too many\n" },
-		{ options_parse_attach, "attach 1 1 x", "COUNT needs a whole number; 'x' is none\n" },
-		{ options_parse_attach, "attach 1 --bogus", "there is no option '--bogus'\n" },
-		{ options_parse_attach, "attach 1 -x", "there is no option '-x'\n" },
-		{ options_parse_attach, "attach 1 -vx", "there is no option '-x'\n" },
-		{ options_parse_attach, "attach 1 --json=yes", "--json needs no argument\n" },
-		{ options_parse_attach, "attach 1 --duration", "--duration needs seconds, as 90 or 0.5\n" },
-		{ options_parse_attach, "attach 1 -d", "--duration needs seconds, as 90 or 0.5\n" },
-		{ options_parse_attach, "attach 1 --duration -5", "--duration needs seconds" },
-		{ options_parse_attach, "attach 1 --retained-min 1Q", "--retained-min needs a size" },
-		{ options_parse_attach, "attach 1 --churn-min 1.5", "--churn-min needs a whole number" },
-		{ options_parse_attach, "attach 1 --churn-min 99999999999999999999", "is out of range\n" },
-		{ options_parse_attach, "attach 1 --walk-budget 0", "--walk-budget needs a percentage" },
-		{ options_parse_attach, "attach 1 --walk-budget 101", "is out of range\n" },
-		{ options_parse_attach, "attach 1 --walk-budget nan", "'nan' is none\n" },
-		{ options_parse_attach, "attach 1 --stop", "there is no option '--stop'\n" },
-		{ options_parse_run, "run", "alloctrace run: there is no COMMAND to run\n" },
-		{ options_parse_run, "run --", "there is no COMMAND to run\n" },
-		{ options_parse_run, "run --pid 5 ls", "there is no option '--pid'\n" },
-		{ options_parse_heap, "heap 1 2", "alloctrace heap: '2' is one argument too many\n" },
-		{ options_parse_heap, "heap --duration 5 1", "there is no option '--duration'\n" },
+		{options_parse_attach, "attach", "alloctrace attach: there is no PID to look at\n"},
+		{options_parse_attach, "attach abc",
+		 "alloctrace attach: PID needs a process id; 'abc' is none\n"},
+		{options_parse_attach, "attach 0", "PID needs a process id; '0' is none\n"},
+		{options_parse_attach, "attach 99999999999", "PID needs a process id"},
+		{options_parse_attach, "attach -p 1x", "--pid needs a process id; '1x' is none\n"},
+		{options_parse_attach, "attach 1 0",
+		 "INTERVAL needs seconds, 0.01 at least; '0' is out of range\n"},
+		{options_parse_attach, "attach 1 1 1 1", "'1' is one argument too many\n"},
+		{options_parse_attach, "attach 1 1 x", "COUNT needs a whole number; 'x' is none\n"},
+		{options_parse_attach, "attach 1 --bogus", "there is no option '--bogus'\n"},
+		{options_parse_attach, "attach 1 -x", "there is no option '-x'\n"},
+		{options_parse_attach, "attach 1 -vx", "there is no option '-x'\n"},
+		{options_parse_attach, "attach 1 --json=yes", "--json needs no argument\n"},
+		{options_parse_attach, "attach 1 --duration", "--duration needs seconds, as 90 or 0.5\n"},
+		{options_parse_attach, "attach 1 -d", "--duration needs seconds, as 90 or 0.5\n"},
+		{options_parse_attach, "attach 1 --duration -5", "--duration needs seconds"},
+		{options_parse_attach, "attach 1 --retained-min 1Q", "--retained-min needs a size"},
+		{options_parse_attach, "attach 1 --churn-min 1.5", "--churn-min needs a whole number"},
+		{options_parse_attach, "attach 1 --churn-min 99999999999999999999", "is out of range\n"},
+		{options_parse_attach, "attach 1 --walk-budget 0", "--walk-budget needs a percentage"},
+		{options_parse_attach, "attach 1 --walk-budget 101", "is out of range\n"},
+		{options_parse_attach, "attach 1 --walk-budget nan", "'nan' is none\n"},
+		{options_parse_attach, "attach 1 --stop", "there is no option '--stop'\n"},
+		{options_parse_run, "run", "alloctrace run: there is no COMMAND to run\n"},
+		{options_parse_run, "run --", "there is no COMMAND to run\n"},
+		{options_parse_run, "run --pid 5 ls", "there is no option '--pid'\n"},
+		{options_parse_heap, "heap 1 2", "alloctrace heap: '2' is one argument too many\n"},
+		{options_parse_heap, "heap --duration 5 1", "there is no option '--duration'\n"},
 	};
 	struct options o;
 
@@ -161,15 +167,25 @@ static void says_what_is_wrong(void **state)
 		assert_int_equal(parse(cases[i].fn, cases[i].line, &o), STATUS_USAGE);
 		if (!strstr(said, cases[i].says) || !strstr(said, "\nTry 'alloctrace "))
 			fail_msg("%s: '%s'", cases[i].line, said);
-		assert_ptr_equal(strchr(strchr(said, '\n') + 1, '\n') + 1, said + strlen(said)); /* two lines */
+		assert_ptr_equal(strchr(strchr(said, '\n') + 1, '\n') + 1,
+				 said + strlen(said)); /* two lines */
 	}
 }
 
 static void help_names_every_option(void **state)
 {
 	static const char *const attach[] = {
-		"Usage: alloctrace attach", "--pid PID", "--duration SEC", "--json", "--retained-min SIZE",
-		"--window-min SEC", "--churn-min N", "--walk-budget PCT", "--verbose", "--help", "Examples:",
+		"Usage: alloctrace attach",
+		"--pid PID",
+		"--duration SEC",
+		"--json",
+		"--retained-min SIZE",
+		"--window-min SEC",
+		"--churn-min N",
+		"--walk-budget PCT",
+		"--verbose",
+		"--help",
+		"Examples:",
 	};
 	struct options o;
 

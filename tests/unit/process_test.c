@@ -118,7 +118,7 @@ static void names_are_made_printable(void **state)
 
 static void refuse(pid_t pid, int code, const char *words)
 {
-	struct error err = { "" };
+	struct error err = {""};
 	struct process p;
 
 	assert_int_equal(process_open(pid, &p, &err), code);
@@ -143,30 +143,37 @@ static void refuses_what_is_no_process(void **state)
 	waitpid(zombie, NULL, 0);
 }
 
-static void *tell_tid(void *fd)
+struct thread {
+	int tell[2], end[2]; /* pipes: its tid, and an end of file when it may go */
+};
+
+static void *tell_tid(void *arg)
 {
+	const struct thread *t = arg;
 	pid_t tid = (pid_t)syscall(SYS_gettid);
 
-	if (write(*(int *)fd, &tid, sizeof(tid)) == sizeof(tid))
-		pause();
+	if (write(t->tell[1], &tid, sizeof(tid)) == sizeof(tid) && read(t->end[0], &tid, 1) != 0)
+		abort();
 	return NULL;
 }
 
 static void refuses_a_thread(void **state)
 {
-	int fds[2];
+	struct thread t;
 	pthread_t thread;
 	pid_t tid;
 
 	(void)state;
-	assert_int_equal(pipe(fds), 0);
-	assert_int_equal(pthread_create(&thread, NULL, tell_tid, &fds[1]), 0);
-	assert_int_equal(read(fds[0], &tid, sizeof(tid)), sizeof(tid));
+	assert_int_equal(pipe(t.tell), 0);
+	assert_int_equal(pipe(t.end), 0);
+	assert_int_equal(pthread_create(&thread, NULL, tell_tid, &t), 0);
+	assert_int_equal(read(t.tell[0], &tid, sizeof(tid)), sizeof(tid));
 	refuse(tid, -EINVAL, "is a thread of process");
-	pthread_cancel(thread);
+	close(t.end[1]);
 	pthread_join(thread, NULL);
-	close(fds[0]);
-	close(fds[1]);
+	close(t.end[0]);
+	close(t.tell[0]);
+	close(t.tell[1]);
 }
 
 /* kthreadd is 2 wherever kernel threads are in sight at all (not in a PID namespace of our own). */
@@ -188,7 +195,7 @@ static void refuses_a_kernel_thread(void **state)
 /* Another user's process, seen without privilege: the child that looks has given up root. */
 static void says_whose_process_it_is(void **state)
 {
-	struct error err = { "" };
+	struct error err = {""};
 	struct process p;
 	int status, fds[2];
 	pid_t pid;

@@ -177,10 +177,8 @@ static void nobody_is_an_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_thread_stands_still),
-		cmocka_unit_test(signals_arrive_afterwards),
-		cmocka_unit_test(a_stopped_job_stays_stopped),
-		cmocka_unit_test(our_death_releases),
+		cmocka_unit_test(every_thread_stands_still),   cmocka_unit_test(signals_arrive_afterwards),
+		cmocka_unit_test(a_stopped_job_stays_stopped), cmocka_unit_test(our_death_releases),
 		cmocka_unit_test(nobody_is_an_error),
 	};
 

@@ -4,11 +4,21 @@
 #include <stdint.h>
 #include <string.h>
 
+/* As the first byte promises; 0: none begins with it. */
+static size_t sequence_len(unsigned char first)
+{
+	if (first < 0x80)
+		return 1;
+	if (first < 0xc0 || first >= 0xf8)
+		return 0;
+	return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
+
 /* Bytes of the well-formed UTF-8 character at s, decoded into *code; 0 if there is none (RFC 3629). */
 static size_t decode(const unsigned char *s, uint32_t *code)
 {
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc0 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf8 ? 4 : 0;
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	size_t len = sequence_len(s[0]);
 
 	if (len <= 1) {
 		*code = s[0];

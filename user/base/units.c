@@ -15,7 +15,7 @@ static int decimals(double value)
 
 const char *units_bytes(char buf[UNITS_TEXT_MAX], uint64_t bytes)
 {
-	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
 	double value = (double)bytes / 1024;
 	size_t unit = 0;
 
@@ -39,9 +39,9 @@ static const char *time_long(char buf[UNITS_TEXT_MAX], uint64_t seconds)
 		unsigned seconds, part;
 		const char *name, *part_name;
 	} spans[] = {
-		{ 86400, 3600, "d", "h" },
-		{ 3600, 60, "h", "min" },
-		{ 60, 1, "min", "s" },
+		{86400, 3600, "d", "h"},
+		{3600, 60, "h", "min"},
+		{60, 1, "min", "s"},
 	};
 	size_t i = 0;
 
@@ -54,7 +54,7 @@ static const char *time_long(char buf[UNITS_TEXT_MAX], uint64_t seconds)
 
 const char *units_time(char buf[UNITS_TEXT_MAX], uint64_t ns)
 {
-	static const char *const units[] = { "µs", "ms", "s" };
+	static const char *const units[] = {"µs", "ms", "s"};
 	double value = (double)ns / 1000;
 	size_t unit = 0;
 

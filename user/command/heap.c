@@ -29,8 +29,8 @@ static bool adds_up(const struct heap_state *state)
 }
 
 /* Stops, reads and releases until a stop has met the heap between two changes. */
-static int read_stopped(pid_t pid, struct heap_reader *reader, struct heap_state *state, const struct log *log,
-			struct error *err)
+static int read_stopped(pid_t pid, struct heap_reader *reader, struct heap_state *state,
+			const struct log *log, struct error *err)
 {
 	uint64_t began;
 	struct stop *stop;
@@ -43,11 +43,12 @@ static int read_stopped(pid_t pid, struct heap_reader *reader, struct heap_state
 			return result;
 		result = heap_state_read(reader, state, err);
 		stop_release(stop);
-		log_note(log, "process %d stood still for %.1f ms", pid, (double)(clock_monotonic_ns() - began) / 1e6);
+		log_note(log, "process %d stood still for %.1f ms", pid,
+			 (double)(clock_monotonic_ns() - began) / 1e6);
 		if (result != 0 || adds_up(state) || try == STOP_TRIES)
 			return result;
 		heap_state_free(state);
-		nanosleep(&(struct timespec){ .tv_nsec = STOP_PAUSE_NS }, NULL);
+		nanosleep(&(struct timespec){.tv_nsec = STOP_PAUSE_NS}, NULL);
 	}
 }
 
@@ -68,8 +69,9 @@ static int read_heap(const struct process *p, const struct options *options, con
 	else
 		result = heap_state_read(reader, state, err);
 	if (result == 0)
-		log_note(log, "read in %.1f ms of CPU time: %llu reads, %llu bytes", (double)state->cost_ns / 1e6,
-			 (unsigned long long)mem->reads, (unsigned long long)mem->bytes_read);
+		log_note(log, "read in %.1f ms of CPU time: %llu reads, %llu bytes",
+			 (double)state->cost_ns / 1e6, (unsigned long long)mem->reads,
+			 (unsigned long long)mem->bytes_read);
 	heap_reader_free(reader);
 	memory_free(mem);
 	return result;
@@ -78,7 +80,7 @@ static int read_heap(const struct process *p, const struct options *options, con
 static int report(const struct process *p, const struct heap_state *state, const struct options *options)
 {
 	const char *note = state->note;
-	struct process_usage usage = { 0 };
+	struct process_usage usage = {0};
 	bool lazy_free = process_usage(p, true, &usage) == 0;
 	struct snapshot s = {
 		.time_ns = clock_monotonic_ns(),
@@ -88,7 +90,8 @@ static int report(const struct process *p, const struct heap_state *state, const
 		.final = true,
 		.lazy_free = lazy_free ? usage.lazy_free : UNKNOWN,
 		.heap = state,
-		.returned = { UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN }, /* no probes, no history */
+		.returned = {UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN,
+			     UNKNOWN}, /* no probes, no history */
 		.missing = &note,
 		.missing_cnt = note[0] != '\0',
 	};
@@ -100,8 +103,8 @@ static int report(const struct process *p, const struct heap_state *state, const
 
 int command_heap(int argc, char **argv)
 {
-	struct log log = { .out = stderr };
-	struct heap_state state = { 0 };
+	struct log log = {.out = stderr};
+	struct heap_state state = {0};
 	struct options options;
 	struct process process;
 	struct error err;

@@ -96,20 +96,19 @@ static int parse_percent(const char *text, void *field)
 	return 0;
 }
 
-static const struct option_type
-	type_flag = { "no argument", parse_flag },
-	type_pid = { "a process id", parse_pid },
-	type_size = { "a size, as 32M or 1.5GiB", parse_size },
-	type_seconds = { "seconds, as 90 or 0.5", parse_seconds },
-	type_period = { "seconds, 0.01 at least", parse_period },
-	type_integer = { "a whole number", parse_integer },
-	type_percent = { "a percentage, above 0 and up to 100", parse_percent };
+static const struct option_type type_flag = {"no argument", parse_flag},
+				type_pid = {"a process id", parse_pid},
+				type_size = {"a size, as 32M or 1.5GiB", parse_size},
+				type_seconds = {"seconds, as 90 or 0.5", parse_seconds},
+				type_period = {"seconds, 0.01 at least", parse_period},
+				type_integer = {"a whole number", parse_integer},
+				type_percent = {"a percentage, above 0 and up to 100", parse_percent};
 
 struct option_row {
 	unsigned commands;
-	char letter;      /* 0: has none */
-	const char *name; /* NULL in a positional's row */
-	const char *arg;  /* NULL: takes none */
+	char letter;                    /* 0: has none */
+	const char *name;               /* NULL in a positional's row */
+	const char *arg;                /* NULL: takes none */
 	const struct option_type *type; /* NULL: --help */
 	size_t field;
 	const char *help;
@@ -118,25 +117,23 @@ struct option_row {
 #define FIELD(member) offsetof(struct options, member)
 
 static const struct option_row rows[] = {
-	{ IN_ATTACH | IN_HEAP, 'p', "pid", "PID", &type_pid, FIELD(pid), "the process to look at" },
-	{ IN_RUN, 'i', "interval", "SEC", &type_period, FIELD(interval_ns),
-	  "time between summaries (5)" },
-	{ IN_RUN, 'n', "count", "N", &type_integer, FIELD(count), "end after N summaries" },
-	{ IN_ATTACH | IN_RUN, 'd', "duration", "SEC", &type_seconds, FIELD(duration_ns),
-	  "end after that time" },
-	{ IN_ATTACH | IN_RUN, 0, "retained-min", "SIZE", &type_size, FIELD(retained_min),
-	  "a window needs that much retained and purgeable\n(the larger of 32M and 20 % of RSS)" },
-	{ IN_ATTACH | IN_RUN, 0, "window-min", "SEC", &type_seconds, FIELD(window_min_ns),
-	  "a window lasts at least that long (5)" },
-	{ IN_ATTACH | IN_RUN, 0, "churn-min", "N", &type_integer, FIELD(churn_min),
-	  "flag a library from N repeated opens on (20)" },
-	{ IN_ATTACH | IN_RUN, 0, "walk-budget", "PCT", &type_percent, FIELD(walk_budget),
-	  "heap walks may take PCT % of one core (2)" },
-	{ IN_HEAP, 0, "stop", NULL, &type_flag, FIELD(stop),
-	  "stop the process while its heap is read" },
-	{ IN_ALL, 'j', "json", NULL, &type_flag, FIELD(json), "one JSON object per line" },
-	{ IN_ALL, 'v', "verbose", NULL, &type_flag, FIELD(verbose), "say what is done, and why, on stderr" },
-	{ IN_ALL, 'h', "help", NULL, NULL, 0, "this text" },
+	{IN_ATTACH | IN_HEAP, 'p', "pid", "PID", &type_pid, FIELD(pid), "the process to look at"},
+	{IN_RUN, 'i', "interval", "SEC", &type_period, FIELD(interval_ns), "time between summaries (5)"},
+	{IN_RUN, 'n', "count", "N", &type_integer, FIELD(count), "end after N summaries"},
+	{IN_ATTACH | IN_RUN, 'd', "duration", "SEC", &type_seconds, FIELD(duration_ns),
+	 "end after that time"},
+	{IN_ATTACH | IN_RUN, 0, "retained-min", "SIZE", &type_size, FIELD(retained_min),
+	 "a window needs that much retained and purgeable\n(the larger of 32M and 20 % of RSS)"},
+	{IN_ATTACH | IN_RUN, 0, "window-min", "SEC", &type_seconds, FIELD(window_min_ns),
+	 "a window lasts at least that long (5)"},
+	{IN_ATTACH | IN_RUN, 0, "churn-min", "N", &type_integer, FIELD(churn_min),
+	 "flag a library from N repeated opens on (20)"},
+	{IN_ATTACH | IN_RUN, 0, "walk-budget", "PCT", &type_percent, FIELD(walk_budget),
+	 "heap walks may take PCT % of one core (2)"},
+	{IN_HEAP, 0, "stop", NULL, &type_flag, FIELD(stop), "stop the process while its heap is read"},
+	{IN_ALL, 'j', "json", NULL, &type_flag, FIELD(json), "one JSON object per line"},
+	{IN_ALL, 'v', "verbose", NULL, &type_flag, FIELD(verbose), "say what is done, and why, on stderr"},
+	{IN_ALL, 'h', "help", NULL, NULL, 0, "this text"},
 };
 
 #define ROW_CNT (sizeof(rows) / sizeof(rows[0]))
@@ -147,8 +144,8 @@ struct grammar {
 	const char *name;
 	unsigned bit;
 	const char *usage;
-	const char *about;    /* paragraphs between usage and options */
-	const char *examples; /* one a line */
+	const char *about;                            /* paragraphs between usage and options */
+	const char *examples;                         /* one a line */
 	struct option_row positional[POSITIONAL_MAX]; /* ended by a row without type */
 };
 
@@ -163,11 +160,12 @@ static const struct grammar attach_grammar = {
 	.examples = "alloctrace attach 4242\n"
 		    "alloctrace attach 4242 60 --json >> worker.jsonl\n"
 		    "alloctrace attach -p 4242 --duration 600 --retained-min 256M\n",
-	.positional = {
-		{ .arg = "PID", .type = &type_pid, .field = FIELD(pid) },
-		{ .arg = "INTERVAL", .type = &type_period, .field = FIELD(interval_ns) },
-		{ .arg = "COUNT", .type = &type_integer, .field = FIELD(count) },
-	},
+	.positional =
+		{
+			{.arg = "PID", .type = &type_pid, .field = FIELD(pid)},
+			{.arg = "INTERVAL", .type = &type_period, .field = FIELD(interval_ns)},
+			{.arg = "COUNT", .type = &type_integer, .field = FIELD(count)},
+		},
 };
 
 static const struct grammar run_grammar = {
@@ -190,9 +188,10 @@ static const struct grammar heap_grammar = {
 	.examples = "alloctrace heap 4242\n"
 		    "alloctrace heap --json 4242 | jq .sentence\n"
 		    "alloctrace heap --stop 4242     exact on a busy process\n",
-	.positional = {
-		{ .arg = "PID", .type = &type_pid, .field = FIELD(pid) },
-	},
+	.positional =
+		{
+			{.arg = "PID", .type = &type_pid, .field = FIELD(pid)},
+		},
 };
 
 static void print_row(const struct option_row *row)
@@ -249,29 +248,30 @@ static int parse_argument(const struct grammar *g, const struct option_row *row,
 
 	if (err == 0)
 		return OPTIONS_GO;
-	return complain(g, "%s%s needs %s; '%s' is %s", row->name ? "--" : "", row->name ? row->name : row->arg,
-			row->type->needs, text, err == -ERANGE ? "out of range" : "none");
+	return complain(g, "%s%s needs %s; '%s' is %s", row->name ? "--" : "",
+			row->name ? row->name : row->arg, row->type->needs, text,
+			err == -ERANGE ? "out of range" : "none");
 }
 
 /* What getopt_long wants to know: the rows of this command; val is the row's index + 1. */
 static void make_getopt_tables(unsigned bit, struct option *longs, char *shorts)
 {
-	/* '+': options end at the first positional (run's COMMAND has its own); ':': we do the complaining. */
+	/* '+': options end where run's COMMAND begins, which has its own; ':': we do the complaining. */
 	if (bit == IN_RUN)
 		*shorts++ = '+';
 	*shorts++ = ':';
 	for (size_t i = 0; i < ROW_CNT; i++) {
 		if (!(rows[i].commands & bit))
 			continue;
-		*longs++ = (struct option){ rows[i].name, rows[i].arg ? required_argument : no_argument,
-					    NULL, (int)i + 1 };
+		*longs++ = (struct option){rows[i].name, rows[i].arg ? required_argument : no_argument, NULL,
+					   (int)i + 1};
 		if (rows[i].letter) {
 			*shorts++ = rows[i].letter;
 			if (rows[i].arg)
 				*shorts++ = ':';
 		}
 	}
-	*longs = (struct option){ NULL, 0, NULL, 0 };
+	*longs = (struct option){NULL, 0, NULL, 0};
 	*shorts = '\0';
 }
 
@@ -296,7 +296,8 @@ static int complain_getopt(const struct grammar *g, int said, char **argv)
 		return complain(g, "--%s needs %s", row->name, row->type ? row->type->needs : "no argument");
 	if (optopt)
 		return complain(g, "there is no option '-%c'", optopt);
-	return complain(g, "there is no option '%s'%s", argv[optind - 1], said == ':' ? " with an argument" : "");
+	return complain(g, "there is no option '%s'%s", argv[optind - 1],
+			said == ':' ? " with an argument" : "");
 }
 
 static int parse_options(const struct grammar *g, int argc, char **argv, struct options *options)

@@ -11,8 +11,8 @@ int emit_bytes(FILE *out, const char *bytes, size_t len)
 	return errno ? -errno : -EIO;
 }
 
-int emit_form(FILE *out, int (*form)(FILE *mem, const struct snapshot *s, bool colour), const struct snapshot *s,
-	      bool colour)
+int emit_form(FILE *out, int (*form)(FILE *mem, const struct snapshot *s, bool colour),
+	      const struct snapshot *s, bool colour)
 {
 	char *bytes = NULL;
 	size_t len = 0;

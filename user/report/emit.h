@@ -14,7 +14,7 @@ int emit_bytes(FILE *out, const char *bytes, size_t len);
  * Lets form write into memory and emits that: half a report is never seen, and writing to
  * memory fails for one reason only. form returns 0 or −errno.
  */
-int emit_form(FILE *out, int (*form)(FILE *mem, const struct snapshot *s, bool colour), const struct snapshot *s,
-	      bool colour);
+int emit_form(FILE *out, int (*form)(FILE *mem, const struct snapshot *s, bool colour),
+	      const struct snapshot *s, bool colour);
 
 #endif

@@ -80,7 +80,7 @@ static int by_held(const void *x, const void *y)
 
 static void arena_rows(struct table *t, const struct heap_arena **sorted, size_t cnt)
 {
-	struct heap_figures rest = { 0 };
+	struct heap_figures rest = {0};
 
 	for (size_t i = 0; i < cnt && i < ARENAS_SHOWN; i++) {
 		if (sorted[i]->main)
@@ -100,7 +100,8 @@ static void arena_rows(struct table *t, const struct heap_arena **sorted, size_t
 static int put_arenas(FILE *out, const struct heap_walk *walk)
 {
 	static const char *const names[] = {
-		"", "held", "resident", "live", "free", "largest free", "retained", "purgeable", "pinned", NULL,
+		"",         "held",      "resident", "live", "free", "largest free",
+		"retained", "purgeable", "pinned",   NULL,
 	};
 	const struct heap_arena **sorted = calloc(walk->arena_cnt + 1, sizeof(*sorted));
 	struct table *t = table_new("lrrrrrrrr");
@@ -152,7 +153,8 @@ static int put_kinds(FILE *out, const struct heap_figures *f)
 	kind_row(t, "free in fastbins", f->fast.cnt, f->fast.bytes, "a purge coalesces them first");
 	kind_row(t, "free in tcache", f->thread_cache.cnt, f->thread_cache.bytes, "kept for one thread each");
 	kind_row(t, "free in tops", 0, f->top, "the ends of the arenas");
-	kind_row(t, "pinned by neighbours", 0, f->pinned.partial, "free, on pages that also carry live blocks");
+	kind_row(t, "pinned by neighbours", 0, f->pinned.partial,
+		 "free, on pages that also carry live blocks");
 	kind_row(t, "pinned in tops", 0, f->pinned.top, "no purge trims them");
 	kind_row(t, "pinned in thread caches", 0, f->pinned.thread_cache, "never coalesced, never trimmed");
 	kind_row(t, "pinned as overhead", 0, f->pinned.overhead, "the allocator's own headers");
@@ -177,7 +179,7 @@ static void class_row(struct table *t, unsigned i, const struct heap_walk *walk)
 
 static int put_classes(FILE *out, const struct heap_walk *walk)
 {
-	static const char *const names[] = { "from size", "live", "", "free", "", NULL };
+	static const char *const names[] = {"from size", "live", "", "free", "", NULL};
 	struct table *t = table_new("rrrrr");
 
 	table_heading(t, names);
@@ -198,8 +200,9 @@ static void put_walk(FILE *out, const struct heap_walk *walk)
 {
 	char trim[UNITS_TEXT_MAX], map[UNITS_TEXT_MAX], pad[UNITS_TEXT_MAX], took[UNITS_TEXT_MAX];
 
-	fprintf(out, "  thresholds now: trim at free %s, mmap %s, top_pad %s\n", threshold(trim, walk->trim_threshold),
-		threshold(map, walk->mmap_threshold), units_bytes(pad, walk->top_pad));
+	fprintf(out, "  thresholds now: trim at free %s, mmap %s, top_pad %s\n",
+		threshold(trim, walk->trim_threshold), threshold(map, walk->mmap_threshold),
+		units_bytes(pad, walk->top_pad));
 	fprintf(out, "  walked in %s", units_time(took, walk->duration_ns));
 	if (walk->retries)
 		fprintf(out, ", %u times back because the heap had changed", walk->retries);
@@ -222,7 +225,8 @@ static int put_allocator(FILE *out, const struct heap_allocator *a)
 		a->serving ? "serves this process" : "is loaded and does not serve this process");
 	if (!a->walked) {
 		if (a->serving)
-			fprintf(out, "  held %s, resident %s at most; live –, retained –, purgeable –, pinned –\n",
+			fprintf(out,
+				"  held %s, resident %s at most; live –, retained –, purgeable –, pinned –\n",
 				a->held == UNKNOWN ? "–" : units_bytes(held, a->held),
 				a->resident == UNKNOWN ? "–" : units_bytes(resident, a->resident));
 		return 0;
@@ -241,7 +245,8 @@ static void put_head(FILE *out, const struct snapshot *s)
 {
 	char name[64], sentence[VERDICT_MAX], bytes[UNITS_TEXT_MAX];
 
-	fprintf(out, "%s (%d)  RSS %s", printable(name, sizeof(name), s->command), s->pid, units_bytes(bytes, s->rss));
+	fprintf(out, "%s (%d)  RSS %s", printable(name, sizeof(name), s->command), s->pid,
+		units_bytes(bytes, s->rss));
 	if (s->lazy_free && s->lazy_free != UNKNOWN)
 		fprintf(out, ", %s of it lazy-free", units_bytes(bytes, s->lazy_free));
 	if (s->swap)

@@ -15,7 +15,7 @@ static void free_by_kind(struct json *j, cJSON *parent, const struct heap_figure
 	blocks(j, o, "bins", &f->bins);
 	blocks(j, o, "fastbins", &f->fast);
 	blocks(j, o, "tcache", &f->thread_cache);
-	blocks(j, o, "top", &(struct heap_blocks){ .cnt = f->top > 0, .bytes = f->top });
+	blocks(j, o, "top", &(struct heap_blocks){.cnt = f->top > 0, .bytes = f->top});
 }
 
 static uint64_t pinned(const struct heap_pinned *p)
@@ -117,8 +117,9 @@ static void walk_facts(struct json *j, cJSON *o, const struct heap_walk *walk)
 static void no_walk(struct json *j, cJSON *o)
 {
 	static const char *const names[] = {
-		"swapped", "shared", "live_blocks", "free", "overhead", "largest_free", "purgeable_shared",
-		"pinned_by", "mmapped", "trim_threshold", "mmap_threshold", "top_pad", "size_classes", "walk",
+		"swapped",        "shared",           "live_blocks",  "free",    "overhead",
+		"largest_free",   "purgeable_shared", "pinned_by",    "mmapped", "trim_threshold",
+		"mmap_threshold", "top_pad",          "size_classes", "walk",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -26,7 +26,8 @@ void json_signed(struct json *j, cJSON *parent, const char *name, int64_t value)
 void json_figure(struct json *j, cJSON *parent, const char *name, uint64_t value); /* UNKNOWN is null */
 void json_seconds(struct json *j, cJSON *parent, const char *name, double value);  /* to the millisecond */
 void json_address(struct json *j, cJSON *parent, const char *name, uint64_t addr); /* "0x7f…" */
-void json_text(struct json *j, cJSON *parent, const char *name, const char *text); /* made printable; NULL is null */
+void json_text(struct json *j, cJSON *parent, const char *name,
+	       const char *text); /* made printable; NULL is null */
 
 /* One line, flushed; frees the tree. 0, −ENOMEM, or −errno of the stream. */
 int json_write(struct json *j, FILE *out);

@@ -63,7 +63,7 @@ static void add(struct table *t, enum table_style style, const char *text)
 		t->failed = true;
 		return;
 	}
-	t->cells[t->cell_cnt++] = (struct cell){ copy, style };
+	t->cells[t->cell_cnt++] = (struct cell){copy, style};
 }
 
 void table_cell(struct table *t, enum table_style style, const char *fmt, ...)
@@ -125,9 +125,10 @@ static size_t used_cells(const struct cell *row, size_t cnt)
 	return cnt;
 }
 
-static void print_row(const struct table *t, const struct cell *row, const size_t *widths, FILE *out, bool colour)
+static void print_row(const struct table *t, const struct cell *row, const size_t *widths, FILE *out,
+		      bool colour)
 {
-	static const char *const begin[] = { "", "\033[1m", "\033[1;31m" };
+	static const char *const begin[] = {"", "\033[1m", "\033[1;31m"};
 	size_t used = used_cells(row, t->column_cnt);
 
 	for (size_t c = 0; c < used; c++) {
@@ -136,8 +137,9 @@ static void print_row(const struct table *t, const struct cell *row, const size_
 
 		if (!widths[c]) /* a column that nobody used */
 			continue;
-		fprintf(out, "%s%*s%s%s%s%*s", c ? "  " : "", right ? pad : 0, "", paint ? begin[row[c].style] : "",
-			row[c].text, paint ? "\033[0m" : "", right || c + 1 == used ? 0 : pad, "");
+		fprintf(out, "%s%*s%s%s%s%*s", c ? "  " : "", right ? pad : 0, "",
+			paint ? begin[row[c].style] : "", row[c].text, paint ? "\033[0m" : "",
+			right || c + 1 == used ? 0 : pad, "");
 	}
 	fputc('\n', out);
 }

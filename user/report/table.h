@@ -20,14 +20,16 @@ struct table;
 struct table *table_new(const char *align);
 void table_free(struct table *t);
 /* The next cell, row by row. */
-void table_cell(struct table *t, enum table_style style, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void table_cell(struct table *t, enum table_style style, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 void table_bytes(struct table *t, enum table_style style, uint64_t bytes); /* UNKNOWN is "–" */
 void table_time(struct table *t, uint64_t ns);
 /* A row of headings; names are NULL-ended and may be fewer than the columns. */
 void table_heading(struct table *t, const char *const *names);
 /* Leaves the rest of the row empty. */
 void table_end_row(struct table *t);
-/* Rows indented, columns two spaces apart. 0 or −ENOMEM if something had no room; errors of out are its own. */
+/* Rows indented, columns two spaces apart. 0 or −ENOMEM if something had no room; errors of out are its own.
+ */
 int table_print(const struct table *t, FILE *out, const char *indent, bool colour);
 
 #endif

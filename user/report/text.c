@@ -18,18 +18,19 @@ struct style {
 	const char *bold, *end;
 };
 
-static const struct style coloured = { "\033[1m", "\033[0m" }, plain = { "", "" };
+static const struct style coloured = {"\033[1m", "\033[0m"}, plain = {"", ""};
 
 /* "310 MiB live, 1.55 GiB retained, of it 1.44 GiB purgeable (…), 96.0 MiB pinned" */
 static void put_figures(FILE *out, const struct snapshot *s, const struct style *style)
 {
-	char live[UNITS_TEXT_MAX], retained[UNITS_TEXT_MAX], purgeable[UNITS_TEXT_MAX], pinned[UNITS_TEXT_MAX];
+	char live[UNITS_TEXT_MAX], retained[UNITS_TEXT_MAX], purgeable[UNITS_TEXT_MAX],
+		pinned[UNITS_TEXT_MAX];
 	const struct heap_state *h = s->heap;
 	const char *call = verdict_purge_call(s);
 
-	fprintf(out, "%s live, %s%s retained%s, of it %s%s purgeable%s", units_bytes(live, h->live_heap), style->bold,
-		units_bytes(retained, h->retained), style->end, style->bold, units_bytes(purgeable, h->purgeable),
-		style->end);
+	fprintf(out, "%s live, %s%s retained%s, of it %s%s purgeable%s", units_bytes(live, h->live_heap),
+		style->bold, units_bytes(retained, h->retained), style->end, style->bold,
+		units_bytes(purgeable, h->purgeable), style->end);
 	if (call && h->purgeable >= MIB)
 		fprintf(out, " (%s would return it)", call);
 	fprintf(out, ", %s pinned\n", units_bytes(pinned, h->pinned));
@@ -42,8 +43,8 @@ static void put_verdict(FILE *out, const struct snapshot *s, const struct style 
 
 	fprintf(out, "%s  %s%s (%d)%s  RSS %s: ", text_clock(at, s->time_ns), style->bold,
 		printable(name, sizeof(name), s->command), s->pid, style->end, units_bytes(rss, s->rss));
-	if (h->taken_ns && h->live_heap != UNKNOWN && h->retained != UNKNOWN && h->purgeable != UNKNOWN &&
-	    h->pinned != UNKNOWN)
+	if (h->taken_ns && verdict_serving(s) && h->live_heap != UNKNOWN && h->retained != UNKNOWN &&
+	    h->purgeable != UNKNOWN && h->pinned != UNKNOWN)
 		put_figures(out, s, style);
 	else
 		fprintf(out, "%s\n", verdict_sentence(s, sentence));
@@ -76,7 +77,8 @@ static int by_resident(const void *x, const void *y)
 {
 	const struct heap_allocator *a = *(const struct heap_allocator *const *)x;
 	const struct heap_allocator *b = *(const struct heap_allocator *const *)y;
-	uint64_t left = a->resident == UNKNOWN ? 0 : a->resident, right = b->resident == UNKNOWN ? 0 : b->resident;
+	uint64_t left = a->resident == UNKNOWN ? 0 : a->resident,
+		 right = b->resident == UNKNOWN ? 0 : b->resident;
 
 	if (a->serving != b->serving)
 		return a->serving ? -1 : 1;
@@ -131,7 +133,9 @@ static void put_returned(FILE *out, const struct returned *r)
 	char a[UNITS_TEXT_MAX], b[UNITS_TEXT_MAX], c[UNITS_TEXT_MAX], d[UNITS_TEXT_MAX];
 
 	if (r->purge || r->trim || r->munmap || r->madvise)
-		fprintf(out, "  returned since the attach: %s by purges, %s by trim at free, %s by munmap, %s by madvise\n",
+		fprintf(out,
+			"  returned since the attach: %s by purges, %s by trim at free, %s by munmap, %s by "
+			"madvise\n",
 			units_bytes(a, r->purge), units_bytes(b, r->trim), units_bytes(c, r->munmap),
 			units_bytes(d, r->madvise));
 	if (r->taken_brk || r->taken_mmap)

@@ -51,7 +51,8 @@ static void cell_verdict(struct table *t, const struct snapshot *s, const struct
 	else if (!call)
 		table_cell(t, TABLE_RED, "MISDIRECTED: %s serves this process", serving->kind->name);
 	else
-		table_cell(t, TABLE_RED, "MISDIRECTED: %s serves this process, call %s", serving->kind->name, call);
+		table_cell(t, TABLE_RED, "MISDIRECTED: %s serves this process, call %s", serving->kind->name,
+			   call);
 }
 
 static void purge_row(struct table *t, const struct snapshot *s, const struct purge_finding *p)
@@ -81,15 +82,16 @@ static void earlier_purges(FILE *out, const struct snapshot *s, size_t cnt)
 	if (s->final && s->purges_total > s->purge_cnt)
 		forgotten = s->purges_total - s->purge_cnt;
 	if (cnt)
-		fprintf(out, "  and %zu earlier: %s returned, %" PRIu64 " ineffective, %" PRIu64 " misdirected\n", cnt,
-			units_bytes(bytes, returned), ineffective, misdirected);
+		fprintf(out,
+			"  and %zu earlier: %s returned, %" PRIu64 " ineffective, %" PRIu64 " misdirected\n",
+			cnt, units_bytes(bytes, returned), ineffective, misdirected);
 	if (forgotten)
 		fprintf(out, "  and %" PRIu64 " before those, in the totals only\n", forgotten);
 }
 
 int text_purges(FILE *out, const struct snapshot *s, bool colour)
 {
-	static const char *const names[] = { "purge", "", "took", "returned", "predicted", "by", NULL };
+	static const char *const names[] = {"purge", "", "took", "returned", "predicted", "by", NULL};
 	size_t first = s->purge_cnt > rows_max(s) ? s->purge_cnt - rows_max(s) : 0;
 	struct table *t;
 	int result;
@@ -123,7 +125,8 @@ static void window_row(struct table *t, const struct window_finding *w, uint64_t
 	char from[TEXT_CLOCK_MAX], to[TEXT_CLOCK_MAX];
 	uint64_t end = w->end_ns ? w->end_ns : now;
 
-	table_cell(t, TABLE_PLAIN, "%s–%s", text_clock(from, w->start_ns), w->end_ns ? text_clock(to, end) : "now");
+	table_cell(t, TABLE_PLAIN, "%s–%s", text_clock(from, w->start_ns),
+		   w->end_ns ? text_clock(to, end) : "now");
 	table_time(t, end > w->start_ns ? end - w->start_ns : 0);
 	table_bytes(t, TABLE_PLAIN, w->peak_retained);
 	table_bytes(t, TABLE_BOLD, w->peak_purgeable);
@@ -189,7 +192,17 @@ static void churn_rows(struct table *t, const struct snapshot *s, bool flagged, 
 int text_churn(FILE *out, const struct snapshot *s, bool colour)
 {
 	static const char *const names[] = {
-		"dlopen since the attach", "opens", "repeats", "new", "failed", "closes", "took", "maps", "heap", "by", NULL,
+		"dlopen since the attach",
+		"opens",
+		"repeats",
+		"new",
+		"failed",
+		"closes",
+		"took",
+		"maps",
+		"heap",
+		"by",
+		NULL,
 	};
 	size_t room = rows_max(s);
 	bool flagged = false;
@@ -208,7 +221,9 @@ int text_churn(FILE *out, const struct snapshot *s, bool colour)
 	if (s->churn_cnt > rows_max(s))
 		fprintf(out, "  and %zu more\n", s->churn_cnt - rows_max(s));
 	if (flagged)
-		fputs("  repeated opens cost CPU time and garbage, not memory: open once and keep the handle\n", out);
+		fputs("  repeated opens cost CPU time and garbage, not memory: open once and keep the "
+		      "handle\n",
+		      out);
 	table_free(t);
 	return result;
 }

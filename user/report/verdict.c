@@ -50,7 +50,8 @@ const char *verdict_sentence(const struct snapshot *s, char buf[VERDICT_MAX])
 		snprintf(buf, VERDICT_MAX, "%s serves this process; its heap could not be read",
 			 verdict_name(a, name, sizeof(name)));
 	else
-		snprintf(buf, VERDICT_MAX, "%s serves this process and has up to %s resident; how much of that is "
+		snprintf(buf, VERDICT_MAX,
+			 "%s serves this process and has up to %s resident; how much of that is "
 			 "free is not known, since its heap cannot be walked",
 			 verdict_name(a, name, sizeof(name)), units_bytes(resident, a->resident));
 	return buf;

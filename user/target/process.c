@@ -104,15 +104,20 @@ static int check_kind(const struct process *p, struct error *err)
 	if (read_proc(p->pid, "status", text, sizeof(text)) <= 0 || read_stat(p->pid, &st) != 0)
 		return no_such_process(p->pid, err);
 	if (find_number(text, "Tgid", &tgid) && tgid != (uint64_t)p->pid)
-		return error_set(err, -EINVAL, "%d is a thread of process %" PRIu64 ": name that one", p->pid, tgid);
+		return error_set(err, -EINVAL, "%d is a thread of process %" PRIu64 ": name that one", p->pid,
+				 tgid);
 	if (st.flags & PF_KTHREAD)
 		return error_set(err, -EINVAL, "%d (%s) is a kernel thread: it has no heap", p->pid, p->comm);
 	if (st.state == 'Z' && st.threads > 1)
-		return error_set(err, -ENOTSUP, "the main thread of %d (%s) has ended while others run: "
-				 "its memory cannot be reached through /proc", p->pid, p->comm);
+		return error_set(err, -ENOTSUP,
+				 "the main thread of %d (%s) has ended while others run: "
+				 "its memory cannot be reached through /proc",
+				 p->pid, p->comm);
 	if (st.state == 'Z' || st.state == 'X')
-		return error_set(err, -ESRCH, "%d (%s) has ended already: it is a zombie that its parent "
-				 "has not waited for", p->pid, p->comm);
+		return error_set(err, -ESRCH,
+				 "%d (%s) has ended already: it is a zombie that its parent "
+				 "has not waited for",
+				 p->pid, p->comm);
 	return 0;
 }
 
@@ -126,11 +131,15 @@ static int no_permission(const struct process *p, int code, struct error *err)
 	if (read_proc(p->pid, "status", text, sizeof(text)) <= 0 || !find_number(text, "Uid", &uid))
 		return no_such_process(p->pid, err);
 	if (geteuid() == 0)
-		return error_set(err, code, "no permission to read the memory of %d (%s) although we are root: "
-				 "CAP_SYS_PTRACE is missing (in a container: --cap-add SYS_PTRACE)", p->pid, p->comm);
+		return error_set(err, code,
+				 "no permission to read the memory of %d (%s) although we are root: "
+				 "CAP_SYS_PTRACE is missing (in a container: --cap-add SYS_PTRACE)",
+				 p->pid, p->comm);
 	if (uid != geteuid())
-		return error_set(err, code, "no permission to read the memory of %d (%s), which belongs to "
-				 "uid %" PRIu64 ": run as that user, or with sudo", p->pid, p->comm, uid);
+		return error_set(err, code,
+				 "no permission to read the memory of %d (%s), which belongs to "
+				 "uid %" PRIu64 ": run as that user, or with sudo",
+				 p->pid, p->comm, uid);
 	f = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
 	if (f) {
 		if (fread(&scope, 1, 1, f) != 1)
@@ -138,10 +147,14 @@ static int no_permission(const struct process *p, int code, struct error *err)
 		fclose(f);
 	}
 	if (scope != '0')
-		return error_set(err, code, "no permission to read the memory of %d (%s): "
-				 "/proc/sys/kernel/yama/ptrace_scope is %c, so run with sudo", p->pid, p->comm, scope);
-	return error_set(err, code, "no permission to read the memory of %d (%s), which has shut itself off "
-			 "(setuid program or PR_SET_DUMPABLE 0): run with sudo", p->pid, p->comm);
+		return error_set(err, code,
+				 "no permission to read the memory of %d (%s): "
+				 "/proc/sys/kernel/yama/ptrace_scope is %c, so run with sudo",
+				 p->pid, p->comm, scope);
+	return error_set(err, code,
+			 "no permission to read the memory of %d (%s), which has shut itself off "
+			 "(setuid program or PR_SET_DUMPABLE 0): run with sudo",
+			 p->pid, p->comm);
 }
 
 /* The right that every reader of memory needs (PTRACE_MODE_ATTACH, ptrace(2)); this open tries it. */
@@ -193,7 +206,8 @@ static int read_exe(struct process *p, struct error *err)
 		return 0;
 	if (pread(fd, &eh, sizeof(eh), 0) == sizeof(eh) && memcmp(eh.e_ident, ELFMAG, SELFMAG) == 0) {
 		if (eh.e_ident[EI_CLASS] != ELFCLASS64)
-			result = error_set(err, -ENOTSUP, "%d (%s) is a 32-bit process: only 64-bit ones are supported",
+			result = error_set(err, -ENOTSUP,
+					   "%d (%s) is a 32-bit process: only 64-bit ones are supported",
 					   p->pid, p->comm);
 		else
 			p->is_static = !has_interpreter(fd, &eh);
@@ -212,7 +226,7 @@ int process_open(pid_t pid, struct process *p, struct error *err)
 {
 	int result;
 
-	*p = (struct process){ .pid = pid, .pidfd = -1 };
+	*p = (struct process){.pid = pid, .pidfd = -1};
 	if (pid <= 0)
 		return no_such_process(pid, err);
 	/* First: whatever is found out afterwards is about the process that the descriptor holds. */
@@ -239,7 +253,7 @@ void process_close(struct process *p)
 
 bool process_alive(const struct process *p)
 {
-	struct pollfd fd = { .fd = p->pidfd, .events = POLLIN };
+	struct pollfd fd = {.fd = p->pidfd, .events = POLLIN};
 	struct stat_line st;
 
 	if (p->pidfd >= 0)
@@ -259,7 +273,7 @@ int process_usage(const struct process *p, bool want_lazy_free, struct process_u
 {
 	char text[4096];
 
-	*u = (struct process_usage){ 0 };
+	*u = (struct process_usage){0};
 	if (read_proc(p->pid, "status", text, sizeof(text)) <= 0 || !find_bytes(text, "VmRSS", &u->rss))
 		return -ESRCH; /* gone, or on its way out: it has no memory any more */
 	find_bytes(text, "RssAnon", &u->anon);

@@ -50,7 +50,7 @@ static int remember(struct stop *s, pid_t tid)
 		s->threads = threads;
 		s->capacity = capacity;
 	}
-	s->threads[s->cnt++] = (struct thread){ .tid = tid };
+	s->threads[s->cnt++] = (struct thread){.tid = tid};
 	return 0;
 }
 
@@ -152,7 +152,7 @@ static int await(struct stop *s)
 			return 0;
 		if (clock_monotonic_ns() > deadline)
 			return -ETIMEDOUT;
-		nanosleep(&(struct timespec){ .tv_nsec = WAIT_STEP_NS }, NULL);
+		nanosleep(&(struct timespec){.tv_nsec = WAIT_STEP_NS}, NULL);
 	}
 }
 
@@ -198,12 +198,16 @@ static int explain(pid_t pid, int code, struct error *err)
 	switch (code) {
 	case -EPERM:
 		if (tracer)
-			return error_set(err, code, "cannot stop process %d: process %d traces it already", pid, tracer);
-		return error_set(err, code, "no permission to stop process %d: run as its user, or with sudo", pid);
+			return error_set(err, code, "cannot stop process %d: process %d traces it already",
+					 pid, tracer);
+		return error_set(err, code, "no permission to stop process %d: run as its user, or with sudo",
+				 pid);
 	case -ESRCH:
 		return error_set(err, code, "process %d has ended", pid);
 	case -ETIMEDOUT:
-		return error_set(err, code, "process %d does not stop: a thread is busy in the kernel; try without --stop", pid);
+		return error_set(
+			err, code,
+			"process %d does not stop: a thread is busy in the kernel; try without --stop", pid);
 	case -EAGAIN:
 		return error_set(err, code, "process %d starts threads faster than they can be stopped", pid);
 	default:
@@ -234,7 +238,7 @@ void stop_release(struct stop *s)
 	if (!s)
 		return;
 	for (size_t i = 0; i < s->cnt; i++) {
-		/* A thread that has not stopped yet cannot be detached from: the kernel does that when we end. */
+		/* Fails for a thread that has not stopped yet: the kernel frees that one when we end. */
 		ptrace(PTRACE_DETACH, s->threads[i].tid, NULL, (void *)(long)s->threads[i].signal);
 	}
 	free(s->threads);

@@ -1,0 +1,76 @@
+#include "report_fixture.h"
+
+static void check(const char *name, const struct fixture *x)
+{
+	char *text = FORM_TEXT(report_heap_text(out, &x->s));
+
+	golden_check(name, text);
+	free(text);
+}
+
+static void one_arena(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_heap(&x, 1);
+	check("heap_one_arena.txt", &x);
+}
+
+/* More than sixteen: the largest first, the rest in one row, and the sum is still the total. */
+static void many_arenas(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_heap(&x, ARENAS_MAX);
+	x.s.lazy_free = 12 * MIB;
+	x.s.swap = 5 * MIB;
+	check("heap_many_arenas.txt", &x);
+}
+
+static void what_does_not_add_up_is_named(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_heap(&x, 2);
+	x.allocators[0].walk.complete = false;
+	x.allocators[0].walk.estimate = true;
+	x.allocators[0].walk.trim_threshold = UINT64_MAX; /* mallopt(M_TRIM_THRESHOLD, -1) */
+	x.arenas[1].inconsistent_at = 0x7f0004000ab0;
+	x.arenas[1].inconsistent = "a size that is no multiple of 16";
+	x.missing[0] = "mimalloc: its heap cannot be walked";
+	x.s.missing_cnt = 1;
+	check("heap_inconsistent.txt", &x);
+}
+
+static void a_heap_that_nobody_can_walk(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_heap(&x, 1);
+	x.allocators[0] = x.allocators[1];
+	x.allocators[0].serving = true;
+	x.allocators[0].held = 512 * MIB;
+	x.allocators[0].resident = 433 * MIB;
+	x.heap.allocator_cnt = 1;
+	check("heap_unwalked.txt", &x);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_arena),
+		cmocka_unit_test(many_arenas),
+		cmocka_unit_test(what_does_not_add_up_is_named),
+		cmocka_unit_test(a_heap_that_nobody_can_walk),
+	};
+
+	return cmocka_run_group_tests_name("report_heap", tests, use_utc, NULL);
+}

@@ -1,0 +1,109 @@
+#include "report_fixture.h"
+
+#include <cjson/cJSON.h>
+
+static void check(const char *name, const struct fixture *x)
+{
+	char *text = FORM_TEXT(report_json(out, &x->s));
+
+	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1); /* one line */
+	golden_check(name, text);
+	free(text);
+}
+
+static void everything(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_heap(&x, 2);
+	fixture_findings(&x);
+	fixture_blind_spots(&x);
+	x.s.lazy_free = 0;
+	x.s.final = true;
+	x.s.ended = "interrupted";
+	x.arenas[1].inconsistent_at = 0x7f0004000ab0;
+	x.arenas[1].inconsistent = "a size that is no multiple of 16";
+	check("everything.json", &x);
+}
+
+/* Unknown is null, empty is empty. */
+static void nothing(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	check("nothing.json", &x);
+	fixture_heap(&x, 1);
+	x.heap.live_heap = x.heap.retained = x.heap.purgeable = x.heap.pinned = UNKNOWN;
+	x.allocators[0] = x.allocators[1];
+	x.heap.allocator_cnt = 1;
+	check("unwalked.json", &x);
+}
+
+static void hostile_names_stay_valid(void **state)
+{
+	struct fixture x;
+	cJSON *parsed;
+	char *text;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_findings(&x);
+	x.s.command = "a\"\\\n\xff\033";
+	x.churn[0].library = (char *)"\xed\xa0\x80\xc2\x85";
+	x.purges[0].caller = NULL;
+	text = FORM_TEXT(report_json(out, &x.s));
+	parsed = cJSON_Parse(text);
+	assert_non_null(parsed);
+	assert_string_equal(cJSON_GetObjectItem(parsed, "command")->valuestring, "a\"\\???");
+	assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(
+				 cJSON_GetArrayItem(cJSON_GetObjectItem(parsed, "purges"), 0), "stack")), 0);
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+		assert_true(*c < 0x80 && (*c >= 0x20 || (*c == '\n' && !c[1])));
+	cJSON_Delete(parsed);
+	free(text);
+}
+
+/* A reader that is not ours: Python's, which knows integers of any size. */
+static void python_reads_exact_integers(void **state)
+{
+	FILE *python;
+	struct fixture x;
+
+	(void)state;
+	if (system("command -v python3 >/dev/null") != 0)
+		skip();
+	fixture_start(&x);
+	fixture_heap(&x, 2);
+	x.s.rss = (1ULL << 53) + 1;
+	x.s.swap = UINT64_MAX - 1;
+	x.s.returned.trim = (1ULL << 60) + 3;
+	python = popen("python3 -c 'import json,sys\n"
+		       "def no(c): raise ValueError(c)\n"
+		       "o = json.loads(sys.stdin.read(), parse_constant=no)\n"
+		       "assert o[\"rss\"] == 2**53 + 1 and o[\"swap\"] == 2**64 - 2, o\n"
+		       "assert o[\"returned\"][\"trim\"] == 2**60 + 3 and o[\"final\"] is False\n"
+		       "assert o[\"lazy_free\"] is None and o[\"time\"] == 1700000100.2\n"
+		       "a = o[\"allocators\"][0]\n"
+		       "assert a[\"retained\"] == a[\"purgeable\"] + sum(a[\"pinned_by\"].values())\n"
+		       "assert a[\"held\"] == sum(r[\"held\"] for r in a[\"arenas\"]) + a[\"mmapped\"][\"bytes\"]'",
+		       "w");
+	assert_non_null(python);
+	assert_int_equal(report_json(python, &x.s), 0);
+	assert_int_equal(pclose(python), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(everything),
+		cmocka_unit_test(nothing),
+		cmocka_unit_test(hostile_names_stay_valid),
+		cmocka_unit_test(python_reads_exact_integers),
+	};
+
+	return cmocka_run_group_tests_name("report_json", tests, use_utc, NULL);
+}
