@@ -60,7 +60,8 @@ static void hostile_names_stay_valid(void **state)
 	assert_non_null(parsed);
 	assert_string_equal(cJSON_GetObjectItem(parsed, "command")->valuestring, "a\"\\???");
 	assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(
-				 cJSON_GetArrayItem(cJSON_GetObjectItem(parsed, "purges"), 0), "stack")), 0);
+				 cJSON_GetArrayItem(cJSON_GetObjectItem(parsed, "purges"), 0), "stack")),
+			 0);
 	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
 		assert_true(*c < 0x80 && (*c >= 0x20 || (*c == '\n' && !c[1])));
 	cJSON_Delete(parsed);
@@ -81,16 +82,17 @@ static void python_reads_exact_integers(void **state)
 	x.s.rss = (1ULL << 53) + 1;
 	x.s.swap = UINT64_MAX - 1;
 	x.s.returned.trim = (1ULL << 60) + 3;
-	python = popen("python3 -c 'import json,sys\n"
-		       "def no(c): raise ValueError(c)\n"
-		       "o = json.loads(sys.stdin.read(), parse_constant=no)\n"
-		       "assert o[\"rss\"] == 2**53 + 1 and o[\"swap\"] == 2**64 - 2, o\n"
-		       "assert o[\"returned\"][\"trim\"] == 2**60 + 3 and o[\"final\"] is False\n"
-		       "assert o[\"lazy_free\"] is None and o[\"time\"] == 1700000100.2\n"
-		       "a = o[\"allocators\"][0]\n"
-		       "assert a[\"retained\"] == a[\"purgeable\"] + sum(a[\"pinned_by\"].values())\n"
-		       "assert a[\"held\"] == sum(r[\"held\"] for r in a[\"arenas\"]) + a[\"mmapped\"][\"bytes\"]'",
-		       "w");
+	python = popen(
+		"python3 -c 'import json,sys\n"
+		"def no(c): raise ValueError(c)\n"
+		"o = json.loads(sys.stdin.read(), parse_constant=no)\n"
+		"assert o[\"rss\"] == 2**53 + 1 and o[\"swap\"] == 2**64 - 2, o\n"
+		"assert o[\"returned\"][\"trim\"] == 2**60 + 3 and o[\"final\"] is False\n"
+		"assert o[\"lazy_free\"] is None and o[\"time\"] == 1700000100.2\n"
+		"a = o[\"allocators\"][0]\n"
+		"assert a[\"retained\"] == a[\"purgeable\"] + sum(a[\"pinned_by\"].values())\n"
+		"assert a[\"held\"] == sum(r[\"held\"] for r in a[\"arenas\"]) + a[\"mmapped\"][\"bytes\"]'",
+		"w");
 	assert_non_null(python);
 	assert_int_equal(report_json(python, &x.s), 0);
 	assert_int_equal(pclose(python), 0);
