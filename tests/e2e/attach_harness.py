@@ -197,12 +197,6 @@ def probes_left(pid):
     return left
 
 
-def kernel_links():
-    """Ids of the BPF programs that are loaded, to see that a tracer takes its own with it."""
-    done = subprocess.run(["bpftool", "-j", "prog", "list"], capture_output=True, text=True)
-    return {program["id"] for program in json.loads(done.stdout or "[]")}
-
-
 def purges(report, function):
     return [purge for purge in report["purges"] if purge["function"] == function]
 

@@ -1,0 +1,115 @@
+"""dlopen churn, counted exactly, and that a probed loader still works as before."""
+import json
+import subprocess
+
+from attach_harness import ROOT, PythonTarget, Target, attached, churn, mimalloc
+
+PLUGIN = ROOT / "tests" / "workload" / "plugin"
+
+
+def build(*command):
+    subprocess.run([str(word) for word in command], check=True)
+
+
+def test_churn_of_1400_opens(tree):
+    """Every open, close, repeat, new mapping and failure is counted."""
+    with PythonTarget() as target, attached(tree, target.pid) as tracer:
+        target.do("import _ctypes, ctypes.util\n"
+                  "handles = [ctypes.CDLL('libz.so.1')._handle for _ in range(1400)]")
+        target.do("for handle in handles[400:]: _ctypes.dlclose(handle)")
+        target.do("for _ in range(30):\n"
+                  "    try: ctypes.CDLL('libdoesnotexist.so.9')\n"
+                  "    except OSError: pass")
+        target.do("ctypes.CDLL(None)")
+        final = tracer.stop()
+        z = churn(final, "libz.so")
+        assert z["opens"] == 1400 and z["failures"] == 0
+        assert z["new_mappings"] + z["repeats"] == 1400
+        assert z["new_mappings"] == 1
+        assert z["closes"] == 1000
+        assert z["ns"] > 0
+        gone = churn(final, "libdoesnotexist.so.9")
+        assert (gone["opens"], gone["failures"], gone["repeats"], gone["new_mappings"]) == (30, 30, 0, 0)
+        assert churn(final, "(main program)")["opens"] == 1
+        flagged = {row["library"] for row in final["dlopen"] if row["flagged"]}
+        assert len(flagged) == 2 and any("libz.so" in name for name in flagged)
+        assert all(row["stack"] for row in final["dlopen"])
+        assert final["lost"] == {}
+
+
+def test_open_and_close_maps_anew(tree):
+    """A library that is closed for good is mapped again by the next open."""
+    with PythonTarget() as target, attached(tree, target.pid) as tracer:
+        fresh = target.do(
+            "import _ctypes\nname = 'libbz2.so.1.0'\n"
+            "result = name not in open('/proc/self/maps').read()\n"
+            "for _ in range(50): _ctypes.dlclose(ctypes.CDLL(name)._handle)\n")
+        rows = churn(tracer.stop(), "libbz2.so")
+        assert fresh
+        assert (rows["opens"], rows["closes"], rows["new_mappings"], rows["repeats"]) == (50, 50, 50, 0)
+
+
+def test_flagged_from_churn_min(tree):
+    with PythonTarget() as target, attached(tree, target.pid, "--churn-min", "5") as tracer:
+        target.do("for _ in range(5): ctypes.CDLL('libc.so.6')\nfor _ in range(4): ctypes.CDLL('libm.so.6')")
+        final = tracer.stop()
+        flagged = [row["library"] for row in final["dlopen"] if row["flagged"]]
+        assert len(flagged) == 1 and "libc.so.6" in flagged[0]
+        assert final["dlopen"][0]["opens"] == 5
+
+
+def test_libraries_loaded_later_are_probed(tree):
+    """A purge in a library that comes after the attach, from a file that nobody saw before."""
+    path = mimalloc()
+    with PythonTarget() as target, attached(tree, target.pid) as tracer:
+        target.do("import shutil, tempfile\nfolder = tempfile.mkdtemp()\n"
+                  f"copy = shutil.copy({path!r}, folder)\n"
+                  "ctypes.CDLL(copy).mi_collect(ctypes.c_bool(True))\nshutil.rmtree(folder)")
+        final = tracer.stop()
+        assert [purge["function"] for purge in final["purges"]] == ["mi_collect"]
+
+
+def test_runpath_plugin_loads_while_probed(tree, tmp_path):
+    """dlopen reads its own return address to find the caller's RUNPATH: a return probe would break this."""
+    leaves = tmp_path / "leaves"
+    leaves.mkdir()
+    build("gcc", "-shared", "-fPIC", PLUGIN / "leaf.c", "-o", leaves / "libleaf.so")
+    build("gcc", "-shared", "-fPIC", PLUGIN / "branch.c", "-o", tmp_path / "libbranch.so",
+          "-Wl,-rpath,$ORIGIN/leaves,--enable-new-dtags", "-ldl")
+    build("gcc", PLUGIN / "trunk.c", "-o", tmp_path / "trunk", f"-L{tmp_path}", "-lbranch",
+          "-Wl,-rpath,$ORIGIN,--enable-new-dtags")
+    with Target([tmp_path / "trunk"]) as target:
+        assert target.ask("open") == {"loaded": True}
+        with attached(tree, target.pid) as tracer:
+            for _ in range(50):
+                assert target.ask("open") == {"loaded": True}
+            rows = churn(tracer.stop(), "libleaf.so")
+        assert (rows["opens"], rows["closes"], rows["new_mappings"], rows["failures"]) == (50, 50, 50, 0)
+        assert target.ask("open") == {"loaded": True}
+
+
+def test_throws_through_everything_probed(tree, tmp_path):
+    """A C++ program that throws inside, between and around every call that is probed."""
+    build("g++", "-O1", "-shared", "-fPIC", PLUGIN / "thrower.cc", "-o", tmp_path / "libthrower.so")
+    build("g++", "-O1", PLUGIN / "catcher.cc", "-o", tmp_path / "catcher", "-ldl")
+    with Target([tmp_path / "catcher", tmp_path / "libthrower.so"]) as target:
+        alone = target.ask("throw 20")
+        assert alone["caught"] == alone["thrown"] > 0
+        with attached(tree, target.pid) as tracer:
+            probed = target.ask("throw 200")
+            assert probed["caught"] == probed["thrown"] == 10 * alone["thrown"]
+            final = tracer.stop()
+        assert churn(final, "libthrower.so")["opens"] == 200
+        assert len(final["purges"]) == 400
+        assert target.ask("throw 20") == alone
+
+
+def test_loader_and_dlopen_from_many_threads(tree):
+    with PythonTarget() as target, attached(tree, target.pid) as tracer:
+        target.do("import threading\n"
+                  "def work():\n    for _ in range(250): ctypes.CDLL('libz.so.1')\n"
+                  "threads = [threading.Thread(target=work) for _ in range(8)]\n"
+                  "[t.start() for t in threads]; [t.join() for t in threads]")
+        final = tracer.stop()
+        z = churn(final, "libz.so")
+        assert z["opens"] == 2000 and z["new_mappings"] == 1 and z["repeats"] == 1999, json.dumps(final["lost"])

@@ -1,0 +1,59 @@
+"""A real server under load: redis on jemalloc, attached to while redis-benchmark talks to it."""
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from attach_harness import attach, probes_left
+
+# redis-tools ships the server's binary under another name; it goes by argv[0].
+SERVER = shutil.which("redis-server") or shutil.which("redis-check-rdb")
+
+
+@pytest.fixture
+def redis(tmp_path):
+    """A server on a socket of its own; yields (process, socket)."""
+    if not SERVER or not shutil.which("redis-benchmark"):
+        pytest.skip("redis-tools is not installed")
+    socket = str(tmp_path / "redis.sock")
+    server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--dir", tmp_path],
+                              executable=os.path.realpath(SERVER), stdout=subprocess.PIPE, text=True)
+    for line in server.stdout:
+        if "ready to accept connections" in line.lower():
+            break
+    else:
+        pytest.skip(f"redis-server does not start: {server.wait()}")
+    yield server, socket
+    server.terminate()
+    server.stdout.close()
+    server.wait()
+
+
+def benchmark(socket, requests):
+    return subprocess.Popen(["redis-benchmark", "-s", socket, "-t", "set,get,lpush,lpop", "-n", str(requests), "-d",
+                             "600", "-r", "50000", "-c", "20", "--csv"],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_attached_under_load(tree, redis):
+    server, socket = redis
+    load = benchmark(socket, 60000)
+    with attach(tree, server.pid) as tracer:
+        tracer.ready()
+        out, err = load.communicate(timeout=120)
+        final = tracer.stop()
+    assert load.returncode == 0 and "rror" not in out + err, out + err
+    assert probes_left(server.pid) == []
+    served, = [a for a in final["allocators"] if a["serving"]]
+    assert served["name"] == "jemalloc"
+    assert final["held"] >= final["resident"] > 10 << 20
+    assert served["held"] >= served["resident"] > 10 << 20
+    for field in ("live_heap", "retained", "purgeable", "pinned"):
+        assert final[field] is None and served[field] is None
+    assert final["windows"] == []
+    assert final["command"].startswith("redis-")
+    # It still answers, and with what it was given.
+    for words, answer in ((["set", "word", "kept"], "OK"), (["get", "word"], "kept"), (["ping"], "PONG")):
+        done = subprocess.run(["redis-cli", "-s", socket, *words], capture_output=True, text=True)
+        assert done.stdout.strip() == answer
