@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -173,7 +174,7 @@ def text_differences(pid):
             if "x" not in rights or inode == "0":
                 continue
             start, end = (int(address, 16) for address in span.split("-"))
-            with open(f"/proc/{pid}/map_files/{span}", "rb") as file:
+            with open(f"/proc/{pid}/map_files/{start:x}-{end:x}", "rb") as file:
                 file.seek(int(offset, 16))
                 expected = file.read(end - start)
             memory.seek(start)
@@ -185,15 +186,16 @@ def text_differences(pid):
 
 def probes_left(pid):
     """What a tracer that has ended left in the target's text. The kernel may take a moment after kill -9."""
+    left = None
     for _ in range(50):
         try:
             left = text_differences(pid)
-        except (FileNotFoundError, ProcessLookupError):  # it has ended, or unmapped a library meanwhile
-            left = []
-        if not left:
+        except (FileNotFoundError, ProcessLookupError):  # a library was unmapped meanwhile
+            if not Path(f"/proc/{pid}/exe").exists():
+                return []
+        if left == []:
             return []
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            subprocess.run(["/bin/sleep", "0.1"], timeout=1)
+        time.sleep(0.1)
     return left
 
 
