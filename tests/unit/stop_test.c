@@ -20,6 +20,7 @@
 /* Shared with the child. */
 static struct shared {
 	_Atomic unsigned long count[THREADS + 1];
+	_Atomic unsigned long generations;
 	_Atomic int signals;
 } *shared;
 
@@ -36,11 +37,27 @@ static void *count(void *counter)
 	return NULL;
 }
 
+static pthread_attr_t detached;
+
+/* A thread that does nothing but start its successor. */
+static void *succeed(void *arg)
+{
+	pthread_t thread;
+
+	shared->generations++;
+	while (pthread_create(&thread, &detached, succeed, NULL))
+		;
+	return arg;
+}
+
 static void run_child(void)
 {
 	pthread_t thread;
 
-	signal(SIGUSR1, on_signal);
+	signal(SIGRTMIN, on_signal);
+	pthread_attr_init(&detached);
+	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+	pthread_create(&thread, &detached, succeed, NULL);
 	for (int i = 0; i < THREADS; i++)
 		pthread_create(&thread, NULL, count, &shared->count[i]);
 	count(&shared->count[THREADS]);
@@ -81,15 +98,17 @@ static int end(void **state)
 static void every_thread_stands_still(void **state)
 {
 	pid_t pid = (pid_t)(long)*state;
-	unsigned long before[THREADS + 1];
+	unsigned long before[THREADS + 1], generations;
 	struct stop *stop;
 	struct error err;
 
 	for (int round = 0; round < 20; round++) {
 		assert_int_equal(stop_process(pid, &stop, &err), 0);
+		generations = shared->generations;
 		for (int i = 0; i <= THREADS; i++)
 			before[i] = shared->count[i];
 		usleep(2000);
+		assert_int_equal(shared->generations, generations);
 		for (int i = 0; i <= THREADS; i++)
 			assert_int_equal(shared->count[i], before[i]);
 		stop_release(stop);
@@ -97,20 +116,26 @@ static void every_thread_stands_still(void **state)
 	}
 }
 
+/* Queued signals are counted one by one; some are caught by a stop while on their way to a thread. */
 static void signals_arrive_afterwards(void **state)
 {
-	pid_t pid = (pid_t)(long)*state;
+	enum { SIGNALS = 100000 };
+	pid_t pid = (pid_t)(long)*state, sender = fork();
 	struct stop *stop;
 	struct error err;
 
-	for (int i = 1; i <= 50; i++) {
-		kill(pid, SIGUSR1); /* some are caught by the stop, on their way */
+	if (sender == 0) {
+		for (int i = 0; i < SIGNALS;)
+			i += sigqueue(pid, SIGRTMIN, (union sigval){0}) == 0; /* else: the queue is full */
+		_exit(0);
+	}
+	while (waitpid(sender, NULL, WNOHANG) == 0) {
 		assert_int_equal(stop_process(pid, &stop, &err), 0);
 		stop_release(stop);
-		while (shared->signals < i)
-			usleep(100);
-		assert_int_equal(shared->signals, i);
 	}
+	for (int waits = 0; shared->signals < SIGNALS && waits < 100000; waits++)
+		usleep(100);
+	assert_int_equal(shared->signals, SIGNALS);
 }
 
 static void a_stopped_job_stays_stopped(void **state)

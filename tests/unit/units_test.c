@@ -131,6 +131,7 @@ static void makes_text_printable(void **state)
 		{"\xf4\x90\x80\x80", "????"}, /* above U+10FFFF */
 		{"\xe2\x82", "??"},           /* cut */
 		{"\xe2\x80\xaetxt", "?txt"},  /* right-to-left override */
+		{"\xe2\x81\xa6", "?"},        /* left-to-right isolate */
 		{"\xf0\x9f\x90\x8d", "\xf0\x9f\x90\x8d"},
 	};
 	char buf[32], text[] = "ab\xc3\xa9\001";
