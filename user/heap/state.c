@@ -107,6 +107,28 @@ static const struct heap_walker *walker_of(const struct allocator *kind)
 	return NULL;
 }
 
+static const struct allocator *kind_of(const struct heap_walker *walker)
+{
+	for (const struct allocator *const *kind = allocators; *kind; kind++)
+		if (!strcmp((*kind)->name, walker->allocator))
+			return *kind;
+	return NULL;
+}
+
+/* A static program without symbols shows its allocator by its heap alone. */
+static void search_stripped(struct heap_reader *reader)
+{
+	if (reader->present_cnt || !reader->process->is_static)
+		return;
+	for (const struct heap_walker *const *w = walkers; *w; w++) {
+		struct present *p = &reader->present[reader->present_cnt];
+
+		*p = (struct present){.kind = kind_of(*w), .walker = *w, .reached = true};
+		if (p->kind && !(*w)->find(reader->mem, 0, &p->heap, NULL))
+			reader->present_cnt++;
+	}
+}
+
 /* Which allocators there are changes only when files are mapped or call slots get bound. */
 static void search(struct heap_reader *reader, const struct maps *maps)
 {
@@ -135,6 +157,7 @@ static void search(struct heap_reader *reader, const struct maps *maps)
 		if (obj && p->walker)
 			p->file_version = object_glibc_version(obj);
 	}
+	search_stripped(reader);
 }
 
 static uint64_t sum_pinned(const struct heap_pinned *p)
