@@ -133,7 +133,7 @@ static void signals_arrive_afterwards(void **state)
 		assert_int_equal(stop_process(pid, &stop, &err), 0);
 		stop_release(stop);
 	}
-	for (int waits = 0; shared->signals < SIGNALS && waits < 100000; waits++)
+	for (int waits = 0; shared->signals < SIGNALS && waits < 20000; waits++)
 		usleep(100);
 	assert_int_equal(shared->signals, SIGNALS);
 }
