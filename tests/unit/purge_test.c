@@ -121,45 +121,46 @@ static void without_a_prediction_one_mib_is_enough(void **state)
 
 static void others_faults_are_added(void **state)
 {
-	const struct purge_finding *f = add((struct event_purge){
-		.rss_drop = 350 * MIB, .rss_others = 180 * MIB, .watched_from = 5000, .flags = PURGE_OTHERS_RAN,
-	}, &glibc, &served_by_glibc);
+	struct event_purge ev = { .rss_drop = 350 * MIB, .rss_others = 180 * MIB, .watched_from = 5000,
+				  .advised = 600 * MIB, .flags = PURGE_OTHERS_RAN };
 
 	(void)state;
-	assert_int_equal(f->returned, 530 * MIB);
+	assert_int_equal(add(ev, &glibc, &served_by_glibc)->returned, 530 * MIB);
 	/* They may outweigh what the purge gave back: RSS rose although it worked. */
-	f = add((struct event_purge){ .rss_drop = -(int64_t)(20 * MIB), .rss_others = 180 * MIB,
-				      .watched_from = 5000, .flags = PURGE_OTHERS_RAN }, &glibc, &served_by_glibc);
-	assert_int_equal(f->returned, 160 * MIB);
+	ev.rss_drop = -(int64_t)(20 * MIB);
+	assert_int_equal(add(ev, &glibc, &served_by_glibc)->returned, 160 * MIB);
 	/* And they may free: that fall is not the purge's. */
-	f = add((struct event_purge){ .rss_drop = 30 * MIB, .rss_others = -(int64_t)(30 * MIB),
-				      .watched_from = 5000, .flags = PURGE_OTHERS_RAN }, &glibc, &served_by_glibc);
-	assert_int_equal(f->returned, 0);
-	assert_false(f->effective);
+	ev.rss_drop = 30 * MIB;
+	ev.rss_others = -(int64_t)(30 * MIB);
+	assert_int_equal(add(ev, &glibc, &served_by_glibc)->returned, 0);
+	assert_false(add(ev, &glibc, &served_by_glibc)->effective);
 }
 
 static void a_rise_returns_nothing(void **state)
 {
 	(void)state;
 	assert_int_equal(add((struct event_purge){ .rss_drop = -4096 }, &glibc, NULL)->returned, 0);
-	assert_int_equal(add((struct event_purge){ .rss_drop = INT64_MIN, .rss_others = -1 }, &glibc, NULL)->returned, 0);
+	assert_int_equal(add((struct event_purge){ .rss_drop = INT64_MIN, .rss_others = -1, .watched_from = 1,
+						   .flags = PURGE_OTHERS_RAN }, &glibc, NULL)->returned, 0);
 }
 
-static void unwatched_others_are_bounded_by_the_lengths(void **state)
+static void a_share_is_bounded_by_what_was_asked_for(void **state)
 {
 	struct event_purge ev = { .rss_drop = 500 * MIB, .advised = 40 * MIB, .calls = 3, .flags = PURGE_OTHERS_RAN };
 
 	(void)state;
+	/* Another thread freed before it was watched, if at all. */
+	assert_int_equal(add(ev, &glibc, NULL)->returned, 40 * MIB);
+	ev.watched_from = 6000;
 	assert_int_equal(add(ev, &glibc, NULL)->returned, 40 * MIB);
 	ev.rss_drop = 10 * MIB;
 	assert_int_equal(add(ev, &glibc, NULL)->returned, 10 * MIB);
+	/* It waited for another thread's purge and gave nothing back itself. */
+	ev.advised = ev.calls = 0;
+	assert_int_equal(add(ev, &glibc, NULL)->returned, 0);
 	/* Alone, the fall is its own, however it came about. */
-	ev.rss_drop = 500 * MIB;
 	ev.flags = 0;
-	assert_int_equal(add(ev, &glibc, NULL)->returned, 500 * MIB);
-	/* No call was seen: no bound. */
-	ev = (struct event_purge){ .rss_drop = 500 * MIB, .flags = PURGE_OTHERS_RAN };
-	assert_int_equal(add(ev, &glibc, NULL)->returned, 500 * MIB);
+	assert_int_equal(add(ev, &glibc, NULL)->returned, 10 * MIB);
 }
 
 static void misdirected_to_an_idle_allocator(void **state)
@@ -248,7 +249,7 @@ int main(void)
 		TEST(without_a_prediction_one_mib_is_enough),
 		TEST(others_faults_are_added),
 		TEST(a_rise_returns_nothing),
-		TEST(unwatched_others_are_bounded_by_the_lengths),
+		TEST(a_share_is_bounded_by_what_was_asked_for),
 		TEST(misdirected_to_an_idle_allocator),
 		TEST(misdirected_to_one_that_was_loaded_just_now),
 		TEST(both_may_serve),

@@ -37,19 +37,18 @@ void purge_log_free(struct purge_log *log)
 
 /*
  * What this call gave back. The fall of RSS is the whole process's: what other threads
- * faulted in meanwhile comes on top of it. Where they ran unwatched, they may as well have
- * freed, and the lengths that the purge itself gave back bound what can be its own.
+ * faulted in meanwhile comes on top of it. They may have freed as well, or purged, before
+ * they were watched; what this call itself asked the kernel to take bounds its share.
  */
 static uint64_t bytes_returned(const struct event_purge *ev)
 {
-	bool unwatched = (ev->flags & PURGE_OTHERS_RAN) && !ev->watched_from;
 	int64_t sum;
 
-	if (__builtin_add_overflow(ev->rss_drop, unwatched ? 0 : ev->rss_others, &sum) || sum < 0)
+	if (!(ev->flags & PURGE_OTHERS_RAN))
+		return ev->rss_drop > 0 ? (uint64_t)ev->rss_drop : 0;
+	if (__builtin_add_overflow(ev->rss_drop, ev->watched_from ? ev->rss_others : 0, &sum) || sum < 0)
 		return 0;
-	if (unwatched && ev->calls && (uint64_t)sum > ev->advised)
-		return ev->advised;
-	return (uint64_t)sum;
+	return (uint64_t)sum < ev->advised ? (uint64_t)sum : ev->advised;
 }
 
 static bool is_effective(uint64_t returned, uint64_t predicted)
