@@ -6,6 +6,7 @@
 #include "base/printable.h"
 #include "base/units.h"
 #include "report/emit.h"
+#include "report/figure.h"
 #include "report/snapshot.h"
 #include "report/table.h"
 #include "report/verdict.h"
@@ -227,8 +228,7 @@ static int put_allocator(FILE *out, const struct heap_allocator *a)
 		if (a->serving)
 			fprintf(out,
 				"  held %s, resident %s at most; live –, retained –, purgeable –, pinned –\n",
-				a->held == UNKNOWN ? "–" : units_bytes(held, a->held),
-				a->resident == UNKNOWN ? "–" : units_bytes(resident, a->resident));
+				figure_text(held, a->held), figure_text(resident, a->resident));
 		return 0;
 	}
 	fputc('\n', out);
@@ -246,10 +246,10 @@ static void put_head(FILE *out, const struct snapshot *s)
 	char name[64], sentence[VERDICT_MAX], bytes[UNITS_TEXT_MAX];
 
 	fprintf(out, "%s (%d)  RSS %s", printable(name, sizeof(name), s->command), s->pid,
-		units_bytes(bytes, s->rss));
+		figure_text(bytes, s->rss));
 	if (s->lazy_free && s->lazy_free != UNKNOWN)
 		fprintf(out, ", %s of it lazy-free", units_bytes(bytes, s->lazy_free));
-	if (s->swap)
+	if (s->swap && s->swap != UNKNOWN)
 		fprintf(out, ", %s swapped", units_bytes(bytes, s->swap));
 	fprintf(out, "\n%s\n", verdict_sentence(s, sentence));
 }

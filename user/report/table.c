@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "base/printable.h"
-#include "base/units.h"
-#include "heap/state.h"
+#include "report/figure.h"
 
 #define CELL_MAX 512
 
@@ -83,7 +82,7 @@ void table_bytes(struct table *t, enum table_style style, uint64_t bytes)
 {
 	char text[UNITS_TEXT_MAX];
 
-	table_cell(t, style, "%s", bytes == UNKNOWN ? "–" : units_bytes(text, bytes));
+	table_cell(t, style, "%s", figure_text(text, bytes));
 }
 
 void table_time(struct table *t, uint64_t ns)

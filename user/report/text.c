@@ -9,6 +9,7 @@
 #include "base/printable.h"
 #include "base/units.h"
 #include "report/emit.h"
+#include "report/figure.h"
 #include "report/snapshot.h"
 #include "report/table.h"
 #include "report/text_findings.h"
@@ -42,7 +43,7 @@ static void put_verdict(FILE *out, const struct snapshot *s, const struct style 
 	const struct heap_state *h = s->heap;
 
 	fprintf(out, "%s  %s%s (%d)%s  RSS %s: ", text_clock(at, s->time_ns), style->bold,
-		printable(name, sizeof(name), s->command), s->pid, style->end, units_bytes(rss, s->rss));
+		printable(name, sizeof(name), s->command), s->pid, style->end, figure_text(rss, s->rss));
 	if (h->taken_ns && verdict_serving(s) && h->live_heap != UNKNOWN && h->retained != UNKNOWN &&
 	    h->purgeable != UNKNOWN && h->pinned != UNKNOWN)
 		put_figures(out, s, style);
