@@ -42,7 +42,7 @@ WORK_SRC := $(wildcard tests/workload/*.c) $(wildcard tests/workload/*.cc)
 WORK_BIN := $(patsubst tests/workload/%,$(BUILD)/tests/workload/%,$(basename $(WORK_SRC)))
 
 .DELETE_ON_ERROR:
-.PHONY: all help test unit e2e bench fuzz demo deps install uninstall clean lint workloads
+.PHONY: all help test unit e2e test-kernels bench fuzz demo deps install uninstall clean lint workloads
 
 all: $(PROGRAM)
 
@@ -93,6 +93,9 @@ unit: $(UNIT_BIN) ## unit tests only
 
 e2e: $(PROGRAM) workloads ## end-to-end tests only (as root)
 	$(PYTHON) -m pytest -q tests/e2e --build $(BUILD)
+
+test-kernels: $(PROGRAM) workloads ## the program on other kernels, under QEMU; KERNELS="bookworm sid ./bzImage"
+	@tools/boot-kernel $(BUILD) $(KERNELS)
 
 bench: $(PROGRAM) workloads ## measured ratios against peers (as root)
 	@tools/bench $(BUILD)
