@@ -7,6 +7,8 @@
 #include "command/command.h"
 
 static const struct command commands[] = {
+	{"attach", "watch a running process: summaries of retained memory, purges, windows, dlopen", command_attach},
+	{"run", "the same for a command, from its first instruction on", command_run},
 	{"heap", "look once: live, retained and purgeable bytes of a process", command_heap},
 };
 

@@ -153,8 +153,9 @@ static void search(struct heap_reader *reader, const struct maps *maps)
 			.inode = found[i].object->inode,
 			.reached = found[i].reached,
 		};
-		version_from_name(found[i].object->name, p->version, sizeof(p->version));
-		if (obj && p->walker)
+		if (!p->walker) /* a walk knows better: libc.so.6 is no version */
+			version_from_name(found[i].object->name, p->version, sizeof(p->version));
+		else if (obj)
 			p->file_version = object_glibc_version(obj);
 	}
 	search_stripped(reader);
@@ -240,14 +241,14 @@ static void add_known(uint64_t *sum, uint64_t figure, bool serving)
 
 static void sum_up(struct heap_state *state, const struct residency *rest)
 {
-	bool any = false;
+	bool any_serves = false;
 
 	state->held = rest->held;
 	state->resident = rest->resident;
 	for (size_t i = 0; i < state->allocator_cnt; i++) {
 		const struct heap_allocator *a = &state->allocators[i];
 
-		any = true;
+		any_serves |= a->serving;
 		if (a->walked) {
 			state->held += a->held;
 			state->resident += a->resident;
@@ -257,7 +258,7 @@ static void sum_up(struct heap_state *state, const struct residency *rest)
 		add_known(&state->purgeable, a->purgeable, a->serving);
 		add_known(&state->pinned, a->pinned, a->serving);
 	}
-	if (!any)
+	if (!any_serves)
 		state->held = state->resident = state->live_heap = state->retained = state->purgeable =
 			state->pinned = UNKNOWN;
 }
