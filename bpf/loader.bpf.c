@@ -94,11 +94,14 @@ SEC("uprobe/loader")
 int dlopen_enter(struct pt_regs *ctx)
 {
 	struct open_call *call = open_begin(ctx);
-	u64 path;
+	u64 path = ctx->di, second = ctx->si;
 
 	if (!call)
 		return 0;
-	path = call->shape == SHAPE_DLMOPEN ? ctx->si : ctx->di;
+	barrier_var(path); /* both loads stay: the verifier wants fixed offsets into the context */
+	barrier_var(second);
+	if (call->shape == SHAPE_DLMOPEN)
+		path = second;
 	if (path) /* NULL opens the main program */
 		call->path_len = copy_text(call->text, path);
 	return 0;

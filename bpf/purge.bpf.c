@@ -35,11 +35,11 @@ struct {
 	__uint(max_entries, 256);
 } slots SEC(".maps");
 
-u64 watch_generation; /* user space adds one before it attaches rss_watch: what was seen before is stale */
-u64 watched_since;    /* user space: when it was attached; 0: it is not */
+__u64 watch_generation; /* user space adds one before it attaches rss_watch: what was seen before is stale */
+__u64 watched_since;   /* user space: when it was attached; 0: it is not */
 
 /* Every CPU's offset, and how to find a counter: rss.bpf.c. */
-extern u64 cpu_offset[CPUS_MAX];
+extern __u64 cpu_offset[CPUS_MAX];
 
 static __always_inline u64 max_time(u64 a, u64 b)
 {

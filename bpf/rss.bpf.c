@@ -14,8 +14,8 @@
 #include "rss.bpf.h"
 #include "share.h"
 
-const volatile u32 cpu_cnt = 1; /* possible CPUs: set by the loader */
-u64 cpu_offset[CPUS_MAX];
+const volatile __u32 cpu_cnt = 1; /* possible CPUs: set by the loader */
+__u64 cpu_offset[CPUS_MAX];
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -23,6 +23,9 @@ struct {
 	__type(value, u64);
 	__uint(max_entries, 1);
 } cpu_marker SEC(".maps");
+
+/* A pointer that went through memory is a number to the verifier. */
+static volatile u64 laundry;
 
 /* Run once by the loader. */
 SEC("syscall")
@@ -33,13 +36,16 @@ int rss_init(__attribute__((unused)) void *ctx)
 
 	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_map_lookup_percpu_elem))
 		return 0;
+	laundry = (u64)&cpu_marker;
 	bpf_probe_read_kernel(&base, sizeof(base),
-			      (void *)&cpu_marker + bpf_core_field_offset(struct bpf_array, pptrs));
+			      (void *)(laundry + bpf_core_field_offset(struct bpf_array, pptrs)));
 	for (u32 cpu = 0; cpu < CPUS_MAX && cpu < cpu_cnt; cpu++) {
 		void *there = bpf_map_lookup_percpu_elem(&cpu_marker, &key, cpu);
 
-		if (there)
-			cpu_offset[cpu] = (u64)there - base;
+		if (!there)
+			break;
+		laundry = (u64)there;
+		cpu_offset[cpu] = laundry - base;
 	}
 	return 0;
 }

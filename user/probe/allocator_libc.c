@@ -6,9 +6,10 @@
 #include "probe/allocator.h"
 
 const struct probe_row libc_rows[] = {
-	{.symbol = "dlopen", .shape = PROBE_DLOPEN, .required = true},
+	/* not required: up to glibc 2.33 they are in libdl.so.2 */
+	{.symbol = "dlopen", .shape = PROBE_DLOPEN},
 	{.symbol = "dlmopen", .shape = PROBE_DLMOPEN},
-	{.symbol = "dlclose", .shape = PROBE_DLCLOSE, .required = true},
+	{.symbol = "dlclose", .shape = PROBE_DLCLOSE},
 	{.symbol = "mmap", .shape = PROBE_MMAP, .required = true},
 	{.symbol = "mmap64", .shape = PROBE_MMAP},
 	{.symbol = "__mmap", .shape = PROBE_MMAP},
@@ -25,6 +26,6 @@ const struct probe_row libc_rows[] = {
 };
 
 const struct probe_row loader_rows[] = {
-	{.symbol = "_dl_debug_state", .shape = PROBE_LOADED, .required = true},
+	{.symbol = "_dl_debug_state", .shape = PROBE_LOADED},
 	{.symbol = NULL},
 };

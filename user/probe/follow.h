@@ -1,0 +1,43 @@
+/*
+ * Probes kept where they belong in one process: in the objects it has mapped and in the
+ * allocators that lie beside them on disk, through loads and exec, and out of its children.
+ */
+#ifndef ALLOCTRACE_PROBE_FOLLOW_H
+#define ALLOCTRACE_PROBE_FOLLOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "probe/plan.h"
+#include "probe/programs.h"
+
+struct follow;
+
+struct follow *follow_new(pid_t pid, const struct plan_context *ctx, const struct programs *programs,
+			  enum link_backend backend); /* NULL: no memory. The pointers must outlive it. */
+void follow_free(struct follow *follow); /* NULL-safe; removes every probe */
+
+/* Plans and attaches what has come since. −ESRCH when the process is gone. */
+int follow_update(struct follow *follow, struct error *err);
+/*
+ * After an exec: the same, and probes in objects of the old program are removed. changed_leader:
+ * another thread than the first called it, and has taken the place of the one that the links know.
+ */
+int follow_exec(struct follow *follow, bool changed_leader, struct error *err);
+
+/*
+ * A child that is not traced inherits the breakpoints of session and multi links, and pays
+ * for each (1.7 µs a pair) until it is swept. Returns at once: a thread does it; a call while
+ * it is busy is remembered.
+ */
+void follow_sweep(struct follow *follow);
+/* Starts the sweep that was remembered, if the last is done. */
+void follow_tick(struct follow *follow);
+
+unsigned follow_probe_cnt(const struct follow *follow);
+unsigned follow_lost_cnt(const struct follow *follow); /* probes that could not be placed */
+bool follow_sees_loads(const struct follow *follow);
+
+#endif

@@ -1,0 +1,296 @@
+#include "probe/plan.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../bpf/share.h"
+#include "probe/place.h"
+
+#define CODE_MAX        65536
+#define CODE_UNKNOWN    4096 /* looked at where a symbol tells no size */
+#define TAIL_DEPTH_MAX  4
+#define EXITS_TEXT_MAX  256
+
+_Static_assert((int)SHAPE_CNT == (int)PROBE_SHAPE_CNT && (int)SHAPE_BRK == (int)PROBE_BRK,
+	       "bpf/share.h and allocator.h order the shapes alike");
+
+/* How a shape's end is seen: by a return probe if they are used at all, or always at its exits. */
+static const struct shape {
+	enum plan_role entry, exit;
+	bool never_return_probe;
+} shapes[PROBE_SHAPE_CNT] = {
+	[PROBE_PURGE] = {PLAN_PURGE, PLAN_PURGE_EXIT, false},
+	[PROBE_DLOPEN] = {PLAN_OPEN, PLAN_LOADER_EXIT, true},
+	[PROBE_DLMOPEN] = {PLAN_OPEN, PLAN_LOADER_EXIT, true},
+	[PROBE_DLCLOSE] = {PLAN_CLOSE, PLAN_LOADER_EXIT, true},
+	[PROBE_LOADED] = {PLAN_LOADED, PLAN_LOADED, false},
+	[PROBE_MMAP] = {PLAN_MEMORY, PLAN_MEMORY_EXIT, false},
+	[PROBE_MUNMAP] = {PLAN_MEMORY, PLAN_MEMORY_EXIT, false},
+	[PROBE_MREMAP] = {PLAN_MEMORY, PLAN_MEMORY_EXIT, false},
+	[PROBE_MADVISE] = {PLAN_MEMORY, PLAN_MEMORY_EXIT, false},
+	[PROBE_BRK] = {PLAN_MEMORY, PLAN_MEMORY_EXIT, false},
+};
+
+/* One function being planned. */
+struct planning {
+	const struct plan_context *ctx;
+	struct object *obj;
+	struct plan *plan;
+	enum plan_role exit;
+	uint64_t to_vaddr; /* file offset + this = address as linked, in the text segment */
+	unsigned exit_cnt, lost_exits;
+	char exits_text[EXITS_TEXT_MAX]; /* for --verbose */
+};
+
+static bool is_planned(const struct plan *plan, enum plan_role role, uint64_t offset)
+{
+	for (size_t i = 0; i < plan->cnt; i++)
+		if (plan->v[i].role == role && plan->v[i].at.offset == offset)
+			return true;
+	return false;
+}
+
+/* One probe a role and place: several names of one function, several jumps to one ret, collapse. */
+static int add_spot(struct plan *plan, enum plan_role role, uint64_t offset, uint64_t cookie)
+{
+	if (is_planned(plan, role, offset))
+		return 0;
+	if (plan->cnt == plan->cap) {
+		size_t cap = plan->cap ? plan->cap * 2 : 32;
+		struct plan_spot *v = realloc(plan->v, cap * sizeof(*v));
+
+		if (!v)
+			return -ENOMEM;
+		plan->v = v;
+		plan->cap = cap;
+	}
+	plan->v[plan->cnt++] = (struct plan_spot){role, {.offset = offset, .cookie = cookie}};
+	return 0;
+}
+
+void plan_free(struct plan *plan)
+{
+	free(plan->v);
+	*plan = (struct plan){.v = NULL};
+}
+
+/* The code from a file offset on, to the end of the function that it lies in. NULL: cannot be read. */
+static uint8_t *read_code(struct object *obj, uint64_t offset, size_t *len)
+{
+	struct object_symbol sym;
+	uint64_t want = CODE_UNKNOWN;
+	uint8_t *code;
+	ssize_t got;
+
+	if (!object_symbol_at(obj, offset, &sym) && sym.size)
+		want = sym.file_offset + sym.size - offset;
+	if (want > CODE_MAX)
+		want = CODE_MAX;
+	code = malloc(want);
+	got = code ? object_read(obj, offset, code, want) : -1;
+	if (got <= 0) {
+		free(code);
+		return NULL;
+	}
+	*len = (size_t)got;
+	return code;
+}
+
+struct slot_search {
+	uint64_t value;
+	const char *symbol;
+};
+
+static int match_slot(const struct object_slot *slot, void *arg)
+{
+	struct slot_search *search = arg;
+
+	if (slot->value != search->value)
+		return 0;
+	search->symbol = slot->symbol;
+	return 1;
+}
+
+/* A jump through a slot of the PLT to a function of the same object (mi_collect → mi_heap_collect). */
+static bool slot_leads_to(struct object *obj, uint64_t slot, uint64_t *offset)
+{
+	struct slot_search search = {.value = slot};
+	struct object_symbol sym;
+
+	if (!object_each_slot(obj, match_slot, &search) || object_find_symbol(obj, search.symbol, &sym))
+		return false;
+	*offset = sym.file_offset;
+	return true;
+}
+
+static void note_exit(struct planning *p, uint64_t offset)
+{
+	size_t used = strlen(p->exits_text);
+
+	snprintf(p->exits_text + used, sizeof(p->exits_text) - used, "%s%#" PRIx64, used ? ", " : "", offset);
+	p->exit_cnt++;
+}
+
+/* Exits of the code at offset, and of what it ends in by a jump: there the stack pointer is the same. */
+static int add_exits(struct planning *p, uint64_t offset, unsigned depth, const char **why)
+{
+	struct place_exits exits;
+	size_t len = 0;
+	uint8_t *code = read_code(p->obj, offset, &len);
+	int ret = code ? place_exits(code, len, &exits, why) : -EIO;
+
+	free(code);
+	if (!code)
+		*why = "its code cannot be read";
+	for (size_t i = 0; !ret && i < exits.cnt; i++) {
+		const struct place_exit *e = &exits.v[i];
+		uint64_t target = offset + (uint64_t)e->target;
+		const char *ignored;
+
+		if (e->kind == PLACE_RET) {
+			ret = add_spot(p->plan, p->exit, offset + e->offset, 0);
+			note_exit(p, offset + e->offset);
+			continue;
+		}
+		if (e->kind == PLACE_SLOT && !slot_leads_to(p->obj, target + p->to_vaddr, &target))
+			p->lost_exits++;
+		else if (depth == TAIL_DEPTH_MAX || add_exits(p, target, depth + 1, &ignored))
+			p->lost_exits++;
+	}
+	if (!ret)
+		p->lost_exits += exits.unknown;
+	return ret;
+}
+
+static void note_placed(const struct planning *p, const struct probe_row *row, uint64_t offset, const char *why,
+			bool return_probe)
+{
+	log_note(p->ctx->log, "%s in %s: at +%" PRIu64 " (%s); %s%s", row->symbol, object_name(p->obj), offset, why,
+		 return_probe ? "return probe" : p->exit_cnt ? "exits at " : "entry only", p->exits_text);
+	if (p->lost_exits)
+		log_note(p->ctx->log, "%s in %s: %u exits lead where they cannot be followed", row->symbol,
+			 object_name(p->obj), p->lost_exits);
+}
+
+static uint32_t add_function(const struct planning *p, const struct probe_row *row, const struct allocator *kind)
+{
+	return functions_add(p->ctx->functions, &(struct traced_function){
+							.symbol = row->symbol,
+							.shape = row->shape,
+							.has_result = row->has_result,
+							.allocator = kind,
+							.object = object_name(p->obj),
+							.dev = object_dev(p->obj),
+							.inode = object_inode(p->obj),
+						});
+}
+
+static int plan_function(const struct plan_context *ctx, struct object *obj, const struct probe_row *row,
+			 const struct allocator *kind, struct plan *plan)
+{
+	const struct shape *shape = &shapes[row->shape];
+	struct planning p = {.ctx = ctx, .obj = obj, .plan = plan, .exit = shape->exit};
+	bool return_probe = ctx->return_probes && !shape->never_return_probe && row->shape != PROBE_LOADED;
+	const char *why = "", *why_entry;
+	struct object_symbol sym;
+	uint64_t offset, cookie;
+	uint32_t number;
+	uint8_t *code;
+	size_t len;
+
+	if (object_find_symbol(obj, row->symbol, &sym)) {
+		if (row->required && !object_is_static(obj)) /* a static program holds what it calls */
+			missing_add(ctx->missing, "%s is not seen: %s has no such function", row->symbol,
+				    object_name(obj));
+		return 0;
+	}
+	p.to_vaddr = sym.value - sym.file_offset;
+	code = read_code(obj, sym.file_offset, &len);
+	if (!code)
+		return 0;
+	offset = place_entry(code, len, &why_entry);
+	free(code);
+	if (is_planned(plan, shape->entry, sym.file_offset + offset))
+		return 0;
+	if (!return_probe && row->shape != PROBE_LOADED && (add_exits(&p, sym.file_offset, 0, &why) || !p.exit_cnt)) {
+		missing_add(ctx->missing, "%s of %s is not seen: its exits cannot be found: %s", row->symbol,
+			    object_name(obj), why);
+		return 0;
+	}
+	number = add_function(&p, row, kind);
+	if (!number)
+		return -ENOMEM;
+	cookie = number | (uint64_t)row->shape << COOKIE_SHAPE_SHIFT | (row->has_result ? COOKIE_HAS_RESULT : 0);
+	note_placed(&p, row, offset, why_entry, return_probe);
+	return add_spot(plan, shape->entry, sym.file_offset + offset, cookie);
+}
+
+static int plan_rows(const struct plan_context *ctx, struct object *obj, const struct probe_row *rows,
+		     const struct allocator *kind, struct plan *plan)
+{
+	int ret = 0;
+
+	for (const struct probe_row *row = rows; !ret && row && row->symbol; row++)
+		ret = plan_function(ctx, obj, row, kind, plan);
+	return ret;
+}
+
+static bool has_fingerprint(struct object *obj, const struct allocator *kind)
+{
+	struct object_symbol sym;
+
+	for (const char *const *name = kind->fingerprint; *name; name++)
+		if (!object_find_symbol(obj, *name, &sym))
+			return true;
+	return false;
+}
+
+static const char *file_name_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* Whether libc's own functions are sought in it: a C library, glibc's libdl up to 2.33, a static program. */
+static bool is_libc(struct object *obj, const struct allocator *kind)
+{
+	static const char libdl[] = "libdl";
+
+	if (kind)
+		return !strcmp(kind->name, "glibc") || !strcmp(kind->name, "musl");
+	return object_is_static(obj) || !strncmp(file_name_of(object_name(obj)), libdl, sizeof(libdl) - 1);
+}
+
+int plan_object(const struct plan_context *ctx, struct object *obj, struct plan *plan)
+{
+	bool libc = is_libc(obj, NULL);
+	int ret = 0;
+
+	for (const struct allocator *const *kind = allocators; !ret && *kind; kind++) {
+		if (!has_fingerprint(obj, *kind))
+			continue;
+		libc = libc || is_libc(obj, *kind);
+		ret = plan_rows(ctx, obj, (*kind)->rows, *kind, plan);
+	}
+	if (!ret && libc)
+		ret = plan_rows(ctx, obj, libc_rows, NULL, plan);
+	if (!ret)
+		ret = plan_rows(ctx, obj, loader_rows, NULL, plan);
+	if (!ret && !plan->cnt && object_is_static(obj))
+		missing_add(ctx->missing, "%s is a static program without symbols: none of its calls is seen",
+			    object_name(obj));
+	return ret;
+}
+
+bool plan_wants_file(const char *file_name)
+{
+	for (const struct allocator *const *kind = allocators; *kind; kind++)
+		for (const char *const *prefix = (*kind)->file_prefixes; (*kind)->rows && *prefix; prefix++)
+			if (!strncmp(file_name, *prefix, strlen(*prefix)))
+				return true;
+	return false;
+}

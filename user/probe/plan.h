@@ -1,0 +1,59 @@
+/*
+ * Which functions of an object are probed, where in it, and by which kind of program: the
+ * allocators' and libc's rows applied to its symbols.
+ */
+#ifndef ALLOCTRACE_PROBE_PLAN_H
+#define ALLOCTRACE_PROBE_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "probe/functions.h"
+#include "probe/link.h"
+#include "probe/missing.h"
+#include "target/object.h"
+
+/* In the order of attaching: a call's end is probed before its begin. */
+enum plan_role {
+	PLAN_PURGE_EXIT,
+	PLAN_MEMORY_EXIT,
+	PLAN_LOADER_EXIT,
+	PLAN_PURGE,  /* entry and, where return probes are used, return */
+	PLAN_MEMORY, /* likewise */
+	PLAN_OPEN,
+	PLAN_CLOSE,
+	PLAN_LOADED,
+	PLAN_ROLE_CNT
+};
+
+struct plan_spot {
+	enum plan_role role;
+	struct link_spot at;
+};
+
+struct plan {
+	struct plan_spot *v;
+	size_t cnt, cap;
+};
+
+/* What planning reads and adds to beside the plan. */
+struct plan_context {
+	const struct log *log;
+	struct functions *functions;
+	struct missing *missing;
+	bool return_probes;
+};
+
+/*
+ * Plans one object; an empty plan if it holds nothing of ours. What it holds but cannot be
+ * placed is a missing line. 0 or −ENOMEM.
+ */
+int plan_object(const struct plan_context *ctx, struct object *obj, struct plan *plan);
+void plan_free(struct plan *plan); /* idempotent */
+
+/* Whether the object, by its name, is an allocator or C library worth opening though it is not mapped. */
+bool plan_wants_file(const char *file_name);
+
+#endif

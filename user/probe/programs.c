@@ -1,0 +1,261 @@
+#include "probe/programs.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "alloctrace.skel.h"
+#include "base/clock.h"
+
+/* How calls are seen from begin to end; one program serves one way. */
+enum mode {
+	MODE_SESSION = 1,   /* one program at both ends */
+	MODE_RETURN = 2,    /* entry and return probes */
+	MODE_NO_RETURN = 4, /* entry probes on the exits' instructions */
+	MODE_ANY = 7,
+};
+
+/* Of one role, the end stands before the begin: a call is never seen without what reports it. */
+static const struct row {
+	const char *name;
+	enum plan_role role;
+	enum mode modes;
+	enum link_when when;
+} rows[] = {
+	{"purge_exit", PLAN_PURGE_EXIT, MODE_NO_RETURN, LINK_AT_ENTRY},
+	{"memory_exit", PLAN_MEMORY_EXIT, MODE_NO_RETURN, LINK_AT_ENTRY},
+	{"loader_exit", PLAN_LOADER_EXIT, MODE_ANY, LINK_AT_ENTRY},
+	{"purge_session", PLAN_PURGE, MODE_SESSION, LINK_AT_BOTH},
+	{"purge_return", PLAN_PURGE, MODE_RETURN, LINK_AT_RETURN},
+	{"purge_enter", PLAN_PURGE, MODE_RETURN | MODE_NO_RETURN, LINK_AT_ENTRY},
+	{"memory_session", PLAN_MEMORY, MODE_SESSION, LINK_AT_BOTH},
+	{"memory_return", PLAN_MEMORY, MODE_RETURN, LINK_AT_RETURN},
+	{"memory_enter", PLAN_MEMORY, MODE_RETURN | MODE_NO_RETURN, LINK_AT_ENTRY},
+	{"dlopen_enter", PLAN_OPEN, MODE_ANY, LINK_AT_ENTRY},
+	{"dlclose_enter", PLAN_CLOSE, MODE_ANY, LINK_AT_ENTRY},
+	{"loader_changed", PLAN_LOADED, MODE_ANY, LINK_AT_ENTRY},
+	{"sweep", PLAN_ROLE_CNT, MODE_ANY, LINK_AT_ENTRY},
+};
+
+#define ROW_CNT (sizeof(rows) / sizeof(rows[0]))
+
+static const struct {
+	const char *program, *tracepoint;
+} tracepoints[] = {
+	{"process_fork", "sched_process_fork"},
+	{"process_exec", "sched_process_exec"},
+	{"process_exit", "sched_process_exit"},
+};
+
+#define TRACEPOINT_CNT (sizeof(tracepoints) / sizeof(tracepoints[0]))
+
+struct programs {
+	struct alloctrace_bpf *skel;
+	enum mode mode;
+	struct bpf_link *tracepoints[TRACEPOINT_CNT];
+	struct bpf_link *watch; /* NULL: off */
+};
+
+/* libbpf prints through one function of the whole process, without an argument of ours. */
+static const struct log *libbpf_log;
+
+static int print_to_log(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	char line[1024];
+	size_t len;
+
+	if (level == LIBBPF_DEBUG || !libbpf_log || !libbpf_log->verbose)
+		return 0;
+	vsnprintf(line, sizeof(line), fmt, args);
+	len = strlen(line);
+	if (len && line[len - 1] == '\n')
+		line[len - 1] = '\0';
+	log_note(libbpf_log, "%s", line);
+	return 0;
+}
+
+static enum mode mode_of(const struct feature *feature)
+{
+	if (!feature->return_probes)
+		return MODE_NO_RETURN;
+	return feature->backend == LINK_SESSION ? MODE_SESSION : MODE_RETURN;
+}
+
+static struct bpf_program *find(const struct programs *p, const char *name)
+{
+	return bpf_object__find_program_by_name(p->skel->obj, name);
+}
+
+/* What the kernel must know before it loads them, and what it need not load. */
+static void prepare(struct programs *p, const struct feature *feature)
+{
+	int cpu_cnt = libbpf_num_possible_cpus();
+
+	for (size_t i = 0; i < ROW_CNT; i++) {
+		struct bpf_program *prog = find(p, rows[i].name);
+
+		bpf_program__set_autoload(prog, rows[i].modes & p->mode);
+		bpf_program__set_expected_attach_type(prog, link_attach_type(feature->backend, rows[i].when));
+	}
+	p->skel->rodata->cpu_cnt = cpu_cnt > 0 ? (uint32_t)cpu_cnt : 1;
+	p->skel->rodata->uses_return_probes = feature->return_probes;
+}
+
+static int load_failed(int code, struct error *err)
+{
+	struct stat st;
+
+	if (code == -EPERM || code == -EACCES)
+		return error_set(err, -EPERM,
+				 "cannot load BPF programs: permission denied; run as root (CAP_BPF, CAP_PERFMON "
+				 "and CAP_SYS_ADMIN are needed)");
+	if (stat("/sys/kernel/btf/vmlinux", &st))
+		return error_set(err, -ENOTSUP,
+				 "this kernel does not describe its types (no /sys/kernel/btf/vmlinux, "
+				 "CONFIG_DEBUG_INFO_BTF): only `alloctrace heap` works here");
+	return error_set(err, -ENOTSUP, "this kernel refuses our BPF programs: %s; --verbose shows what it says",
+			 strerror(-code));
+}
+
+/* Where the per-CPU halves of the RSS counters are; without it RSS is off by their batches. */
+static int init_rss(const struct programs *p)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	return bpf_prog_test_run_opts(bpf_program__fd(p->skel->progs.rss_init), &opts);
+}
+
+static int attach_tracepoints(struct programs *p, struct error *err)
+{
+	for (size_t i = 0; i < TRACEPOINT_CNT; i++) {
+		struct bpf_link *link =
+			bpf_program__attach_raw_tracepoint(find(p, tracepoints[i].program), tracepoints[i].tracepoint);
+		long code = libbpf_get_error(link);
+
+		if (code)
+			return error_set(err, (int)code, "cannot attach to the tracepoint %s: %s",
+					 tracepoints[i].tracepoint, strerror((int)-code));
+		p->tracepoints[i] = link;
+	}
+	return 0;
+}
+
+int programs_load(const struct log *log, const struct feature *feature, struct programs **result, struct error *err)
+{
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	struct programs *p = calloc(1, sizeof(*p));
+	int ret;
+
+	if (!p)
+		return error_set(err, -ENOMEM, "out of memory");
+	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* counts before 5.11 only; a failure shows in the load */
+	libbpf_log = log;
+	libbpf_set_print(print_to_log);
+	p->mode = mode_of(feature);
+	p->skel = alloctrace_bpf__open();
+	if (!p->skel) {
+		ret = load_failed(-errno, err);
+		goto fail;
+	}
+	prepare(p, feature);
+	ret = alloctrace_bpf__load(p->skel);
+	if (ret) {
+		ret = load_failed(ret, err);
+		goto fail;
+	}
+	ret = init_rss(p);
+	if (ret)
+		log_note(log, "RSS is read without its per-CPU parts: %s", strerror(-ret));
+	ret = attach_tracepoints(p, err);
+	if (ret)
+		goto fail;
+	*result = p;
+	return 0;
+fail:
+	programs_free(p);
+	return ret;
+}
+
+void programs_free(struct programs *p)
+{
+	if (!p)
+		return;
+	programs_watch(p, false);
+	for (size_t i = 0; i < TRACEPOINT_CNT; i++)
+		bpf_link__destroy(p->tracepoints[i]);
+	alloctrace_bpf__destroy(p->skel);
+	libbpf_log = NULL;
+	free(p);
+}
+
+unsigned programs_of_role(const struct programs *p, enum plan_role role, struct program_use use[2])
+{
+	unsigned cnt = 0;
+
+	for (size_t i = 0; i < ROW_CNT && cnt < 2; i++)
+		if (rows[i].role == role && rows[i].modes & p->mode)
+			use[cnt++] = (struct program_use){bpf_program__fd(find(p, rows[i].name)), rows[i].when};
+	return cnt;
+}
+
+int programs_sweeper_fd(const struct programs *p)
+{
+	return bpf_program__fd(p->skel->progs.sweep);
+}
+
+int programs_ring_fd(const struct programs *p)
+{
+	return bpf_map__fd(p->skel->maps.ring);
+}
+
+int programs_trace(const struct programs *p, pid_t pid, bool sees_loads)
+{
+	uint32_t tgid = (uint32_t)pid, value[2] = {sees_loads, 0}; /* struct traced of bpf/share.h */
+
+	return bpf_map_update_elem(bpf_map__fd(p->skel->maps.traced), &tgid, value, BPF_ANY) ? -errno : 0;
+}
+
+void programs_losses(const struct programs *p, uint64_t lost[LOSS_CNT])
+{
+	int cpu_cnt = libbpf_num_possible_cpus();
+	uint64_t *per_cpu = calloc((size_t)(cpu_cnt > 0 ? cpu_cnt : 1), sizeof(*per_cpu));
+
+	memset(lost, 0, LOSS_CNT * sizeof(*lost));
+	for (uint32_t cause = 0; per_cpu && cause < LOSS_CNT; cause++) {
+		if (bpf_map_lookup_elem(bpf_map__fd(p->skel->maps.losses), &cause, per_cpu))
+			continue;
+		for (int cpu = 0; cpu < cpu_cnt; cpu++)
+			lost[cause] += per_cpu[cpu];
+	}
+	free(per_cpu);
+}
+
+int programs_watch(struct programs *p, bool on)
+{
+	long code;
+
+	if (!on) {
+		if (p->watch)
+			p->skel->bss->watched_since = 0;
+		bpf_link__destroy(p->watch);
+		p->watch = NULL;
+		return 0;
+	}
+	if (p->watch)
+		return 0;
+	p->skel->bss->watch_generation++;
+	p->watch = bpf_program__attach_raw_tracepoint(p->skel->progs.rss_watch, "rss_stat");
+	code = libbpf_get_error(p->watch);
+	if (code) {
+		p->watch = NULL;
+		return (int)code;
+	}
+	p->skel->bss->watched_since = clock_monotonic_ns();
+	return 0;
+}

@@ -1,0 +1,44 @@
+/*
+ * The BPF side, loaded: which program serves which role, the ring, the counters. Only here
+ * is the skeleton seen.
+ */
+#ifndef ALLOCTRACE_PROBE_PROGRAMS_H
+#define ALLOCTRACE_PROBE_PROGRAMS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "event/source.h"
+#include "probe/feature.h"
+#include "probe/link.h"
+#include "probe/plan.h"
+
+struct programs;
+
+/* Loads what the features call for, and attaches the tracepoints of process life. −EPERM, −ENOTSUP. */
+int programs_load(const struct log *log, const struct feature *feature, struct programs **programs,
+		  struct error *err);
+void programs_free(struct programs *programs); /* NULL-safe */
+
+struct program_use {
+	int fd;
+	enum link_when when;
+};
+
+/* The programs of a role, in the order of attaching (end before begin); how many, at most 2. */
+unsigned programs_of_role(const struct programs *programs, enum plan_role role, struct program_use use[2]);
+/* One that does nothing: see follow.c. */
+int programs_sweeper_fd(const struct programs *programs);
+
+int programs_ring_fd(const struct programs *programs);
+/* Marks a process as traced; again with sees_loads once _dl_debug_state is probed. */
+int programs_trace(const struct programs *programs, pid_t pid, bool sees_loads);
+void programs_losses(const struct programs *programs, uint64_t lost[LOSS_CNT]);
+
+/* Counting what other threads add to RSS while a purge is in flight: slows page faults of the whole machine. */
+int programs_watch(struct programs *programs, bool on);
+
+#endif

@@ -1,0 +1,276 @@
+#include "probe/tracer.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "probe/follow.h"
+#include "probe/functions.h"
+#include "probe/missing.h"
+#include "probe/watch.h"
+
+/* Records that wait for more to come are fetched at the latest then. */
+#define TICK_NS (NSEC_PER_SEC / 5)
+/* A program that loads library after library has its maps read no oftener. */
+#define UPDATE_INTERVAL (NSEC_PER_SEC / 10)
+/* Consumed at most before the tracer acts on what it saw. */
+#define BATCH_MAX 8192
+/* include/linux/proc_ns.h, PROC_PID_INIT_INO: BPF programs see PIDs as the first namespace numbers them. */
+#define INIT_PID_NAMESPACE 0xEFFFFFFCu
+
+struct tracer {
+	const struct log *log;
+	struct feature feature;
+	struct programs *programs;
+	struct functions *functions;
+	struct missing *missing;
+	struct follow *follow; /* NULL before tracer_attach */
+	struct ring_buffer *ring;
+	struct watch watch;
+	pid_t pid;
+	int epoll_fd, timer_fd;
+	uint64_t malformed, last_update;
+
+	/* What the batch being consumed has shown, acted upon behind it. */
+	bool loaded, forked, execed, changed_leader;
+	unsigned batch_cnt;
+	void (*fn)(const struct event *ev, void *arg);
+	void *arg;
+};
+
+/* Event by event: notes what to do, and passes it on. A negative return ends the batch. */
+static int take_record(void *ctx, void *data, size_t len)
+{
+	struct tracer *t = ctx;
+	struct event ev;
+
+	if (event_decode(data, len, &ev)) {
+		t->malformed++;
+		return 0;
+	}
+	watch_event(&t->watch, &ev);
+	switch (ev.head->kind) {
+	case EVENT_LOADED:
+		t->loaded = true;
+		break;
+	case EVENT_FORK:
+		t->forked = true;
+		break;
+	case EVENT_EXEC:
+		t->execed = true;
+		t->changed_leader = t->changed_leader || ev.head->tid != ev.head->tgid;
+		break;
+	default:
+		break;
+	}
+	if (t->fn)
+		t->fn(&ev, t->arg);
+	return ++t->batch_cnt < BATCH_MAX ? 0 : -EAGAIN;
+}
+
+static int check_pid_namespace(struct error *err)
+{
+	struct stat st;
+
+	if (!stat("/proc/self/ns/pid", &st) && st.st_ino != INIT_PID_NAMESPACE)
+		return error_set(err, -ENOTSUP,
+				 "we are in a PID namespace of our own, where probes see other PIDs than /proc shows: "
+				 "run on the host, or with the host's PID namespace (docker run --pid=host)");
+	return 0;
+}
+
+static int add_to_epoll(struct tracer *t, int fd)
+{
+	struct epoll_event ev = {.events = EPOLLIN};
+
+	return epoll_ctl(t->epoll_fd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
+}
+
+static int open_wakeups(struct tracer *t)
+{
+	struct itimerspec tick = {.it_interval.tv_nsec = TICK_NS, .it_value.tv_nsec = TICK_NS};
+	int ret;
+
+	t->ring = ring_buffer__new(programs_ring_fd(t->programs), take_record, t, NULL);
+	if (!t->ring)
+		return -errno;
+	t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	t->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (t->epoll_fd < 0 || t->timer_fd < 0 || timerfd_settime(t->timer_fd, 0, &tick, NULL))
+		return -errno;
+	ret = add_to_epoll(t, ring_buffer__epoll_fd(t->ring));
+	return ret ? ret : add_to_epoll(t, t->timer_fd);
+}
+
+int tracer_open(const struct log *log, struct tracer **result, struct error *err)
+{
+	struct tracer *t = calloc(1, sizeof(*t));
+	int ret;
+
+	if (!t)
+		return error_set(err, -ENOMEM, "out of memory");
+	t->log = log;
+	t->epoll_fd = t->timer_fd = -1;
+	t->functions = functions_new();
+	t->missing = missing_new();
+	if (!t->functions || !t->missing) {
+		ret = error_set(err, -ENOMEM, "out of memory");
+		goto fail;
+	}
+	ret = check_pid_namespace(err);
+	if (ret)
+		goto fail;
+	ret = feature_probe(log, &t->feature, err);
+	if (ret)
+		goto fail;
+	ret = programs_load(log, &t->feature, &t->programs, err);
+	if (ret)
+		goto fail;
+	ret = open_wakeups(t);
+	if (ret) {
+		error_set(err, ret, "cannot open the ring of events: %s", strerror(-ret));
+		goto fail;
+	}
+	log_note(log, "probes are attached by %s links, %s return probes", link_backend_names[t->feature.backend],
+		 t->feature.return_probes ? "with" : "without");
+	*result = t;
+	return 0;
+fail:
+	tracer_free(t);
+	return ret;
+}
+
+int tracer_attach(struct tracer *t, pid_t pid, struct error *err)
+{
+	struct plan_context ctx = {
+		.log = t->log,
+		.functions = t->functions,
+		.missing = t->missing,
+		.return_probes = t->feature.return_probes,
+	};
+	uint64_t begin = clock_monotonic_ns();
+	int ret;
+
+	if (t->follow)
+		return error_set(err, -EBUSY, "process %d is traced already", t->pid);
+	ret = programs_trace(t->programs, pid, false);
+	if (ret)
+		return error_set(err, ret, "cannot mark process %d as traced: %s", pid, strerror(-ret));
+	t->pid = pid;
+	t->follow = follow_new(pid, &ctx, t->programs, t->feature.backend);
+	if (!t->follow)
+		return error_set(err, -ENOMEM, "out of memory");
+	ret = follow_update(t->follow, err);
+	if (ret)
+		return ret;
+	if (!follow_probe_cnt(t->follow))
+		return error_set(err, -ENOENT, "process %d has no function that we know how to probe", pid);
+	log_note(t->log, "%u probes placed in %.1f ms", tracer_probe_cnt(t),
+		 (double)(clock_monotonic_ns() - begin) / 1e6);
+	return 0;
+}
+
+void tracer_free(struct tracer *t)
+{
+	if (!t)
+		return;
+	follow_free(t->follow);
+	ring_buffer__free(t->ring);
+	programs_free(t->programs);
+	functions_free(t->functions);
+	missing_free(t->missing);
+	if (t->epoll_fd >= 0)
+		close(t->epoll_fd);
+	if (t->timer_fd >= 0)
+		close(t->timer_fd);
+	free(t);
+}
+
+int tracer_fd(const struct tracer *t)
+{
+	return t->epoll_fd;
+}
+
+static void note_failure(const struct tracer *t, int code, const struct error *err)
+{
+	if (code && code != -ESRCH && code != -ENOENT) /* the process's end is told otherwise */
+		log_note(t->log, "probes are not up to date: %s", err->text);
+}
+
+/* What the batch asked for. The most urgent first: a purge may be over soon. */
+static void act(struct tracer *t)
+{
+	uint64_t now = clock_monotonic_ns();
+	struct error err = {.text = ""};
+	int ret = watch_apply(&t->watch, t->programs);
+
+	if (ret)
+		missing_add(t->missing, "what other threads fault during a purge is not counted: %s", strerror(-ret));
+	if (!t->follow)
+		return;
+	if (t->execed) {
+		note_failure(t, follow_exec(t->follow, t->changed_leader, &err), &err);
+		t->execed = t->changed_leader = t->loaded = false;
+		t->last_update = now;
+	} else if (t->loaded && now - t->last_update >= UPDATE_INTERVAL) {
+		note_failure(t, follow_update(t->follow, &err), &err);
+		t->loaded = false;
+		t->last_update = now;
+	}
+	if (t->forked)
+		follow_sweep(t->follow);
+	t->forked = false;
+	follow_tick(t->follow);
+}
+
+int tracer_poll(struct tracer *t, void (*fn)(const struct event *ev, void *arg), void *arg)
+{
+	uint64_t expirations;
+	int total = 0, ret;
+
+	if (read(t->timer_fd, &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
+		return -errno;
+	t->fn = fn;
+	t->arg = arg;
+	do {
+		t->batch_cnt = 0;
+		ret = ring_buffer__consume(t->ring);
+		total += (int)t->batch_cnt;
+		act(t);
+	} while (ret == -EAGAIN && total < 8 * BATCH_MAX);
+	return ret < 0 && ret != -EAGAIN ? ret : total;
+}
+
+const struct traced_function *tracer_function(const struct tracer *t, uint32_t func)
+{
+	return functions_get(t->functions, func);
+}
+
+void tracer_losses(const struct tracer *t, uint64_t lost[SOURCE_LOSS_CNT])
+{
+	programs_losses(t->programs, lost);
+	lost[SOURCE_LOSS_MALFORMED] = t->malformed;
+	lost[SOURCE_LOSS_PROBES] = t->follow ? follow_lost_cnt(t->follow) : 0;
+}
+
+size_t tracer_missing(const struct tracer *t, const char *const **lines)
+{
+	return missing_lines(t->missing, lines);
+}
+
+const char *tracer_backend(const struct tracer *t)
+{
+	return link_backend_names[t->feature.backend];
+}
+
+unsigned tracer_probe_cnt(const struct tracer *t)
+{
+	return t->follow ? follow_probe_cnt(t->follow) : 0;
+}
