@@ -2,11 +2,14 @@
  * glibc's ptmalloc2, from 2.17 to 2.43, dynamic and static, x86-64.
  *
  *   glibc.c         find and walk: assembles the parts below
- *   glibc_layout.c  rows: struct offsets by what is found in memory, with their sources
- *   glibc_locate.c  main_arena and mp_ in a writable mapping
- *   glibc_chunks.c  one contiguous run of chunks, with checkpoints
+ *   glibc_layout.c  rows: struct offsets by version, with their sources
+ *   glibc_locate.c  main_arena and mp_ in writable data, and which row it is
+ *   glibc_arena.c   one arena: its pieces or heaps, and whether it adds up
+ *   glibc_chunks.c  one chain of chunks, with checkpoints
  *   glibc_cache.c   fastbins and tcache
  *   glibc_mmapped.c blocks with a mapping of their own
+ *   glibc_pages.c   what pages of anonymous memory begin with
+ *   glibc_heap.h    what these share
  */
 #ifndef ALLOCTRACE_HEAP_GLIBC_H
 #define ALLOCTRACE_HEAP_GLIBC_H

@@ -1,0 +1,193 @@
+#include "heap/glibc.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "heap/glibc_heap.h"
+
+static int glibc_find(struct memory *mem, unsigned file_version, struct heap **out, struct error *err)
+{
+	struct heap *heap;
+	struct maps maps;
+	int rc = memory_maps(mem, &maps, err);
+
+	if (rc)
+		return rc;
+	heap = calloc(1, sizeof(*heap));
+	rc = heap ? glibc_locate(mem, &maps, file_version, heap) : -ENOMEM;
+	maps_free(&maps);
+	if (rc) {
+		free(heap);
+		return error_set(err, rc, rc == -ENOMEM ? "no memory to look for glibc's heap"
+				 : "glibc's allocator has never been used in this process");
+	}
+	*out = heap;
+	return 0;
+}
+
+/* The addresses of all arenas, main first, then ascending. 0 or −errno; the caller frees *list. */
+static int by_address(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int list_arenas(const struct heap *heap, struct memory *mem, uint64_t **list, size_t *cnt)
+{
+	size_t cap = 16, used = 0;
+	uint64_t addr = heap->main_arena;
+	uint64_t *v = malloc(cap * sizeof(*v));
+
+	do {
+		if (v && used == cap) {
+			uint64_t *more = realloc(v, 2 * cap * sizeof(*v));
+
+			if (!more)
+				free(v);
+			v = more;
+			cap *= 2;
+		}
+		if (!v)
+			return -ENOMEM;
+		v[used++] = addr;
+		if (used > ARENA_MAX ||
+		    window_peek(mem, addr + glibc_next_offset(heap->row), &addr, sizeof(addr)) != 0 ||
+		    !addr || addr & 7) {
+			free(v);
+			return -EAGAIN;
+		}
+	} while (addr != heap->main_arena);
+	qsort(v + 1, used - 1, sizeof(*v), by_address);
+	*list = v;
+	*cnt = used;
+	return 0;
+}
+
+static void add_blocks(struct heap_blocks *sum, const struct heap_blocks *part)
+{
+	sum->cnt += part->cnt;
+	sum->bytes += part->bytes;
+}
+
+static void add_figures(struct heap_figures *sum, const struct heap_figures *part)
+{
+	sum->held += part->held;
+	sum->resident += part->resident;
+	sum->swapped += part->swapped;
+	sum->shared += part->shared;
+	add_blocks(&sum->live, &part->live);
+	add_blocks(&sum->bins, &part->bins);
+	add_blocks(&sum->fast, &part->fast);
+	add_blocks(&sum->thread_cache, &part->thread_cache);
+	sum->top += part->top;
+	sum->overhead += part->overhead;
+	if (part->largest_free > sum->largest_free)
+		sum->largest_free = part->largest_free;
+	sum->retained += part->retained;
+	sum->purgeable += part->purgeable;
+	sum->purgeable_shared += part->purgeable_shared;
+	sum->pinned.partial += part->pinned.partial;
+	sum->pinned.top += part->pinned.top;
+	sum->pinned.thread_cache += part->pinned.thread_cache;
+	sum->pinned.overhead += part->pinned.overhead;
+}
+
+static void add_classes(struct heap_walk *walk, const struct glibc_tally *tally)
+{
+	for (size_t i = 0; i < HEAP_CLASS_CNT; i++) {
+		add_blocks(&walk->live_class[i], &tally->live_class[i]);
+		add_blocks(&walk->free_class[i], &tally->free_class[i]);
+	}
+}
+
+static void walk_arenas(struct glibc_walk *w, const struct maps *maps, const uint64_t *addrs, struct heap_walk *walk)
+{
+	for (size_t i = 0; i < walk->arena_cnt; i++) {
+		struct glibc_tally tally;
+
+		glibc_walk_arena(w, addrs[i], maps, &walk->arenas[i], &tally);
+		add_classes(walk, &tally);
+		walk->estimate |= tally.estimate;
+	}
+}
+
+static void add_up(struct heap_walk *walk)
+{
+	walk->complete = true;
+	for (size_t i = 0; i < walk->arena_cnt; i++) {
+		add_figures(&walk->total, &walk->arenas[i].f);
+		walk->complete &= !walk->arenas[i].inconsistent;
+	}
+	add_blocks(&walk->total.live, &walk->mmapped);
+	walk->total.held += walk->mmapped.bytes;
+	walk->total.resident += walk->mmapped_resident;
+}
+
+static void name_version(const struct heap *heap, struct heap_walk *walk)
+{
+	if (heap->version)
+		snprintf(walk->version, sizeof(walk->version), "%u.%u", heap->version / 1000, heap->version % 1000);
+	else
+		snprintf(walk->version, sizeof(walk->version), "%s", heap->row->range);
+}
+
+static int glibc_walk(struct heap *heap, struct memory *mem, struct heap_walk *walk, struct error *err)
+{
+	struct glibc_walk w = { .heap = heap, .mem = mem };
+	struct maps maps = { 0 };
+	uint64_t *addrs = NULL;
+	int rc;
+
+	*walk = (struct heap_walk){ .allocator = heap_walker_glibc.allocator, .started_ns = clock_monotonic_ns() };
+	name_version(heap, walk);
+	rc = memory_maps(mem, &maps, err);
+	if (rc)
+		return rc;
+	rc = list_arenas(heap, mem, &addrs, &walk->arena_cnt);
+	if (!rc)
+		rc = glibc_read_params(heap, mem, &w.params);
+	if (rc) {
+		error_set(err, rc = -EAGAIN, "glibc's list of arenas cannot be read: it is swapped out, or changed by an exec");
+		goto out;
+	}
+	w.tcaches.chunk = malloc(TCACHES_MAX * sizeof(*w.tcaches.chunk));
+	walk->arenas = calloc(walk->arena_cnt, sizeof(*walk->arenas));
+	if (!w.tcaches.chunk || !walk->arenas || window_init(&w.win, mem) != 0) {
+		rc = error_set(err, -ENOMEM, "no memory to walk glibc's heap");
+		goto out;
+	}
+	walk_arenas(&w, &maps, addrs, walk);
+	glibc_count_tcaches(&w, walk);
+	glibc_count_mmapped(&w, &maps, walk);
+	add_up(walk);
+	walk->trim_threshold = w.params.trim_threshold;
+	walk->mmap_threshold = w.params.mmap_threshold;
+	walk->top_pad = w.params.top_pad;
+	walk->retries += w.retries;
+	walk->duration_ns = clock_monotonic_ns() - walk->started_ns;
+out:
+	if (rc)
+		heap_walk_free(walk);
+	window_free(&w.win);
+	free(w.tcaches.chunk);
+	free(w.fast.chunk);
+	free(addrs);
+	maps_free(&maps);
+	return rc;
+}
+
+static void glibc_free(struct heap *heap)
+{
+	free(heap);
+}
+
+const struct heap_walker heap_walker_glibc = {
+	.allocator = "glibc",
+	.find = glibc_find,
+	.walk = glibc_walk,
+	.free = glibc_free,
+};

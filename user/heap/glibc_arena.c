@@ -1,0 +1,259 @@
+/*
+ * One arena. The main one is what sbrk gave: one piece, or several where somebody else moved
+ * the break, or mapped regions where the break could not grow. Every other one is a list of
+ * heaps, each in an aligned reservation of its own (malloc/arena.c).
+ */
+#include <string.h>
+
+#include "heap/glibc_heap.h"
+#include "heap/glibc_pages.h"
+
+#define ATTEMPTS 3         /* at an arena that changes so much that it does not add up */
+#define REGIONS_MAX 4096   /* pieces of a main arena */
+#define HEAPS_MAX 65536    /* of one arena: 4 TB */
+#define MORECORE_MIN (1ULL << 20) /* MMAP_AS_MORECORE_SIZE, malloc/malloc.c */
+
+struct walked {
+	struct glibc_walk *w;
+	const struct maps *maps;
+	struct heap_arena *out;
+	struct glibc_tally *tally;
+	struct glibc_arena arena; /* as first read; as last read once top has been reached */
+	bool trims_top;
+};
+
+static void fail(struct walked *a, uint64_t at, const char *why)
+{
+	if (a->out->inconsistent)
+		return;
+	a->out->inconsistent_at = at;
+	a->out->inconsistent = why;
+}
+
+/* ---- the main arena ---- */
+
+static uint64_t break_end(const struct maps *maps)
+{
+	uint64_t end = 0;
+
+	for (size_t i = 0; i < maps->cnt; i++)
+		if (!strcmp(maps->v[i].name, "[heap]") && maps->v[i].end > end)
+			end = maps->v[i].end;
+	return end;
+}
+
+/* Whether top ends where the break is: systrim leaves it alone otherwise. */
+static bool top_is_break(const struct walked *a)
+{
+	uint64_t end = a->arena.top + a->arena.top_size;
+	struct maps fresh;
+	bool same;
+
+	if (break_end(a->maps) == end)
+		return true;
+	/* The break may have moved since the mappings were read. */
+	if (memory_maps(a->w->mem, &fresh, NULL) != 0)
+		return false;
+	same = break_end(&fresh) == end;
+	maps_free(&fresh);
+	return same;
+}
+
+/* Where the main arena begins: mp_.sbrk_base, or by arithmetic while it is one piece. */
+static uint64_t main_start(const struct walked *a)
+{
+	const struct glibc_arena *arena = &a->arena;
+
+	if (a->w->params.sbrk_base)
+		return a->w->params.sbrk_base;
+	return arena->contiguous ? arena->top + arena->top_size - arena->system_mem : 0;
+}
+
+static enum chain_end walk_piece(struct walked *a, uint64_t from, uint64_t limit, uint64_t *end)
+{
+	struct chain chain = {
+		.arena = a->arena.addr,
+		.floor = from,
+		.start = align_up(from, 16),
+		.limit = limit,
+		.main = true,
+		.trims_top = a->trims_top,
+	};
+	enum chain_end how = glibc_walk_chain(a->w, &chain, a->tally);
+
+	a->out->heap_cnt++;
+	*end = chain.end;
+	if (how == CHAIN_TOP)
+		a->arena = chain.at_top;
+	if (how == CHAIN_BROKEN)
+		fail(a, chain.end, chain.broken);
+	return how;
+}
+
+/* Memory that somebody else took by sbrk, between two pieces: held, but no chunk and not free. */
+static void count_gap(struct walked *a, uint64_t start, uint64_t end)
+{
+	struct heap_figures *f = &a->tally->f;
+
+	glibc_count_range(&a->w->win, start, end, f);
+	f->overhead += end - start;
+	a->tally->walked += end - start;
+}
+
+/* What came by sbrk. True: top was reached. */
+static bool walk_break(struct walked *a)
+{
+	uint64_t at = main_start(a), limit = ADDRESS_END, next;
+
+	if (!a->arena.contiguous) {
+		const struct mapping *m = maps_find(a->maps, at);
+
+		limit = m ? m->end : at;
+	}
+	for (unsigned i = 0; i < REGIONS_MAX && at && at < limit; i++) {
+		enum chain_end how = walk_piece(a, at, limit, &at);
+
+		if (how != CHAIN_FENCE)
+			return how == CHAIN_TOP;
+		a->w->win.limit = limit;
+		window_drop(&a->w->win);
+		next = glibc_find_chain(a->w, at, a->arena.contiguous ? a->arena.top + 1 : limit, a->arena.top);
+		if (!next)
+			break;
+		if (next > at)
+			count_gap(a, at, next);
+		at = next;
+	}
+	return false;
+}
+
+/* What was mapped where the break could not grow: regions that begin with a chunk and end with a fence or top. */
+static void walk_mapped(struct walked *a)
+{
+	uint64_t low = main_start(a), high = break_end(a->maps);
+	struct page_heads heads;
+	uint64_t addr, words[2];
+
+	glibc_heads_init(&heads, a->w->mem, a->maps);
+	while (a->tally->walked < a->arena.system_mem && glibc_heads_next(&heads, &addr, words)) {
+		const struct mapping *m = heads.mapping;
+		struct glibc_tally before = *a->tally;
+		struct heap_arena out = *a->out;
+		size_t tcaches = a->w->tcaches.cnt;
+		uint64_t end;
+
+		if ((addr >= low && addr < high) || (words[1] & CHUNK_FLAGS) != CHUNK_PREV_INUSE)
+			continue;
+		a->w->win.limit = m->end;
+		window_drop(&a->w->win);
+		if (glibc_find_chain(a->w, addr, addr + 16, a->arena.top) != addr)
+			continue;
+		if (walk_piece(a, addr, m->end, &end) != CHAIN_BROKEN && end - addr >= MORECORE_MIN) {
+			glibc_heads_skip(&heads, end);
+			continue;
+		}
+		*a->tally = before;
+		*a->out = out;
+		a->w->tcaches.cnt = tcaches;
+	}
+}
+
+static void walk_main(struct walked *a)
+{
+	bool at_top;
+
+	if (!a->arena.top)
+		return;
+	a->trims_top = top_is_break(a);
+	at_top = walk_break(a);
+	if (!at_top && !a->out->inconsistent && !a->arena.contiguous)
+		walk_mapped(a);
+	else if (!at_top)
+		fail(a, a->arena.top, "no chunks lead to top");
+}
+
+/* ---- the others ---- */
+
+struct heap_info { /* malloc/arena.c */
+	uint64_t arena, prev, size;
+};
+
+/* heap_max_size(): 64 MB, or four huge pages where heaps are made of those. */
+static uint64_t reservation(const struct walked *a, uint64_t base)
+{
+	return base % HEAP_MAX_DEFAULT ? 4 * a->w->params.hp_pagesize : HEAP_MAX_DEFAULT;
+}
+
+static void walk_heaps(struct walked *a)
+{
+	uint64_t base = glibc_heap_of(a->w->heap, a->w->mem, &a->w->params, a->arena.top);
+	bool newest = true;
+
+	if (!base)
+		fail(a, a->arena.top, "top is in no heap");
+	for (unsigned i = 0; base && i < HEAPS_MAX; i++, newest = false) {
+		bool first = a->arena.addr > base && a->arena.addr - base == a->w->heap->row->heap_info;
+		struct heap_info info;
+		struct chain chain = { .arena = a->arena.addr, .floor = base, .heap_end = !newest };
+
+		if (window_peek(a->w->mem, base, &info, sizeof(info)) != 0 || info.arena != a->arena.addr ||
+		    info.size > CHUNK_SIZE_MAX || info.size < 2 * a->w->heap->row->heap_info) {
+			fail(a, base, "a heap's header is not readable or not this arena's");
+			return;
+		}
+		chain.start = first ? align_up(a->arena.addr + glibc_arena_size(a->w->heap), 16)
+				    : base + a->w->heap->row->heap_info;
+		/* The newest may grow meanwhile, up to its reservation. */
+		chain.limit = base + (newest ? reservation(a, base) : info.size);
+		if (glibc_walk_chain(a->w, &chain, a->tally) == CHAIN_BROKEN) {
+			fail(a, chain.end, chain.broken);
+			return;
+		}
+		a->out->heap_cnt++;
+		if (newest)
+			a->arena = chain.at_top;
+		base = info.prev;
+	}
+}
+
+/* ---- both ---- */
+
+static void finish(struct walked *a)
+{
+	struct heap_figures *f = &a->tally->f;
+
+	f->held = a->arena.system_mem;
+	if (!a->out->inconsistent && a->tally->walked != f->held)
+		fail(a, a->arena.top, "the chunks do not add up to what the arena says that it holds");
+	f->retained = f->purgeable + f->pinned.partial + f->pinned.top + f->pinned.overhead;
+	a->out->walked = a->tally->walked;
+	a->out->f = *f;
+}
+
+void glibc_walk_arena(struct glibc_walk *w, uint64_t addr, const struct maps *maps, struct heap_arena *out,
+		      struct glibc_tally *tally)
+{
+	size_t tcaches = w->tcaches.cnt;
+
+	for (unsigned i = 0; i < ATTEMPTS; i++) {
+		struct walked a = { .w = w, .maps = maps, .out = out, .tally = tally };
+
+		*tally = (struct glibc_tally){ 0 };
+		*out = (struct heap_arena){ .addr = addr, .main = addr == w->heap->main_arena };
+		w->tcaches.cnt = tcaches;
+		if (glibc_read_arena(w->heap, w->mem, addr, &a.arena) != 0) {
+			fail(&a, addr, "the arena or its top is not readable (swapped out, or gone)");
+			continue;
+		}
+		glibc_read_fast(w, &a.arena);
+		tally->estimate = w->fast.too_many;
+		if (out->main)
+			walk_main(&a);
+		else
+			walk_heaps(&a);
+		finish(&a);
+		if (!out->inconsistent)
+			return;
+		w->retries++;
+	}
+}

@@ -1,0 +1,395 @@
+/*
+ * Finds main_arena and mp_ in the writable data of the C library, or of a static program,
+ * without symbols: by the shape of 127 bins that point to themselves or to chunks, by the
+ * ring of arenas that closes for one place of bins[] only, and by mp_'s fields agreeing
+ * with the arena. What is in memory decides; the file's version only breaks ties.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "heap/glibc_heap.h"
+
+#define SCAN_STEP (256UL << 10)
+#define SCAN_OVERLAP 4096       /* more than a malloc_state, so that none is cut in two */
+#define SCAN_MAX (64UL << 20)   /* of one mapping: a C library's data is some KB */
+#define BINS_EMPTY_MIN 8
+
+struct range {
+	uint64_t start, end;
+};
+
+/* What is called for every piece of a range: bytes at addr, absent pages as zeros. True: found, stop. */
+typedef bool (*scan_fn)(const char *bytes, size_t len, uint64_t addr, void *arg);
+
+static uint64_t word(const char *at)
+{
+	uint64_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return value;
+}
+
+static uint32_t half(const char *at)
+{
+	uint32_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return value;
+}
+
+/* Copies what is present of [addr, addr + len), zeros elsewhere; false if nothing is. */
+static bool read_piece(struct memory *mem, uint64_t addr, char *buf, size_t len)
+{
+	uint8_t state[(SCAN_STEP + SCAN_OVERLAP) / TARGET_PAGE_SIZE];
+	bool any = false;
+
+	memset(buf, 0, len);
+	if (memory_pages(mem, addr, addr + len, state) != 0)
+		return false;
+	for (size_t off = 0; off < len; off += TARGET_PAGE_SIZE)
+		if (state[off / TARGET_PAGE_SIZE] & PAGE_PRESENT)
+			any |= memory_read(mem, addr + off, buf + off, TARGET_PAGE_SIZE) == (ssize_t)TARGET_PAGE_SIZE;
+	return any;
+}
+
+static bool scan(struct memory *mem, struct range range, scan_fn fn, void *arg)
+{
+	char *buf = malloc(SCAN_STEP + SCAN_OVERLAP);
+	bool found = false;
+
+	for (uint64_t at = range.start; buf && !found && at < range.end; at += SCAN_STEP) {
+		uint64_t left = range.end - at;
+		size_t len = left < SCAN_STEP + SCAN_OVERLAP ? left : SCAN_STEP + SCAN_OVERLAP;
+
+		if (read_piece(mem, at, buf, len))
+			found = fn(buf, len, at, arg);
+	}
+	free(buf);
+	return found;
+}
+
+/* Whether 127 {fd, bk} pairs at addr are the bins of an arena. */
+static bool are_bins(const char *bytes, uint64_t addr)
+{
+	unsigned empty = 0;
+
+	for (unsigned i = 0; i < BIN_PAIRS; i++) {
+		uint64_t fd = word(bytes + 16 * i), bk = word(bytes + 16 * i + 8);
+		uint64_t self = addr + 16 * i - 16;
+
+		if (fd == self && bk == self)
+			empty++;
+		else if (!fd || !bk || (fd | bk) & 15 || fd >= ADDRESS_END || bk >= ADDRESS_END ||
+			 fd == self || bk == self)
+			return false;
+	}
+	return empty >= BINS_EMPTY_MIN;
+}
+
+/* Whether the list of arenas that begins at main comes back to it. */
+static bool ring_closes(struct memory *mem, uint64_t main, uint16_t next_offset)
+{
+	uint64_t at = main;
+
+	for (unsigned i = 0; i < ARENA_MAX; i++) {
+		if (window_peek(mem, at + next_offset, &at, sizeof(at)) != 0 || !at || at & 7)
+			return false;
+		if (at == main)
+			return true;
+	}
+	return false;
+}
+
+struct arena_scan {
+	struct memory *mem;
+	struct heap *heap; /* out: row (the newest with that place of bins[]) and main_arena */
+};
+
+static bool scan_for_arena(const char *bytes, size_t len, uint64_t addr, void *arg)
+{
+	struct arena_scan *s = arg;
+
+	for (size_t off = 0; off + 16 * BIN_PAIRS <= len; off += 8) {
+		uint16_t tried = 0;
+
+		if (!are_bins(bytes + off, addr + off))
+			continue;
+		for (size_t i = 0; i < glibc_row_cnt; i++) {
+			const struct glibc_row *row = &glibc_rows[i];
+
+			if (row->bins == tried)
+				continue;
+			tried = row->bins;
+			if (addr + off < tried || !ring_closes(s->mem, addr + off - tried, glibc_next_offset(row)))
+				continue;
+			s->heap->row = row;
+			s->heap->main_arena = addr + off - tried;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool is_system_mem(uint64_t value, uint64_t max)
+{
+	return value >= 4096 && value % 16 == 0 && max >= value && max < CHUNK_SIZE_MAX;
+}
+
+/* attached_threads, a small number, came before system_mem with 2.23, and by backports before. */
+static int place_system_mem(struct heap *heap, struct memory *mem)
+{
+	uint16_t next = glibc_next_offset(heap->row);
+	uint64_t v[3]; /* what follows next and next_free */
+	int rc = window_peek(mem, heap->main_arena + next + 16, v, sizeof(v));
+
+	if (rc)
+		return rc;
+	heap->system_mem = next + (is_system_mem(v[0], v[1]) && !is_system_mem(v[1], v[2]) ? 16 : 24);
+	return 0;
+}
+
+struct par_scan {
+	const struct glibc_par *par;
+	const struct glibc_arena *main;
+	const struct maps *maps;
+	uint64_t found;
+};
+
+/* Where the main arena must begin: known exactly as long as it is one piece. */
+static bool is_sbrk_base(const struct par_scan *s, uint64_t base)
+{
+	const struct mapping *m;
+
+	if (!s->main->top)
+		return base == 0;
+	if (s->main->contiguous)
+		return base == s->main->top + s->main->top_size - s->main->system_mem;
+	m = base ? maps_find(s->maps, base) : NULL;
+	return m && m->write && !m->shared;
+}
+
+static bool is_par(const struct par_scan *s, const char *bytes)
+{
+	const struct glibc_par *par = s->par;
+	uint64_t n = half(bytes + par->n_mmaps), max_n = half(bytes + par->n_mmaps + 8);
+	uint64_t mmapped = word(bytes + par->mmapped_mem), max_mmapped = word(bytes + par->mmapped_mem + 8);
+
+	return is_sbrk_base(s, word(bytes + par->sbrk_base)) &&
+	       n <= max_n && half(bytes + par->n_mmaps + 12) <= 1 &&
+	       mmapped % 4096 == 0 && max_mmapped % 4096 == 0 && mmapped <= max_mmapped &&
+	       (n == 0) == (mmapped == 0) && (max_n == 0) == (max_mmapped == 0) &&
+	       word(bytes + PAR_MMAP_THRESHOLD) >= 16 &&
+	       (!par->thp_pagesize || (word(bytes + par->thp_pagesize) % 4096 == 0 &&
+				       word(bytes + par->hp_pagesize) % 4096 == 0));
+}
+
+static bool scan_for_par(const char *bytes, size_t len, uint64_t addr, void *arg)
+{
+	struct par_scan *s = arg;
+
+	for (size_t off = 0; off + s->par->size <= len; off += 8)
+		if (is_par(s, bytes + off)) {
+			s->found = addr + off;
+			return true;
+		}
+	return false;
+}
+
+static bool row_fits(const struct heap *heap, const struct glibc_row *row)
+{
+	return row->bins == heap->row->bins;
+}
+
+static bool row_has_version(const struct glibc_row *row, unsigned version)
+{
+	return version >= row->from && version <= row->to;
+}
+
+/* mp_ by the layout of one row; the row is taken if it is found. */
+static bool find_par(struct heap *heap, struct memory *mem, const struct maps *maps, struct range range,
+		     const struct glibc_row *row)
+{
+	struct glibc_arena main;
+	struct par_scan s = { .par = row->par, .main = &main, .maps = maps };
+
+	if (glibc_read_arena(heap, mem, heap->main_arena, &main) != 0)
+		return false;
+	if (!scan(mem, range, scan_for_par, &s))
+		return false;
+	heap->par = s.found;
+	heap->row = row;
+	return true;
+}
+
+/* heap_info's size from an arena that is not main's: its state lies right behind the header. */
+static uint16_t seen_heap_info(const struct heap *heap, struct memory *mem)
+{
+	uint64_t next, ar_ptr;
+
+	if (window_peek(mem, heap->main_arena + glibc_next_offset(heap->row), &next, sizeof(next)) != 0 ||
+	    next == heap->main_arena)
+		return 0;
+	for (uint16_t size = 0x20; size <= 0x30; size += 0x10)
+		if (window_peek(mem, next - size, &ar_ptr, sizeof(ar_ptr)) == 0 && ar_ptr == next &&
+		    (next - size) % 4096 == 0)
+			return size;
+	return 0;
+}
+
+/* How a tcache struct's lists end under a row's rules: 1 by its rules, −1 against them, 0 nothing seen. */
+static int tcache_evidence(struct memory *mem, uint64_t chunk, const struct glibc_row *row)
+{
+	const struct glibc_tcache *tc = row->tcache;
+	char bytes[TCACHE_STRUCT_MAX];
+
+	if (window_peek(mem, chunk + 16, bytes, tc->chunk - 16) != 0)
+		return 0;
+	for (unsigned i = 0; i < TCACHE_SMALL_BINS; i++) {
+		uint64_t entry = word(bytes + tc->entries + 8 * i), user[2], head;
+
+		if (!entry)
+			continue;
+		if (entry & 15 || window_peek(mem, entry - 8, &head, sizeof(head)) != 0 ||
+		    (head & ~CHUNK_FLAGS) != (i + 2) * 16ULL || window_peek(mem, entry, user, sizeof(user)) != 0)
+			return -1;
+		/* One entry alone: its link is 0, or its own address mangled. */
+		if (tc->width == 2 && !tc->down && bytes[2 * i] == 1 && bytes[2 * i + 1] == 0)
+			return (user[0] == 0) == !row->safe_linking ? 1 : -1;
+		if (tc->width == 1 && bytes[i] == 1)
+			return user[0] == 0 ? 1 : -1;
+		if (tc->down)
+			return 1;
+	}
+	return 0;
+}
+
+/* The main arena's first chunk is the first thread's tcache struct where there is one. */
+static int row_evidence(const struct heap *heap, struct memory *mem, const struct glibc_row *row)
+{
+	struct glibc_arena main;
+	uint64_t first, head;
+
+	if (!row->tcache || glibc_read_arena(heap, mem, heap->main_arena, &main) != 0 || !main.top ||
+	    !main.contiguous)
+		return 0;
+	first = align_up(main.top + main.top_size - main.system_mem, 16);
+	if (window_peek(mem, first + 8, &head, sizeof(head)) != 0)
+		return 0;
+	if ((head & ~CHUNK_FLAGS) != row->tcache->chunk)
+		return 0;
+	return tcache_evidence(mem, first, row);
+}
+
+/*
+ * The row: of those with this place of bins[] the one that the file names, if mp_ has its
+ * shape; else the one that mp_, the size of heap_info and the first tcache speak for.
+ */
+static void choose_row(struct heap *heap, struct memory *mem, const struct maps *maps, struct range range,
+		       unsigned file_version)
+{
+	const struct glibc_row *newest = heap->row, *best = NULL;
+	uint16_t heap_info = seen_heap_info(heap, mem);
+	int best_score = -10;
+
+	for (size_t i = 0; i < glibc_row_cnt; i++) {
+		const struct glibc_row *row = &glibc_rows[i];
+
+		if (row_fits(heap, row) && row_has_version(row, file_version) &&
+		    find_par(heap, mem, maps, range, row)) {
+			heap->version = file_version;
+			return;
+		}
+	}
+	for (size_t i = 0; i < glibc_row_cnt; i++) {
+		const struct glibc_row *row = &glibc_rows[i];
+		int score = 0;
+
+		if (!row_fits(heap, row))
+			continue;
+		heap->row = newest;
+		heap->par = 0;
+		score += find_par(heap, mem, maps, range, row) ? 2 : -2;
+		score += heap_info ? (heap_info == row->heap_info ? 1 : -1) : 0;
+		score += (glibc_next_offset(newest) + row->system_mem == heap->system_mem) ? 1 : 0;
+		score += 2 * row_evidence(heap, mem, row);
+		if (score > best_score) {
+			best_score = score;
+			best = row;
+		}
+	}
+	heap->row = best;
+	heap->par = 0;
+	find_par(heap, mem, maps, range, best);
+	if (row_has_version(best, file_version))
+		heap->version = file_version;
+}
+
+/* An initialised arena that has never had a byte, and none beside it: another allocator serves. */
+static bool is_idle(const struct heap *heap, struct memory *mem)
+{
+	struct glibc_arena main;
+	struct glibc_params params;
+
+	if (glibc_read_arena(heap, mem, heap->main_arena, &main) != 0)
+		return false;
+	return !main.top && main.next == heap->main_arena &&
+	       glibc_read_params(heap, mem, &params) == 0 && params.n_mmaps == 0;
+}
+
+static bool try_range(struct memory *mem, const struct maps *maps, struct range range, unsigned file_version,
+		      struct heap *heap)
+{
+	struct arena_scan s = { mem, heap };
+
+	*heap = (struct heap){ 0 };
+	if (!scan(mem, range, scan_for_arena, &s) || place_system_mem(heap, mem) != 0)
+		return false;
+	choose_row(heap, mem, maps, range, file_version);
+	return !is_idle(heap, mem);
+}
+
+static bool is_libc_name(const char *path)
+{
+	const char *name = strrchr(path, '/');
+
+	return name && (!strncmp(name, "/libc.so.6", 10) || !strncmp(name, "/libc-2.", 8));
+}
+
+/* A file's writable data with the bss behind it; false if mapping i is none. */
+static bool data_of(const struct maps *maps, size_t i, struct range *range)
+{
+	const struct mapping *m = &maps->v[i], *bss = i + 1 < maps->cnt ? m + 1 : NULL;
+
+	if (!m->inode || !m->write || !m->read || m->shared)
+		return false;
+	*range = (struct range){ m->start, m->end };
+	if (bss && bss->start == m->end && mapping_is_anon_rw(bss) && strcmp(bss->name, "[heap]"))
+		range->end = bss->end;
+	if (range->end - range->start > SCAN_MAX)
+		range->end = range->start + SCAN_MAX;
+	return true;
+}
+
+int glibc_locate(struct memory *mem, const struct maps *maps, unsigned file_version, struct heap *heap)
+{
+	bool named = false;
+
+	for (size_t i = 0; i < maps->cnt; i++) {
+		struct range range;
+
+		if (!is_libc_name(maps->v[i].name))
+			continue;
+		named = true;
+		if (data_of(maps, i, &range) && try_range(mem, maps, range, file_version, heap))
+			return 0;
+	}
+	/* A static program, or a C library under another name. */
+	for (size_t i = 0; !named && i < maps->cnt; i++) {
+		struct range range;
+
+		if (data_of(maps, i, &range) && try_range(mem, maps, range, file_version, heap))
+			return 0;
+	}
+	return -ENOENT;
+}

@@ -1,0 +1,29 @@
+#include "heap/walk.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/units.h"
+
+void heap_walk_free(struct heap_walk *walk)
+{
+	free(walk->arenas);
+	walk->arenas = NULL;
+	walk->arena_cnt = 0;
+}
+
+void heap_walk_sentence(const struct heap_walk *walk, char *buf, size_t len)
+{
+	const struct heap_figures *t = &walk->total;
+	char purgeable[UNITS_TEXT_MAX], resident[UNITS_TEXT_MAX], pinned[UNITS_TEXT_MAX];
+
+	units_bytes(purgeable, t->purgeable);
+	units_bytes(resident, t->resident);
+	units_bytes(pinned, t->retained - t->purgeable);
+	if (!walk->complete)
+		snprintf(buf, len, "the heap does not add up: at least %s of the %s resident could be returned",
+			 purgeable, resident);
+	else
+		snprintf(buf, len, "malloc_trim(0) would return %s%s of %s resident; %s stay pinned",
+			 walk->estimate ? "about " : "", purgeable, resident, pinned);
+}
