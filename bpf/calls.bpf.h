@@ -29,6 +29,7 @@ struct call {
 		struct {
 			u64 id, arg, advised;
 			s64 own_rss, all_rss; /* see purge.bpf.c */
+			u64 faults, own_faults;
 			u32 calls, flags;
 		};
 		struct {

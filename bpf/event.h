@@ -46,8 +46,8 @@ struct event_purge {
 	__u64 result;       /* return register; meaningless without PURGE_HAS_RESULT */
 	__u64 duration;     /* ns */
 	__s64 rss_drop;     /* bytes that the whole process's RSS fell by from entry to return */
-	__s64 rss_others;   /* bytes that other threads added meanwhile, as far as they were watched */
-	__u64 watched_from; /* time from which other threads were watched; 0: never */
+	__s64 rss_others;   /* bytes that other threads added meanwhile */
+	__u64 watched_from; /* time from which these were counted; before, a page a fault is taken; 0: never */
 	__u64 advised;      /* Σ lengths of madvise, munmap and brk shrinks inside the purge */
 	__u32 calls;        /* how many of those */
 	__u32 flags;

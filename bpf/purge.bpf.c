@@ -5,6 +5,7 @@
  * The second part comes from kmem:rss_stat, which user space attaches while a purge is in
  * flight. It says that a counter of an address space changed, not by how much: that is
  * worked out from this CPU's slot of the counter, which other CPUs' changes do not touch.
+ * Until it is attached (a millisecond) the other threads' page faults are taken, a page each.
  */
 #include "calls.bpf.h"
 #include "rss.bpf.h"
@@ -13,6 +14,8 @@
 struct watch {
 	s64 all;                    /* bytes that all threads added to RSS while watched */
 	s64 count[NR_MM_COUNTERS];  /* the counters' folded part, as last seen */
+	u64 faults;                 /* of the process, when the watch began */
+	u64 since;                  /* when that was */
 	u64 generation;
 };
 
@@ -36,21 +39,46 @@ struct {
 } slots SEC(".maps");
 
 __u64 watch_generation; /* user space adds one before it attaches rss_watch: what was seen before is stale */
-__u64 watched_since;   /* user space: when it was attached; 0: it is not */
+__u64 watched_since;    /* user space: when it was attached; 0: it is not */
+
+/* percpu_counter_batch of lib/percpu_counter.c, as the loader works it out. */
+const volatile __u32 counter_batch = 32;
 
 /* Every CPU's offset, and how to find a counter: rss.bpf.c. */
 extern __u64 cpu_offset[CPUS_MAX];
-
-static __always_inline u64 max_time(u64 a, u64 b)
-{
-	return a > b ? a : b;
-}
 
 static __always_inline s64 all_rss(u64 mm)
 {
 	struct watch *watch = bpf_map_lookup_elem(&watches, &mm);
 
 	return watch ? watch->all : 0;
+}
+
+static __always_inline u64 own_faults(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, min_flt) + BPF_CORE_READ(task, maj_flt);
+}
+
+/* From when on the other threads have been watched during the call; 0: not. */
+static __always_inline u64 watched_from(u64 mm, const struct call *call)
+{
+	struct watch *watch = bpf_map_lookup_elem(&watches, &mm);
+
+	if (!watch || !watched_since || watch->generation != watch_generation)
+		return 0;
+	return watch->since > call->time ? watch->since : call->time;
+}
+
+/* Page faults of other threads from the call's begin until they were watched, or until now. */
+static __always_inline u64 unwatched_faults(struct task_struct *task, u64 mm, const struct call *call)
+{
+	u64 from = watched_from(mm, call);
+	struct watch *watch;
+
+	if (!from)
+		return process_faults((u64)task) - call->faults - (own_faults(task) - call->own_faults);
+	watch = bpf_map_lookup_elem(&watches, &mm);
+	return watch && watch->since > call->time ? watch->faults - call->faults : 0;
 }
 
 static __always_inline bool other_threads(struct task_struct *task)
@@ -95,6 +123,8 @@ static __always_inline bool purge_begin(struct pt_regs *ctx)
 	call.flags = (cookie & COOKIE_HAS_RESULT ? PURGE_HAS_RESULT : 0) | (other_threads(task) ? PURGE_OTHERS_RAN : 0);
 	call.arg = ctx->di;
 	call.all_rss = all_rss(mm);
+	call.faults = process_faults((u64)task);
+	call.own_faults = own_faults(task);
 	call.rss = rss_bytes(mm);
 	call.time = bpf_ktime_get_ns();
 	/* Unique: a CPU is at one time in one purge's beginning. */
@@ -120,7 +150,7 @@ static __always_inline void purge_end(struct pt_regs *ctx, u64 sp)
 	if (!call || call->sp != sp)
 		return;
 	rss_drop = call->rss - rss_bytes(mm);
-	rss_others = all_rss(mm) - call->all_rss - call->own_rss;
+	rss_others = all_rss(mm) - call->all_rss - call->own_rss + unwatched_faults(task, mm, call) * PAGE_BYTES;
 	rec = ring_reserve(struct event_purge);
 	if (rec) {
 		fill_head(&rec->head, EVENT_PURGE, pid_tgid, call->func, call->time);
@@ -131,7 +161,7 @@ static __always_inline void purge_end(struct pt_regs *ctx, u64 sp)
 		rec->duration = now - call->time;
 		rec->rss_drop = rss_drop;
 		rec->rss_others = rss_others;
-		rec->watched_from = watched_since ? max_time(watched_since, call->time) : 0;
+		rec->watched_from = watched_from(mm, call);
 		rec->advised = call->advised;
 		rec->calls = call->calls;
 		rec->flags = call->flags | (other_threads(task) ? PURGE_OTHERS_RAN : 0);
@@ -172,15 +202,17 @@ int purge_session(struct pt_regs *ctx)
 }
 
 /*
- * The change that this event tells of: the slot's, unless the slot has just been folded into
- * the count (then it is 0), in which case the count has grown by slot and change together.
+ * The change that this event tells of. It is the slot's, unless the slot has just been folded
+ * into the count: then it is 0, and the count has grown by slot and change together. Another
+ * CPU may have folded at the same moment, and the two not be told apart by the count; but a
+ * slot that stood one below the batch was folded by a single page, which is what faults add.
  */
 static __always_inline s64 percpu_change(struct percpu_counter *counter, struct watch *watch,
 					 struct cpu_slots *seen, u32 member)
 {
+	s32 before = seen->v[member], batch = counter_batch, slot = 0;
 	u32 cpu = bpf_get_smp_processor_id();
-	s32 before = seen->v[member], slot = 0;
-	s64 count, folded;
+	s64 folded;
 
 	if (cpu >= CPUS_MAX)
 		return 0;
@@ -188,11 +220,16 @@ static __always_inline s64 percpu_change(struct percpu_counter *counter, struct 
 	seen->v[member] = slot;
 	if (slot)
 		return slot - before;
-	count = BPF_CORE_READ(counter, count);
-	folded = count - watch->count[member];
+	if (before == batch - 1)
+		folded = batch;
+	else if (before == 1 - batch)
+		folded = -batch;
+	else
+		folded = BPF_CORE_READ(counter, count) - watch->count[member];
 	if (!folded)
 		return -before;
-	watch->count[member] = count;
+	/* What another CPU folded and this took for its own is missing there: the sum stays right. */
+	__sync_fetch_and_add(&watch->count[member], folded);
 	return folded - before;
 }
 
@@ -219,10 +256,17 @@ static __always_inline void seed_slots(struct mm_struct *mm, struct cpu_slots *s
 	seen->generation = watch_generation;
 }
 
-static __always_inline void seed_counts(struct mm_struct *mm, struct watch *watch)
+/*
+ * False if it is not one of its own threads that changed the counter (reclaim, a remote access):
+ * then the process's faults are not at hand, and counting begins with the next.
+ */
+static __always_inline bool seed_counts(struct mm_struct *mm, struct watch *watch)
 {
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct mm_struct___atomic *old = (void *)mm;
 
+	if (BPF_CORE_READ(task, mm) != mm)
+		return false;
 	if (bpf_core_field_exists(mm->rss_stat[0].counters)) {
 #pragma unroll
 		for (u32 i = 0; i < NR_MM_COUNTERS; i++)
@@ -232,7 +276,10 @@ static __always_inline void seed_counts(struct mm_struct *mm, struct watch *watc
 		for (u32 i = 0; i < NR_MM_COUNTERS; i++)
 			watch->count[i] = BPF_CORE_READ(old, rss_stat.count[i].counter);
 	}
+	watch->faults = process_faults((u64)task);
+	watch->since = bpf_ktime_get_ns();
 	watch->generation = watch_generation;
+	return true;
 }
 
 /* The address of one member, for indices that are known only at run time. */
@@ -281,8 +328,8 @@ int rss_watch(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!watch || !is_rss_member(member))
 		return 0;
-	if (watch->generation != watch_generation)
-		seed_counts((void *)mm, watch);
+	if (watch->generation != watch_generation && !seed_counts((void *)mm, watch))
+		return 0;
 	bytes = change_of(mm, (void *)mm, watch, member & 3) * PAGE_BYTES;
 	__sync_fetch_and_add(&watch->all, bytes);
 	own = bpf_map_lookup_elem(&calls, &key);

@@ -107,3 +107,22 @@ __noinline s64 rss_bytes(u64 mm_addr)
 		return percpu_pages(mm) * PAGE_BYTES;
 	return atomic_pages((void *)mm) * PAGE_BYTES;
 }
+
+#define THREADS_MAX 512 /* the faults of more threads are not seen */
+
+__noinline u64 process_faults(u64 task_addr)
+{
+	struct signal_struct *signal = BPF_CORE_READ((struct task_struct *)task_addr, signal);
+	u64 head = (u64)signal + bpf_core_field_offset(struct signal_struct, thread_head);
+	struct list_head *node = BPF_CORE_READ(signal, thread_head.next);
+	u64 faults = BPF_CORE_READ(signal, min_flt) + BPF_CORE_READ(signal, maj_flt);
+
+	for (int i = 0; i < THREADS_MAX && node && (u64)node != head; i++) {
+		struct task_struct *thread =
+			(void *)node - bpf_core_field_offset(struct task_struct, thread_node);
+
+		faults += BPF_CORE_READ(thread, min_flt) + BPF_CORE_READ(thread, maj_flt);
+		node = BPF_CORE_READ(node, next);
+	}
+	return faults;
+}

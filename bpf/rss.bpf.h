@@ -8,6 +8,8 @@
 
 /* Bytes of file, anonymous and shared pages. mm is a struct mm_struct * (a scalar, as global functions want). */
 s64 rss_bytes(u64 mm);
+/* Page faults of a process's threads so far. task is a struct task_struct * of any of them. */
+u64 process_faults(u64 task);
 
 static __always_inline bool is_rss_member(u32 member)
 {

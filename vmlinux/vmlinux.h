@@ -105,11 +105,18 @@ struct mm_struct___atomic {
 	struct mm_rss_stat rss_stat;
 };
 
+/* include/linux/types.h */
+struct list_head {
+	struct list_head *next;
+};
+
 /* include/linux/sched/signal.h */
 struct signal_struct {
 	atomic_t live;
 	int nr_threads, group_exit_code;
 	unsigned int flags;
+	struct list_head thread_head;
+	unsigned long min_flt, maj_flt; /* of threads that have ended */
 };
 
 /* include/linux/sched.h */
@@ -119,6 +126,8 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct signal_struct *signal;
 	struct uprobe_task *utask;
+	struct list_head thread_node;
+	unsigned long min_flt, maj_flt;
 };
 
 /* up to 6.1: what a thread has not yet added to its mm's counts */

@@ -96,6 +96,7 @@ static struct bpf_program *find(const struct programs *p, const char *name)
 static void prepare(struct programs *p, const struct feature *feature)
 {
 	int cpu_cnt = libbpf_num_possible_cpus();
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
 
 	for (size_t i = 0; i < ROW_CNT; i++) {
 		struct bpf_program *prog = find(p, rows[i].name);
@@ -104,6 +105,7 @@ static void prepare(struct programs *p, const struct feature *feature)
 		bpf_program__set_expected_attach_type(prog, link_attach_type(feature->backend, rows[i].when));
 	}
 	p->skel->rodata->cpu_cnt = cpu_cnt > 0 ? (uint32_t)cpu_cnt : 1;
+	p->skel->rodata->counter_batch = online > 16 ? (uint32_t)online * 2 : 32;
 	p->skel->rodata->uses_return_probes = feature->return_probes;
 }
 
