@@ -11,7 +11,6 @@
 #define ATTEMPTS 3         /* at an arena that changes so much that it does not add up */
 #define REGIONS_MAX 4096   /* pieces of a main arena */
 #define HEAPS_MAX 65536    /* of one arena: 4 TB */
-#define MORECORE_MIN (1ULL << 20) /* MMAP_AS_MORECORE_SIZE, malloc/malloc.c */
 
 struct walked {
 	struct glibc_walk *w;
@@ -146,9 +145,9 @@ static void walk_mapped(struct walked *a)
 			continue;
 		a->w->win.limit = m->end;
 		window_drop(&a->w->win);
-		if (glibc_find_chain(a->w, addr, addr + 16, a->arena.top) != addr)
+		if (!glibc_is_chain(a->w, addr, m->end, a->arena.top))
 			continue;
-		if (walk_piece(a, addr, m->end, &end) != CHAIN_BROKEN && end - addr >= MORECORE_MIN) {
+		if (walk_piece(a, addr, m->end, &end) != CHAIN_BROKEN) {
 			glibc_heads_skip(&heads, end);
 			continue;
 		}

@@ -8,7 +8,7 @@
 
 #include "heap/glibc_heap.h"
 
-#define PAGE_SLOTS 64          /* pages kept while lists are followed */
+#define PAGE_SLOTS 256         /* pages kept while lists are followed: 1 MB */
 #define TCACHE_TRIES 3         /* at a struct that changes while it is read */
 #define TCACHE_STEPS_MAX (1U << 20) /* along all lists of all threads; 448 a thread are usual */
 
@@ -18,6 +18,7 @@
 struct page_cache {
 	struct memory *mem;
 	uint64_t page[PAGE_SLOTS]; /* 0: the slot is empty */
+	unsigned loads;
 	char (*bytes)[TARGET_PAGE_SIZE];
 };
 
@@ -28,6 +29,7 @@ static bool cache_word(struct page_cache *cache, uint64_t addr, uint64_t *value)
 
 	if (cache->page[slot] != page || !page) {
 		cache->page[slot] = 0;
+		cache->loads++;
 		if (window_peek(cache->mem, page, cache->bytes[slot], TARGET_PAGE_SIZE) != 0)
 			return false;
 		cache->page[slot] = page;
@@ -49,7 +51,7 @@ static void follow_fast(struct glibc_walk *w, struct page_cache *cache, uint64_t
 	while (chunk && !(chunk & 15) && chunk < ADDRESS_END) {
 		uint64_t fd;
 
-		if (w->fast.cnt == FAST_EXACT_MAX) {
+		if (w->fast.cnt == FAST_EXACT_MAX || cache->loads > FAST_LOADS_MAX) {
 			w->fast.too_many = true;
 			return;
 		}

@@ -595,6 +595,13 @@ static bool is_chain(struct glibc_walk *w, uint64_t addr, uint64_t limit, uint64
 	return true;
 }
 
+bool glibc_is_chain(struct glibc_walk *w, uint64_t addr, uint64_t limit, uint64_t top)
+{
+	unsigned steps = 0;
+
+	return is_chain(w, addr, limit, top, &steps);
+}
+
 uint64_t glibc_find_chain(struct glibc_walk *w, uint64_t from, uint64_t limit, uint64_t top)
 {
 	unsigned steps = 0;

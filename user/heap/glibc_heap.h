@@ -154,7 +154,9 @@ struct glibc_fast {
 	bool too_many; /* tell by looks instead */
 };
 
-#define FAST_EXACT_MAX 100000
+/* Lists are followed exactly up to so many chunks, or so many pages that had to be read for it (0.2 s). */
+#define FAST_EXACT_MAX 524288
+#define FAST_LOADS_MAX 100000
 #define TCACHES_MAX 65536
 
 /* Everything one walk works with. */
@@ -189,6 +191,8 @@ struct chain {
 };
 
 enum chain_end glibc_walk_chain(struct glibc_walk *w, struct chain *chain, struct glibc_tally *tally);
+/* Whether what begins at addr can be a chain of chunks below limit: many make sense, or all up to top or a fence. */
+bool glibc_is_chain(struct glibc_walk *w, uint64_t addr, uint64_t limit, uint64_t top);
 /* The first address in [from, limit) where a believable chain begins, 0 if none. */
 uint64_t glibc_find_chain(struct glibc_walk *w, uint64_t from, uint64_t limit, uint64_t top);
 
