@@ -203,7 +203,7 @@ static bool read_tcache(const struct glibc_walk *w, struct page_cache *pages, ui
 
 		list->cnt = before;
 		memset(pages->page, 0, sizeof(pages->page));
-		if (window_peek(w->mem, chunk + 16, bytes, w->heap->row->tcache->chunk - 16) != 0 ||
+		if (window_peek(w->mem, chunk + 16, bytes, w->heap->row->tcache->chunk - 8) != 0 ||
 		    !parse_tcache(w, bytes, &cache))
 			continue;
 		while (bin < w->heap->row->tcache->bins &&

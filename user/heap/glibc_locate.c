@@ -5,6 +5,7 @@
  * with the arena. What is in memory decides; the file's version only breaks ties.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 #define SCAN_OVERLAP 4096       /* more than a malloc_state, so that none is cut in two */
 #define SCAN_MAX (64UL << 20)   /* of one mapping: a C library's data is some KB */
 #define BINS_EMPTY_MIN 8
+#define EVIDENCE_STEPS 64       /* along one tcache list; 7 are usual */
 
 struct range {
 	uint64_t start, end;
@@ -237,48 +239,61 @@ static uint16_t seen_heap_info(const struct heap *heap, struct memory *mem)
 	return 0;
 }
 
-/* How a tcache struct's lists end under a row's rules: 1 by its rules, −1 against them, 0 nothing seen. */
+/* Whether a list of cached chunks of one size ends by a row's rule: mangled links or plain ones. */
+static bool list_ends(struct memory *mem, uint64_t entry, uint64_t size, const struct glibc_row *row)
+{
+	for (unsigned i = 0; i < EVIDENCE_STEPS && entry; i++) {
+		uint64_t words[2]; /* the chunk's head, and the link behind it */
+
+		if (entry & 15 || window_peek(mem, entry - 8, words, sizeof(words)) != 0 ||
+		    (words[0] & ~CHUNK_FLAGS) != size)
+			return false;
+		entry = row->safe_linking ? words[1] ^ (entry >> 12) : words[1];
+	}
+	return true;
+}
+
+/* What a chunk that may be a tcache struct says of a row: above 0 for it, below 0 against it. */
 static int tcache_evidence(struct memory *mem, uint64_t chunk, const struct glibc_row *row)
 {
 	const struct glibc_tcache *tc = row->tcache;
 	char bytes[TCACHE_STRUCT_MAX];
+	uint64_t head;
+	int score = 1;
 
-	if (window_peek(mem, chunk + 16, bytes, tc->chunk - 16) != 0)
+	if (window_peek(mem, chunk + 8, &head, sizeof(head)) != 0)
 		return 0;
+	if ((head & ~CHUNK_FLAGS) != tc->chunk ||
+	    window_peek(mem, chunk + 16, bytes, tc->chunk - 8) != 0)
+		return -1;
 	for (unsigned i = 0; i < TCACHE_SMALL_BINS; i++) {
-		uint64_t entry = word(bytes + tc->entries + 8 * i), user[2], head;
+		uint64_t entry = word(bytes + tc->entries + 8 * i);
 
-		if (!entry)
-			continue;
-		if (entry & 15 || window_peek(mem, entry - 8, &head, sizeof(head)) != 0 ||
-		    (head & ~CHUNK_FLAGS) != (i + 2) * 16ULL || window_peek(mem, entry, user, sizeof(user)) != 0)
-			return -1;
-		/* One entry alone: its link is 0, or its own address mangled. */
-		if (tc->width == 2 && !tc->down && bytes[2 * i] == 1 && bytes[2 * i + 1] == 0)
-			return (user[0] == 0) == !row->safe_linking ? 1 : -1;
-		if (tc->width == 1 && bytes[i] == 1)
-			return user[0] == 0 ? 1 : -1;
-		if (tc->down)
-			return 1;
+		if (entry)
+			score += list_ends(mem, entry, (i + 2) * 16ULL, row) ? 1 : -1;
 	}
-	return 0;
+	return score;
 }
 
-/* The main arena's first chunk is the first thread's tcache struct where there is one. */
-static int row_evidence(const struct heap *heap, struct memory *mem, const struct glibc_row *row)
+/* Where the main arena begins; 0 if that cannot be told. */
+static uint64_t first_chunk(const struct heap *heap, struct memory *mem)
 {
 	struct glibc_arena main;
-	uint64_t first, head;
+	struct glibc_params params;
 
-	if (!row->tcache || glibc_read_arena(heap, mem, heap->main_arena, &main) != 0 || !main.top ||
-	    !main.contiguous)
+	if (heap->par && glibc_read_params(heap, mem, &params) == 0)
+		return align_up(params.sbrk_base, 16);
+	if (glibc_read_arena(heap, mem, heap->main_arena, &main) != 0 || !main.top || !main.contiguous)
 		return 0;
-	first = align_up(main.top + main.top_size - main.system_mem, 16);
-	if (window_peek(mem, first + 8, &head, sizeof(head)) != 0)
-		return 0;
-	if ((head & ~CHUNK_FLAGS) != row->tcache->chunk)
-		return 0;
-	return tcache_evidence(mem, first, row);
+	return align_up(main.top + main.top_size - main.system_mem, 16);
+}
+
+/* The main arena's first chunk is the first thread's tcache struct, from 2.26 to 2.42. */
+static int row_evidence(const struct heap *heap, struct memory *mem, const struct glibc_row *row)
+{
+	uint64_t first = first_chunk(heap, mem);
+
+	return first && row->tcache && row->fastbins ? tcache_evidence(mem, first, row) : 0;
 }
 
 /*
@@ -290,7 +305,7 @@ static void choose_row(struct heap *heap, struct memory *mem, const struct maps 
 {
 	const struct glibc_row *newest = heap->row, *best = NULL;
 	uint16_t heap_info = seen_heap_info(heap, mem);
-	int best_score = -10;
+	int best_score = INT_MIN;
 
 	for (size_t i = 0; i < glibc_row_cnt; i++) {
 		const struct glibc_row *row = &glibc_rows[i];
@@ -309,10 +324,10 @@ static void choose_row(struct heap *heap, struct memory *mem, const struct maps 
 			continue;
 		heap->row = newest;
 		heap->par = 0;
-		score += find_par(heap, mem, maps, range, row) ? 2 : -2;
-		score += heap_info ? (heap_info == row->heap_info ? 1 : -1) : 0;
+		score += find_par(heap, mem, maps, range, row) ? 8 : -8;
+		score += heap_info ? (heap_info == row->heap_info ? 4 : -4) : 0;
 		score += (glibc_next_offset(newest) + row->system_mem == heap->system_mem) ? 1 : 0;
-		score += 2 * row_evidence(heap, mem, row);
+		score += row_evidence(heap, mem, row);
 		if (score > best_score) {
 			best_score = score;
 			best = row;
