@@ -190,7 +190,7 @@ def probes_left(pid):
     for _ in range(50):
         try:
             left = text_differences(pid)
-        except (FileNotFoundError, ProcessLookupError):  # a library was unmapped meanwhile
+        except OSError:  # a library was unmapped meanwhile
             if not Path(f"/proc/{pid}/exe").exists():
                 return []
         if left == []:

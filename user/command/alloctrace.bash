@@ -44,9 +44,9 @@ _alloctrace()
 		;;
 	run)
 		# From COMMAND on everything is that command's own.
-		for ((i = at + 1; i <= COMP_CWORD; i++)); do
+		for ((i = at + 1; i < COMP_CWORD; i++)); do
 			if [[ ${COMP_WORDS[i]} == -- ]]; then
-				((i < COMP_CWORD)) && declare -F _command_offset >/dev/null && _command_offset $((i + 1))
+				declare -F _command_offset >/dev/null && _command_offset $((i + 1))
 				return
 			fi
 		done
