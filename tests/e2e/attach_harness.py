@@ -157,6 +157,16 @@ class PythonTarget(Target):
         return answer["result"]
 
 
+def settled(tracer, target):
+    """An object whose heap state was read after what the target did last: the second state that
+    ended after that, since the first may have begun before."""
+    def taken(report):
+        return report["time"] - report["state_age"]
+
+    first = tracer.until(lambda report: taken(report) > target.ended + 0.002)
+    return tracer.until(lambda report: taken(report) > taken(first) + 0.002)
+
+
 def rss(pid):
     """Bytes, exact (VmRSS lags behind on kernels that batch the counter)."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():

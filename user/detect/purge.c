@@ -37,8 +37,8 @@ void purge_log_free(struct purge_log *log)
 
 /*
  * What this call gave back. The fall of RSS is the whole process's: what other threads
- * faulted in meanwhile comes on top of it. They may have freed as well, or purged, before
- * they were watched; what this call itself asked the kernel to take bounds its share.
+ * faulted in meanwhile comes on top of it. What they freed before they were watched is not
+ * known; but more than this call asked the kernel to take is not its own.
  */
 static uint64_t bytes_returned(const struct event_purge *ev)
 {
@@ -46,7 +46,7 @@ static uint64_t bytes_returned(const struct event_purge *ev)
 
 	if (!(ev->flags & PURGE_OTHERS_RAN))
 		return ev->rss_drop > 0 ? (uint64_t)ev->rss_drop : 0;
-	if (__builtin_add_overflow(ev->rss_drop, ev->watched_from ? ev->rss_others : 0, &sum) || sum < 0)
+	if (__builtin_add_overflow(ev->rss_drop, ev->rss_others, &sum) || sum < 0)
 		return 0;
 	return (uint64_t)sum < ev->advised ? (uint64_t)sum : ev->advised;
 }
