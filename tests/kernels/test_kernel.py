@@ -3,6 +3,7 @@ the heap's books (pagemap, with PAGEMAP_SCAN or without), and the probes by each
 import platform
 import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,14 @@ class Mallinfo(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in
                 "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()]
 libc.mallinfo2.restype = Mallinfo
+"""
+# 20 MB of blocks that are small pages each, and 20 MB in one that is huge ones where the kernel likes.
+READ_UNTOUCHED = """
+libc.malloc.restype = ctypes.c_void_p
+libc.mallopt(-3, 1 << 26)  # M_MMAP_THRESHOLD: all on the heap
+sizes = [100_000] * 200 + [20_000_000]
+for size, block in [(size, ctypes.c_void_p(libc.malloc(size))) for size in sizes]:
+    libc.memchr(block, 1, size)
 """
 PYTHON_TRIM = "before = rss(); purge_glibc(); result = before - rss()"
 
@@ -75,9 +84,26 @@ def test_heap_of_python(tree):  # noqa: F811
         assert abs(target.do(PYTHON_TRIM) - glibc["purgeable"]) <= MIB // 4
 
 
+def heap_rss(pid):
+    """Resident bytes of the brk heap, as the kernel counts them."""
+    _, _, heap = Path(f"/proc/{pid}/smaps").read_text().partition("[heap]\n")
+    return int(re.search(r"^Rss: *(\d+) kB", heap, re.M)[1]) << 10
+
+
+def test_pages_only_read(tree):  # noqa: F811
+    """They map the kernel's zero page, small or huge: not RSS, though present in the page tables."""
+    with PythonTarget() as target:
+        before = heap_rss(target.pid)
+        target.do(READ_UNTOUCHED)
+        assert heap_rss(target.pid) < before + 10 * MIB
+        main, *_ = tree.glibc(target.pid)["arenas"]
+        assert main["held"] > 38 * MIB and main["resident"] == heap_rss(target.pid)
+
+
 @pytest.mark.skipif(TOO_OLD, reason="needs 5.15")
 def test_attach(tree, record_property):  # noqa: F811
     with PythonTarget() as target:
+        target.do("rss(); purge_glibc()")  # what their first calls fault in is not the purge's
         target.do("blocks = fill(50); kept = fill(1); del blocks")  # what lies below kept is not trimmed at free
         with Tracer(tree, "attach", "--json", "--verbose", target.pid, 1) as tracer:
             tracer.ready()
