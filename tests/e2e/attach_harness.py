@@ -127,8 +127,8 @@ class Tracer:
 
 
 def attach(tree, pid, *words, **popen):
-    """Attached to pid, with an object every quarter of a second."""
-    return Tracer(tree, "attach", "--json", *words, pid, "0.25", **popen)
+    """Attached to pid, with an object every quarter of a second, and heaps read more often than a user would want."""
+    return Tracer(tree, "attach", "--json", "--walk-budget", "20", *words, pid, "0.25", **popen)
 
 
 @contextlib.contextmanager
