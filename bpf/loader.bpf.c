@@ -16,11 +16,13 @@ struct open_key {
 };
 
 struct open_call {
-	u64 caller, handle, time;
+	u64 caller, time;
 	u64 total_vm, brk;
 	u32 func, shape;
-	u32 loads, path_len;
-	char text[EVENT_PATH_MAX]; /* dlopen: the path; dlclose: the object's name */
+	u32 loads, pad;
+	u64 path;                  /* dlopen: where it is; read at the end, when the page is surely there */
+	u64 handle;                /* dlclose: what is closed, */
+	char name[EVENT_PATH_MAX]; /* and its name */
 };
 
 struct {
@@ -100,10 +102,7 @@ int dlopen_enter(struct pt_regs *ctx)
 		return 0;
 	barrier_var(path); /* both loads stay: the verifier wants fixed offsets into the context */
 	barrier_var(second);
-	if (call->shape == SHAPE_DLMOPEN)
-		path = second;
-	if (path) /* NULL opens the main program */
-		call->path_len = copy_text(call->text, path);
+	call->path = call->shape == SHAPE_DLMOPEN ? second : path;
 	return 0;
 }
 
@@ -117,7 +116,7 @@ int dlclose_enter(struct pt_regs *ctx)
 		return 0;
 	call->handle = ctx->di;
 	if (ctx->di)
-		copy_object_name(call->text, ctx->di);
+		copy_object_name(call->name, ctx->di);
 	return 0;
 }
 
@@ -141,9 +140,10 @@ static __always_inline void report_open(struct pt_regs *ctx, u64 pid_tgid, const
 	rec->maps_grown = pages_grown(task, call) * 4096;
 	rec->heap_grown = (s64)BPF_CORE_READ(task, mm, brk) - (s64)call->brk;
 	rec->new_mapping = process->sees_loads ? loads_of(pid_tgid) != call->loads : rec->maps_grown > 0;
-	rec->path_len = call->path_len;
-	__builtin_memcpy(rec->path, call->text, sizeof(rec->path));
-	rec->name[0] = '\0';
+	rec->path_len = 0;
+	rec->path[0] = rec->name[0] = '\0';
+	if (call->path) /* NULL opens the main program */
+		rec->path_len = copy_text(rec->path, call->path);
 	if (rec->handle)
 		copy_object_name(rec->name, rec->handle);
 	ring_submit(rec, false);
@@ -161,7 +161,7 @@ static __always_inline void report_close(u64 pid_tgid, const struct open_call *c
 	rec->handle = call->handle;
 	rec->duration = now - call->time;
 	rec->maps_grown = pages_grown(task, call) * 4096;
-	__builtin_memcpy(rec->name, call->text, sizeof(rec->name));
+	__builtin_memcpy(rec->name, call->name, sizeof(rec->name));
 	ring_submit(rec, false);
 }
 

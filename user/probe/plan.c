@@ -11,7 +11,7 @@
 
 #define CODE_MAX        65536
 #define CODE_UNKNOWN    4096 /* looked at where a symbol tells no size */
-#define TAIL_DEPTH_MAX  4
+#define FOLLOWED_MAX    32 /* pieces of code that one function ends in */
 #define EXITS_TEXT_MAX  256
 
 _Static_assert((int)SHAPE_CNT == (int)PROBE_SHAPE_CNT && (int)SHAPE_BRK == (int)PROBE_BRK,
@@ -41,6 +41,8 @@ struct planning {
 	struct plan *plan;
 	enum plan_role exit;
 	uint64_t to_vaddr; /* file offset + this = address as linked, in the text segment */
+	uint64_t followed[FOLLOWED_MAX]; /* where the exits were sought already */
+	size_t followed_cnt;
 	unsigned exit_cnt, lost_exits;
 	char exits_text[EXITS_TEXT_MAX]; /* for --verbose */
 };
@@ -134,8 +136,27 @@ static void note_exit(struct planning *p, uint64_t offset)
 	p->exit_cnt++;
 }
 
-/* Exits of the code at offset, and of what it ends in by a jump: there the stack pointer is the same. */
-static int add_exits(struct planning *p, uint64_t offset, unsigned depth, const char **why)
+static bool is_followed(const struct planning *p, uint64_t offset)
+{
+	for (size_t i = 0; i < p->followed_cnt; i++)
+		if (p->followed[i] == offset)
+			return true;
+	return false;
+}
+
+/* Remembers the code behind a jump out of the function, to be looked at too. */
+static void follow_jump(struct planning *p, uint64_t target)
+{
+	if (is_followed(p, target))
+		return;
+	if (p->followed_cnt == FOLLOWED_MAX)
+		p->lost_exits++;
+	else
+		p->followed[p->followed_cnt++] = target;
+}
+
+/* Exits of the code at offset; what it ends in by a jump is to be followed. */
+static int add_exits_of(struct planning *p, uint64_t offset, const char **why)
 {
 	struct place_exits exits;
 	size_t len = 0;
@@ -148,20 +169,32 @@ static int add_exits(struct planning *p, uint64_t offset, unsigned depth, const 
 	for (size_t i = 0; !ret && i < exits.cnt; i++) {
 		const struct place_exit *e = &exits.v[i];
 		uint64_t target = offset + (uint64_t)e->target;
-		const char *ignored;
 
 		if (e->kind == PLACE_RET) {
 			ret = add_spot(p->plan, p->exit, offset + e->offset, 0);
 			note_exit(p, offset + e->offset);
-			continue;
+		} else if (e->kind == PLACE_SLOT && !slot_leads_to(p->obj, target + p->to_vaddr, &target)) {
+			p->lost_exits++;
+		} else {
+			follow_jump(p, target);
 		}
-		if (e->kind == PLACE_SLOT && !slot_leads_to(p->obj, target + p->to_vaddr, &target))
-			p->lost_exits++;
-		else if (depth == TAIL_DEPTH_MAX || add_exits(p, target, depth + 1, &ignored))
-			p->lost_exits++;
 	}
 	if (!ret)
 		p->lost_exits += exits.unknown;
+	return ret;
+}
+
+/* All exits, through tail jumps too: behind them the stack pointer is the same, by which a call is known. */
+static int add_exits(struct planning *p, uint64_t offset, const char **why)
+{
+	const char *ignored;
+	int ret;
+
+	p->followed[p->followed_cnt++] = offset;
+	ret = add_exits_of(p, offset, why);
+	for (size_t i = 1; !ret && i < p->followed_cnt; i++)
+		if (add_exits_of(p, p->followed[i], &ignored))
+			p->lost_exits++;
 	return ret;
 }
 
@@ -215,7 +248,7 @@ static int plan_function(const struct plan_context *ctx, struct object *obj, con
 	free(code);
 	if (is_planned(plan, shape->entry, sym.file_offset + offset))
 		return 0;
-	if (!return_probe && row->shape != PROBE_LOADED && (add_exits(&p, sym.file_offset, 0, &why) || !p.exit_cnt)) {
+	if (!return_probe && row->shape != PROBE_LOADED && (add_exits(&p, sym.file_offset, &why) || !p.exit_cnt)) {
 		missing_add(ctx->missing, "%s of %s is not seen: its exits cannot be found: %s", row->symbol,
 			    object_name(obj), why);
 		return 0;
