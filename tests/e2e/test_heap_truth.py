@@ -174,7 +174,7 @@ random.seed(1)
 libc.malloc_trim(0)
 held, size = [], 0
 while size < megabytes << 20:
-    held.append(bytes(random.choice((600, 1500, 5000, 40000))))
+    held.append(b"x" * random.choice((600, 1500, 5000, 40000)))
     size += len(held[-1])
 held = [b for b in held if random.random() < keep]
 os.write(1, b"%d\\n" % os.getpid())

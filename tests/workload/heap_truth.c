@@ -393,17 +393,21 @@ static void discard(void)
 		}
 }
 
-/* Half of the blocks' address range, headers and free chunks between them included. */
+/* What lies between a thread's first block and its middle one, headers and free chunks included. */
 static void pageout(void)
 {
 	for (unsigned t = 0; t <= worker_cnt; t++) {
-		const struct holder *h = &holders[t];
+		const struct block *first = holders[t].blocks, *last = first + holders[t].cnt, *mid;
 		uintptr_t from, to;
 
-		if (h->cnt < 4 || !h->blocks[0].ptr || !h->blocks[h->cnt / 2].ptr)
+		while (first < last && !first->ptr)
+			first++;
+		for (mid = first + (last - first) / 2; mid < last && !mid->ptr; mid++)
+			;
+		if (mid >= last)
 			continue;
-		from = (uintptr_t)h->blocks[0].ptr & ~(PAGE - 1);
-		to = (uintptr_t)h->blocks[h->cnt / 2].ptr & ~(PAGE - 1);
+		from = (uintptr_t)first->ptr & ~(PAGE - 1);
+		to = (uintptr_t)mid->ptr & ~(PAGE - 1);
 		if (to > from && madvise((void *)from, to - from, MADV_PAGEOUT))
 			answer_field("errno", errno);
 	}
