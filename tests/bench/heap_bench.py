@@ -69,9 +69,8 @@ def measure(tree, target):
 
 
 def run(tree):
-    table = Table("Heap walk (medians, ms; ratio: the others over `alloctrace heap`)", "heap", "walk",
-                  "a unit", "bound", "whole command", "smaps", "gdb malloc_info", "gdb attach", "gdb / heap",
-                  "walk / smaps")
+    table = Table("Heap walk (medians in ms; the ratios are medians of the rounds')", "heap", "walk", "a unit",
+                  "bound", "whole command", "smaps", "gdb malloc_info", "gdb attach", "gdb / command", "walk / smaps")
     with Target([tree.workload("heap_truth")]) as small:
         base = statistics.median(spent([tree.alloctrace, "heap", small.pid, "--json"])[1] for _ in range(ROUNDS))
     peak = 0
