@@ -4,7 +4,7 @@
 
 void glibc_heads_init(struct page_heads *heads, struct memory *mem, const struct maps *maps)
 {
-	*heads = (struct page_heads){ .mem = mem, .maps = maps };
+	*heads = (struct page_heads){ .mem = mem, .maps = maps, .batch = 1 };
 }
 
 /* The next mapping to look through; false at the end. */
@@ -30,8 +30,9 @@ static void read_batch(struct page_heads *heads)
 	size_t pages = left / TARGET_PAGE_SIZE, cnt = 0;
 	ssize_t got;
 
-	if (pages > HEADS_BATCH)
-		pages = HEADS_BATCH;
+	if (pages > heads->batch)
+		pages = heads->batch;
+	heads->batch = heads->batch < HEADS_BATCH ? 2 * heads->batch : HEADS_BATCH;
 	heads->at = start + pages * TARGET_PAGE_SIZE;
 	heads->cnt = heads->next = 0;
 	if (memory_pages(heads->mem, start, heads->at, heads->state) != 0)
@@ -71,6 +72,7 @@ bool glibc_heads_next(struct page_heads *heads, uint64_t *addr, uint64_t words[2
 
 void glibc_heads_skip(struct page_heads *heads, uint64_t addr)
 {
+	heads->batch = 1;
 	heads->skip = (addr + TARGET_PAGE_SIZE - 1) & ~(TARGET_PAGE_SIZE - 1);
 }
 
