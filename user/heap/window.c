@@ -91,7 +91,7 @@ const char *window_load(struct window *win, uint64_t addr, size_t len)
 		return NULL;
 	/* One chunk after the other wants much at once; jumps over large chunks want little. */
 	if (start != win->data_end)
-		win->step = STEP_MIN;
+		win->step = win->step > 2 * STEP_MIN ? win->step / 2 : STEP_MIN;
 	else if (win->step < WINDOW_BYTES)
 		win->step *= 2;
 	room = room < win->step ? (room + TARGET_PAGE_SIZE - 1) & ~(TARGET_PAGE_SIZE - 1) : win->step;
