@@ -158,17 +158,21 @@ struct par_scan {
 	uint64_t found;
 };
 
-/* Where the main arena must begin: known exactly as long as it is one piece. */
+/*
+ * Where the main arena begins: known exactly while it is one piece that does not change just
+ * now, else where the break began, or in the region that was mapped for want of a break.
+ */
 static bool is_sbrk_base(const struct par_scan *s, uint64_t base)
 {
-	const struct mapping *m;
+	const struct mapping *m = base ? maps_find(s->maps, base) : NULL;
 
 	if (!s->main->top)
 		return base == 0;
-	if (s->main->contiguous)
-		return base == s->main->top + s->main->top_size - s->main->system_mem;
-	m = base ? maps_find(s->maps, base) : NULL;
-	return m && m->write && !m->shared;
+	if (s->main->contiguous && base == s->main->top + s->main->top_size - s->main->system_mem)
+		return true;
+	if (!m || !mapping_is_anon_rw(m))
+		return false;
+	return !s->main->contiguous || (base == m->start && !strcmp(m->name, "[heap]"));
 }
 
 static bool is_par(const struct par_scan *s, const char *bytes)
