@@ -139,7 +139,11 @@ static __always_inline void report_open(struct pt_regs *ctx, u64 pid_tgid, const
 	rec->duration = now - call->time;
 	rec->maps_grown = pages_grown(task, call) * 4096;
 	rec->heap_grown = (s64)BPF_CORE_READ(task, mm, brk) - (s64)call->brk;
-	rec->new_mapping = process->sees_loads ? loads_of(pid_tgid) != call->loads : rec->maps_grown > 0;
+	/*
+	 * Twice for a new object (RT_ADD, RT_CONSISTENT); once where one that is mapped already, as a
+	 * dependency, is opened by its own name for the first time (glibc 2.36 elf/dl-open.c).
+	 */
+	rec->new_mapping = process->sees_loads ? loads_of(pid_tgid) - call->loads > 1 : rec->maps_grown > 0;
 	rec->path_len = 0;
 	rec->path[0] = rec->name[0] = '\0';
 	if (call->path) /* NULL opens the main program */

@@ -49,6 +49,16 @@ def test_open_and_close_maps_anew(tree):
         assert (rows["opens"], rows["closes"], rows["new_mappings"], rows["repeats"]) == (50, 50, 50, 0)
 
 
+def test_opening_a_dependency_maps_nothing(tree):
+    """The first dlopen of a library that is there already, as a dependency: a full run of the loader, nothing new."""
+    with PythonTarget() as target, attached(tree, target.pid) as tracer:
+        mapped = target.do("result = 'libexpat.so.1' in open('/proc/self/maps').read()\n"
+                           "for _ in range(3): ctypes.CDLL('libexpat.so.1')")
+        rows = churn(tracer.stop(), "libexpat.so")
+        assert mapped
+        assert (rows["opens"], rows["repeats"], rows["new_mappings"]) == (3, 3, 0)
+
+
 def test_flagged_from_churn_min(tree):
     with PythonTarget() as target, attached(tree, target.pid, "--churn-min", "5") as tracer:
         target.do("for _ in range(5): ctypes.CDLL('libc.so.6')\nfor _ in range(4): ctypes.CDLL('libm.so.6')")

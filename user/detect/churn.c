@@ -169,13 +169,19 @@ static struct row *handle_close(struct churn_log *log, uint64_t key)
 	return row;
 }
 
+/* A record may say anything: sums that make no sense wrap. */
+static int64_t sum(int64_t a, int64_t b)
+{
+	return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
 static void charge(struct churn_log *log, struct row *row, const struct event_head *head, uint64_t duration,
 		   int64_t maps_grown)
 {
 	uint64_t end = head->time + duration;
 
 	row->f.ns += duration;
-	row->f.maps_grown += maps_grown;
+	row->f.maps_grown = sum(row->f.maps_grown, maps_grown);
 	if (end > row->f.changed_ns)
 		row->f.changed_ns = end;
 	row->f.flagged = row->f.repeats + row->f.failures >= log->flag_min;
@@ -195,7 +201,7 @@ int churn_log_open(struct churn_log *log, const struct event_dlopen *ev, const c
 		row->f.new_mappings++;
 	else
 		row->f.repeats++;
-	row->f.heap_grown += ev->heap_grown;
+	row->f.heap_grown = sum(row->f.heap_grown, ev->heap_grown);
 	charge(log, row, &ev->head, ev->duration, ev->maps_grown);
 	return ev->handle ? handle_open(log, ev->handle, row) : 0;
 }
