@@ -1,0 +1,44 @@
+#!/usr/bin/python3
+"""Makes the images beside this file: small heaps of several glibc versions, each with what
+the target itself says of it (mallinfo2, its own blocks, what malloc_trim then returned).
+
+    tests/images/make.py BUILD        after `make BUILD=…`; needs the suites of tools/fetch-glibc
+"""
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "e2e"))
+from heap_targets import Target, Tree  # noqa: E402
+
+# Image: the variant of tests/e2e/heap_targets.py, and what it does to its heap.
+HEAPS = {
+    "2.31": ("2.31", ["fill mixed 60000 50 2 1", "fill fast 4000 60 1 2"]),
+    "2.36": ("2.36", ["fill mixed 60000 50 2 1", "fill fast 4000 60 1 2"]),
+    "2.36-threads": ("2.36", ["threads 2", "fill mixed 30000 60 4 3"]),
+    "2.36-foreign": ("2.36", ["fill kb 20000 50 2 4", "foreign 5008", "fill kb 20000 50 2 5"]),
+    "2.41": ("2.41", ["fill mixed 60000 50 2 1", "fill fast 4000 60 1 2"]),
+    "2.43": ("newest", ["fill mixed 60000 50 2 1", "fill fast 4000 60 1 2"]),
+    "static": ("static", ["fill mixed 60000 50 2 1", "fill fast 4000 60 1 2"]),
+}
+
+
+def main():
+    tree = Tree(sys.argv[1])
+    save = tree.build / "tests" / "images" / "save"
+    save.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["gcc", "-O1", "-D_GNU_SOURCE", "-I", HERE.parents[1] / "user", HERE / "save.c", "-o", save,
+                    tree.build / "liballoctrace.a", "-lz"], check=True)
+    for name, (variant, commands) in HEAPS.items():
+        with Target([tree.variant("heap_truth", variant)]) as target:
+            for command in commands:
+                target.ask(command)
+            truth = target.ask("truth")
+            subprocess.run([save, str(target.pid), HERE / f"{name}.img"], check=True)
+            truth["returned"] = target.ask("trim")["returned"]
+        (HERE / f"{name}.json").write_text(json.dumps(truth, indent=1) + "\n")
+
+
+main()

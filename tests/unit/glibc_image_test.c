@@ -1,0 +1,137 @@
+/* Heaps of real processes, saved with what each said of itself (tests/images/make.py). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "heap/glibc.h"
+
+#define FOLDER "tests/images/"
+
+/* A whole file, NUL-ended; the caller frees it. */
+static char *load(const char *name, size_t *len)
+{
+	char path[128], *data = malloc(1 << 20);
+	FILE *f;
+
+	snprintf(path, sizeof(path), FOLDER "%s", name);
+	f = fopen(path, "rb");
+	assert_non_null(f);
+	*len = fread(data, 1, (1 << 20) - 1, f);
+	data[*len] = '\0';
+	fclose(f);
+	return data;
+}
+
+static uint64_t number(const cJSON *truth, const char *field)
+{
+	const cJSON *item = cJSON_GetObjectItem(truth, field);
+
+	assert_non_null(item);
+	return (uint64_t)item->valuedouble;
+}
+
+static void check_truth(const struct heap_walk *walk, const cJSON *truth)
+{
+	const struct heap_figures *t = &walk->total;
+	uint64_t arena = t->held - walk->mmapped.bytes, fordblks = t->bins.bytes + t->fast.bytes + t->top;
+
+	assert_int_equal(arena, number(truth, "arena"));
+	assert_int_equal(fordblks, number(truth, "fordblks"));
+	assert_int_equal(arena - fordblks, number(truth, "uordblks"));
+	assert_int_equal(t->fast.bytes, number(truth, "fsmblks"));
+	assert_int_equal(walk->arenas[0].f.top, number(truth, "keepcost"));
+	assert_int_equal(t->purgeable, number(truth, "returned"));
+	assert_int_equal(t->retained, t->purgeable + t->pinned.partial + t->pinned.top + t->pinned.thread_cache +
+			 t->pinned.overhead);
+	/* Beside the target's own blocks there are a few of the C library's. */
+	assert_true(t->live.cnt >= number(truth, "own_blocks"));
+	assert_true(t->live.cnt < number(truth, "own_blocks") + 30);
+}
+
+static void check_image(const char *name, unsigned file_version, const char *version)
+{
+	char file[64];
+	size_t len;
+	char *data, *text;
+	struct memory *mem = NULL;
+	struct heap *heap = NULL;
+	struct heap_walk walk;
+	struct error err;
+	cJSON *truth;
+
+	snprintf(file, sizeof(file), "%s.img", name);
+	data = load(file, &len);
+	assert_int_equal(memory_open_image(data, len, &mem, &err), 0);
+	free(data);
+	snprintf(file, sizeof(file), "%s.json", name);
+	text = load(file, &len);
+	truth = cJSON_Parse(text);
+	assert_non_null(truth);
+	assert_int_equal(heap_walker_glibc.find(mem, file_version, &heap, &err), 0);
+	assert_int_equal(heap_walker_glibc.walk(heap, mem, &walk, &err), 0);
+	assert_true(walk.complete);
+	assert_false(walk.estimate);
+	assert_string_equal(walk.version, version);
+	check_truth(&walk, truth);
+	heap_walk_free(&walk);
+	heap_walker_glibc.free(heap);
+	memory_free(mem);
+	cJSON_Delete(truth);
+	free(text);
+}
+
+static void test_named_versions(void **state)
+{
+	(void)state;
+	check_image("2.31", 2031, "2.31");
+	check_image("2.36", 2036, "2.36");
+	check_image("2.36-threads", 2036, "2.36");
+	check_image("2.36-foreign", 2036, "2.36");
+	check_image("2.41", 2041, "2.41");
+	check_image("2.43", 2043, "2.43");
+}
+
+static void test_versions_by_memory_alone(void **state)
+{
+	(void)state;
+	check_image("2.31", 0, "2.30–2.31");
+	check_image("2.36", 0, "2.35–2.41");
+	check_image("2.36-threads", 0, "2.35–2.41");
+	check_image("2.36-foreign", 0, "2.35–2.41");
+	check_image("2.43", 0, "2.43");
+	check_image("static", 0, "2.35–2.41");
+}
+
+static void test_damaged_images(void **state)
+{
+	size_t len;
+	char *data = load("2.36.img", &len);
+	struct memory *mem = NULL;
+	struct error err;
+
+	(void)state;
+	for (size_t cut = 0; cut < len; cut += 97)
+		assert_int_equal(memory_open_image(data, cut, &mem, &err), -EINVAL);
+	data[8] = 2; /* a format to come */
+	assert_int_equal(memory_open_image(data, len, &mem, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "format 2"));
+	free(data);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_named_versions),
+		cmocka_unit_test(test_versions_by_memory_alone),
+		cmocka_unit_test(test_damaged_images),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
