@@ -291,7 +291,6 @@ static __always_inline struct percpu_counter *counter_of(struct mm_struct *mm, u
 
 static __always_inline s64 change_of(u64 mm_addr, struct mm_struct *mm, struct watch *watch, u32 member)
 {
-	struct percpu_counter *counter = counter_of(mm, member);
 	struct cpu_slots *seen, unseen = {};
 	s64 count = 0;
 
@@ -309,10 +308,10 @@ static __always_inline s64 change_of(u64 mm_addr, struct mm_struct *mm, struct w
 	if (!seen)
 		return 0;
 	if (seen->generation == watch_generation)
-		return percpu_change(counter, watch, seen, member);
+		return percpu_change(counter_of(mm, member), watch, seen, member);
 	seed_slots(mm, seen);
 	if (!seen->v[member]) /* perhaps just folded: that change is past too */
-		watch->count[member] = BPF_CORE_READ(counter, count);
+		watch->count[member] = BPF_CORE_READ(counter_of(mm, member), count);
 	return 0;
 }
 

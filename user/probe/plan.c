@@ -204,8 +204,8 @@ static void note_placed(const struct planning *p, const struct probe_row *row, u
 	log_note(p->ctx->log, "%s in %s: at +%" PRIu64 " (%s); %s%s", row->symbol, object_name(p->obj), offset, why,
 		 return_probe ? "return probe" : p->exit_cnt ? "exits at " : "entry only", p->exits_text);
 	if (p->lost_exits)
-		log_note(p->ctx->log, "%s in %s: %u exits lead where they cannot be followed", row->symbol,
-			 object_name(p->obj), p->lost_exits);
+		log_note(p->ctx->log, "%s in %s: a call that leaves by %s jump through a pointer ends unseen",
+			 row->symbol, object_name(p->obj), p->lost_exits == 1 ? "its" : "a");
 }
 
 static uint32_t add_function(const struct planning *p, const struct probe_row *row, const struct allocator *kind)

@@ -147,6 +147,14 @@ fail:
 	return ret;
 }
 
+/* What holds for every process on this kernel. */
+static void say_mode(struct tracer *t)
+{
+	if (!t->feature.return_probes)
+		missing_add(t->missing, "no return probes: on this kernel they kill a process under a seccomp filter; "
+					"calls are seen to end at their exits' instructions instead");
+}
+
 int tracer_attach(struct tracer *t, pid_t pid, struct error *err)
 {
 	struct plan_context ctx = {
@@ -163,6 +171,7 @@ int tracer_attach(struct tracer *t, pid_t pid, struct error *err)
 	ret = programs_trace(t->programs, pid, false);
 	if (ret)
 		return error_set(err, ret, "cannot mark process %d as traced: %s", pid, strerror(-ret));
+	say_mode(t);
 	t->pid = pid;
 	t->follow = follow_new(pid, &ctx, t->programs, t->feature.backend);
 	if (!t->follow)
@@ -217,6 +226,7 @@ static void act(struct tracer *t)
 		return;
 	if (t->execed) {
 		note_failure(t, follow_exec(t->follow, t->changed_leader, &err), &err);
+		say_mode(t);
 		t->execed = t->changed_leader = t->loaded = false;
 		t->last_update = now;
 	} else if (t->loaded && now - t->last_update >= UPDATE_INTERVAL) {
