@@ -30,68 +30,73 @@ def chunks(glibc):
     return glibc["live_blocks"] + sum(kind["blocks"] for kind in glibc["free"].values())
 
 
-def spent(command, **run):
-    """Seconds and peak memory (bytes) of a command, and what it printed."""
+def spent(command):
+    """What a command took: seconds on the clock and on the CPU, peak memory; and what it printed."""
     start = time.perf_counter()
-    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL, **run)
+    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     out = process.stdout.read()
     process.stdout.close()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    return time.perf_counter() - start, usage.ru_maxrss * 1024, out
+    return {"wall": time.perf_counter() - start, "cpu": usage.ru_utime + usage.ru_stime,
+            "memory": usage.ru_maxrss * 1024, "out": out}
 
 
-def read_smaps(pid):
-    start = time.perf_counter()
+def cpu_of_smaps(pid):
+    start = time.thread_time()
     Path(f"/proc/{pid}/smaps").read_bytes()
-    return time.perf_counter() - start
+    return time.thread_time() - start
 
 
-def gdb(pid, *commands):
-    words = ["gdb", "-nx", "-batch", "-p", pid]
-    for command in commands:
-        words += ["-ex", command]
-    return spent(words)[0]
+def gdb(pid):
+    """How long gdb keeps the target stopped to have it say what malloc_info knows."""
+    # Into /dev/null: the target's own stdout is a pipe that nobody empties meanwhile.
+    return spent(["gdb", "-nx", "-batch", "-p", pid, "-ex",
+                  'call (int)malloc_info(0, (void *)fopen("/dev/null", "w"))'])["wall"]
 
 
 def measure(tree, target):
-    """Seconds: the walk alone, the whole command, smaps, gdb with and without malloc_info."""
-    wall, memory, out = spent([tree.alloctrace, "heap", target.pid, "--json"])
-    glibc = allocator(json.loads(out), "glibc")
-    sample = {"glibc": glibc, "walk": glibc["walk"]["duration_ns"] / 1e9, "heap": wall, "memory": memory,
-              "smaps": read_smaps(target.pid)}
+    command = spent([tree.alloctrace, "heap", target.pid, "--json"])
+    command["glibc"] = allocator(json.loads(command["out"]), "glibc")
+    command["smaps"] = cpu_of_smaps(target.pid)
     if shutil.which("gdb"):
-        # Into /dev/null: the target's own stdout is a pipe that nobody empties meanwhile.
-        sample["gdb"] = gdb(target.pid, 'call (int)malloc_info(0, (void *)fopen("/dev/null", "w"))')
-        sample["attach"] = gdb(target.pid)
-    return sample
+        command["gdb"] = gdb(target.pid)
+    return command
+
+
+def median(samples, figure):
+    return statistics.median(figure(s) for s in samples)
+
+
+def report(table, base, samples, heap):
+    """CPU times where they can be had: waiting for a core says nothing of a walk."""
+    title, _, unit, units, bound = heap
+    # What the command takes on an empty heap is no cost of walking.
+    per_unit = 1000 * median(samples, lambda s: (s["cpu"] - base["cpu"]) / units(s["glibc"]))
+    has_gdb = "gdb" in samples[0]
+    table.row(title, f"{1000 * median(samples, lambda s: s['cpu']):.1f}", f"{per_unit:.1f} / {unit}",
+              f"{bound} {'ok' if per_unit <= bound else 'OVER'}",
+              f"{1000 * median(samples, lambda s: s['smaps']):.1f}",
+              f"{median(samples, lambda s: s['cpu'] / s['smaps']):.1f}",
+              f"{1000 * median(samples, lambda s: s['wall']):.0f}",
+              f"{1000 * median(samples, lambda s: s['gdb']):.0f}" if has_gdb else "–",
+              f"{median(samples, lambda s: s['gdb'] / s['wall']):.1f}" if has_gdb else "–")
 
 
 def run(tree):
-    table = Table("Heap walk (medians in ms; the ratios are medians of the rounds')", "heap", "walk", "a unit",
-                  "bound", "whole command", "smaps", "gdb malloc_info", "gdb attach", "gdb / command", "walk / smaps")
+    table = Table("Heap walk (medians, ms; the ratios are medians of the rounds')", "heap", "CPU", "CPU a unit",
+                  "bound", "smaps: CPU", "walk / smaps", "wall", "gdb malloc_info", "gdb / wall")
     with Target([tree.workload("heap_truth")]) as small:
-        base = statistics.median(spent([tree.alloctrace, "heap", small.pid, "--json"])[1] for _ in range(ROUNDS))
+        bases = [spent([tree.alloctrace, "heap", small.pid, "--json"]) for _ in range(ROUNDS)]
+    base = {name: median(bases, lambda s, name=name: s[name]) for name in ("cpu", "memory")}
     peak = 0
-    for title, commands, unit, units, bound in HEAPS:
+    for heap in HEAPS:
         with Target([tree.workload("heap_truth")]) as target:
-            for command in commands:
+            for command in heap[1]:
                 target.ask(command)
             samples = [measure(tree, target) for _ in range(ROUNDS)]
-        peak = max(peak, statistics.median(s["memory"] for s in samples))
-        per_unit = 1000 * statistics.median(s["walk"] / units(s["glibc"]) for s in samples)
-
-        def ms(name):
-            return f"{1000 * statistics.median(s[name] for s in samples):.1f}" if name in samples[0] else "–"
-
-        def over(name, base_name):
-            if name not in samples[0]:
-                return "–"
-            return f"{statistics.median(s[name] / s[base_name] for s in samples):.2f}"
-
-        table.row(title, ms("walk"), f"{per_unit:.1f} / {unit}", f"{bound} {'ok' if per_unit <= bound else 'OVER'}",
-                  ms("heap"), ms("smaps"), ms("gdb"), ms("attach"), over("gdb", "heap"), over("walk", "smaps"))
-    extra = (peak - base) / (1 << 20)
-    print(f"\n  peak memory of `alloctrace heap` above that for a small heap ({base / (1 << 20):.1f} MiB): "
+        peak = max(peak, median(samples, lambda s: s["memory"]))
+        report(table, base, samples, heap)
+    extra = (peak - base["memory"]) / (1 << 20)
+    print(f"\n  peak memory of `alloctrace heap` above that for a small heap ({base['memory'] / (1 << 20):.1f} MiB): "
           f"{extra:.1f} MiB, bound 16: {'ok' if extra <= 16 else 'OVER'}")

@@ -42,7 +42,7 @@ class Table:
     """Lines of one benchmark, printed as they come."""
 
     def __init__(self, title, *heads):
-        self.widths = [42] + [max(18, len(head) + 2) for head in heads[1:]]
+        self.widths = [42] + [max(17, len(head) + 2) for head in heads[1:]]
         print(f"\n{title}\n")
         self.row(*heads)
         print("  " + "─" * sum(self.widths))
