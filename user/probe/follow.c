@@ -39,6 +39,7 @@ struct follow {
 	size_t dir_cnt, dir_cap;
 	unsigned lost_cnt;
 	struct sweep *sweep;
+	struct link_reaper *reaper;
 };
 
 struct follow *follow_new(pid_t pid, const struct plan_context *ctx, const struct programs *programs,
@@ -50,11 +51,13 @@ struct follow *follow_new(pid_t pid, const struct plan_context *ctx, const struc
 		return NULL;
 	*f = (struct follow){.pid = pid, .ctx = *ctx, .programs = programs, .backend = backend};
 	f->sweep = sweep_new(programs_sweeper_fd(programs), pid);
-	if (!f->sweep) {
-		free(f);
-		return NULL;
-	}
-	return f;
+	f->reaper = link_reaper_new();
+	if (f->sweep && f->reaper)
+		return f;
+	sweep_free(f->sweep);
+	link_reaper_free(f->reaper);
+	free(f);
+	return NULL;
 }
 
 static void forget_dirs(struct follow *f)
@@ -63,27 +66,26 @@ static void forget_dirs(struct follow *f)
 		free(f->dirs[--f->dir_cnt]);
 }
 
-/* Detaches every file for which only is NULL or says so; all at once, because each waits long. */
-static void detach(struct follow *f, bool (*only)(const struct file *file))
+/* Takes the links away from every file, or from those that are gone: to be closed together, because each waits long. */
+static struct link **take_links(struct follow *f, bool only_gone, size_t *cnt)
 {
 	struct link **links = calloc(f->file_cnt * LINKS_MAX + 1, sizeof(*links));
-	size_t cnt = 0;
 
+	*cnt = 0;
 	for (size_t i = 0; i < f->file_cnt; i++) {
 		struct file *file = &f->files[i];
 
-		if (only && !only(file))
+		if (only_gone && file->present)
 			continue;
 		if (links) {
-			memcpy(links + cnt, file->links, file->link_cnt * sizeof(struct link *));
-			cnt += file->link_cnt;
+			memcpy(links + *cnt, file->links, file->link_cnt * sizeof(struct link *));
+			*cnt += file->link_cnt;
 		} else {
 			links_close(file->links, file->link_cnt);
 		}
 		file->link_cnt = 0;
 	}
-	links_close(links, cnt);
-	free(links);
+	return links;
 }
 
 static void file_clear(struct file *file)
@@ -94,10 +96,16 @@ static void file_clear(struct file *file)
 
 void follow_free(struct follow *f)
 {
+	struct link **links;
+	size_t cnt;
+
 	if (!f)
 		return;
+	links = take_links(f, false, &cnt);
+	links_close(links, cnt);
+	free(links);
 	sweep_free(f->sweep);
-	detach(f, NULL);
+	link_reaper_free(f->reaper);
 	for (size_t i = 0; i < f->file_cnt; i++)
 		file_clear(&f->files[i]);
 	free(f->files);
@@ -343,46 +351,47 @@ int follow_update(struct follow *f, struct error *err)
 	return programs_trace(f->programs, f->pid, follow_sees_loads(f));
 }
 
-static bool is_gone(const struct file *file)
-{
-	return !file->present;
-}
-
-static void drop_gone(struct follow *f)
+static void forget_gone(struct follow *f)
 {
 	size_t kept = 0;
 
-	detach(f, is_gone);
 	for (size_t i = 0; i < f->file_cnt; i++) {
-		if (is_gone(&f->files[i]))
-			file_clear(&f->files[i]);
-		else
+		if (f->files[i].present)
 			f->files[kept++] = f->files[i];
+		else
+			file_clear(&f->files[i]);
 	}
 	f->file_cnt = kept;
 }
 
+/* New links stand before the old ones go: of the new program's first calls none is missed. */
 int follow_exec(struct follow *f, bool changed_leader, struct error *err)
 {
+	struct link **old = NULL;
+	size_t cnt;
 	int ret;
 
 	missing_clear(f->ctx.missing);
 	forget_dirs(f);
 	for (size_t i = 0; i < f->file_cnt; i++)
 		f->files[i].present = f->files[i].mapped = false;
-	ret = follow_update(f, err);
-	if (ret)
-		return ret;
-	drop_gone(f);
 	if (changed_leader) {
-		detach(f, NULL);
+		old = take_links(f, false, &cnt);
 		for (size_t i = 0; i < f->file_cnt; i++)
 			if (f->files[i].obj)
 				attach(f, &f->files[i]);
+		link_reaper_close(f->reaper, old, cnt);
+		free(old);
 	}
+	ret = follow_update(f, err);
+	if (ret)
+		return ret;
+	old = take_links(f, true, &cnt);
+	link_reaper_close(f->reaper, old, cnt);
+	free(old);
+	forget_gone(f);
 	return 0;
 }
-
 
 void follow_sweep(struct follow *f)
 {

@@ -180,7 +180,7 @@ int tracer_attach(struct tracer *t, pid_t pid, struct error *err)
 	if (ret)
 		return ret;
 	if (!follow_probe_cnt(t->follow))
-		return error_set(err, -ENOENT, "process %d has no function that we know how to probe", pid);
+		missing_add(t->missing, "process %d holds no function that we know: only its life is followed", pid);
 	log_note(t->log, "%u probes placed in %.1f ms", tracer_probe_cnt(t),
 		 (double)(clock_monotonic_ns() - begin) / 1e6);
 	return 0;

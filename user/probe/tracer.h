@@ -6,7 +6,9 @@
  *   tracer.c    life cycle: open, attach, poll, close
  *   plan.c      which functions of which objects: rows × mapped objects (× installed, not yet mapped)
  *   place.c     where exactly in a function (Zydis): entry, exits
- *   link.c      attaching: session, multi or perf links, sweeping forked children
+ *   link.c      attaching: session, multi or perf links
+ *   follow.c    the objects of one process through loads and exec; sweep.c clears its children
+ *   programs.c  the BPF side, loaded; watch.c turns the costly part on while a purge is in flight
  *   feature.c   what this kernel can do, found by trying
  *   return_probe.c  whether a return probe kills a process under a seccomp filter, tried on a child of ours
  */
@@ -43,7 +45,7 @@ struct traced_function {
 int tracer_open(const struct log *log, struct tracer **tracer, struct error *err);
 /*
  * Places the probes in pid; it runs on meanwhile. What could not be placed is noted
- * (tracer_missing) and is no error as long as something could.
+ * (tracer_missing) and is no error: forks, exec and exit are followed in any case.
  */
 int tracer_attach(struct tracer *tracer, pid_t pid, struct error *err);
 /* Removes every probe and program; NULL-safe. The ring's rest is consumed by the last tracer_poll before. */
