@@ -112,6 +112,7 @@ static void walk_arenas(struct glibc_walk *w, const struct maps *maps, const uin
 		glibc_walk_arena(w, addrs[i], maps, &walk->arenas[i], &tally);
 		add_classes(walk, &tally);
 		walk->estimate |= tally.estimate;
+		w->by_looks[i] = w->fast.too_many;
 	}
 }
 
@@ -155,8 +156,9 @@ static int glibc_walk(struct heap *heap, struct memory *mem, struct heap_walk *w
 		goto out;
 	}
 	w.tcaches.chunk = malloc(TCACHES_MAX * sizeof(*w.tcaches.chunk));
+	w.by_looks = calloc(walk->arena_cnt, sizeof(*w.by_looks));
 	walk->arenas = calloc(walk->arena_cnt, sizeof(*walk->arenas));
-	if (!w.tcaches.chunk || !walk->arenas || window_init(&w.win, mem) != 0) {
+	if (!w.tcaches.chunk || !w.by_looks || !walk->arenas || window_init(&w.win, mem) != 0) {
 		rc = error_set(err, -ENOMEM, "no memory to walk glibc's heap");
 		goto out;
 	}
@@ -174,6 +176,7 @@ out:
 		heap_walk_free(walk);
 	window_free(&w.win);
 	free(w.tcaches.chunk);
+	free(w.by_looks);
 	free(w.fast.chunk);
 	free(addrs);
 	maps_free(&maps);

@@ -6,6 +6,7 @@
  *   glibc_locate.c  main_arena and mp_ in writable data, and which row it is
  *   glibc_arena.c   one arena: its pieces or heaps, and whether it adds up
  *   glibc_chunks.c  one chain of chunks, with checkpoints
+ *   glibc_runs.c    what it amounts to: what a trim would return, what stays
  *   glibc_cache.c   fastbins and tcache
  *   glibc_mmapped.c blocks with a mapping of their own
  *   glibc_pages.c   what pages of anonymous memory begin with

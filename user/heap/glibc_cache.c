@@ -149,6 +149,7 @@ bool glibc_looks_like_tcache(const struct glibc_walk *w, const char *bytes)
 
 struct cached {
 	uint64_t chunk, head;
+	bool looks_fast; /* its link does: see glibc_chunks.c */
 };
 
 struct cached_list {
@@ -157,7 +158,7 @@ struct cached_list {
 	size_t steps; /* taken along lists, wanted or not */
 };
 
-static bool cached_add(struct cached_list *list, uint64_t chunk, uint64_t head)
+static bool cached_add(struct cached_list *list, uint64_t chunk, uint64_t head, bool looks_fast)
 {
 	if (++list->steps > TCACHE_STEPS_MAX)
 		return false;
@@ -170,7 +171,7 @@ static bool cached_add(struct cached_list *list, uint64_t chunk, uint64_t head)
 		list->v = v;
 		list->cap = cap;
 	}
-	list->v[list->cnt++] = (struct cached){ chunk, head };
+	list->v[list->cnt++] = (struct cached){ chunk, head, looks_fast };
 	return true;
 }
 
@@ -183,7 +184,7 @@ static bool follow_bin(const struct glibc_walk *w, struct page_cache *pages, uns
 
 		if (!entry || entry & 15 || entry >= ADDRESS_END || !cache_word(pages, entry - 8, &head) ||
 		    !cache_word(pages, entry, &next) || !size_fits_bin(head & ~CHUNK_FLAGS, bin) ||
-		    !cached_add(list, entry - 16, head))
+		    !cached_add(list, entry - 16, head, w->heap->row->safe_linking || next))
 			return false;
 		entry = w->heap->row->safe_linking ? next ^ (entry >> 12) : next;
 	}
@@ -259,13 +260,22 @@ static void count_cached(struct glibc_walk *w, struct heap_walk *walk, const str
 	if (c->head & CHUNK_IS_MMAPPED)
 		return;
 	arena = arena_of(w, walk, c);
-	if (!arena || arena->f.live.bytes < size)
+	if (!arena)
 		return;
 	resident = window_resident(&w->win, c->chunk, c->chunk + size);
-	blocks_move(&arena->f.live, &arena->f.thread_cache, size);
-	blocks_move(&walk->live_class[size_class(size)], &walk->free_class[size_class(size)], size);
+	if (w->by_looks[arena - walk->arenas] && c->looks_fast && size <= CHUNK_FAST_MAX &&
+	    arena->f.fast.bytes >= size && arena->f.pinned.partial >= resident) {
+		/* It was taken for a fast chunk, and is retained already. */
+		blocks_move(&arena->f.fast, &arena->f.thread_cache, size);
+		arena->f.pinned.partial -= resident;
+	} else if (arena->f.live.bytes >= size) {
+		blocks_move(&arena->f.live, &arena->f.thread_cache, size);
+		blocks_move(&walk->live_class[size_class(size)], &walk->free_class[size_class(size)], size);
+		arena->f.retained += resident;
+	} else {
+		return;
+	}
 	arena->f.pinned.thread_cache += resident;
-	arena->f.retained += resident;
 }
 
 void glibc_count_tcaches(struct glibc_walk *w, struct heap_walk *walk)

@@ -17,24 +17,15 @@
 #define TOP_MOVES_MAX 64
 #define PROBE_DEPTH 32                 /* chunks that must make sense for a chain to be believed */
 #define PROBE_STEPS_MAX (4U << 20)
-#define TRIM_HEADER 48                 /* sizeof(struct malloc_chunk): mtrim keeps it */
-
-/* Adjacent free chunks that malloc_trim would make one of. */
-struct run {
-	uint64_t start, end;
-	bool fast; /* its last chunk is a fast one, so what follows merges with it */
-};
 
 /* All that a step changes: what a checkpoint holds. */
 struct position {
 	uint64_t at;            /* the header to be read next */
 	uint64_t prev, prev_size; /* the chunk before it, not yet classified; prev 0: none */
 	uint64_t prev_fd;       /* its first word, where fast chunks are told by their looks */
-	uint64_t page;          /* pages below are counted */
-	struct run run;
 	size_t fast_next, tcache_cnt;
 	unsigned fences;        /* in a row, right before at */
-	struct glibc_tally tally;
+	struct glibc_runs runs;
 };
 
 struct walker {
@@ -58,153 +49,6 @@ static bool read_head(struct walker *k, uint64_t chunk, uint64_t *head)
 		memcpy(head, bytes, sizeof(*head));
 	return bytes != NULL;
 }
-
-/* ---- pages ---- */
-
-/* Bytes of the page at addr that belong to this region. */
-static uint64_t page_part(const struct walker *k, uint64_t page, uint64_t end)
-{
-	uint64_t start = page < k->chain->floor ? k->chain->floor : page;
-	uint64_t stop = page + TARGET_PAGE_SIZE;
-
-	return (stop > end ? end : stop) - start;
-}
-
-static void count_page(struct heap_figures *f, uint8_t state, uint64_t bytes)
-{
-	if (state & PAGE_PRESENT) {
-		f->resident += bytes;
-		if (!(state & PAGE_EXCLUSIVE))
-			f->shared += bytes;
-	} else if (state & PAGE_SWAPPED) {
-		f->swapped += bytes;
-	}
-}
-
-/* Counts the whole pages below addr; at the region's end its last part too. */
-static void count_pages(struct walker *k, uint64_t addr, bool last)
-{
-	uint64_t stop = last ? addr : align_down(addr, TARGET_PAGE_SIZE);
-
-	while (k->now.page < stop) {
-		count_page(&k->now.tally.f, window_state(&k->w->win, k->now.page), page_part(k, k->now.page, addr));
-		k->now.page += TARGET_PAGE_SIZE;
-	}
-}
-
-/* Resident bytes of [start, end); of the pages in [low, high) apart, and those of them that are shared. */
-struct run_bytes {
-	uint64_t resident, whole, whole_shared;
-};
-
-static struct run_bytes measure(struct walker *k, uint64_t start, uint64_t end, uint64_t low, uint64_t high)
-{
-	struct run_bytes sum = { 0 };
-
-	count_pages(k, start, false);
-	for (uint64_t page = align_down(start, TARGET_PAGE_SIZE); page < end; page += TARGET_PAGE_SIZE) {
-		uint8_t state = window_state(&k->w->win, page);
-		uint64_t from = page < start ? start : page;
-		uint64_t to = page + TARGET_PAGE_SIZE > end ? end : page + TARGET_PAGE_SIZE;
-
-		if (state & PAGE_PRESENT) {
-			sum.resident += to - from;
-			if (page >= low && page < high) {
-				sum.whole += TARGET_PAGE_SIZE;
-				if (!(state & PAGE_EXCLUSIVE))
-					sum.whole_shared += TARGET_PAGE_SIZE;
-			}
-		}
-		if (page >= k->now.page && page + TARGET_PAGE_SIZE <= end) {
-			count_page(&k->now.tally.f, state, page_part(k, page, end));
-			k->now.page = page + TARGET_PAGE_SIZE;
-		}
-	}
-	return sum;
-}
-
-/* ---- runs: mtrim() and systrim() in malloc/malloc.c ---- */
-
-static void note_largest(struct walker *k, uint64_t bytes)
-{
-	if (bytes > k->now.tally.f.largest_free)
-		k->now.tally.f.largest_free = bytes;
-}
-
-/* mtrim: MADV_DONTNEED for the whole pages behind a free chunk's header. */
-static void flush_run(struct walker *k)
-{
-	struct heap_figures *f = &k->now.tally.f;
-	struct run run = k->now.run;
-	uint64_t len = run.end - run.start;
-	uint64_t low = 0, high = 0;
-	struct run_bytes sum;
-
-	k->now.run = (struct run){ 0 };
-	if (!len)
-		return;
-	if (len > TARGET_PAGE_SIZE - 1 + TRIM_HEADER) {
-		low = align_up(run.start + TRIM_HEADER, TARGET_PAGE_SIZE);
-		high = align_down(run.end, TARGET_PAGE_SIZE);
-	}
-	note_largest(k, len);
-	sum = measure(k, run.start, run.end, low, high);
-	f->purgeable += sum.whole;
-	f->purgeable_shared += sum.whole_shared;
-	f->pinned.partial += sum.resident - sum.whole;
-}
-
-/* systrim: brk goes down by whole pages (or huge ones), all but MINSIZE + 1 bytes of top; others' tops stay. */
-static void flush_top(struct walker *k, uint64_t top, uint64_t size)
-{
-	struct heap_figures *f = &k->now.tally.f;
-	uint64_t thp = k->w->params.thp_pagesize;
-	uint64_t unit = thp && !(thp & (thp - 1)) ? thp : TARGET_PAGE_SIZE;
-	uint64_t end = top + size, low = end;
-	struct run_bytes sum;
-
-	/* Fast chunks before top become part of it, and so does what they have merged with. */
-	if (k->now.run.end != top || !k->now.run.fast) {
-		flush_run(k);
-		k->now.run.start = top;
-	}
-	if (k->chain->trims_top && end - k->now.run.start > CHUNK_MIN + 1)
-		low = end - align_down(end - k->now.run.start - CHUNK_MIN - 1, unit);
-	note_largest(k, end - k->now.run.start);
-	sum = measure(k, k->now.run.start, end, low, end);
-	f->top += size;
-	f->purgeable += sum.whole;
-	f->purgeable_shared += sum.whole_shared;
-	f->pinned.top += sum.resident - sum.whole;
-	k->now.run = (struct run){ 0 };
-}
-
-static void add_free(struct walker *k, uint64_t chunk, uint64_t size, bool fast)
-{
-	struct glibc_tally *t = &k->now.tally;
-	struct run *run = &k->now.run;
-
-	blocks_add(fast ? &t->f.fast : &t->f.bins, size);
-	blocks_add(&t->free_class[size_class(size)], size);
-	/* Two binned neighbours never merge by a trim: only malloc_consolidate merges, around fast chunks. */
-	if (run->end != chunk || !(fast || run->fast)) {
-		flush_run(k);
-		run->start = chunk;
-	}
-	run->end = chunk + size;
-	run->fast = fast;
-}
-
-static void add_overhead(struct walker *k, uint64_t start, uint64_t end)
-{
-	struct heap_figures *f = &k->now.tally.f;
-
-	flush_run(k);
-	f->overhead += end - start;
-	f->pinned.overhead += window_resident(&k->w->win, start, end);
-}
-
-/* ---- chunks ---- */
 
 /*
  * A fast chunk by its looks, where the lists are too long to follow: its link, revealed, leads
@@ -254,23 +98,20 @@ static void classify(struct walker *k, bool in_use)
 	uint64_t chunk = k->now.prev, size = k->now.prev_size;
 
 	if (size == CHUNK_FENCE) {
-		add_overhead(k, chunk, chunk + size);
+		glibc_runs_overhead(k->w, &k->now.runs, chunk, chunk + size);
 		k->now.fences++;
 		return;
 	}
 	k->now.fences = 0;
 	if (!in_use) {
-		add_free(k, chunk, size, false);
+		glibc_runs_free(k->w, &k->now.runs, chunk, size, false);
 		return;
 	}
 	if (size <= CHUNK_FAST_MAX && k->w->heap->row->fastbins && is_fast(k)) {
-		add_free(k, chunk, size, true);
+		glibc_runs_free(k->w, &k->now.runs, chunk, size, true);
 		return;
 	}
-	if (k->now.run.end)
-		flush_run(k);
-	blocks_add(&k->now.tally.f.live, size);
-	blocks_add(&k->now.tally.live_class[size_class(size)], size);
+	glibc_runs_live(k->w, &k->now.runs, size);
 	if (glibc_may_be_tcache(k->w, size))
 		note_tcache(k, chunk, size);
 }
@@ -317,7 +158,7 @@ static void refresh_top(struct walker *k)
 static bool go_back(struct walker *k)
 {
 	unsigned back = 1 + k->retries % 3;
-	bool estimate = k->now.tally.estimate;
+	bool estimate = k->now.runs.tally.estimate;
 
 	if (k->retries >= RETRY_MAX || !k->checkpoint_cnt)
 		return false;
@@ -328,7 +169,7 @@ static bool go_back(struct walker *k)
 	k->checkpoint_cnt -= back - 1;
 	k->checkpoint_next = (k->checkpoint_next + CHECKPOINT_CNT - (back - 1)) % CHECKPOINT_CNT;
 	k->now = k->checkpoint[(k->checkpoint_next + CHECKPOINT_CNT - 1) % CHECKPOINT_CNT];
-	k->now.tally.estimate = estimate;
+	k->now.runs.tally.estimate = estimate;
 	k->next_checkpoint = k->now.at + CHECKPOINT_BYTES;
 	refresh_top(k);
 	return true;
@@ -344,9 +185,8 @@ static bool skip_swapped(struct walker *k)
 	next = glibc_find_chain(k->w, from + TARGET_PAGE_SIZE, k->limit, k->top);
 	if (!next)
 		return false;
-	flush_run(k);
-	blocks_add(&k->now.tally.f.live, next - lost);
-	k->now.tally.estimate = true;
+	glibc_runs_live(k->w, &k->now.runs, next - lost);
+	k->now.runs.tally.estimate = true;
 	k->now.at = next;
 	k->now.prev = 0;
 	k->next_checkpoint = next;
@@ -357,8 +197,7 @@ static enum chain_end broken(struct walker *k, const char *why)
 {
 	uint64_t at = k->now.at < k->limit ? k->now.at : k->limit;
 
-	flush_run(k);
-	count_pages(k, at, true);
+	glibc_runs_end(k->w, &k->now.runs, at);
 	k->chain->end = at;
 	k->chain->broken = why;
 	return CHAIN_BROKEN;
@@ -370,9 +209,8 @@ static enum chain_end end_at_top(struct walker *k, const struct glibc_arena *are
 {
 	uint64_t end = arena->top + arena->top_size;
 
-	flush_top(k, arena->top, arena->top_size);
-	count_pages(k, end, true);
-	blocks_add(&k->now.tally.free_class[size_class(arena->top_size)], arena->top_size);
+	glibc_runs_top(k->w, &k->now.runs, arena->top, arena->top_size, k->chain->trims_top);
+	glibc_runs_end(k->w, &k->now.runs, end);
 	k->chain->at_top = *arena;
 	k->chain->end = end;
 	return CHAIN_TOP;
@@ -388,9 +226,9 @@ static bool ends_heap(const struct walker *k, uint64_t head)
 static enum chain_end end_of_heap(struct walker *k)
 {
 	if (k->now.prev)
-		add_overhead(k, k->now.prev, k->now.at);
-	add_overhead(k, k->now.at, k->limit);
-	count_pages(k, k->limit, true);
+		glibc_runs_overhead(k->w, &k->now.runs, k->now.prev, k->now.at);
+	glibc_runs_overhead(k->w, &k->now.runs, k->now.at, k->limit);
+	glibc_runs_end(k->w, &k->now.runs, k->limit);
 	k->chain->end = k->limit;
 	return CHAIN_FENCE;
 }
@@ -405,8 +243,7 @@ static bool ends_region(const struct walker *k)
 static enum chain_end end_of_region(struct walker *k)
 {
 	classify(k, true);
-	flush_run(k);
-	count_pages(k, k->now.at, true);
+	glibc_runs_end(k->w, &k->now.runs, k->now.at);
 	k->chain->end = k->now.at;
 	return CHAIN_FENCE;
 }
@@ -536,23 +373,22 @@ enum chain_end glibc_walk_chain(struct glibc_walk *w, struct chain *chain, struc
 		.chain = chain,
 		.now = {
 			.at = chain->start,
-			.page = align_down(chain->floor, TARGET_PAGE_SIZE),
 			.fast_next = first_fast(&w->fast, chain->start),
 			.tcache_cnt = w->tcaches.cnt,
-			.tally = *tally,
 		},
 		.next_checkpoint = chain->start,
 		.furthest = chain->start,
 	};
 	enum chain_end end = CHAIN_BROKEN;
 
+	glibc_runs_begin(&k.now.runs, chain->floor, tally);
 	k.limit = w->win.limit = chain->limit;
 	refresh_top(&k);
 	if (chain->start > chain->floor)
-		add_overhead(&k, chain->floor, chain->start);
+		glibc_runs_overhead(w, &k.now.runs, chain->floor, chain->start);
 	while (!step(&k, &end))
 		;
-	*tally = k.now.tally;
+	*tally = k.now.runs.tally;
 	tally->walked += chain->end - chain->floor;
 	w->tcaches.cnt = k.now.tcache_cnt;
 	return end;

@@ -167,8 +167,28 @@ struct glibc_walk {
 	struct window win;
 	struct glibc_fast fast;
 	struct glibc_candidates tcaches;
+	bool *by_looks;          /* by arena: its fast chunks were told by their looks */
 	unsigned retries;
 };
+
+/* glibc_runs.c: what a chain amounts to, as far as it has been walked. */
+struct glibc_runs {
+	uint64_t floor;              /* where the region begins */
+	uint64_t page;               /* pages below are counted */
+	uint64_t run_start, run_end; /* adjacent free chunks that a trim would make one of; equal: none */
+	bool run_fast;               /* the last of them is fast, so what follows merges with it */
+	struct glibc_tally tally;
+};
+
+void glibc_runs_begin(struct glibc_runs *r, uint64_t floor, const struct glibc_tally *tally);
+void glibc_runs_live(struct glibc_walk *w, struct glibc_runs *r, uint64_t size);
+void glibc_runs_free(struct glibc_walk *w, struct glibc_runs *r, uint64_t chunk, uint64_t size, bool fast);
+void glibc_runs_overhead(struct glibc_walk *w, struct glibc_runs *r, uint64_t start, uint64_t end);
+/* trimmed: malloc_trim shrinks this top. */
+void glibc_runs_top(struct glibc_walk *w, struct glibc_runs *r, uint64_t top, uint64_t size, bool trimmed);
+void glibc_runs_end(struct glibc_walk *w, struct glibc_runs *r, uint64_t end);
+/* Adds resident, swapped and shared bytes of [start, end) to *f. */
+void glibc_count_range(struct window *win, uint64_t start, uint64_t end, struct heap_figures *f);
 
 /* glibc_chunks.c */
 enum chain_end {

@@ -75,22 +75,3 @@ void glibc_heads_skip(struct page_heads *heads, uint64_t addr)
 	heads->batch = 1;
 	heads->skip = (addr + TARGET_PAGE_SIZE - 1) & ~(TARGET_PAGE_SIZE - 1);
 }
-
-void glibc_count_range(struct window *win, uint64_t start, uint64_t end, struct heap_figures *f)
-{
-	while (start < end) {
-		uint64_t stop = (start & ~(TARGET_PAGE_SIZE - 1)) + TARGET_PAGE_SIZE;
-		uint8_t state = window_state(win, start);
-
-		if (stop > end)
-			stop = end;
-		if (state & PAGE_PRESENT) {
-			f->resident += stop - start;
-			if (!(state & PAGE_EXCLUSIVE))
-				f->shared += stop - start;
-		} else if (state & PAGE_SWAPPED) {
-			f->swapped += stop - start;
-		}
-		start = stop;
-	}
-}

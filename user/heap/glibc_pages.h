@@ -1,9 +1,10 @@
-/* Anonymous memory page by page: what regions, heaps and mmapped blocks begin with, and what is resident of a range. */
+/* Anonymous memory page by page: what regions and mmapped blocks begin with. */
 #ifndef ALLOCTRACE_HEAP_GLIBC_PAGES_H
 #define ALLOCTRACE_HEAP_GLIBC_PAGES_H
 
-#include "heap/walk.h"
-#include "heap/window.h"
+#include <stdbool.h>
+
+#include "target/memory.h"
 
 #define HEADS_BATCH 256 /* pages looked at by one read */
 
@@ -27,8 +28,5 @@ void glibc_heads_init(struct page_heads *heads, struct memory *mem, const struct
 bool glibc_heads_next(struct page_heads *heads, uint64_t *addr, uint64_t words[2]);
 /* Goes on at addr. */
 void glibc_heads_skip(struct page_heads *heads, uint64_t addr);
-
-/* Adds resident, swapped and shared bytes of [start, end) to *f. */
-void glibc_count_range(struct window *win, uint64_t start, uint64_t end, struct heap_figures *f);
 
 #endif
