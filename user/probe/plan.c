@@ -234,12 +234,8 @@ static int plan_function(const struct plan_context *ctx, struct object *obj, con
 	uint8_t *code;
 	size_t len;
 
-	if (object_find_symbol(obj, row->symbol, &sym)) {
-		if (row->required && !object_is_static(obj)) /* a static program holds what it calls */
-			missing_add(ctx->missing, "%s is not seen: %s has no such function", row->symbol,
-				    object_name(obj));
+	if (object_find_symbol(obj, row->symbol, &sym))
 		return 0;
-	}
 	p.to_vaddr = sym.value - sym.file_offset;
 	code = read_code(obj, sym.file_offset, &len);
 	if (!code)
@@ -271,6 +267,17 @@ static int plan_rows(const struct plan_context *ctx, struct object *obj, const s
 	return ret;
 }
 
+/* A static program holds only what it calls. */
+static void say_what_lacks(const struct plan_context *ctx, struct object *obj, const struct probe_row *rows)
+{
+	struct object_symbol sym;
+
+	for (const struct probe_row *row = rows; row && row->symbol; row++)
+		if (row->required && !object_is_static(obj) && object_find_symbol(obj, row->symbol, &sym))
+			missing_add(ctx->missing, "%s is not seen: %s has no such function", row->symbol,
+				    object_name(obj));
+}
+
 static bool has_fingerprint(struct object *obj, const struct allocator *kind)
 {
 	struct object_symbol sym;
@@ -288,28 +295,34 @@ static const char *file_name_of(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* Whether libc's own functions are sought in it: a C library, glibc's libdl up to 2.33, a static program. */
-static bool is_libc(struct object *obj, const struct allocator *kind)
+static bool is_libc(const struct allocator *kind)
+{
+	return !strcmp(kind->name, "glibc") || !strcmp(kind->name, "musl");
+}
+
+/* What may hold some of libc's functions without being it: glibc's libdl up to 2.33, a static program. */
+static bool may_hold_libc(struct object *obj)
 {
 	static const char libdl[] = "libdl";
 
-	if (kind)
-		return !strcmp(kind->name, "glibc") || !strcmp(kind->name, "musl");
 	return object_is_static(obj) || !strncmp(file_name_of(object_name(obj)), libdl, sizeof(libdl) - 1);
 }
 
 int plan_object(const struct plan_context *ctx, struct object *obj, struct plan *plan)
 {
-	bool libc = is_libc(obj, NULL);
+	bool libc = false;
 	int ret = 0;
 
 	for (const struct allocator *const *kind = allocators; !ret && *kind; kind++) {
 		if (!has_fingerprint(obj, *kind))
 			continue;
-		libc = libc || is_libc(obj, *kind);
+		libc = libc || is_libc(*kind);
+		say_what_lacks(ctx, obj, (*kind)->rows);
 		ret = plan_rows(ctx, obj, (*kind)->rows, *kind, plan);
 	}
-	if (!ret && libc)
+	if (libc)
+		say_what_lacks(ctx, obj, libc_rows);
+	if (!ret && (libc || may_hold_libc(obj)))
 		ret = plan_rows(ctx, obj, libc_rows, NULL, plan);
 	if (!ret)
 		ret = plan_rows(ctx, obj, loader_rows, NULL, plan);
