@@ -29,7 +29,7 @@ struct event_head {
 	__u32 kind;
 	__u32 tid;
 	__u32 tgid;
-	__u32 func; /* which probed function: the index the loader put into the attach cookie; 0 for tracepoints */
+	__u32 func; /* which probed function, by the loader's number (the attach cookie); 0: a tracepoint */
 	__u64 time; /* CLOCK_MONOTONIC ns; of a call: its begin */
 };
 
@@ -47,7 +47,7 @@ struct event_purge {
 	__u64 duration;     /* ns */
 	__s64 rss_drop;     /* bytes that the whole process's RSS fell by from entry to return */
 	__s64 rss_others;   /* bytes that other threads added meanwhile */
-	__u64 watched_from; /* time from which these were counted; before, a page a fault is taken; 0: never */
+	__u64 watched_from; /* when counting these began; before, a page a fault is taken; 0: never */
 	__u64 advised;      /* Σ lengths of madvise, munmap and brk shrinks inside the purge */
 	__u32 calls;        /* how many of those */
 	__u32 flags;
@@ -111,10 +111,10 @@ struct event_exit {
 
 /* Ways to lose something; each a counter that user space reads and reports when it is not zero. */
 enum loss {
-	LOSS_RING_FULL,      /* no room for a record */
-	LOSS_PENDING_FULL,   /* no room for a call in flight */
-	LOSS_NO_RETURN,      /* a call whose return was not seen */
-	LOSS_UNREADABLE,     /* an argument in memory that could not be read */
+	LOSS_RING_FULL,    /* no room for a record */
+	LOSS_PENDING_FULL, /* no room for a call in flight */
+	LOSS_NO_RETURN,    /* a call whose return was not seen */
+	LOSS_UNREADABLE,   /* an argument in memory that could not be read */
 	LOSS_CNT
 };
 

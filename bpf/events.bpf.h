@@ -60,12 +60,12 @@ static __always_inline void fill_head(struct event_head *head, u32 kind, u64 pid
 }
 
 /* NULL when the ring is full, which is counted. */
-#define ring_reserve(type)                                                                                     \
-	({                                                                                                     \
-		type *rec_ = bpf_ringbuf_reserve(&ring, sizeof(type), 0);                                      \
-		if (!rec_)                                                                                     \
-			count_loss(LOSS_RING_FULL);                                                            \
-		rec_;                                                                                          \
+#define ring_reserve(type)                                                                                   \
+	({                                                                                                   \
+		type *rec_ = bpf_ringbuf_reserve(&ring, sizeof(type), 0);                                    \
+		if (!rec_)                                                                                   \
+			count_loss(LOSS_RING_FULL);                                                          \
+		rec_;                                                                                        \
 	})
 
 /* Waking the reader costs more than a record: it is done by the batch, or for what cannot wait. */

@@ -211,7 +211,7 @@ int loader_changed(struct pt_regs *ctx)
 	return 0;
 }
 
-/* Stands in the way of nothing: a link with it is opened and closed to clear forked children of breakpoints. */
+/* Does nothing: a link with it is opened and closed to clear forked children of breakpoints. */
 SEC("uprobe/loader")
 int sweep(__attribute__((unused)) struct pt_regs *ctx)
 {

@@ -11,7 +11,7 @@ static __always_inline bool advice_gives_back(u32 advice)
 	       advice == MADV_DONTNEED_LOCKED;
 }
 
-/* What the registers say at the entry; the break is read from the kernel: brk and sbrk take different arguments. */
+/* What the registers say at the entry. The break is the kernel's: brk and sbrk take different arguments. */
 static __always_inline void read_arguments(struct pt_regs *ctx, struct mm_struct *mm, struct call *call)
 {
 	switch (call->shape) {

@@ -12,10 +12,10 @@
 
 /* Of an address space with a purge in flight. */
 struct watch {
-	s64 all;                    /* bytes that all threads added to RSS while watched */
-	s64 count[NR_MM_COUNTERS];  /* the counters' folded part, as last seen */
-	u64 faults;                 /* of the process, when the watch began */
-	u64 since;                  /* when that was */
+	s64 all;                   /* bytes that all threads added to RSS while watched */
+	s64 count[NR_MM_COUNTERS]; /* the counters' folded part, as last seen */
+	u64 faults;                /* of the process, when the watch began */
+	u64 since;                 /* when that was */
 	u64 generation;
 };
 
@@ -120,7 +120,8 @@ static __always_inline bool purge_begin(struct pt_regs *ctx)
 	call.caller = user_word(call.sp);
 	call.func = (u32)cookie;
 	call.shape = SHAPE_PURGE;
-	call.flags = (cookie & COOKIE_HAS_RESULT ? PURGE_HAS_RESULT : 0) | (other_threads(task) ? PURGE_OTHERS_RAN : 0);
+	call.flags = (cookie & COOKIE_HAS_RESULT ? PURGE_HAS_RESULT : 0) |
+		     (other_threads(task) ? PURGE_OTHERS_RAN : 0);
 	call.arg = ctx->di;
 	call.all_rss = all_rss(mm);
 	call.faults = process_faults((u64)task);
@@ -150,7 +151,8 @@ static __always_inline void purge_end(struct pt_regs *ctx, u64 sp)
 	if (!call || call->sp != sp)
 		return;
 	rss_drop = call->rss - rss_bytes(mm);
-	rss_others = all_rss(mm) - call->all_rss - call->own_rss + unwatched_faults(task, mm, call) * PAGE_BYTES;
+	rss_others =
+		all_rss(mm) - call->all_rss - call->own_rss + unwatched_faults(task, mm, call) * PAGE_BYTES;
 	rec = ring_reserve(struct event_purge);
 	if (rec) {
 		fill_head(&rec->head, EVENT_PURGE, pid_tgid, call->func, call->time);
@@ -216,7 +218,8 @@ static __always_inline s64 percpu_change(struct percpu_counter *counter, struct 
 
 	if (cpu >= CPUS_MAX)
 		return 0;
-	bpf_probe_read_kernel(&slot, sizeof(slot), (void *)BPF_CORE_READ(counter, counters) + cpu_offset[cpu]);
+	bpf_probe_read_kernel(&slot, sizeof(slot),
+			      (void *)BPF_CORE_READ(counter, counters) + cpu_offset[cpu]);
 	seen->v[member] = slot;
 	if (slot)
 		return slot - before;
@@ -233,7 +236,7 @@ static __always_inline s64 percpu_change(struct percpu_counter *counter, struct 
 	return folded - before;
 }
 
-/* Up to 6.1: one atomic for all, so threads that change it at the same moment can be mistaken for one another. */
+/* Up to 6.1: one atomic for all; threads that change it at the same moment are mistaken for one another. */
 static __always_inline s64 atomic_change(s64 count, struct watch *watch, u32 member)
 {
 	s64 change = count - watch->count[member];

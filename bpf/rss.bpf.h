@@ -6,7 +6,7 @@
 
 #define PAGE_BYTES 4096LL
 
-/* Bytes of file, anonymous and shared pages. mm is a struct mm_struct * (a scalar, as global functions want). */
+/* Bytes of file, anonymous and shared pages. mm is a struct mm_struct *: global functions take numbers. */
 s64 rss_bytes(u64 mm);
 /* Page faults of a process's threads so far. task is a struct task_struct * of any of them. */
 u64 process_faults(u64 task);

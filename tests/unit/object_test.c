@@ -31,8 +31,8 @@ static struct mapping mapping_of(const void *addr, char name[512])
 	assert_non_null(f);
 	while (fgets(line, sizeof(line), f)) {
 		name[0] = '\0';
-		if (sscanf(line, "%lx-%lx %7s %lx %x:%x %lu %511s", &start, &end, perms, &offset, &major, &minor,
-			   &inode, name) < 7)
+		if (sscanf(line, "%lx-%lx %7s %lx %x:%x %lu %511s", &start, &end, perms, &offset, &major,
+			   &minor, &inode, name) < 7)
 			continue;
 		if ((uintptr_t)addr < start || (uintptr_t)addr >= end)
 			continue;
@@ -146,7 +146,8 @@ static void slots_point_at_the_function(void **state)
 	malloc_trim(0); /* bound by now, also if the loader is lazy */
 	assert_int_equal(object_open_mapped(getpid(), &m, &obj, NULL), 0);
 	assert_int_equal(object_each_slot(obj, want, &w), 7);
-	assert_int_equal(*(uintptr_t *)(object_bias(obj, &m) + w.value), (uintptr_t)dlsym(RTLD_DEFAULT, "malloc_trim"));
+	assert_int_equal(*(uintptr_t *)(object_bias(obj, &m) + w.value),
+			 (uintptr_t)dlsym(RTLD_DEFAULT, "malloc_trim"));
 	w.symbol = "no_such_function";
 	assert_int_equal(object_each_slot(obj, want, &w), 0);
 	object_free(obj);

@@ -10,18 +10,18 @@
 
 #include "probe/place.h"
 
-#define ENTRY(...)                                                                                             \
-	({                                                                                                     \
-		static const uint8_t code_[] = {__VA_ARGS__};                                                  \
-		const char *why_;                                                                              \
-		place_entry(code_, sizeof(code_), &why_);                                                      \
+#define ENTRY(...)                                                                                           \
+	({                                                                                                   \
+		static const uint8_t code_[] = {__VA_ARGS__};                                                \
+		const char *why_;                                                                            \
+		place_entry(code_, sizeof(code_), &why_);                                                    \
 	})
 
-#define EXITS(exits, ...)                                                                                      \
-	({                                                                                                     \
-		static const uint8_t code_[] = {__VA_ARGS__};                                                  \
-		const char *why_;                                                                              \
-		place_exits(code_, sizeof(code_), exits, &why_);                                               \
+#define EXITS(exits, ...)                                                                                    \
+	({                                                                                                   \
+		static const uint8_t code_[] = {__VA_ARGS__};                                                \
+		const char *why_;                                                                            \
+		place_exits(code_, sizeof(code_), exits, &why_);                                             \
 	})
 
 static void push_is_taken_at_once(void **state)
@@ -41,17 +41,17 @@ static void free_of_glibc_is_probed_behind_its_test(void **state)
 static void endbr_is_passed_over(void **state)
 {
 	(void)state;
-	assert_int_equal(ENTRY(0xf3, 0x0f, 0x1e, 0xfa, 0x53, 0xc3), 4); /* endbr64; push rbx */
+	assert_int_equal(ENTRY(0xf3, 0x0f, 0x1e, 0xfa, 0x53, 0xc3), 4);             /* endbr64; push rbx */
 	assert_int_equal(ENTRY(0xf3, 0x0f, 0x1e, 0xfa, 0x31, 0xc0, 0x90, 0xc3), 6); /* xor eax,eax; nop */
 }
 
 static void moved_arguments_are_not_passed_over(void **state)
 {
 	(void)state;
-	assert_int_equal(ENTRY(0x89, 0xfe, 0x55, 0xc3), 0); /* mov esi,edi; push rbp */
+	assert_int_equal(ENTRY(0x89, 0xfe, 0x55, 0xc3), 0);             /* mov esi,edi; push rbp */
 	assert_int_equal(ENTRY(0x40, 0x0f, 0xb6, 0xf7, 0x55, 0xc3), 0); /* movzx esi,dil; push rbp */
 	assert_int_equal(ENTRY(0x48, 0x83, 0xec, 0x58, 0x90, 0xc3), 0); /* sub rsp,0x58; nop */
-	assert_int_equal(ENTRY(0x48, 0x87, 0xf8, 0x55, 0xc3), 0); /* xchg rax,rdi; push rbp */
+	assert_int_equal(ENTRY(0x48, 0x87, 0xf8, 0x55, 0xc3), 0);       /* xchg rax,rdi; push rbp */
 }
 
 static void a_call_before_is_not_passed_over(void **state)

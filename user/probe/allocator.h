@@ -12,7 +12,7 @@
 /* How a function is called and what is recorded of it; each shape has its BPF programs. */
 enum probe_shape {
 	PROBE_PURGE,   /* (arg) → result: entry and return; never throws, never reads its return address */
-	PROBE_DLOPEN,  /* (path, flags) → handle: reads its return address, so entry and exit instructions */
+	PROBE_DLOPEN,  /* (path, flags) → handle: reads its return address: entry and exit instructions */
 	PROBE_DLMOPEN, /* (namespace, path, flags) → handle: likewise */
 	PROBE_DLCLOSE, /* (handle): likewise */
 	PROBE_LOADED,  /* _dl_debug_state: entry only */
@@ -27,15 +27,15 @@ enum probe_shape {
 struct probe_row {
 	const char *symbol;
 	enum probe_shape shape;
-	bool required;   /* its absence in the object is worth a word; otherwise it is another version's name */
+	bool required;   /* its absence is worth a word; otherwise it is another version's name */
 	bool has_result; /* PROBE_PURGE: its return value means something (malloc_trim 1/0) */
 };
 
 struct allocator {
 	const char *name;                 /* "glibc", "mimalloc", …: as reports print it */
-	const char *const *file_prefixes; /* of the file names it is installed under, NULL-ended: "libmimalloc.so." */
-	const char *const *fingerprint;   /* symbols of which any one, defined in an object, identifies it; NULL-ended */
-	const char *const *entry_points;  /* functions whose call slots in other objects show that it serves; NULL-ended */
+	const char *const *file_prefixes; /* of its file names, NULL-ended: "libmimalloc.so." */
+	const char *const *fingerprint;   /* symbols, any of which identifies an object that defines it; NULL-ended */
+	const char *const *entry_points;  /* functions whose call slots show that it serves; NULL-ended */
 	const char *purge_call;           /* as a report tells the user to call it, NULL if it has none */
 	const struct probe_row *rows;     /* ended by a row with a NULL symbol; may be NULL */
 };

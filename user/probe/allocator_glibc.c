@@ -5,7 +5,7 @@ static const char *const files[] = {"libc.so.6", "libc-2.", NULL};
 /* The first is exported by every libc.so.6; a static program shows the second unless it is stripped. */
 static const char *const fingerprint[] = {"gnu_get_libc_version", "_int_malloc", NULL};
 static const char *const entry_points[] = {
-	"malloc", "calloc",  "realloc", "free",         "memalign",       "posix_memalign", "aligned_alloc",
+	"malloc", "calloc",  "realloc", "free",         "memalign",      "posix_memalign", "aligned_alloc",
 	"valloc", "pvalloc", "cfree",   "reallocarray", "__libc_malloc", "__libc_free",    NULL,
 };
 

@@ -1,13 +1,14 @@
 /* gperftools' tcmalloc: src/gperftools/malloc_extension_c.h of 2.10. */
 #include "probe/allocator.h"
 
-static const char *const files[] = {"libtcmalloc.so", "libtcmalloc_minimal.so", "libtcmalloc_and_profiler.so",
-				    "libtcmalloc_debug.so", "libtcmalloc_minimal_debug.so", NULL};
+static const char *const files[] = {
+	"libtcmalloc.so",       "libtcmalloc_minimal.so",       "libtcmalloc_and_profiler.so",
+	"libtcmalloc_debug.so", "libtcmalloc_minimal_debug.so", NULL};
 static const char *const fingerprint[] = {"tc_malloc", "MallocExtension_ReleaseFreeMemory", NULL};
 static const char *const entry_points[] = {
-	"malloc", "calloc", "realloc", "free",    "memalign", "posix_memalign", "aligned_alloc", "valloc",
-	"pvalloc", "cfree", "_Znwm",   "_Znam",   "_ZdlPv",   "_ZdaPv",         "_ZdlPvm",       "_ZdaPvm",
-	"tc_malloc", "tc_free", "tc_new", "tc_delete", NULL,
+	"malloc",  "calloc",  "realloc",   "free",    "memalign", "posix_memalign", "aligned_alloc",
+	"valloc",  "pvalloc", "cfree",     "_Znwm",   "_Znam",    "_ZdlPv",         "_ZdaPv",
+	"_ZdlPvm", "_ZdaPvm", "tc_malloc", "tc_free", "tc_new",   "tc_delete",      NULL,
 };
 
 static const struct probe_row rows[] = {

@@ -7,10 +7,10 @@
 static const char *const files[] = {"libjemalloc.so", NULL};
 static const char *const fingerprint[] = {"mallocx", "je_mallocx", "_rjem_mallocx", NULL};
 static const char *const entry_points[] = {
-	"malloc",        "calloc",         "realloc",       "free",          "memalign",      "posix_memalign",
-	"aligned_alloc", "valloc",         "pvalloc",       "_Znwm",         "_Znam",         "_ZdlPv",
-	"_ZdaPv",        "_ZdlPvm",        "_ZdaPvm",       "mallocx",       "rallocx",       "dallocx",
-	"sdallocx",      "_rjem_malloc",   "_rjem_mallocx", "_rjem_sdallocx", NULL,
+	"malloc",        "calloc",       "realloc",       "free",           "memalign", "posix_memalign",
+	"aligned_alloc", "valloc",       "pvalloc",       "_Znwm",          "_Znam",    "_ZdlPv",
+	"_ZdaPv",        "_ZdlPvm",      "_ZdaPvm",       "mallocx",        "rallocx",  "dallocx",
+	"sdallocx",      "_rjem_malloc", "_rjem_mallocx", "_rjem_sdallocx", NULL,
 };
 
 extern const struct allocator allocator_jemalloc;

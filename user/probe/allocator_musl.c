@@ -4,8 +4,8 @@
 static const char *const files[] = {"ld-musl-", "libc.musl-", NULL};
 /* src/stdio/ext2.c, which glibc has no like of; mallocng's meta allocator in a static program's symbols. */
 static const char *const fingerprint[] = {"__freadahead", "__malloc_alloc_meta", NULL};
-static const char *const entry_points[] = {"malloc",	     "calloc",	      "realloc", "free", "memalign",
-					   "posix_memalign", "aligned_alloc", NULL};
+static const char *const entry_points[] = {"malloc",   "calloc",         "realloc",       "free",
+					   "memalign", "posix_memalign", "aligned_alloc", NULL};
 
 extern const struct allocator allocator_musl;
 const struct allocator allocator_musl = {

@@ -21,17 +21,23 @@ struct outcome {
 static int load_counter(int map_fd, uint32_t attach_type)
 {
 	struct bpf_insn insns[] = {
-		{.code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = BPF_REG_1, .src_reg = BPF_PSEUDO_MAP_VALUE, .imm = map_fd},
+		{.code = BPF_LD | BPF_DW | BPF_IMM,
+		 .dst_reg = BPF_REG_1,
+		 .src_reg = BPF_PSEUDO_MAP_VALUE,
+		 .imm = map_fd},
 		{.code = 0},
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .imm = 1},
-		{.code = BPF_STX | BPF_ATOMIC | BPF_DW, .dst_reg = BPF_REG_1, .src_reg = BPF_REG_2, .imm = BPF_ADD},
+		{.code = BPF_STX | BPF_ATOMIC | BPF_DW,
+		 .dst_reg = BPF_REG_1,
+		 .src_reg = BPF_REG_2,
+		 .imm = BPF_ADD},
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0},
 		{.code = BPF_JMP | BPF_EXIT},
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = attach_type);
 
-	return bpf_prog_load(BPF_PROG_TYPE_KPROBE, "alloctrace_try", "GPL", insns, sizeof(insns) / sizeof(insns[0]),
-			     &opts);
+	return bpf_prog_load(BPF_PROG_TYPE_KPROBE, "alloctrace_try", "GPL", insns,
+			     sizeof(insns) / sizeof(insns[0]), &opts);
 }
 
 /* Attaches to the child as the tracer will attach to its target, and lets the child run into it. */
@@ -44,16 +50,17 @@ static int run_subject(enum link_backend backend, int prog_fd, uint64_t offset, 
 
 	if (ret)
 		return ret;
-	ret = link_open(&(struct link_request){
-				.backend = backend,
-				.when = backend == LINK_SESSION ? LINK_AT_BOTH : LINK_AT_RETURN,
-				.prog_fd = prog_fd,
-				.path = "/proc/self/exe",
-				.pid = subject.pid,
-				.spots = &spot,
-				.spot_cnt = 1,
-			},
-			&link);
+	ret = link_open(
+		&(struct link_request){
+			.backend = backend,
+			.when = backend == LINK_SESSION ? LINK_AT_BOTH : LINK_AT_RETURN,
+			.prog_fd = prog_fd,
+			.path = "/proc/self/exe",
+			.pid = subject.pid,
+			.spots = &spot,
+			.spot_cnt = 1,
+		},
+		&link);
 	end = subject_run(&subject);
 	links_close(&link, 1);
 	*status = end;
@@ -67,7 +74,8 @@ static struct outcome try_backend(enum link_backend backend, uint64_t offset)
 	uint32_t key = 0;
 	int map_fd, prog_fd;
 
-	map_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "alloctrace_try", sizeof(key), sizeof(outcome.hits), 1, NULL);
+	map_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "alloctrace_try", sizeof(key), sizeof(outcome.hits), 1,
+				NULL);
 	if (map_fd < 0)
 		return (struct outcome){.error = map_fd};
 	prog_fd = load_counter(map_fd, link_attach_type(backend, when));
@@ -89,14 +97,17 @@ static int no_backend(int code, struct error *err)
 	switch (code) {
 	case -EPERM:
 	case -EACCES:
-		return error_set(err, -EPERM,
-				 "cannot load BPF programs: permission denied; run as root (CAP_BPF, CAP_PERFMON "
-				 "and CAP_SYS_ADMIN are needed)");
+		return error_set(
+			err, -EPERM,
+			"cannot load BPF programs: permission denied; run as root (CAP_BPF, CAP_PERFMON "
+			"and CAP_SYS_ADMIN are needed)");
 	case -ENOSYS:
-		return error_set(err, -ENOTSUP,
-				 "this kernel has no BPF (CONFIG_BPF_SYSCALL): only `alloctrace heap` works here");
+		return error_set(
+			err, -ENOTSUP,
+			"this kernel has no BPF (CONFIG_BPF_SYSCALL): only `alloctrace heap` works here");
 	default:
-		return error_set(err, -ENOTSUP, "this kernel has no uprobes for BPF (CONFIG_UPROBE_EVENTS): %s",
+		return error_set(err, -ENOTSUP,
+				 "this kernel has no uprobes for BPF (CONFIG_UPROBE_EVENTS): %s",
 				 strerror(-code));
 	}
 }
@@ -119,8 +130,8 @@ int feature_probe(const struct log *log, struct feature *feature, struct error *
 			/* Sessions are return probes; multi links also serve without. */
 			feature->backend = backend == LINK_SESSION ? LINK_MULTI : (enum link_backend)backend;
 			feature->return_probes = false;
-			log_note(log, "%s links: a return probe killed a process under a seccomp filter (%s)", name,
-				 strsignal(WTERMSIG(o.status)));
+			log_note(log, "%s links: a return probe killed a process under a seccomp filter (%s)",
+				 name, strsignal(WTERMSIG(o.status)));
 			return 0;
 		} else if (!o.hits) {
 			log_note(log, "%s links: they do not see threads", name);

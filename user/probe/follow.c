@@ -11,9 +11,9 @@
 #include "probe/sweep.h"
 #include "target/maps.h"
 
-#define FILES_MAX  8192  /* a process that maps more distinct files gets no more of them probed */
-#define ENTRY_MAX  65536 /* of one directory */
-#define LINKS_MAX  (2 * PLAN_ROLE_CNT)
+#define FILES_MAX 8192  /* a process that maps more distinct files gets no more of them probed */
+#define ENTRY_MAX 65536 /* of one directory */
+#define LINKS_MAX (2 * PLAN_ROLE_CNT)
 
 /* A file that was looked at: what it holds of ours, and what is attached to it. */
 struct file {
@@ -66,10 +66,10 @@ static void forget_dirs(struct follow *f)
 		free(f->dirs[--f->dir_cnt]);
 }
 
-/* Takes the links away from every file, or from those that are gone: to be closed together, because each waits long. */
+/* Takes the links from every file, or from those that are gone: closed together, because each waits long. */
 static struct link **take_links(struct follow *f, bool only_gone, size_t *cnt)
 {
-	struct link **links = calloc(f->file_cnt * LINKS_MAX + 1, sizeof(*links));
+	struct link **links = calloc(f->file_cnt * LINKS_MAX + 1, sizeof(struct link *));
 
 	*cnt = 0;
 	for (size_t i = 0; i < f->file_cnt; i++) {
@@ -224,7 +224,7 @@ static dev_t stat_dev_of(const struct object *obj)
 
 static bool is_code_of_file(const struct mapping *m)
 {
-	return m->exec && m->inode && m->name[0] == '/' && strncmp(m->name, "/dev/", 5);
+	return m->exec && m->inode && m->name[0] == '/' && strncmp(m->name, "/dev/", 5) != 0;
 }
 
 static void take_mapping(struct follow *f, const struct mapping *m)

@@ -24,7 +24,8 @@ static bool decode(const uint8_t *code, size_t len, uint64_t at, struct insn *in
 
 static bool is_branch(const struct insn *insn)
 {
-	return insn->i.meta.category == ZYDIS_CATEGORY_COND_BR || insn->i.meta.category == ZYDIS_CATEGORY_UNCOND_BR;
+	return insn->i.meta.category == ZYDIS_CATEGORY_COND_BR ||
+	       insn->i.meta.category == ZYDIS_CATEGORY_UNCOND_BR;
 }
 
 /* The target of a direct jump or call, relative to the code's start. */
@@ -95,13 +96,14 @@ static bool is_harmless(const struct insn *insn)
 {
 	if (is_branch(insn) || insn->i.meta.category == ZYDIS_CATEGORY_CALL ||
 	    insn->i.meta.category == ZYDIS_CATEGORY_RET || insn->i.meta.category == ZYDIS_CATEGORY_SYSCALL ||
-	    insn->i.meta.category == ZYDIS_CATEGORY_SYSTEM || insn->i.meta.category == ZYDIS_CATEGORY_INTERRUPT)
+	    insn->i.meta.category == ZYDIS_CATEGORY_SYSTEM ||
+	    insn->i.meta.category == ZYDIS_CATEGORY_INTERRUPT)
 		return false;
 	for (size_t i = 0; i < insn->i.operand_count; i++) {
 		const ZydisDecodedOperand *op = &insn->operands[i];
 
-		if (op->type == ZYDIS_OPERAND_TYPE_REGISTER && op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE &&
-		    is_read_by_probes(op->reg.value))
+		if (op->type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE && is_read_by_probes(op->reg.value))
 			return false;
 	}
 	return true;
@@ -286,7 +288,8 @@ static bool is_jumped_into(const uint8_t *code, size_t len, uint64_t at)
 	for (uint64_t i = 0; i < len && !found; i++) {
 		int64_t target;
 
-		if (w.begins[i] && decode(code, len, i, &insn) && is_branch(&insn) && direct_target(&insn, i, &target))
+		if (w.begins[i] && decode(code, len, i, &insn) && is_branch(&insn) &&
+		    direct_target(&insn, i, &target))
 			found = target > 0 && (uint64_t)target <= at;
 	}
 	walk_free(&w);

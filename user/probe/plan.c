@@ -9,10 +9,10 @@
 #include "../bpf/share.h"
 #include "probe/place.h"
 
-#define CODE_MAX        65536
-#define CODE_UNKNOWN    4096 /* looked at where a symbol tells no size */
-#define FOLLOWED_MAX    32 /* pieces of code that one function ends in */
-#define EXITS_TEXT_MAX  256
+#define CODE_MAX 65536
+#define CODE_UNKNOWN 4096 /* looked at where a symbol tells no size */
+#define FOLLOWED_MAX 32   /* pieces of code that one function ends in */
+#define EXITS_TEXT_MAX 256
 
 _Static_assert((int)SHAPE_CNT == (int)PROBE_SHAPE_CNT && (int)SHAPE_BRK == (int)PROBE_BRK,
 	       "bpf/share.h and allocator.h order the shapes alike");
@@ -40,7 +40,7 @@ struct planning {
 	struct object *obj;
 	struct plan *plan;
 	enum plan_role exit;
-	uint64_t to_vaddr; /* file offset + this = address as linked, in the text segment */
+	uint64_t to_vaddr;               /* file offset + this = address as linked, in the text segment */
 	uint64_t followed[FOLLOWED_MAX]; /* where the exits were sought already */
 	size_t followed_cnt;
 	unsigned exit_cnt, lost_exits;
@@ -198,17 +198,22 @@ static int add_exits(struct planning *p, uint64_t offset, const char **why)
 	return ret;
 }
 
-static void note_placed(const struct planning *p, const struct probe_row *row, uint64_t offset, const char *why,
-			bool return_probe)
+static void note_placed(const struct planning *p, const struct probe_row *row, uint64_t offset,
+			const char *why, bool return_probe)
 {
-	log_note(p->ctx->log, "%s in %s: at +%" PRIu64 " (%s); %s%s", row->symbol, object_name(p->obj), offset, why,
-		 return_probe ? "return probe" : p->exit_cnt ? "exits at " : "entry only", p->exits_text);
+	log_note(p->ctx->log, "%s in %s: at +%" PRIu64 " (%s); %s%s", row->symbol, object_name(p->obj),
+		 offset, why,
+		 return_probe  ? "return probe"
+		 : p->exit_cnt ? "exits at "
+			       : "entry only",
+		 p->exits_text);
 	if (p->lost_exits)
 		log_note(p->ctx->log, "%s in %s: a call that leaves by %s jump through a pointer ends unseen",
 			 row->symbol, object_name(p->obj), p->lost_exits == 1 ? "its" : "a");
 }
 
-static uint32_t add_function(const struct planning *p, const struct probe_row *row, const struct allocator *kind)
+static uint32_t add_function(const struct planning *p, const struct probe_row *row,
+			     const struct allocator *kind)
 {
 	return functions_add(p->ctx->functions, &(struct traced_function){
 							.symbol = row->symbol,
@@ -244,7 +249,8 @@ static int plan_function(const struct plan_context *ctx, struct object *obj, con
 	free(code);
 	if (is_planned(plan, shape->entry, sym.file_offset + offset))
 		return 0;
-	if (!return_probe && row->shape != PROBE_LOADED && (add_exits(&p, sym.file_offset, &why) || !p.exit_cnt)) {
+	if (!return_probe && row->shape != PROBE_LOADED &&
+	    (add_exits(&p, sym.file_offset, &why) || !p.exit_cnt)) {
 		missing_add(ctx->missing, "%s of %s is not seen: its exits cannot be found: %s", row->symbol,
 			    object_name(obj), why);
 		return 0;
@@ -252,7 +258,8 @@ static int plan_function(const struct plan_context *ctx, struct object *obj, con
 	number = add_function(&p, row, kind);
 	if (!number)
 		return -ENOMEM;
-	cookie = number | (uint64_t)row->shape << COOKIE_SHAPE_SHIFT | (row->has_result ? COOKIE_HAS_RESULT : 0);
+	cookie = number | (uint64_t)row->shape << COOKIE_SHAPE_SHIFT |
+		 (row->has_result ? COOKIE_HAS_RESULT : 0);
 	note_placed(&p, row, offset, why_entry, return_probe);
 	return add_spot(plan, shape->entry, sym.file_offset + offset, cookie);
 }

@@ -114,14 +114,16 @@ static int load_failed(int code, struct error *err)
 	struct stat st;
 
 	if (code == -EPERM || code == -EACCES)
-		return error_set(err, -EPERM,
-				 "cannot load BPF programs: permission denied; run as root (CAP_BPF, CAP_PERFMON "
-				 "and CAP_SYS_ADMIN are needed)");
+		return error_set(
+			err, -EPERM,
+			"cannot load BPF programs: permission denied; run as root (CAP_BPF, CAP_PERFMON "
+			"and CAP_SYS_ADMIN are needed)");
 	if (stat("/sys/kernel/btf/vmlinux", &st))
 		return error_set(err, -ENOTSUP,
 				 "this kernel does not describe its types (no /sys/kernel/btf/vmlinux, "
 				 "CONFIG_DEBUG_INFO_BTF): only `alloctrace heap` works here");
-	return error_set(err, -ENOTSUP, "this kernel refuses our BPF programs: %s; --verbose shows what it says",
+	return error_set(err, -ENOTSUP,
+			 "this kernel refuses our BPF programs: %s; --verbose shows what it says",
 			 strerror(-code));
 }
 
@@ -136,8 +138,8 @@ static int init_rss(const struct programs *p)
 static int attach_tracepoints(struct programs *p, struct error *err)
 {
 	for (size_t i = 0; i < TRACEPOINT_CNT; i++) {
-		struct bpf_link *link =
-			bpf_program__attach_raw_tracepoint(find(p, tracepoints[i].program), tracepoints[i].tracepoint);
+		struct bpf_link *link = bpf_program__attach_raw_tracepoint(find(p, tracepoints[i].program),
+									   tracepoints[i].tracepoint);
 		long code = libbpf_get_error(link);
 
 		if (code)
@@ -148,7 +150,8 @@ static int attach_tracepoints(struct programs *p, struct error *err)
 	return 0;
 }
 
-int programs_load(const struct log *log, const struct feature *feature, struct programs **result, struct error *err)
+int programs_load(const struct log *log, const struct feature *feature, struct programs **result,
+		  struct error *err)
 {
 	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
 	struct programs *p = calloc(1, sizeof(*p));
@@ -202,7 +205,8 @@ unsigned programs_of_role(const struct programs *p, enum plan_role role, struct 
 
 	for (size_t i = 0; i < ROW_CNT && cnt < 2; i++)
 		if (rows[i].role == role && rows[i].modes & p->mode)
-			use[cnt++] = (struct program_use){bpf_program__fd(find(p, rows[i].name)), rows[i].when};
+			use[cnt++] =
+				(struct program_use){bpf_program__fd(find(p, rows[i].name)), rows[i].when};
 	return cnt;
 }
 

@@ -38,7 +38,7 @@ int programs_ring_fd(const struct programs *programs);
 int programs_trace(const struct programs *programs, pid_t pid, bool sees_loads);
 void programs_losses(const struct programs *programs, uint64_t lost[LOSS_CNT]);
 
-/* Counting what other threads add to RSS while a purge is in flight: slows page faults of the whole machine. */
+/* Counting what other threads add to RSS, while a purge is in flight: slows every page fault meanwhile. */
 int programs_watch(struct programs *programs, bool on);
 
 #endif

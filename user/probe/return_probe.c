@@ -14,9 +14,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* x86-64: numbers between the last of the old system calls and the first of the new; no program makes them. */
+/* x86-64: numbers between the last of the old system calls and the first of the new; no program makes them.
+ */
 #define UNKNOWN_FIRST 335
-#define UNKNOWN_END   424
+#define UNKNOWN_END 424
 
 /* What is probed: neither inlined nor merged with another function. */
 __attribute__((noinline, used)) static int called_once(int x)

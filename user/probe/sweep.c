@@ -11,7 +11,7 @@
 #include "base/units.h"
 
 #define FILES_MAX 32
-#define INTERVAL  (NSEC_PER_SEC / 5)
+#define INTERVAL (NSEC_PER_SEC / 5)
 
 struct sweep_file {
 	int fd; /* our own: the caller's object may go meanwhile */
@@ -110,16 +110,17 @@ static void *sweep_main(void *arg)
 
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", s->files[i].fd);
 		/* The target may be gone: then its children are no longer held to anything either. */
-		link_open(&(struct link_request){
-				  .backend = LINK_MULTI,
-				  .when = LINK_AT_ENTRY,
-				  .prog_fd = s->prog_fd,
-				  .path = path,
-				  .pid = s->pid,
-				  .spots = s->files[i].spots,
-				  .spot_cnt = s->files[i].spot_cnt,
-			  },
-			  &links[i]);
+		link_open(
+			&(struct link_request){
+				.backend = LINK_MULTI,
+				.when = LINK_AT_ENTRY,
+				.prog_fd = s->prog_fd,
+				.path = path,
+				.pid = s->pid,
+				.spots = s->files[i].spots,
+				.spot_cnt = s->files[i].spot_cnt,
+			},
+			&links[i]);
 	}
 	links_close(links, s->file_cnt);
 	__atomic_store_n(&s->done, true, __ATOMIC_RELEASE);

@@ -80,9 +80,10 @@ static int check_pid_namespace(struct error *err)
 	struct stat st;
 
 	if (!stat("/proc/self/ns/pid", &st) && st.st_ino != INIT_PID_NAMESPACE)
-		return error_set(err, -ENOTSUP,
-				 "we are in a PID namespace of our own, where probes see other PIDs than /proc shows: "
-				 "run on the host, or with the host's PID namespace (docker run --pid=host)");
+		return error_set(
+			err, -ENOTSUP,
+			"we are in a PID namespace of our own, where probes see other PIDs than /proc shows: "
+			"run on the host, or with the host's PID namespace (docker run --pid=host)");
 	return 0;
 }
 
@@ -138,8 +139,8 @@ int tracer_open(const struct log *log, struct tracer **result, struct error *err
 		error_set(err, ret, "cannot open the ring of events: %s", strerror(-ret));
 		goto fail;
 	}
-	log_note(log, "probes are attached by %s links, %s return probes", link_backend_names[t->feature.backend],
-		 t->feature.return_probes ? "with" : "without");
+	log_note(log, "probes are attached by %s links, %s return probes",
+		 link_backend_names[t->feature.backend], t->feature.return_probes ? "with" : "without");
 	*result = t;
 	return 0;
 fail:
@@ -151,8 +152,9 @@ fail:
 static void say_mode(struct tracer *t)
 {
 	if (!t->feature.return_probes)
-		missing_add(t->missing, "no return probes: on this kernel they kill a process under a seccomp filter; "
-					"calls are seen to end at their exits' instructions instead");
+		missing_add(t->missing,
+			    "no return probes: on this kernel they kill a process under a seccomp filter; "
+			    "calls are seen to end at their exits' instructions instead");
 }
 
 int tracer_attach(struct tracer *t, pid_t pid, struct error *err)
@@ -180,7 +182,8 @@ int tracer_attach(struct tracer *t, pid_t pid, struct error *err)
 	if (ret)
 		return ret;
 	if (!follow_probe_cnt(t->follow))
-		missing_add(t->missing, "process %d holds no function that we know: only its life is followed", pid);
+		missing_add(t->missing,
+			    "process %d holds no function that we know: only its life is followed", pid);
 	log_note(t->log, "%u probes placed in %.1f ms", tracer_probe_cnt(t),
 		 (double)(clock_monotonic_ns() - begin) / 1e6);
 	return 0;
@@ -221,7 +224,8 @@ static void act(struct tracer *t)
 	int ret = watch_apply(&t->watch, t->programs);
 
 	if (ret)
-		missing_add(t->missing, "what other threads fault during a purge is not counted: %s", strerror(-ret));
+		missing_add(t->missing, "what other threads fault during a purge is not counted: %s",
+			    strerror(-ret));
 	if (!t->follow)
 		return;
 	if (t->execed) {

@@ -26,7 +26,7 @@ struct object {
 	uint16_t type, machine;
 	dev_t dev;
 	uint64_t inode;
-	struct symtab *dynsym, *symtab; /* read when first asked for */
+	struct symtab *dynsym, *symtab;   /* read when first asked for */
 	GElf_Phdr segments[SEGMENTS_MAX]; /* PT_LOAD */
 	size_t segment_cnt;
 	bool has_interpreter;
@@ -111,8 +111,8 @@ static int object_new(int fd, const char *name, dev_t dev, uint64_t inode, struc
  */
 int object_open_mapped(pid_t pid, const struct mapping *m, struct object **obj, struct error *err)
 {
+	struct stat st = {.st_ino = 0};
 	char path[PATH_MAX];
-	struct stat st;
 	int fd, ret;
 
 	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", pid, (unsigned long long)m->start,
@@ -131,14 +131,14 @@ int object_open_mapped(pid_t pid, const struct mapping *m, struct object **obj, 
 		return 0;
 	if (ret == -ENOEXEC)
 		return error_set(err, ret, "%s is not a 64-bit ELF program or library", m->name);
-	return error_set(err, ret == -ENOMEM ? ret : -ENOENT, "cannot open %s as process %d has it mapped: %s",
-			 m->name, pid, strerror(-ret));
+	return error_set(err, ret == -ENOMEM ? ret : -ENOENT,
+			 "cannot open %s as process %d has it mapped: %s", m->name, pid, strerror(-ret));
 }
 
 int object_open_path(pid_t pid, const char *path, struct object **obj, struct error *err)
 {
+	struct stat st = {.st_ino = 0};
 	char full[PATH_MAX];
-	struct stat st;
 	int fd, ret;
 
 	if (snprintf(full, sizeof(full), "/proc/%d/root%s", pid, path) >= (int)sizeof(full))

@@ -37,7 +37,8 @@ static bool is_default_version(const struct symtab *tab, uint32_t i)
 {
 	GElf_Versym version;
 
-	return !tab->versions || !gelf_getversym(tab->versions, (int)i, &version) || !(version & VERSION_HIDDEN);
+	return !tab->versions || !gelf_getversym(tab->versions, (int)i, &version) ||
+	       !(version & VERSION_HIDDEN);
 }
 
 /* elf_strptr checks that the name lies in its section and ends there. */
