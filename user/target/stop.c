@@ -14,7 +14,7 @@
 #include "base/units.h"
 
 /* A process that makes threads faster than we find them is given up after so many looks at its list. */
-#define SCANS_MAX 100
+#define SCANS_MAX 1000
 #define WAIT_MAX_NS NSEC_PER_SEC
 #define WAIT_STEP_NS 50000
 
@@ -28,6 +28,7 @@ struct stop {
 	pid_t pid;
 	struct thread *threads;
 	size_t cnt, capacity;
+	uint64_t passed; /* sum of the tids that the last look passed over */
 };
 
 static bool is_known(const struct stop *s, pid_t tid)
@@ -77,7 +78,7 @@ static bool is_ending(pid_t pid, pid_t tid)
 	return !state || !strncmp(state, ") Z", 3) || !strncmp(state, ") X", 3);
 }
 
-/* Begins to stop one thread; ending ones are passed over. */
+/* Begins to stop one thread; ending ones are passed over, and noted. */
 static int seize(struct stop *s, pid_t tid)
 {
 	int result = remember(s, tid);
@@ -87,6 +88,7 @@ static int seize(struct stop *s, pid_t tid)
 	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) != 0) {
 		result = -errno;
 		s->cnt--;
+		s->passed += (uint64_t)tid;
 		return result == -ESRCH || is_ending(s->pid, tid) ? 0 : result;
 	}
 	ptrace(PTRACE_INTERRUPT, tid, NULL, NULL); /* fails only for a thread that is gone: await sees that */
@@ -106,6 +108,7 @@ static int scan(struct stop *s, size_t *fresh)
 	dir = opendir(path);
 	if (!dir)
 		return -ESRCH;
+	s->passed = 0;
 	while (result == 0 && (entry = readdir(dir))) {
 		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
 
@@ -156,9 +159,14 @@ static int await(struct stop *s)
 	}
 }
 
-/* Stopped threads start no others: a look that finds no new one after all have stopped is the last. */
+/*
+ * Stopped threads start no others: a look that finds no new one after all have stopped is the
+ * last. One that was ending may have started another behind our back, unless it was so already
+ * at the look before (a main thread that has ended stays in the list).
+ */
 static int stop_threads(struct stop *s)
 {
+	uint64_t passed = 0;
 	size_t fresh;
 	int result;
 
@@ -168,8 +176,9 @@ static int stop_threads(struct stop *s)
 			result = await(s);
 		if (result != 0)
 			return result;
-		if (!fresh)
+		if (!fresh && s->passed == passed)
 			return s->cnt ? 0 : -ESRCH;
+		passed = s->passed;
 	}
 	return -EAGAIN;
 }
