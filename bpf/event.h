@@ -67,7 +67,7 @@ struct event_memory {
 	struct event_head head;
 	__u64 caller;    /* return address */
 	__u64 addr, len; /* of the call; brk: old break, |change|; mremap: old address, |change| */
-	__s64 rss_drop;  /* bytes that RSS fell by across the call (negative: rose) */
+	__s64 rss_drop;  /* bytes that RSS fell by across the call (negative: rose); mmap: 0 */
 	__u64 purge_id;  /* the purge this thread is in, or 0 */
 	__u32 op;        /* enum memory_op */
 	__u32 advice;    /* madvise */

@@ -36,6 +36,12 @@ static __always_inline void read_arguments(struct pt_regs *ctx, struct mm_struct
 	}
 }
 
+/* A read a CPU of the machine: not for mmap, whose pages come later. */
+static __always_inline s64 call_rss(struct mm_struct *mm, u32 shape)
+{
+	return shape == SHAPE_MMAP ? 0 : rss_bytes((u64)mm);
+}
+
 static __always_inline bool memory_begin(struct pt_regs *ctx)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
@@ -57,7 +63,7 @@ static __always_inline bool memory_begin(struct pt_regs *ctx)
 	call.func = (u32)cookie;
 	call.shape = cookie >> COOKIE_SHAPE_SHIFT & 0xff;
 	read_arguments(ctx, mm, &call);
-	call.rss = rss_bytes((u64)mm);
+	call.rss = call_rss(mm, call.shape);
 	call.time = bpf_ktime_get_ns();
 	if (!bpf_map_update_elem(&calls, &key, &call, BPF_ANY))
 		return true;
@@ -135,7 +141,7 @@ static __always_inline void memory_end(struct pt_regs *ctx, u64 sp)
 
 	if (!call || call->sp != sp)
 		return;
-	rss = rss_bytes((u64)mm);
+	rss = call_rss(mm, call->shape);
 	rec = ring_reserve(struct event_memory);
 	if (rec && describe(ctx, mm, call, rec)) {
 		fill_head(&rec->head, EVENT_MEMORY, pid_tgid, call->func, call->time);
