@@ -68,6 +68,13 @@ static uint64_t main_start(const struct walked *a)
 	return arena->contiguous ? arena->top + arena->top_size - arena->system_mem : 0;
 }
 
+static bool is_huge(const struct walked *a, uint64_t addr)
+{
+	const struct mapping *m = maps_find(a->maps, addr);
+
+	return m && glibc_is_huge(m);
+}
+
 static enum chain_end walk_piece(struct walked *a, uint64_t from, uint64_t limit, uint64_t *end)
 {
 	struct chain chain = {
@@ -77,6 +84,7 @@ static enum chain_end walk_piece(struct walked *a, uint64_t from, uint64_t limit
 		.limit = limit,
 		.main = true,
 		.trims_top = a->trims_top,
+		.huge = is_huge(a, from),
 	};
 	enum chain_end how = glibc_walk_chain(a->w, &chain, a->tally);
 
@@ -193,7 +201,12 @@ static void walk_heaps(struct walked *a)
 	for (unsigned i = 0; base && i < HEAPS_MAX; i++, newest = false) {
 		bool first = a->arena.addr > base && a->arena.addr - base == a->w->heap->row->heap_info;
 		struct heap_info info;
-		struct chain chain = { .arena = a->arena.addr, .floor = base, .heap_end = !newest };
+		struct chain chain = {
+			.arena = a->arena.addr,
+			.floor = base,
+			.heap_end = !newest,
+			.huge = is_huge(a, base),
+		};
 
 		if (window_peek(a->w->mem, base, &info, sizeof(info)) != 0 || info.arena != a->arena.addr ||
 		    info.size > CHUNK_SIZE_MAX || info.size < 2 * a->w->heap->row->heap_info) {

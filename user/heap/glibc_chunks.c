@@ -381,7 +381,7 @@ enum chain_end glibc_walk_chain(struct glibc_walk *w, struct chain *chain, struc
 	};
 	enum chain_end end = CHAIN_BROKEN;
 
-	glibc_runs_begin(&k.now.runs, chain->floor, tally);
+	glibc_runs_begin(&k.now.runs, chain->floor, chain->huge, tally);
 	k.limit = w->win.limit = chain->limit;
 	refresh_top(&k);
 	if (chain->start > chain->floor)

@@ -130,6 +130,13 @@ uint64_t glibc_arena_size(const struct heap *heap); /* sizeof(struct malloc_stat
 /* The heap (address range of its own) that addr of a non-main arena lies in; 0 if there is none. */
 uint64_t glibc_heap_of(const struct heap *heap, struct memory *mem, const struct glibc_params *params, uint64_t addr);
 
+/* Private anonymous memory, of huge pages too (glibc.malloc.hugetlb=2). */
+bool glibc_is_huge(const struct mapping *m);
+static inline bool glibc_is_heap(const struct mapping *m)
+{
+	return mapping_is_anon_rw(m) || glibc_is_huge(m);
+}
+
 /* glibc_locate.c: −ENOENT if ptmalloc never started. */
 int glibc_locate(struct memory *mem, const struct maps *maps, unsigned file_version, struct heap *heap);
 
@@ -177,10 +184,11 @@ struct glibc_runs {
 	uint64_t page;               /* pages below are counted */
 	uint64_t run_start, run_end; /* adjacent free chunks that a trim would make one of; equal: none */
 	bool run_fast;               /* the last of them is fast, so what follows merges with it */
+	bool huge;                   /* huge pages of the pool: mtrim's advice fails there, and RSS has none of it */
 	struct glibc_tally tally;
 };
 
-void glibc_runs_begin(struct glibc_runs *r, uint64_t floor, const struct glibc_tally *tally);
+void glibc_runs_begin(struct glibc_runs *r, uint64_t floor, bool huge, const struct glibc_tally *tally);
 void glibc_runs_live(struct glibc_walk *w, struct glibc_runs *r, uint64_t size);
 void glibc_runs_free(struct glibc_walk *w, struct glibc_runs *r, uint64_t chunk, uint64_t size, bool fast);
 void glibc_runs_overhead(struct glibc_walk *w, struct glibc_runs *r, uint64_t start, uint64_t end);
@@ -205,6 +213,7 @@ struct chain {
 	bool main;
 	bool heap_end;        /* an older heap of a non-main arena: it ends at a header of size 0 */
 	bool trims_top;       /* malloc_trim shrinks this top */
+	bool huge;            /* made of the pool's huge pages */
 	struct glibc_arena at_top; /* out, CHAIN_TOP: the arena as read when its top was reached */
 	uint64_t end;         /* out: the first byte behind; where it broke */
 	const char *broken;   /* out: why, static */

@@ -65,6 +65,11 @@ static uint64_t word(const char *at)
 	return value;
 }
 
+bool glibc_is_huge(const struct mapping *m)
+{
+	return m->read && m->write && !m->shared && !strncmp(m->name, "/anon_hugepage", 14);
+}
+
 uint64_t glibc_arena_size(const struct heap *heap)
 {
 	return heap->system_mem + 16; /* system_mem and max_system_mem come last */

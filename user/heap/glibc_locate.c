@@ -170,7 +170,7 @@ static bool is_sbrk_base(const struct par_scan *s, uint64_t base)
 		return base == 0;
 	if (s->main->contiguous && base == s->main->top + s->main->top_size - s->main->system_mem)
 		return true;
-	if (!m || !mapping_is_anon_rw(m))
+	if (!m || !glibc_is_heap(m))
 		return false;
 	return !s->main->contiguous || (base == m->start && !strcmp(m->name, "[heap]"));
 }

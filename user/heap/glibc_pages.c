@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "heap/glibc_heap.h"
+
 void glibc_heads_init(struct page_heads *heads, struct memory *mem, const struct maps *maps)
 {
 	*heads = (struct page_heads){ .mem = mem, .maps = maps, .batch = 1 };
@@ -13,7 +15,7 @@ static bool next_mapping(struct page_heads *heads)
 	while (heads->next_mapping < heads->maps->cnt) {
 		const struct mapping *m = &heads->maps->v[heads->next_mapping++];
 
-		if (!mapping_is_anon_rw(m) || !strncmp(m->name, "[stack", 6))
+		if (!glibc_is_heap(m) || !strncmp(m->name, "[stack", 6))
 			continue;
 		heads->mapping = m;
 		heads->at = m->start > heads->skip ? m->start : heads->skip;

@@ -78,7 +78,7 @@ static void end_run(struct glibc_walk *w, struct glibc_runs *r)
 	r->run_start = r->run_end = 0;
 	if (start == end)
 		return;
-	if (end - start > TARGET_PAGE_SIZE - 1 + TRIM_HEADER) {
+	if (end - start > TARGET_PAGE_SIZE - 1 + TRIM_HEADER && !r->huge) {
 		low = align_up(start + TRIM_HEADER, TARGET_PAGE_SIZE);
 		high = align_down(end, TARGET_PAGE_SIZE);
 	}
@@ -86,10 +86,11 @@ static void end_run(struct glibc_walk *w, struct glibc_runs *r)
 	note_purgeable(&r->tally.f, &sum, &r->tally.f.pinned.partial, end - start);
 }
 
-void glibc_runs_begin(struct glibc_runs *r, uint64_t floor, const struct glibc_tally *tally)
+void glibc_runs_begin(struct glibc_runs *r, uint64_t floor, bool huge, const struct glibc_tally *tally)
 {
 	*r = (struct glibc_runs){
 		.floor = floor,
+		.huge = huge,
 		.page = align_down(floor, TARGET_PAGE_SIZE),
 		.tally = *tally,
 	};
