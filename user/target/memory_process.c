@@ -1,4 +1,11 @@
-/* The address space of a live process: process_vm_readv and /proc/PID/pagemap. */
+/*
+ * The address space of a live process: process_vm_readv, /proc/PID/mem and /proc/PID/pagemap.
+ *
+ * process_vm_readv pins the pages that it reads, and since 5.19 pinning an anonymous page that
+ * a fork left shared copies it (gup_must_unshare in mm/internal.h): reading a pre-forking
+ * server's heap that way would double its memory. /proc/PID/mem does not pin and takes half
+ * as long again, so it serves wherever a page is not known to be the process's alone.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -29,14 +36,18 @@ struct scan_region {
 
 #define BATCH 8192      /* pagemap entries read at once */
 #define REGIONS 512
+#define SEEN_MAX 512    /* pages whose states are remembered */
 
 struct process_memory {
 	struct memory base;
 	pid_t pid;
 	int pagemap;         /* /proc/PID/pagemap */
-	int mem;             /* /proc/PID/mem, where process_vm_readv is refused; −1: not needed yet */
+	int mem;             /* /proc/PID/mem; −1: not needed yet */
+	bool refused;        /* process_vm_readv is */
 	uint64_t zero_frame; /* the shared zero page's frame; 0: frames are hidden from us */
 	bool scans;          /* PAGEMAP_SCAN works */
+	uint64_t seen_start, seen_end; /* the range asked for last, if it was not too large */
+	uint8_t seen[SEEN_MAX];
 };
 
 static ssize_t read_by_file(struct process_memory *pm, const struct iovec *local, size_t local_cnt,
@@ -78,21 +89,47 @@ static bool open_mem(struct process_memory *pm)
 	return pm->mem >= 0;
 }
 
+/* Whether every page was the process's alone when its state was asked for last. */
+static bool all_exclusive(const struct process_memory *pm, const struct iovec *remote, size_t cnt)
+{
+	for (size_t i = 0; i < cnt; i++) {
+		uint64_t start = (uintptr_t)remote[i].iov_base, end = start + remote[i].iov_len;
+
+		if (start < pm->seen_start || end > pm->seen_end || end < start)
+			return false;
+		for (uint64_t page = start & ~(TARGET_PAGE_SIZE - 1); page < end; page += TARGET_PAGE_SIZE)
+			if (!(pm->seen[(page - pm->seen_start) / TARGET_PAGE_SIZE] & PAGE_EXCLUSIVE))
+				return false;
+	}
+	return true;
+}
+
 static ssize_t process_readv(struct memory *mem, const struct iovec *local, size_t local_cnt,
 			     const struct iovec *remote, size_t remote_cnt)
 {
 	struct process_memory *pm = (struct process_memory *)mem;
 	ssize_t got;
 
-	if (pm->mem < 0) {
-		got = process_vm_readv(pm->pid, local, local_cnt, remote, remote_cnt, 0);
-		if (got >= 0)
-			return got;
-		/* A seccomp profile may refuse us the call and leave us the file. */
-		if ((errno != EPERM && errno != ENOSYS) || !open_mem(pm))
-			return -errno;
-	}
+	if ((pm->refused || !all_exclusive(pm, remote, remote_cnt)) && open_mem(pm))
+		return read_by_file(pm, local, local_cnt, remote, remote_cnt);
+	got = process_vm_readv(pm->pid, local, local_cnt, remote, remote_cnt, 0);
+	if (got >= 0)
+		return got;
+	/* A seccomp profile may refuse us the call and leave us the file. */
+	if ((errno != EPERM && errno != ENOSYS) || !open_mem(pm))
+		return -errno;
+	pm->refused = true;
 	return read_by_file(pm, local, local_cnt, remote, remote_cnt);
+}
+
+static void remember(struct process_memory *pm, uint64_t start, uint64_t end, const uint8_t *state)
+{
+	size_t cnt = (end - start) / TARGET_PAGE_SIZE;
+
+	pm->seen_start = start;
+	pm->seen_end = cnt <= SEEN_MAX ? end : start;
+	if (cnt <= SEEN_MAX)
+		memcpy(pm->seen, state, cnt);
 }
 
 /* Marks the pages of [start, end) that map the zero page, small or huge. */
@@ -158,6 +195,7 @@ static int process_pages(struct memory *mem, uint64_t start, uint64_t end, uint8
 	}
 	if (present && pm->scans)
 		mark_zero(pm, start, end, state);
+	remember(pm, start, end, state);
 	return 0;
 }
 
