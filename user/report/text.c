@@ -51,14 +51,28 @@ static void put_verdict(FILE *out, const struct snapshot *s, const struct style 
 		fprintf(out, "%s\n", verdict_sentence(s, sentence));
 }
 
+/* Whether a purge has worked since the heap was read: then RSS and the heap's figures do not go together. */
+static bool precedes_purge(const struct snapshot *s)
+{
+	for (size_t i = s->purge_cnt; i > 0; i--) {
+		const struct purge_finding *p = s->purges[i - 1];
+
+		if (p->effective && p->time_ns + p->duration_ns > s->heap->taken_ns)
+			return true;
+	}
+	return false;
+}
+
 /* What qualifies the first line, where there is something to say. */
 static void put_remarks(FILE *out, const struct snapshot *s)
 {
 	char bytes[UNITS_TEXT_MAX];
 	const char *separator = "  ";
+	bool stale = precedes_purge(s);
 
-	if (s->heap->taken_ns && verdict_state_age(s) > 1) {
-		fprintf(out, "%sheap as it was %.1f s ago", separator, verdict_state_age(s));
+	if (s->heap->taken_ns && (stale || verdict_state_age(s) > 1)) {
+		fprintf(out, "%sheap as it was %.1f s ago%s", separator, verdict_state_age(s),
+			stale ? ", before the last purge" : "");
 		separator = ", ";
 	}
 	if (s->lazy_free && s->lazy_free != UNKNOWN) {
