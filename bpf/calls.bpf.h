@@ -2,6 +2,7 @@
  * Calls in flight. A thread has at most one of each class that counts, the outermost: a purge
  * inside a purge (mi_collect → mi_heap_collect) or brk inside sbrk is part of it.
  * Depth is never counted: longjmp and throw would leave the count wrong for ever.
+ * x86-64: where the return address is, and which registers hold arguments and result.
  */
 #ifndef ALLOCTRACE_CALLS_BPF_H
 #define ALLOCTRACE_CALLS_BPF_H

@@ -193,6 +193,48 @@ static void write_file(const char *path, const void *data, size_t len)
 	close(fd);
 }
 
+/* The end of the code and the start of the data lie on one page of the file, which is mapped twice. */
+static void bias_where_segments_share_a_page(void **state)
+{
+	const uint64_t base = 0x7f0000000000;
+	struct {
+		Elf64_Ehdr head;
+		Elf64_Phdr segments[2];
+	} file = {
+		.head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+			 .e_type = ET_DYN,
+			 .e_machine = EM_X86_64,
+			 .e_version = EV_CURRENT,
+			 .e_ehsize = sizeof(Elf64_Ehdr),
+			 .e_phoff = sizeof(Elf64_Ehdr),
+			 .e_phentsize = sizeof(Elf64_Phdr),
+			 .e_phnum = 2},
+		.segments =
+			{{.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_filesz = 0x1100, .p_memsz = 0x1100},
+			 {.p_type = PT_LOAD,
+			  .p_flags = PF_R | PF_W,
+			  .p_offset = 0x1100,
+			  .p_vaddr = 0x2100,
+			  .p_filesz = 0x100,
+			  .p_memsz = 0x100}},
+	};
+	struct mapping code = {.start = base + 0x1000, .offset = 0x1000, .exec = true};
+	struct mapping data = {.start = base + 0x2000, .offset = 0x1000, .write = true};
+	char path[] = "/tmp/object_test.XXXXXX";
+	struct object *obj = NULL;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, &file, sizeof(file)), sizeof(file));
+	close(fd);
+	assert_int_equal(object_open_path(getpid(), path, &obj, NULL), 0);
+	assert_int_equal(object_bias(obj, &code), base);
+	assert_int_equal(object_bias(obj, &data), base);
+	object_free(obj);
+	unlink(path);
+}
+
 /* Every byte of libc's headers in turn made absurd: nothing may crash or loop (ASan watches). */
 static void corrupt_files_are_survived(void **state)
 {
@@ -257,6 +299,7 @@ int main(void)
 		cmocka_unit_test(slots_point_at_the_function),
 		cmocka_unit_test(access_path_is_the_file),
 		cmocka_unit_test(another_inode_is_not_it),
+		cmocka_unit_test(bias_where_segments_share_a_page),
 		cmocka_unit_test(corrupt_files_are_survived),
 		cmocka_unit_test(what_is_no_elf_file_is_said),
 	};

@@ -135,6 +135,8 @@ static void a_jump_through_a_register_needs_the_whole(void **state)
 	/* the same with bytes between that are no code */
 	assert_int_equal(EXITS(&e, 0xff, 0xe0, 0x06, 0x31, 0xc0, 0xc3), -ENOEXEC);
 	assert_int_equal(EXITS(&e, 0xff, 0xe0), -ENOEXEC);
+	/* jmp over a byte that makes a sweep read the jmp *%rax behind it as part of a mov */
+	assert_int_equal(EXITS(&e, 0xeb, 0x01, 0xb8, 0xff, 0xe0, 0xc3, 0xc3, 0xc3), -ENOEXEC);
 }
 
 static void undecodable_code_is_declined(void **state)
