@@ -11,19 +11,25 @@ from heap_targets import Target, root_only
 
 
 @pytest.fixture
-def private_libc(tmp_path):
-    """A prefix that runs a command with a private copy of libc in a mount namespace of its own."""
+def unshare():
+    """A prefix that runs a shell script in a mount namespace of its own."""
     root_only()
+    prefix = ["unshare", "-m", "sh", "-c"]
     if not shutil.which("unshare"):
         pytest.skip("unshare is not installed")
+    done = subprocess.run([*prefix, "true"], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no mount namespace: {done.stderr.strip()}")
+    return prefix
+
+
+@pytest.fixture
+def private_libc(unshare, tmp_path):
+    """A prefix that runs a command with a copy of libc of its own, and that copy's inode."""
     copy = shutil.copy(os.path.realpath(LIBRARIES / "libc.so.6"), tmp_path / "libc.so.6")
     Path(copy).chmod(0o755)
     script = f'mount --bind "$0" "{LIBRARIES / "libc.so.6"}" && exec "$@"'
-    prefix = ["unshare", "-m", "sh", "-c", script, copy]
-    done = subprocess.run([*prefix, "/bin/true"], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"no mount namespace: {done.stderr.strip()}")
-    return prefix, os.stat(copy).st_ino
+    return [*unshare, script, copy], os.stat(copy).st_ino
 
 
 def libc_inode(pid):
@@ -62,9 +68,8 @@ def test_deleted_libc(tree, private_libc):
             assert purge["returned"] > 50 * MIB
 
 
-def test_other_root(tree, tmp_path):
+def test_other_root(tree, unshare, tmp_path):
     """A chroot with nothing but the program's libraries in it."""
-    root_only()
     root = tmp_path / "root"
     program = tree.workload("purge_race")
     libraries = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout.split()
@@ -73,7 +78,7 @@ def test_other_root(tree, tmp_path):
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(os.path.realpath(path), place)
     (root / "proc").mkdir()
-    enter = ["unshare", "-m", "sh", "-c", 'mount --bind /proc "$0/proc" && exec chroot "$0" "$@"', root]
+    enter = [*unshare, 'mount --bind /proc "$0/proc" && exec chroot "$0" "$@"', root]
     with Target([*enter, program, "0"]) as target:
         with attached(tree, target.pid) as tracer:
             truth = target.ask("round 100")

@@ -23,8 +23,8 @@ def rss():
 
 
 def fill(megabytes, size=5000):
-    """Blocks that malloc serves (pymalloc's end at 512 bytes)."""
-    return [bytes(size) for _ in range((megabytes << 20) // size)]
+    """Blocks that malloc serves (pymalloc's end at 512 bytes), every byte of them written."""
+    return [b"x" * size for _ in range((megabytes << 20) // size)]
 
 
 def answer(reply):
