@@ -133,7 +133,7 @@ static const struct glibc_row *row_of(unsigned version)
 	return NULL;
 }
 
-/* Fast chunks merge with their free neighbours, and into top. */
+/* Fast chunks merge with each other, with their free neighbours, and into top. */
 static void test_fast_runs_merge(void **state)
 {
 	struct scene *s = scene_new(row_of(2036));
@@ -144,24 +144,47 @@ static void test_fast_runs_merge(void **state)
 	scene_tcache(s);
 	scene_used(s, 0x100);
 	run = s->at;
-	scene_fast(s);
-	scene_binned(s, 0x5000);
-	/* What lies behind a binned chunk is never fast for long, but both are merged by a trim. */
-	scene_fast(s);
+	for (unsigned i = 0; i < 200; i++)
+		scene_fast(s);
+	scene_binned(s, 0x800);
+	for (unsigned i = 0; i < 200; i++)
+		scene_fast(s);
 	run_end = s->at;
 	scene_used(s, 0x1000);
 	merged = s->at;
-	scene_fast(s);
+	for (unsigned i = 0; i < 300; i++)
+		scene_fast(s);
 	scene_top(s);
 	walk_with(s, 2036, &walk);
 	check_sums(&walk);
-	assert_int_equal(walk.total.fast.cnt, 3);
-	assert_int_equal(walk.total.bins.bytes, 0x5000);
+	assert_int_equal(walk.total.fast.cnt, 700);
+	assert_int_equal(walk.total.bins.bytes, 0x800);
+	assert_int_equal(walk.total.largest_free, SCENE_HEAP + sizeof(s->heap) - merged);
 	assert_int_equal(walk.total.purgeable,
 			 align_down(run_end, 4096) - align_up(run + 48, 4096) +
 			 align_down(SCENE_HEAP + sizeof(s->heap) - merged - 33, 4096));
 	heap_walk_free(&walk);
 	free(s);
+}
+
+/* systrim keeps MINSIZE + 1 bytes: a top of 2 pages and 32 bytes gives one page, with 48 it gives two. */
+static void test_top_keeps_a_chunk(void **state)
+{
+	(void)state;
+	for (unsigned extra = 0x20; extra <= 0x30; extra += 0x10) {
+		struct scene *s = scene_new(row_of(2036));
+		struct heap_walk walk;
+
+		scene_tcache(s);
+		scene_used(s, sizeof(s->heap) - 0x290 - 0x2000 - extra);
+		scene_top(s);
+		walk_with(s, 2036, &walk);
+		check_sums(&walk);
+		assert_int_equal(walk.total.top, 0x2000 + extra);
+		assert_int_equal(walk.total.purgeable, extra == 0x20 ? 0x1000 : 0x2000);
+		heap_walk_free(&walk);
+		free(s);
+	}
 }
 
 /* thp_pagesize (glibc.malloc.hugetlb=1): top goes back in huge pages. */
@@ -429,6 +452,7 @@ int main(void)
 		cmocka_unit_test(test_rows_by_memory),
 		cmocka_unit_test(test_wrong_hint),
 		cmocka_unit_test(test_fast_runs_merge),
+		cmocka_unit_test(test_top_keeps_a_chunk),
 		cmocka_unit_test(test_huge_page_rounding),
 		cmocka_unit_test(test_page_states),
 		cmocka_unit_test(test_swapped_header),
