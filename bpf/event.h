@@ -35,7 +35,9 @@ struct event_head {
 
 struct event_purge_begin {
 	struct event_head head;
-	__u64 id; /* of this purge, never reused in a session */
+	__u64 id;    /* of this purge, never reused in a session */
+	__u32 flags; /* PURGE_OTHERS_RAN */
+	__u32 pad;
 };
 
 struct event_purge {

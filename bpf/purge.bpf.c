@@ -94,7 +94,9 @@ static __always_inline void announce(u64 pid_tgid, const struct call *call)
 		return;
 	fill_head(&rec->head, EVENT_PURGE_BEGIN, pid_tgid, call->func, call->time);
 	rec->id = call->id;
-	ring_submit(rec, true);
+	rec->flags = call->flags & PURGE_OTHERS_RAN;
+	rec->pad = 0;
+	ring_submit(rec, rec->flags); /* alone, nobody needs to be watched */
 }
 
 /* Whether a call begins here whose return is to be seen. */
@@ -167,7 +169,7 @@ static __always_inline void purge_end(struct pt_regs *ctx, u64 sp)
 		rec->advised = call->advised;
 		rec->calls = call->calls;
 		rec->flags = call->flags | (other_threads(task) ? PURGE_OTHERS_RAN : 0);
-		ring_submit(rec, true);
+		ring_submit(rec, watched_since); /* the watch is to end */
 	}
 	bpf_map_delete_elem(&calls, &key);
 }

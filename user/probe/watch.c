@@ -8,6 +8,7 @@
 
 #define DOUBT_AFTER (NSEC_PER_SEC / 2) /* from then on the thread is looked for at each poll */
 #define FORGET_AFTER (60 * NSEC_PER_SEC)
+#define INTERVAL (NSEC_PER_SEC / 20) /* between two beginnings: each stops every CPU for a moment */
 
 static void forget(struct watch *watch, size_t i)
 {
@@ -23,6 +24,8 @@ static void forget_process(struct watch *watch, uint32_t tgid)
 
 static void begin(struct watch *watch, const struct event_purge_begin *purge)
 {
+	if (!(purge->flags & PURGE_OTHERS_RAN))
+		return;
 	/* A thread is in one purge at a time: the one before was left by longjmp. */
 	for (size_t i = watch->cnt; i-- > 0;)
 		if (watch->purges[i].tid == purge->head.tid)
@@ -75,5 +78,11 @@ int watch_apply(struct watch *watch, struct programs *programs)
 		    (age > DOUBT_AFTER && !thread_lives(watch->purges[i].tgid, watch->purges[i].tid)))
 			forget(watch, i);
 	}
-	return programs_watch(programs, watch->cnt > 0);
+	if (!watch->cnt) {
+		watch->on = false;
+	} else if (!watch->on && now - watch->last_begin >= INTERVAL) {
+		watch->on = true;
+		watch->last_begin = now;
+	}
+	return programs_watch(programs, watch->on);
 }

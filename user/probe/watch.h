@@ -1,10 +1,14 @@
 /*
  * Purges in flight: while there is one, what other threads add to RSS is counted. That slows
- * every page fault of the machine, so it is on for no longer, and never for a purge whose
- * end will not come.
+ * every page fault of the machine, so it is on for no longer, never for a purge whose end
+ * will not come, and not many times a second: what it misses, fault counts make up for.
  */
 #ifndef ALLOCTRACE_PROBE_WATCH_H
 #define ALLOCTRACE_PROBE_WATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "event/source.h"
 #include "probe/programs.h"
@@ -17,6 +21,8 @@ struct watch {
 		uint32_t tgid, tid;
 	} purges[WATCH_PURGES_MAX];
 	size_t cnt;
+	uint64_t last_begin; /* when it was last turned on */
+	bool on;
 };
 
 /* Takes note of an event that begins or ends a purge, or its thread. */
