@@ -29,7 +29,7 @@ struct call {
 	union {
 		struct {
 			u64 id, arg, advised;
-			s64 own_rss, all_rss; /* see purge.bpf.c */
+			s64 own_rss, all_rss, own_dropped, all_dropped; /* see struct watch */
 			u64 faults, own_faults;
 			u32 calls, flags;
 		};
@@ -47,6 +47,34 @@ struct calls_map {
 	__uint(max_entries, CALLS_MAX);
 };
 extern struct calls_map calls SEC(".maps");
+
+/* Of an address space with a purge in flight: what all its threads do (purge.bpf.c). */
+struct watch {
+	s64 all;                   /* bytes that they added to RSS while watched */
+	s64 dropped;               /* bytes that purges gave back by system calls while not watched */
+	s64 count[NR_MM_COUNTERS]; /* the counters' folded part, as last seen */
+	u64 faults;                /* page faults so far, when the watch began */
+	u64 since;                 /* when that was */
+	u64 generation;
+};
+
+#define WATCHES_MAX 256
+
+struct watches_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, u64); /* struct mm_struct * */
+	__type(value, struct watch);
+	__uint(max_entries, WATCHES_MAX);
+};
+extern struct watches_map watches SEC(".maps");
+
+extern __u64 watch_generation; /* user space adds one before it attaches rss_watch: what was seen is stale */
+extern __u64 watched_since;    /* user space: when it was attached; 0: it is not */
+
+static __always_inline bool is_watched(const struct watch *watch)
+{
+	return watched_since && watch->generation == watch_generation;
+}
 
 extern const volatile bool uses_return_probes; /* set by the loader */
 

@@ -114,14 +114,20 @@ static __always_inline bool describe(struct pt_regs *ctx, struct mm_struct *mm, 
 	}
 }
 
-/* What this call does counts for the purge that its thread is in. */
-static __always_inline u64 charge_purge(u64 pid_tgid, const struct event_memory *rec)
+/* What this call does counts for the purge that its thread is in, and against others in flight. */
+static __always_inline u64 charge_purge(u64 pid_tgid, u64 mm, const struct event_memory *rec)
 {
 	struct call_key key = call_key(pid_tgid, CALL_PURGE);
 	struct call *purge = bpf_map_lookup_elem(&calls, &key);
+	struct watch *watch;
 
 	if (!purge)
 		return 0;
+	watch = bpf_map_lookup_elem(&watches, &mm);
+	if (watch && !is_watched(watch)) {
+		__sync_fetch_and_add(&watch->dropped, rec->rss_drop);
+		purge->own_dropped += rec->rss_drop;
+	}
 	if (rec->shrink && !rec->failed) {
 		purge->advised += rec->len;
 		purge->calls++;
@@ -147,7 +153,7 @@ static __always_inline void memory_end(struct pt_regs *ctx, u64 sp)
 		fill_head(&rec->head, EVENT_MEMORY, pid_tgid, call->func, call->time);
 		rec->caller = call->caller;
 		rec->rss_drop = call->rss - rss;
-		rec->purge_id = charge_purge(pid_tgid, rec);
+		rec->purge_id = charge_purge(pid_tgid, (u64)mm, rec);
 		ring_submit(rec, false);
 	} else if (rec) {
 		bpf_ringbuf_discard(rec, BPF_RB_NO_WAKEUP);

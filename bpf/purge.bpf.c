@@ -5,26 +5,11 @@
  * The second part comes from kmem:rss_stat, which user space attaches while a purge is in
  * flight. It says that a counter of an address space changed, not by how much: that is
  * worked out from this CPU's slot of the counter, which other CPUs' changes do not touch.
- * Until it is attached (a millisecond) the other threads' page faults are taken, a page each.
+ * Until it is attached (a millisecond) the other threads' page faults are taken, a page each,
+ * and what other purges gave back by their system calls.
  */
 #include "calls.bpf.h"
 #include "rss.bpf.h"
-
-/* Of an address space with a purge in flight. */
-struct watch {
-	s64 all;                   /* bytes that all threads added to RSS while watched */
-	s64 count[NR_MM_COUNTERS]; /* the counters' folded part, as last seen */
-	u64 faults;                /* of the process, when the watch began */
-	u64 since;                 /* when that was */
-	u64 generation;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__type(key, u64); /* struct mm_struct * */
-	__type(value, struct watch);
-	__uint(max_entries, 256);
-} watches SEC(".maps");
 
 struct cpu_slots {
 	s32 v[NR_MM_COUNTERS]; /* as last seen on this CPU */
@@ -35,24 +20,14 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_PERCPU_HASH);
 	__type(key, u64);
 	__type(value, struct cpu_slots);
-	__uint(max_entries, 256);
+	__uint(max_entries, WATCHES_MAX);
 } slots SEC(".maps");
-
-__u64 watch_generation; /* user space adds one before it attaches rss_watch: what was seen before is stale */
-__u64 watched_since;    /* user space: when it was attached; 0: it is not */
 
 /* percpu_counter_batch of lib/percpu_counter.c, as the loader works it out. */
 const volatile __u32 counter_batch = 32;
 
 /* Every CPU's offset, and how to find a counter: rss.bpf.c. */
 extern __u64 cpu_offset[CPUS_MAX];
-
-static __always_inline s64 all_rss(u64 mm)
-{
-	struct watch *watch = bpf_map_lookup_elem(&watches, &mm);
-
-	return watch ? watch->all : 0;
-}
 
 static __always_inline u64 own_faults(struct task_struct *task)
 {
@@ -64,7 +39,7 @@ static __always_inline u64 watched_from(u64 mm, const struct call *call)
 {
 	struct watch *watch = bpf_map_lookup_elem(&watches, &mm);
 
-	if (!watch || !watched_since || watch->generation != watch_generation)
+	if (!watch || !is_watched(watch))
 		return 0;
 	return watch->since > call->time ? watch->since : call->time;
 }
@@ -79,6 +54,18 @@ static __always_inline u64 unwatched_faults(struct task_struct *task, u64 mm, co
 		return process_faults((u64)task) - call->faults - (own_faults(task) - call->own_faults);
 	watch = bpf_map_lookup_elem(&watches, &mm);
 	return watch && watch->since > call->time ? watch->faults - call->faults : 0;
+}
+
+/* Bytes that other threads added to RSS since the call began. */
+static __always_inline s64 others_rss(struct task_struct *task, u64 mm, const struct call *call)
+{
+	s64 bytes = unwatched_faults(task, mm, call) * PAGE_BYTES;
+	struct watch *watch = bpf_map_lookup_elem(&watches, &mm);
+
+	if (!watch)
+		return bytes;
+	bytes += watch->all - call->all_rss - call->own_rss;
+	return bytes - (watch->dropped - call->all_dropped - call->own_dropped);
 }
 
 static __always_inline bool other_threads(struct task_struct *task)
@@ -96,7 +83,7 @@ static __always_inline void announce(u64 pid_tgid, const struct call *call)
 	rec->id = call->id;
 	rec->flags = call->flags & PURGE_OTHERS_RAN;
 	rec->pad = 0;
-	ring_submit(rec, rec->flags); /* alone, nobody needs to be watched */
+	ring_submit(rec, true);
 }
 
 /* Whether a call begins here whose return is to be seen. */
@@ -106,7 +93,7 @@ static __always_inline bool purge_begin(struct pt_regs *ctx)
 	u64 pid_tgid = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(ctx);
 	struct call_key key = call_key(pid_tgid, CALL_PURGE);
 	u64 mm = (u64)BPF_CORE_READ(task, mm);
-	struct watch unwatched = {};
+	struct watch unwatched = {}, *watch;
 	struct call call = {}, *outer;
 
 	if (!traced_process(pid_tgid))
@@ -125,7 +112,11 @@ static __always_inline bool purge_begin(struct pt_regs *ctx)
 	call.flags = (cookie & COOKIE_HAS_RESULT ? PURGE_HAS_RESULT : 0) |
 		     (other_threads(task) ? PURGE_OTHERS_RAN : 0);
 	call.arg = ctx->di;
-	call.all_rss = all_rss(mm);
+	watch = bpf_map_lookup_elem(&watches, &mm);
+	if (watch) {
+		call.all_rss = watch->all;
+		call.all_dropped = watch->dropped;
+	}
 	call.faults = process_faults((u64)task);
 	call.own_faults = own_faults(task);
 	call.rss = rss_bytes(mm);
@@ -153,8 +144,7 @@ static __always_inline void purge_end(struct pt_regs *ctx, u64 sp)
 	if (!call || call->sp != sp)
 		return;
 	rss_drop = call->rss - rss_bytes(mm);
-	rss_others =
-		all_rss(mm) - call->all_rss - call->own_rss + unwatched_faults(task, mm, call) * PAGE_BYTES;
+	rss_others = others_rss(task, mm, call);
 	rec = ring_reserve(struct event_purge);
 	if (rec) {
 		fill_head(&rec->head, EVENT_PURGE, pid_tgid, call->func, call->time);
@@ -169,7 +159,7 @@ static __always_inline void purge_end(struct pt_regs *ctx, u64 sp)
 		rec->advised = call->advised;
 		rec->calls = call->calls;
 		rec->flags = call->flags | (other_threads(task) ? PURGE_OTHERS_RAN : 0);
-		ring_submit(rec, watched_since); /* the watch is to end */
+		ring_submit(rec, true); /* before a walk shows what it did */
 	}
 	bpf_map_delete_elem(&calls, &key);
 }
