@@ -58,7 +58,7 @@ $(BUILD)/bpf/alloctrace.bpf.o: $(BPF_OBJ)
 
 $(SKEL): $(BUILD)/bpf/alloctrace.bpf.o
 	@mkdir -p $(@D)
-	$(BPFTOOL) gen skeleton $< name alloctrace_bpf > $@
+	{ echo '/* NOLINTBEGIN: generated */'; $(BPFTOOL) gen skeleton $< name alloctrace_bpf; echo '/* NOLINTEND */'; } > $@
 
 $(BUILD)/%.o: %.c | $(SKEL)
 	@mkdir -p $(@D)
@@ -110,7 +110,7 @@ fuzz: ## fuzz the parsers and the heap walker for a minute each
 	@tools/fuzz $(BUILD)
 
 lint: $(SKEL) ## clang-tidy over the user side
-	clang-tidy --quiet $(LIB_SRC) user/main.c -- -std=gnu11 -D_GNU_SOURCE -DALLOCTRACE_VERSION='""' -Iuser -I$(BUILD)/gen
+	clang-tidy --quiet $(LIB_SRC) user/main.c -- -std=gnu11 -D_GNU_SOURCE -DALLOCTRACE_VERSION='""' -Iuser -isystem $(BUILD)/gen
 
 install: $(PROGRAM) ## program, man page, completion; PREFIX=/usr/local, DESTDIR=
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/alloctrace

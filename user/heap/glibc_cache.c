@@ -288,7 +288,8 @@ void glibc_count_tcaches(struct glibc_walk *w, struct heap_walk *walk)
 		read_tcache(w, &pages, w->tcaches.chunk[i], &list);
 	free(pages.bytes);
 	/* By address: page states are read in ranges. */
-	qsort(list.v, list.cnt, sizeof(*list.v), by_chunk);
+	if (list.cnt)
+		qsort(list.v, list.cnt, sizeof(*list.v), by_chunk);
 	w->win.limit = UINT64_MAX;
 	window_drop(&w->win);
 	for (size_t i = 0; i < list.cnt; i++)

@@ -307,7 +307,7 @@ static int row_evidence(const struct heap *heap, struct memory *mem, const struc
 static void choose_row(struct heap *heap, struct memory *mem, const struct maps *maps, struct range range,
 		       unsigned file_version)
 {
-	const struct glibc_row *newest = heap->row, *best = NULL;
+	const struct glibc_row *newest = heap->row, *best = newest;
 	uint16_t heap_info = seen_heap_info(heap, mem);
 	int best_score = INT_MIN;
 

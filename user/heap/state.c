@@ -1,6 +1,7 @@
 #include "heap/state.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,8 +96,8 @@ static void version_from_name(const char *path, char *version, size_t len)
 	if (!tail)
 		return;
 	tail += strlen(".so.");
-	if (strlen(tail) < len && strspn(tail, "0123456789.") == strlen(tail))
-		strcpy(version, tail);
+	if (strspn(tail, "0123456789.") == strlen(tail))
+		snprintf(version, len, "%s", tail);
 }
 
 static const struct heap_walker *walker_of(const struct allocator *kind)
