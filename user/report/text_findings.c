@@ -178,15 +178,35 @@ static void churn_row(struct table *t, const struct churn_finding *c)
 	table_cell(t, TABLE_PLAIN, "%s", c->caller ? c->caller : "?");
 }
 
-/* The rows that are flagged, or those that are not, as far as room is left. */
-static void churn_rows(struct table *t, const struct snapshot *s, bool flagged, size_t *room)
+/* An import: opened once, and it worked. A program has hundreds, and none of them is news. */
+static bool is_ordinary(const struct churn_finding *c)
 {
-	for (size_t i = 0; i < s->churn_cnt && *room; i++) {
-		if (s->churn[i]->flagged == flagged) {
+	return c->opens == 1 && !c->failures && !c->flagged;
+}
+
+/* The rows that are flagged, or those that are not, as far as room is left. */
+static size_t churn_rows(struct table *t, const struct snapshot *s, bool flagged, size_t room)
+{
+	size_t shown = 0;
+
+	for (size_t i = 0; i < s->churn_cnt && shown < room; i++) {
+		if (s->churn[i]->flagged == flagged && !is_ordinary(s->churn[i])) {
 			churn_row(t, s->churn[i]);
-			(*room)--;
+			shown++;
 		}
 	}
+	return shown;
+}
+
+static void put_ordinary(FILE *out, const struct snapshot *s, size_t cnt)
+{
+	char bytes[UNITS_TEXT_MAX];
+	int64_t grown = 0;
+
+	for (size_t i = 0; i < s->churn_cnt; i++)
+		grown += is_ordinary(s->churn[i]) ? s->churn[i]->maps_grown : 0;
+	fprintf(out, "  %zu %s opened once%s, which mapped %s\n", cnt, cnt == 1 ? "library" : "libraries",
+		cnt == 1 ? "" : " each", units_bytes(bytes, grown > 0 ? (uint64_t)grown : 0));
 }
 
 int text_churn(FILE *out, const struct snapshot *s, bool colour)
@@ -204,22 +224,24 @@ int text_churn(FILE *out, const struct snapshot *s, bool colour)
 		"by",
 		NULL,
 	};
-	size_t room = rows_max(s);
-	bool flagged = false;
+	size_t flagged = 0, ordinary = 0, shown;
 	struct table *t;
-	int result;
+	int result = 0;
 
-	if (!s->churn_cnt)
-		return 0;
-	for (size_t i = 0; i < s->churn_cnt; i++)
-		flagged |= s->churn[i]->flagged;
+	for (size_t i = 0; i < s->churn_cnt; i++) {
+		flagged += s->churn[i]->flagged;
+		ordinary += is_ordinary(s->churn[i]);
+	}
 	t = table_new("lrrrrrrrrl");
 	table_heading(t, names);
-	churn_rows(t, s, true, &room);
-	churn_rows(t, s, false, &room);
-	result = table_print(t, out, "  ", colour);
-	if (s->churn_cnt > rows_max(s))
-		fprintf(out, "  and %zu more\n", s->churn_cnt - rows_max(s));
+	shown = churn_rows(t, s, true, rows_max(s));
+	shown += churn_rows(t, s, false, rows_max(s) - shown);
+	if (shown)
+		result = table_print(t, out, "  ", colour);
+	if (shown + ordinary < s->churn_cnt)
+		fprintf(out, "  and %zu more\n", s->churn_cnt - ordinary - shown);
+	if (ordinary)
+		put_ordinary(out, s, ordinary);
 	if (flagged)
 		fputs("  repeated opens cost CPU time and garbage, not memory: open once and keep the "
 		      "handle\n",
