@@ -230,10 +230,31 @@ static void walk_heaps(struct walked *a)
 
 /* ---- both ---- */
 
+/*
+ * Told by their looks, the last chunk of a fastbin passes for a live one where links are plain:
+ * its link is 0, as many a first word is. But there is one in every bin that is not empty.
+ */
+static void count_tails(struct walked *a)
+{
+	struct glibc_tally *t = a->tally;
+
+	for (unsigned i = 0; i < FASTBIN_CNT; i++) {
+		uint64_t size = (i + 2) * 16ULL; /* fastbin_index() in malloc/malloc.c */
+
+		if (!a->arena.fast[i] || !t->f.live.cnt)
+			continue;
+		blocks_move(&t->f.live, &t->f.fast, size);
+		blocks_move(&t->live_class[size_class(size)], &t->free_class[size_class(size)], size);
+		t->f.pinned.partial += size;
+	}
+}
+
 static void finish(struct walked *a)
 {
 	struct heap_figures *f = &a->tally->f;
 
+	if (a->w->fast.too_many && !a->w->heap->row->safe_linking)
+		count_tails(a);
 	f->held = a->arena.system_mem;
 	if (!a->out->inconsistent && a->tally->walked != f->held)
 		fail(a, a->arena.top, "the chunks do not add up to what the arena says that it holds");

@@ -51,7 +51,8 @@ static void follow_fast(struct glibc_walk *w, struct page_cache *cache, uint64_t
 	while (chunk && !(chunk & 15) && chunk < ADDRESS_END) {
 		uint64_t fd;
 
-		if (w->fast.cnt == FAST_EXACT_MAX || cache->loads > FAST_LOADS_MAX) {
+		if (w->fast.cnt == FAST_EXACT_MAX ||
+		    (cache->loads > FAST_LOADS_MIN && w->fast_loads + cache->loads > FAST_LOADS_MAX)) {
 			w->fast.too_many = true;
 			return;
 		}
@@ -81,6 +82,7 @@ void glibc_read_fast(struct glibc_walk *w, const struct glibc_arena *arena)
 	for (unsigned i = 0; i < FASTBIN_CNT && !w->fast.too_many; i++)
 		follow_fast(w, &cache, arena->fast[i]);
 	free(cache.bytes);
+	w->fast_loads += cache.loads;
 	if (w->fast.too_many)
 		w->fast.cnt = 0;
 	else
@@ -240,15 +242,6 @@ static struct heap_arena *arena_of(const struct glibc_walk *w, struct heap_walk 
 		if (walk->arenas[i].addr == addr)
 			return &walk->arenas[i];
 	return NULL;
-}
-
-static void blocks_move(struct heap_blocks *from, struct heap_blocks *to, uint64_t bytes)
-{
-	blocks_add(to, bytes);
-	if (from->cnt > 0 && from->bytes >= bytes) {
-		from->cnt--;
-		from->bytes -= bytes;
-	}
 }
 
 static void count_cached(struct glibc_walk *w, struct heap_walk *walk, const struct cached *c)

@@ -123,6 +123,15 @@ static inline void blocks_add(struct heap_blocks *blocks, uint64_t bytes)
 	blocks->bytes += bytes;
 }
 
+static inline void blocks_move(struct heap_blocks *from, struct heap_blocks *to, uint64_t bytes)
+{
+	if (!from->cnt || from->bytes < bytes)
+		return;
+	from->cnt--;
+	from->bytes -= bytes;
+	blocks_add(to, bytes);
+}
+
 /* glibc_layout.c: 0, or −ENODATA where the page is not in RAM or the struct is none. */
 int glibc_read_arena(const struct heap *heap, struct memory *mem, uint64_t addr, struct glibc_arena *arena);
 int glibc_read_params(const struct heap *heap, struct memory *mem, struct glibc_params *params);
@@ -161,9 +170,13 @@ struct glibc_fast {
 	bool too_many; /* tell by looks instead */
 };
 
-/* Lists are followed exactly up to so many chunks, or so many pages that had to be read for it (0.2 s). */
+/*
+ * Lists are followed exactly up to so many chunks, and so many pages that had to be read for it:
+ * in one walk (some 0.1 s), but a few for every arena.
+ */
 #define FAST_EXACT_MAX 524288
-#define FAST_LOADS_MAX 100000
+#define FAST_LOADS_MAX 30000
+#define FAST_LOADS_MIN 500
 #define TCACHES_MAX 65536
 
 /* Everything one walk works with. */
@@ -173,6 +186,7 @@ struct glibc_walk {
 	struct glibc_params params;
 	struct window win;
 	struct glibc_fast fast;
+	unsigned fast_loads;     /* pages read for fast lists so far */
 	struct glibc_candidates tcaches;
 	bool *by_looks;          /* by arena: its fast chunks were told by their looks */
 	unsigned retries;
