@@ -95,7 +95,8 @@ static void check(const struct heap_walk *walk)
 		const struct heap_figures *f = &walk->arenas[i].f;
 
 		if (f->retained != f->purgeable + f->pinned.partial + f->pinned.top + f->pinned.thread_cache +
-		    f->pinned.overhead || f->purgeable_shared > f->purgeable ||
+					   f->pinned.overhead ||
+		    f->purgeable_shared > f->purgeable ||
 		    (!walk->arenas[i].inconsistent && walk->arenas[i].walked != f->held))
 			abort();
 	}
@@ -105,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct memory_ops ops = { damaged_readv, scene_pages, scene_maps, scene_close };
+	const struct memory_ops ops = {damaged_readv, scene_pages, scene_maps, scene_close};
 	const struct glibc_row *row;
 	struct heap *heap = NULL;
 	struct heap_walk walk;
@@ -114,7 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 2)
 		return 0;
 	row = &glibc_rows[data[0] % glibc_row_cnt];
-	damaged = (struct damaged){ .scene = sound(row), .poke = data + 2 };
+	damaged = (struct damaged){.scene = sound(row), .poke = data + 2};
 	damaged.poke_cnt = (size - 2) / POKE_SIZE < POKE_MAX ? (size - 2) / POKE_SIZE : POKE_MAX;
 	damaged.scene->mem.ops = &ops;
 	poke_at(0);

@@ -6,7 +6,7 @@
 int main(int argc, char **argv)
 {
 	struct memory *mem = NULL;
-	struct error err = { "" };
+	struct error err = {""};
 	FILE *out;
 	int rc;
 

@@ -48,8 +48,8 @@ static void check_truth(const struct heap_walk *walk, const cJSON *truth)
 	assert_int_equal(t->fast.bytes, number(truth, "fsmblks"));
 	assert_int_equal(walk->arenas[0].f.top, number(truth, "keepcost"));
 	assert_int_equal(t->purgeable, number(truth, "returned"));
-	assert_int_equal(t->retained, t->purgeable + t->pinned.partial + t->pinned.top + t->pinned.thread_cache +
-			 t->pinned.overhead);
+	assert_int_equal(t->retained, t->purgeable + t->pinned.partial + t->pinned.top +
+					      t->pinned.thread_cache + t->pinned.overhead);
 	/* Beside the target's own blocks there are a few of the C library's. */
 	assert_true(t->live.cnt >= number(truth, "own_blocks"));
 	assert_true(t->live.cnt < number(truth, "own_blocks") + 30);

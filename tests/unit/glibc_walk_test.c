@@ -31,10 +31,11 @@ static void check_sums(const struct heap_walk *walk)
 	const struct heap_figures *f = &walk->arenas[0].f;
 
 	assert_int_equal(walk->arenas[0].walked, f->held);
-	assert_int_equal(f->live.bytes + f->bins.bytes + f->fast.bytes + f->thread_cache.bytes + f->top + f->overhead,
+	assert_int_equal(f->live.bytes + f->bins.bytes + f->fast.bytes + f->thread_cache.bytes + f->top +
+				 f->overhead,
 			 f->held);
-	assert_int_equal(f->retained, f->purgeable + f->pinned.partial + f->pinned.top + f->pinned.thread_cache +
-			 f->pinned.overhead);
+	assert_int_equal(f->retained, f->purgeable + f->pinned.partial + f->pinned.top +
+					      f->pinned.thread_cache + f->pinned.overhead);
 	assert_true(f->retained <= f->resident);
 }
 
@@ -107,7 +108,7 @@ static void test_rows_by_version(void **state)
 		}
 }
 
-/* Nobody names the version, as in a static program. 2.24 without tcache and 2.26 with it differ in that alone. */
+/* Nobody names the version, as in a static program. */
 static void test_rows_by_memory(void **state)
 {
 	(void)state;
@@ -162,7 +163,7 @@ static void test_fast_runs_merge(void **state)
 	assert_int_equal(walk.total.largest_free, SCENE_HEAP + sizeof(s->heap) - merged);
 	assert_int_equal(walk.total.purgeable,
 			 align_down(run_end, 4096) - align_up(run + 48, 4096) +
-			 align_down(SCENE_HEAP + sizeof(s->heap) - merged - 33, 4096));
+				 align_down(SCENE_HEAP + sizeof(s->heap) - merged - 33, 4096));
 	heap_walk_free(&walk);
 	free(s);
 }
@@ -204,7 +205,7 @@ static void test_huge_page_rounding(void **state)
 	scene_poke(s, SCENE_PAR + s->row->par->thp_pagesize, 128 << 10);
 	walk_with(s, 2036, &walk);
 	assert_int_equal(walk.total.purgeable, 128 << 10);
-	assert_int_equal(walk.total.pinned.top, s->row ? SCENE_HEAP + sizeof(s->heap) - s->at - (128 << 10) : 0);
+	assert_int_equal(walk.total.pinned.top, SCENE_HEAP + sizeof(s->heap) - s->at - (128 << 10));
 	heap_walk_free(&walk);
 	free(s);
 }
@@ -369,13 +370,13 @@ static void test_corrupted_headers(void **state)
 		uint64_t head;
 		const char *why;
 	} cases[] = {
-		{ 0, "a chunk has no size" },
-		{ 1, "a chunk has no size" },
-		{ 0x88 | 1, "a chunk's size is no multiple of 16" },
-		{ 0x80 | 3, "a chunk in the heap says that it is mmapped" },
-		{ 0x7ffffff1, "a chunk reaches beyond its heap" },
-		{ UINT64_MAX & ~14ULL, "a chunk reaches beyond its heap" },
-		{ 0x30000 | 1, "a chunk reaches beyond top" },
+		{0, "a chunk has no size"},
+		{1, "a chunk has no size"},
+		{0x88 | 1, "a chunk's size is no multiple of 16"},
+		{0x80 | 3, "a chunk in the heap says that it is mmapped"},
+		{0x7ffffff1, "a chunk reaches beyond its heap"},
+		{UINT64_MAX & ~14ULL, "a chunk reaches beyond its heap"},
+		{0x30000 | 1, "a chunk reaches beyond top"},
 	};
 
 	(void)state;
@@ -421,7 +422,8 @@ static void test_cyclic_lists(void **state)
 	walk_with(s, 2036, &walk);
 	assert_true(walk.estimate);
 	assert_true(walk.complete);
-	assert_int_equal(walk.total.thread_cache.cnt, 0); /* longer than its counter says: no cache of a thread */
+	/* Longer than its counter says: no cache of a thread. */
+	assert_int_equal(walk.total.thread_cache.cnt, 0);
 	heap_walk_free(&walk);
 	free(s);
 }

@@ -27,14 +27,14 @@ struct scene {
 	char libc[SCENE_LIBC_PAGES * TARGET_PAGE_SIZE];
 	char heap[SCENE_HEAP_PAGES * TARGET_PAGE_SIZE];
 	uint8_t libc_state[SCENE_LIBC_PAGES], heap_state[SCENE_HEAP_PAGES];
-	uint64_t at;        /* where the next chunk goes */
-	bool prev_free;     /* binned: the next header has PREV_INUSE clear */
+	uint64_t at;    /* where the next chunk goes */
+	bool prev_free; /* binned: the next header has PREV_INUSE clear */
 	uint64_t prev_size;
-	uint64_t bin;       /* the chunk binned last */
-	uint64_t fast;      /* the chunk put last into fastbin 0 */
-	uint64_t cached;    /* user address of the chunk cached last, of size 0x40 */
+	uint64_t bin;    /* the chunk binned last */
+	uint64_t fast;   /* the chunk put last into fastbin 0 */
+	uint64_t cached; /* user address of the chunk cached last, of size 0x40 */
 	unsigned cached_cnt;
-	uint64_t tcache;    /* chunk that holds the tcache struct; 0: none */
+	uint64_t tcache;       /* chunk that holds the tcache struct; 0: none */
 	uint64_t absent_reads; /* of pages that must not be read */
 };
 
@@ -106,8 +106,8 @@ static int scene_maps(struct memory *mem, struct maps *maps, struct error *err)
 	int len = snprintf(text, sizeof(text),
 			   "%llx-%llx rw-p 00000000 00:00 0 [heap]\n"
 			   "%llx-%llx rw-p 00200000 fe:00 42 /lib/libc.so.6\n",
-			   SCENE_HEAP, SCENE_HEAP + sizeof(((struct scene *)mem)->heap),
-			   SCENE_LIBC, SCENE_LIBC + sizeof(((struct scene *)mem)->libc));
+			   SCENE_HEAP, SCENE_HEAP + sizeof(((struct scene *)mem)->heap), SCENE_LIBC,
+			   SCENE_LIBC + sizeof(((struct scene *)mem)->libc));
 
 	(void)err;
 	return maps_parse(text, (size_t)len, maps);
@@ -198,7 +198,7 @@ static inline void scene_tcache(struct scene *s)
 	memset(scene_bytes(s, s->tcache + 16), 0, tc->chunk - 16);
 	scene_poke(s, s->tcache + tc->chunk, 0);
 	for (unsigned i = 0; tc->down && i < tc->bins; i++)
-		memcpy(scene_bytes(s, s->tcache + 16 + 2 * i), &(uint16_t){ 16 }, 2);
+		memcpy(scene_bytes(s, s->tcache + 16 + 2 * i), &(uint16_t){16}, 2);
 }
 
 /* Everything behind the last chunk is top. */
@@ -215,7 +215,8 @@ static inline void scene_top(struct scene *s)
 static inline struct scene *scene_new(const struct glibc_row *row)
 {
 	struct scene *s = calloc(1, sizeof(*s));
-	uint64_t bins = SCENE_ARENA + row->bins, system_mem = SCENE_ARENA + glibc_next_offset(row) + row->system_mem;
+	uint64_t bins = SCENE_ARENA + row->bins;
+	uint64_t system_mem = SCENE_ARENA + glibc_next_offset(row) + row->system_mem;
 
 	s->mem.ops = &scene_ops;
 	s->row = row;
@@ -234,7 +235,7 @@ static inline struct scene *scene_new(const struct glibc_row *row)
 	scene_poke(s, SCENE_PAR + PAR_TRIM_THRESHOLD, 128 << 10);
 	scene_poke(s, SCENE_PAR + PAR_TOP_PAD, 128 << 10);
 	scene_poke(s, SCENE_PAR + PAR_MMAP_THRESHOLD, 128 << 10);
-	memcpy(scene_bytes(s, SCENE_PAR + row->par->n_mmaps + 4), &(uint32_t){ 65536 }, 4);
+	memcpy(scene_bytes(s, SCENE_PAR + row->par->n_mmaps + 4), &(uint32_t){65536}, 4);
 	scene_poke(s, SCENE_PAR + row->par->sbrk_base, SCENE_HEAP);
 	if (row->par->tcache_count)
 		scene_poke(s, SCENE_PAR + row->par->tcache_count, row->from >= 2042 ? 16 : 7);

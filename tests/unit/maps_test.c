@@ -21,13 +21,13 @@ static struct maps parsed(const char *text)
 
 static void test_fields(void **state)
 {
-	struct maps maps = parsed(
-		"555500000000-555500002000 r-xp 00001000 fe:01 1234567890123                /usr/bin/a program\n"
-		"555500002000-555500003000 rw-s 00000000 00:05 7  /memfd:x (deleted)\n"
-		"555500003000-555500004000 rw-p 00000000 00:00 0 \n"
-		"555500004000-555500005000 rw-p 00000000 00:00 0                  [heap]\n"
-		"7f0000000000-7f0000001000 rw-p 00000000 00:00 0 [anon:glibc: malloc]\n"
-		"ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]");
+	struct maps maps = parsed("555500000000-555500002000 r-xp 00001000 fe:01 1234567890123               "
+				  " /usr/bin/a program\n"
+				  "555500002000-555500003000 rw-s 00000000 00:05 7  /memfd:x (deleted)\n"
+				  "555500003000-555500004000 rw-p 00000000 00:00 0 \n"
+				  "555500004000-555500005000 rw-p 00000000 00:00 0                  [heap]\n"
+				  "7f0000000000-7f0000001000 rw-p 00000000 00:00 0 [anon:glibc: malloc]\n"
+				  "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]");
 	const struct mapping *m = maps.v;
 
 	(void)state;
@@ -56,18 +56,17 @@ static void test_fields(void **state)
 
 static void test_lines_that_lie(void **state)
 {
-	struct maps maps = parsed(
-		"\n"
-		"nonsense\n"
-		"2000-1000 rw-p 00000000 00:00 0 ends before it begins\n"
-		"1000-1000 rw-p 00000000 00:00 0 empty\n"
-		"1001-2000 rw-p 00000000 00:00 0 no page\n"
-		"1000-2000 rw 00000000 00:00 0 short permissions\n"
-		"1000-2000 rw-p 00000000 00:00\n"
-		"5000-6000 rw-p 00000000 00:00 0 good\n"
-		"5800-7000 rw-p 00000000 00:00 0 overlaps\n"
-		"3000-4000 rw-p 00000000 00:00 0 out of order\n"
-		"6000-7000 rw-p 00000000 00:00 0 good too\n");
+	struct maps maps = parsed("\n"
+				  "nonsense\n"
+				  "2000-1000 rw-p 00000000 00:00 0 ends before it begins\n"
+				  "1000-1000 rw-p 00000000 00:00 0 empty\n"
+				  "1001-2000 rw-p 00000000 00:00 0 no page\n"
+				  "1000-2000 rw 00000000 00:00 0 short permissions\n"
+				  "1000-2000 rw-p 00000000 00:00\n"
+				  "5000-6000 rw-p 00000000 00:00 0 good\n"
+				  "5800-7000 rw-p 00000000 00:00 0 overlaps\n"
+				  "3000-4000 rw-p 00000000 00:00 0 out of order\n"
+				  "6000-7000 rw-p 00000000 00:00 0 good too\n");
 
 	(void)state;
 	assert_int_equal(maps.cnt, 2);
@@ -119,7 +118,7 @@ static void test_own_process(void **state)
 static void test_no_process(void **state)
 {
 	struct maps maps;
-	struct error err = { "" };
+	struct error err = {""};
 
 	(void)state;
 	assert_int_equal(maps_read(0x3fffffff, &maps, &err), -ESRCH);
@@ -130,10 +129,8 @@ static void test_no_process(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fields),
-		cmocka_unit_test(test_lines_that_lie),
-		cmocka_unit_test(test_find),
-		cmocka_unit_test(test_own_process),
+		cmocka_unit_test(test_fields),     cmocka_unit_test(test_lines_that_lie),
+		cmocka_unit_test(test_find),       cmocka_unit_test(test_own_process),
 		cmocka_unit_test(test_no_process),
 	};
 

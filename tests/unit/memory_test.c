@@ -1,4 +1,4 @@
-/* A child of ours with one page of each kind, seen through struct memory; and the same saved and opened again. */
+/* A child of ours with one page of each kind, seen through struct memory, live and saved. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 
 #define PAGES 8
 
-/* Page by page: written, untouched, only read, dropped, still the parent's, written, …; at the same place in both. */
+/* Page by page: written, untouched, only read, dropped, still the parent's, written, untouched. */
 static char *area;
 
 static void fill_in_child(void)
@@ -77,7 +77,7 @@ static int tear_down(void **state)
 static struct memory *open_child(void **state)
 {
 	struct memory *mem = NULL;
-	struct error err = { "" };
+	struct error err = {""};
 
 	if (memory_open_process(*(pid_t *)*state, &mem, &err) != 0)
 		fail_msg("%s", err.text);
@@ -102,8 +102,8 @@ static void check_pages(struct memory *mem)
 static void check_bytes(struct memory *mem)
 {
 	char first = 0, rest[2] = "";
-	struct iovec local[2] = { { &first, 1 }, { rest, 2 } };
-	struct iovec remote[3] = { { area, 1 }, { area + 4 * 4096, 1 }, { area + 5 * 4096, 1 } };
+	struct iovec local[2] = {{&first, 1}, {rest, 2}};
+	struct iovec remote[3] = {{area, 1}, {area + 4 * 4096, 1}, {area + 5 * 4096, 1}};
 	uint64_t reads = mem->reads, bytes = mem->bytes_read;
 
 	assert_int_equal(memory_readv(mem, local, 2, remote, 3), 3);
@@ -137,7 +137,8 @@ static void test_short_read(void **state)
 	assert_int_equal(memory_maps(mem, &maps, &err), 0);
 	last = maps_find(&maps, (uintptr_t)area);
 	assert_non_null(last);
-	assert_true(memory_read(mem, last->end - 16, buf, sizeof(buf)) >= 16 || (last + 1)->start != last->end);
+	assert_true(memory_read(mem, last->end - 16, buf, sizeof(buf)) >= 16 ||
+		    (last + 1)->start != last->end);
 	maps_free(&maps);
 	memory_free(mem);
 }
@@ -145,7 +146,7 @@ static void test_short_read(void **state)
 static void test_image(void **state)
 {
 	struct memory *mem = open_child(state), *image = NULL;
-	struct error err = { "" };
+	struct error err = {""};
 	char *data = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&data, &len);
@@ -174,7 +175,7 @@ static void test_image(void **state)
 static void test_image_too_large(void **state)
 {
 	struct memory *mem = open_child(state);
-	struct error err = { "" };
+	struct error err = {""};
 	FILE *out = tmpfile();
 
 	assert_int_equal(image_save(mem, out, 4096, &err), -EFBIG);
@@ -186,7 +187,7 @@ static void test_image_too_large(void **state)
 static void test_no_process(void **state)
 {
 	struct memory *mem = NULL;
-	struct error err = { "" };
+	struct error err = {""};
 
 	(void)state;
 	assert_int_equal(memory_open_process(0x3fffffff, &mem, &err), -ESRCH);

@@ -21,14 +21,14 @@ static int glibc_find(struct memory *mem, unsigned file_version, struct heap **o
 	maps_free(&maps);
 	if (rc) {
 		free(heap);
-		return error_set(err, rc, rc == -ENOMEM ? "no memory to look for glibc's heap"
-				 : "glibc's allocator has never been used in this process");
+		return error_set(err, rc,
+				 rc == -ENOMEM ? "no memory to look for glibc's heap"
+					       : "glibc's allocator has never been used in this process");
 	}
 	*out = heap;
 	return 0;
 }
 
-/* The addresses of all arenas, main first, then ascending. 0 or −errno; the caller frees *list. */
 static int by_address(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -36,6 +36,7 @@ static int by_address(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* The addresses of all arenas, main first, then ascending. 0 or −errno; the caller frees *list. */
 static int list_arenas(const struct heap *heap, struct memory *mem, uint64_t **list, size_t *cnt)
 {
 	size_t cap = 16, used = 0;
@@ -104,7 +105,8 @@ static void add_classes(struct heap_walk *walk, const struct glibc_tally *tally)
 	}
 }
 
-static void walk_arenas(struct glibc_walk *w, const struct maps *maps, const uint64_t *addrs, struct heap_walk *walk)
+static void walk_arenas(struct glibc_walk *w, const struct maps *maps, const uint64_t *addrs,
+			struct heap_walk *walk)
 {
 	for (size_t i = 0; i < walk->arena_cnt; i++) {
 		struct glibc_tally tally;
@@ -130,20 +132,25 @@ static void add_up(struct heap_walk *walk)
 
 static void name_version(const struct heap *heap, struct heap_walk *walk)
 {
-	if (heap->version)
-		snprintf(walk->version, sizeof(walk->version), "%u.%u", heap->version / 1000, heap->version % 1000);
+	unsigned v = heap->version;
+
+	if (v)
+		snprintf(walk->version, sizeof(walk->version), "%u.%u", v / 1000, v % 1000);
 	else
 		snprintf(walk->version, sizeof(walk->version), "%s", heap->row->range);
 }
 
 static int glibc_walk(struct heap *heap, struct memory *mem, struct heap_walk *walk, struct error *err)
 {
-	struct glibc_walk w = { .heap = heap, .mem = mem };
-	struct maps maps = { 0 };
+	struct glibc_walk w = {.heap = heap, .mem = mem};
+	struct maps maps = {0};
 	uint64_t *addrs = NULL;
 	int rc;
 
-	*walk = (struct heap_walk){ .allocator = heap_walker_glibc.allocator, .started_ns = clock_monotonic_ns() };
+	*walk = (struct heap_walk){
+		.allocator = heap_walker_glibc.allocator,
+		.started_ns = clock_monotonic_ns(),
+	};
 	name_version(heap, walk);
 	rc = memory_maps(mem, &maps, err);
 	if (rc)
@@ -152,7 +159,9 @@ static int glibc_walk(struct heap *heap, struct memory *mem, struct heap_walk *w
 	if (!rc)
 		rc = glibc_read_params(heap, mem, &w.params);
 	if (rc) {
-		error_set(err, rc = -EAGAIN, "glibc's list of arenas cannot be read: it is swapped out, or changed by an exec");
+		rc = error_set(err, -EAGAIN,
+			       "glibc's list of arenas cannot be read: "
+			       "it is swapped out, or an exec has replaced it");
 		goto out;
 	}
 	w.tcaches.chunk = malloc(TCACHES_MAX * sizeof(*w.tcaches.chunk));

@@ -8,9 +8,9 @@
 #include "heap/glibc_heap.h"
 #include "heap/glibc_pages.h"
 
-#define ATTEMPTS 3         /* at an arena that changes so much that it does not add up */
-#define REGIONS_MAX 4096   /* pieces of a main arena */
-#define HEAPS_MAX 65536    /* of one arena: 4 TB */
+#define ATTEMPTS 3       /* at an arena that changes so much that it does not add up */
+#define REGIONS_MAX 4096 /* pieces of a main arena */
+#define HEAPS_MAX 65536  /* of one arena: 4 TB */
 
 struct walked {
 	struct glibc_walk *w;
@@ -124,7 +124,8 @@ static bool walk_break(struct walked *a)
 			return how == CHAIN_TOP;
 		a->w->win.limit = limit;
 		window_drop(&a->w->win);
-		next = glibc_find_chain(a->w, at, a->arena.contiguous ? a->arena.top + 1 : limit, a->arena.top);
+		next = a->arena.contiguous ? a->arena.top + 1 : limit;
+		next = glibc_find_chain(a->w, at, next, a->arena.top);
 		if (!next)
 			break;
 		if (next > at)
@@ -134,7 +135,7 @@ static bool walk_break(struct walked *a)
 	return false;
 }
 
-/* What was mapped where the break could not grow: regions that begin with a chunk and end with a fence or top. */
+/* What was mapped where the break could not grow: regions from a first chunk to a fence or top. */
 static void walk_mapped(struct walked *a)
 {
 	uint64_t low = main_start(a), high = break_end(a->maps);
@@ -269,10 +270,10 @@ void glibc_walk_arena(struct glibc_walk *w, uint64_t addr, const struct maps *ma
 	size_t tcaches = w->tcaches.cnt;
 
 	for (unsigned i = 0; i < ATTEMPTS; i++) {
-		struct walked a = { .w = w, .maps = maps, .out = out, .tally = tally };
+		struct walked a = {.w = w, .maps = maps, .out = out, .tally = tally};
 
-		*tally = (struct glibc_tally){ 0 };
-		*out = (struct heap_arena){ .addr = addr, .main = addr == w->heap->main_arena };
+		*tally = (struct glibc_tally){0};
+		*out = (struct heap_arena){.addr = addr, .main = addr == w->heap->main_arena};
 		w->tcaches.cnt = tcaches;
 		if (glibc_read_arena(w->heap, w->mem, addr, &a.arena) != 0) {
 			fail(&a, addr, "the arena or its top is not readable (swapped out, or gone)");

@@ -8,8 +8,8 @@
 
 #include "heap/glibc_heap.h"
 
-#define PAGE_SLOTS 256         /* pages kept while lists are followed: 1 MB */
-#define TCACHE_TRIES 3         /* at a struct that changes while it is read */
+#define PAGE_SLOTS 256              /* pages kept while lists are followed: 1 MB */
+#define TCACHE_TRIES 3              /* at a struct that changes while it is read */
 #define TCACHE_STEPS_MAX (1U << 20) /* along all lists of all threads; 448 a thread are usual */
 
 /* ---- fastbins ---- */
@@ -65,7 +65,7 @@ static void follow_fast(struct glibc_walk *w, struct page_cache *cache, uint64_t
 
 void glibc_read_fast(struct glibc_walk *w, const struct glibc_arena *arena)
 {
-	struct page_cache cache = { .mem = w->mem };
+	struct page_cache cache = {.mem = w->mem};
 	bool any = false;
 
 	w->fast.cnt = 0;
@@ -173,7 +173,7 @@ static bool cached_add(struct cached_list *list, uint64_t chunk, uint64_t head, 
 		list->v = v;
 		list->cap = cap;
 	}
-	list->v[list->cnt++] = (struct cached){ chunk, head, looks_fast };
+	list->v[list->cnt++] = (struct cached){chunk, head, looks_fast};
 	return true;
 }
 
@@ -193,7 +193,7 @@ static bool follow_bin(const struct glibc_walk *w, struct page_cache *pages, uns
 	return entry == 0;
 }
 
-/* Adds the chunks of the struct at chunk to *list; false if it is no tcache, or changed too often meanwhile. */
+/* Adds the chunks that a struct caches to *list; false if it is no tcache, or changed too often. */
 static bool read_tcache(const struct glibc_walk *w, struct page_cache *pages, uint64_t chunk,
 			struct cached_list *list)
 {
@@ -249,7 +249,7 @@ static void count_cached(struct glibc_walk *w, struct heap_walk *walk, const str
 	uint64_t size = c->head & ~CHUNK_FLAGS, resident;
 	struct heap_arena *arena;
 
-	/* A cached block with a mapping of its own (2.42 can) stays among the mmapped ones, as mallinfo has it. */
+	/* A cached block with a mapping of its own (2.42 can) stays among those, as mallinfo has it. */
 	if (c->head & CHUNK_IS_MMAPPED)
 		return;
 	arena = arena_of(w, walk, c);
@@ -273,8 +273,8 @@ static void count_cached(struct glibc_walk *w, struct heap_walk *walk, const str
 
 void glibc_count_tcaches(struct glibc_walk *w, struct heap_walk *walk)
 {
-	struct page_cache pages = { .mem = w->mem };
-	struct cached_list list = { 0 };
+	struct page_cache pages = {.mem = w->mem};
+	struct cached_list list = {0};
 
 	pages.bytes = malloc(PAGE_SLOTS * sizeof(*pages.bytes));
 	for (size_t i = 0; pages.bytes && i < w->tcaches.cnt; i++)

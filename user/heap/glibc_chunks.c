@@ -12,19 +12,19 @@
 
 #define CHECKPOINT_CNT 8
 #define CHECKPOINT_BYTES (256ULL << 10)
-#define RETRY_MAX 40                   /* without getting RETRY_PROGRESS further */
+#define RETRY_MAX 40 /* without getting RETRY_PROGRESS further */
 #define RETRY_PROGRESS (4ULL << 20)
 #define TOP_MOVES_MAX 64
-#define PROBE_DEPTH 32                 /* chunks that must make sense for a chain to be believed */
+#define PROBE_DEPTH 32 /* chunks that must make sense for a chain to be believed */
 #define PROBE_STEPS_MAX (4U << 20)
 
 /* All that a step changes: what a checkpoint holds. */
 struct position {
-	uint64_t at;            /* the header to be read next */
+	uint64_t at;              /* the header to be read next */
 	uint64_t prev, prev_size; /* the chunk before it, not yet classified; prev 0: none */
-	uint64_t prev_fd;       /* its first word, where fast chunks are told by their looks */
+	uint64_t prev_fd;         /* its first word, where fast chunks are told by their looks */
 	size_t fast_next, tcache_cnt;
-	unsigned fences;        /* in a row, right before at */
+	unsigned fences; /* in a row, right before at */
 	struct glibc_runs runs;
 };
 
@@ -35,8 +35,8 @@ struct walker {
 	struct position checkpoint[CHECKPOINT_CNT];
 	unsigned checkpoint_cnt, checkpoint_next;
 	uint64_t next_checkpoint;
-	uint64_t top;           /* 0: this chain has none */
-	uint64_t limit;         /* no chunk reaches beyond: the end of top, or the chain's own limit */
+	uint64_t top;   /* 0: this chain has none */
+	uint64_t limit; /* no chunk reaches beyond: the end of top, or the chain's own limit */
 	uint64_t furthest;
 	unsigned retries, top_moves;
 };
@@ -175,10 +175,11 @@ static bool go_back(struct walker *k)
 	return true;
 }
 
-/* A header on a swapped page cannot be read: go on behind it, with what lies between counted as one live block. */
+/* A header on a swapped page cannot be read: go on behind it, all between counts as one live block. */
 static bool skip_swapped(struct walker *k)
 {
-	uint64_t from = align_down(k->now.at, TARGET_PAGE_SIZE), lost = k->now.prev ? k->now.prev : k->now.at, next;
+	uint64_t from = align_down(k->now.at, TARGET_PAGE_SIZE);
+	uint64_t lost = k->now.prev ? k->now.prev : k->now.at, next;
 
 	if (!(window_state(&k->w->win, k->now.at) & PAGE_SWAPPED))
 		return false;
@@ -371,16 +372,14 @@ enum chain_end glibc_walk_chain(struct glibc_walk *w, struct chain *chain, struc
 	struct walker k = {
 		.w = w,
 		.chain = chain,
-		.now = {
-			.at = chain->start,
-			.fast_next = first_fast(&w->fast, chain->start),
-			.tcache_cnt = w->tcaches.cnt,
-		},
 		.next_checkpoint = chain->start,
 		.furthest = chain->start,
 	};
 	enum chain_end end = CHAIN_BROKEN;
 
+	k.now.at = chain->start;
+	k.now.fast_next = first_fast(&w->fast, chain->start);
+	k.now.tcache_cnt = w->tcaches.cnt;
 	glibc_runs_begin(&k.now.runs, chain->floor, chain->huge, tally);
 	k.limit = w->win.limit = chain->limit;
 	refresh_top(&k);

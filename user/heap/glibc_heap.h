@@ -13,20 +13,20 @@
 #define CHUNK_IS_MMAPPED 2ULL
 #define CHUNK_NON_MAIN 4ULL
 #define CHUNK_FLAGS 7ULL
-#define CHUNK_FENCE 0x10ULL      /* a header alone: fenceposts */
-#define CHUNK_MIN 0x20ULL        /* MINSIZE */
-#define CHUNK_FAST_MAX 0xb0ULL   /* NFASTBINS of 10: mallopt(M_MXFAST) can raise 0x80 to this */
+#define CHUNK_FENCE 0x10ULL    /* a header alone: fenceposts */
+#define CHUNK_MIN 0x20ULL      /* MINSIZE */
+#define CHUNK_FAST_MAX 0xb0ULL /* NFASTBINS of 10: mallopt(M_MXFAST) can raise 0x80 to this */
 #define CHUNK_SIZE_MAX (1ULL << 46)
-#define ADDRESS_END (1ULL << 47)  /* of user space, x86-64 without five-level tables */
+#define ADDRESS_END (1ULL << 47) /* of user space, x86-64 without five-level tables */
 #define FASTBIN_CNT 10
-#define BIN_PAIRS 127            /* NBINS − 1 */
-#define ARENA_MAX 65536          /* the list of arenas ends here whatever it says */
+#define BIN_PAIRS 127                  /* NBINS − 1 */
+#define ARENA_MAX 65536                /* the list of arenas ends here whatever it says */
 #define HEAP_MAX_DEFAULT (64ULL << 20) /* HEAP_MAX_SIZE in malloc/arena.c; alignment and size of a heap */
 
 /* struct malloc_par. Offsets in bytes; 0: the version has no such field. */
 struct glibc_par {
 	uint16_t thp_pagesize, hp_pagesize;
-	uint16_t n_mmaps; /* followed by n_mmaps_max, max_n_mmaps and no_dyn_threshold, 32 bits each */
+	uint16_t n_mmaps;     /* followed by n_mmaps_max, max_n_mmaps and no_dyn_threshold, 32 bits each */
 	uint16_t mmapped_mem; /* followed by max_mmapped_mem */
 	uint16_t sbrk_base;
 	uint16_t tcache_count;
@@ -40,7 +40,7 @@ struct glibc_par {
 
 /* struct tcache_perthread_struct. */
 struct glibc_tcache {
-	uint16_t chunk;   /* size of the chunk that holds one */
+	uint16_t chunk; /* size of the chunk that holds one */
 	uint8_t bins;
 	uint8_t width;    /* bytes of a counter */
 	uint16_t entries; /* offset of entries[] */
@@ -53,12 +53,12 @@ struct glibc_tcache {
 
 /* What a range of versions has in common; glibc_layout.c. */
 struct glibc_row {
-	unsigned from, to;     /* 2·1000+17 … */
-	const char *range;     /* for people */
-	uint16_t bins;         /* offset of bins[] in struct malloc_state */
-	uint16_t fastbins;     /* of fastbinsY[]; 0: none */
-	uint16_t system_mem;   /* from `next` on */
-	uint16_t heap_info;    /* sizeof(heap_info), malloc/arena.c */
+	unsigned from, to;   /* 2·1000+17 … */
+	const char *range;   /* for people */
+	uint16_t bins;       /* offset of bins[] in struct malloc_state */
+	uint16_t fastbins;   /* of fastbinsY[]; 0: none */
+	uint16_t system_mem; /* from `next` on */
+	uint16_t heap_info;  /* sizeof(heap_info), malloc/arena.c */
 	bool safe_linking;
 	const struct glibc_par *par;
 	const struct glibc_tcache *tcache; /* NULL: none */
@@ -78,10 +78,10 @@ struct glibc_params {
 
 struct heap {
 	const struct glibc_row *row;
-	unsigned version;        /* the exact one, 0 if only the range is known */
+	unsigned version; /* the exact one, 0 if only the range is known */
 	uint64_t main_arena;
-	uint64_t par;            /* address of mp_; 0: not found */
-	uint16_t system_mem;     /* offset in malloc_state, decided by value: distributions backport fields */
+	uint64_t par;        /* address of mp_; 0: not found */
+	uint16_t system_mem; /* offset in malloc_state, decided by value: distributions backport fields */
 };
 
 /* struct malloc_state, as far as the walk needs it. */
@@ -91,7 +91,7 @@ struct glibc_arena {
 	uint64_t next;
 	uint64_t system_mem;
 	uint64_t fast[FASTBIN_CNT];
-	bool contiguous;         /* NONCONTIGUOUS_BIT is clear */
+	bool contiguous; /* NONCONTIGUOUS_BIT is clear */
 };
 
 /* Offsets in malloc_state that hang on the place of bins[]. */
@@ -137,7 +137,8 @@ int glibc_read_arena(const struct heap *heap, struct memory *mem, uint64_t addr,
 int glibc_read_params(const struct heap *heap, struct memory *mem, struct glibc_params *params);
 uint64_t glibc_arena_size(const struct heap *heap); /* sizeof(struct malloc_state) */
 /* The heap (address range of its own) that addr of a non-main arena lies in; 0 if there is none. */
-uint64_t glibc_heap_of(const struct heap *heap, struct memory *mem, const struct glibc_params *params, uint64_t addr);
+uint64_t glibc_heap_of(const struct heap *heap, struct memory *mem, const struct glibc_params *params,
+		       uint64_t addr);
 
 /* Private anonymous memory, of huge pages too (glibc.malloc.hugetlb=2). */
 bool glibc_is_huge(const struct mapping *m);
@@ -186,9 +187,9 @@ struct glibc_walk {
 	struct glibc_params params;
 	struct window win;
 	struct glibc_fast fast;
-	unsigned fast_loads;     /* pages read for fast lists so far */
+	unsigned fast_loads; /* pages read for fast lists so far */
 	struct glibc_candidates tcaches;
-	bool *by_looks;          /* by arena: its fast chunks were told by their looks */
+	bool *by_looks; /* by arena: its fast chunks were told by their looks */
 	unsigned retries;
 };
 
@@ -198,7 +199,7 @@ struct glibc_runs {
 	uint64_t page;               /* pages below are counted */
 	uint64_t run_start, run_end; /* adjacent free chunks that a trim would make one of; equal: none */
 	bool run_fast;               /* the last of them is fast, so what follows merges with it */
-	bool huge;                   /* huge pages of the pool: mtrim's advice fails there, and RSS has none of it */
+	bool huge;                   /* of the pool's huge pages: mtrim's advice fails, RSS has none of it */
 	struct glibc_tally tally;
 };
 
@@ -220,21 +221,21 @@ enum chain_end {
 };
 
 struct chain {
-	uint64_t arena;       /* address of the arena's state */
-	uint64_t start;       /* the first chunk */
-	uint64_t limit;       /* no chunk reaches beyond, not even when top moves meanwhile */
-	uint64_t floor;       /* the region's first byte, counted from here as resident */
+	uint64_t arena; /* address of the arena's state */
+	uint64_t start; /* the first chunk */
+	uint64_t limit; /* no chunk reaches beyond, not even when top moves meanwhile */
+	uint64_t floor; /* the region's first byte, counted from here as resident */
 	bool main;
-	bool heap_end;        /* an older heap of a non-main arena: it ends at a header of size 0 */
-	bool trims_top;       /* malloc_trim shrinks this top */
-	bool huge;            /* made of the pool's huge pages */
+	bool heap_end;             /* an older heap of a non-main arena: it ends at a header of size 0 */
+	bool trims_top;            /* malloc_trim shrinks this top */
+	bool huge;                 /* made of the pool's huge pages */
 	struct glibc_arena at_top; /* out, CHAIN_TOP: the arena as read when its top was reached */
-	uint64_t end;         /* out: the first byte behind; where it broke */
-	const char *broken;   /* out: why, static */
+	uint64_t end;              /* out: the first byte behind; where it broke */
+	const char *broken;        /* out: why, static */
 };
 
 enum chain_end glibc_walk_chain(struct glibc_walk *w, struct chain *chain, struct glibc_tally *tally);
-/* Whether what begins at addr can be a chain of chunks below limit: many make sense, or all up to top or a fence. */
+/* Whether addr can begin a chain of chunks: many of them make sense, or all up to top or a fence. */
 bool glibc_is_chain(struct glibc_walk *w, uint64_t addr, uint64_t limit, uint64_t top);
 /* The first address in [from, limit) where a believable chain begins, 0 if none. */
 uint64_t glibc_find_chain(struct glibc_walk *w, uint64_t from, uint64_t limit, uint64_t top);

@@ -8,49 +8,63 @@
 
 #include "heap/glibc_heap.h"
 
-/* malloc_par: 2.17–2.23 still had max_total_mem before sbrk_base. */
-static const struct glibc_par par_2_17 = { .n_mmaps = 40, .mmapped_mem = 56, .sbrk_base = 80, .size = 88 };
-/* 2.24 dropped it; 2.26 appended tcache_bins, tcache_max_bytes, tcache_count. */
-static const struct glibc_par par_2_24 = { .n_mmaps = 40, .mmapped_mem = 56, .sbrk_base = 72, .tcache_count = 96,
-					   .size = 104 };
-/* 2.35 added thp_pagesize, hp_pagesize and hp_flags. */
-static const struct glibc_par par_2_35 = { .thp_pagesize = 40, .hp_pagesize = 48, .n_mmaps = 60, .mmapped_mem = 80,
-					   .sbrk_base = 96, .tcache_count = 120, .size = 128 };
-/* 2.43 added thp_mode. */
-static const struct glibc_par par_2_43 = { .thp_pagesize = 48, .hp_pagesize = 56, .n_mmaps = 68, .mmapped_mem = 88,
-					   .sbrk_base = 104, .tcache_count = 128, .size = 136 };
+/* clang-format off: tables */
 
-/* tcache_perthread_struct: 2.26 has char counts, 2.30 uint16_t counts, 2.42 uint16_t num_slots that count down. */
-static const struct glibc_tcache tcache_2_26 = { .chunk = 0x250, .bins = 64, .width = 1, .entries = 64 };
-static const struct glibc_tcache tcache_2_30 = { .chunk = 0x290, .bins = 64, .width = 2, .entries = 128 };
-static const struct glibc_tcache tcache_2_42 = { .chunk = 0x300, .bins = 76, .width = 2, .entries = 152, .down = true };
+/* malloc_par: 2.17–2.23 still had max_total_mem before sbrk_base. */
+static const struct glibc_par par_2_17 = {.n_mmaps = 40, .mmapped_mem = 56, .sbrk_base = 80, .size = 88};
+/* 2.24 dropped it; 2.26 appended tcache_bins, tcache_max_bytes, tcache_count. */
+static const struct glibc_par par_2_24 = {
+	.n_mmaps = 40, .mmapped_mem = 56, .sbrk_base = 72, .tcache_count = 96, .size = 104};
+/* 2.35 added thp_pagesize, hp_pagesize and hp_flags. */
+static const struct glibc_par par_2_35 = {.thp_pagesize = 40,
+					  .hp_pagesize = 48,
+					  .n_mmaps = 60,
+					  .mmapped_mem = 80,
+					  .sbrk_base = 96,
+					  .tcache_count = 120,
+					  .size = 128};
+/* 2.43 added thp_mode. */
+static const struct glibc_par par_2_43 = {.thp_pagesize = 48,
+					  .hp_pagesize = 56,
+					  .n_mmaps = 68,
+					  .mmapped_mem = 88,
+					  .sbrk_base = 104,
+					  .tcache_count = 128,
+					  .size = 136};
+
+/* tcache_perthread_struct: 2.26 has char counts, 2.30 uint16_t, 2.42 uint16_t num_slots that count down. */
+static const struct glibc_tcache tcache_2_26 = {.chunk = 0x250, .bins = 64, .width = 1, .entries = 64};
+static const struct glibc_tcache tcache_2_30 = {.chunk = 0x290, .bins = 64, .width = 2, .entries = 128};
+static const struct glibc_tcache tcache_2_42 = {
+	.chunk = 0x300, .bins = 76, .width = 2, .entries = 152, .down = true};
 
 /*
  * malloc_state: 2.23 added attached_threads, 2.27 have_fastchunks, 2.43 dropped the fastbins.
  * heap_info: 2.35 added pagesize. Safe-linking came with 2.32. The newest row comes first.
  */
 const struct glibc_row glibc_rows[] = {
-	{ 2043, 2043, "2.43", .bins = 24, .fastbins = 0, .system_mem = 24, .heap_info = 0x30,
-	  .safe_linking = true, .par = &par_2_43, .tcache = &tcache_2_42 },
-	{ 2042, 2042, "2.42", .bins = 112, .fastbins = 16, .system_mem = 24, .heap_info = 0x30,
-	  .safe_linking = true, .par = &par_2_35, .tcache = &tcache_2_42 },
-	{ 2035, 2041, "2.35–2.41", .bins = 112, .fastbins = 16, .system_mem = 24, .heap_info = 0x30,
-	  .safe_linking = true, .par = &par_2_35, .tcache = &tcache_2_30 },
-	{ 2032, 2034, "2.32–2.34", .bins = 112, .fastbins = 16, .system_mem = 24, .heap_info = 0x20,
-	  .safe_linking = true, .par = &par_2_24, .tcache = &tcache_2_30 },
-	{ 2030, 2031, "2.30–2.31", .bins = 112, .fastbins = 16, .system_mem = 24, .heap_info = 0x20,
-	  .par = &par_2_24, .tcache = &tcache_2_30 },
-	{ 2027, 2029, "2.27–2.29", .bins = 112, .fastbins = 16, .system_mem = 24, .heap_info = 0x20,
-	  .par = &par_2_24, .tcache = &tcache_2_26 },
-	{ 2026, 2026, "2.26", .bins = 104, .fastbins = 8, .system_mem = 24, .heap_info = 0x20,
-	  .par = &par_2_24, .tcache = &tcache_2_26 },
-	{ 2024, 2025, "2.24–2.25", .bins = 104, .fastbins = 8, .system_mem = 24, .heap_info = 0x20,
-	  .par = &par_2_24 },
-	{ 2023, 2023, "2.23", .bins = 104, .fastbins = 8, .system_mem = 24, .heap_info = 0x20,
-	  .par = &par_2_17 },
-	{ 2017, 2022, "2.17–2.22", .bins = 104, .fastbins = 8, .system_mem = 16, .heap_info = 0x20,
-	  .par = &par_2_17 },
+	{2043, 2043, "2.43", .bins = 24, .fastbins = 0, .system_mem = 24, .heap_info = 0x30,
+	 .safe_linking = true, .par = &par_2_43, .tcache = &tcache_2_42},
+	{2042, 2042, "2.42", .bins = 112, .fastbins = 16, .system_mem = 24, .heap_info = 0x30,
+	 .safe_linking = true, .par = &par_2_35, .tcache = &tcache_2_42},
+	{2035, 2041, "2.35–2.41", .bins = 112, .fastbins = 16, .system_mem = 24, .heap_info = 0x30,
+	 .safe_linking = true, .par = &par_2_35, .tcache = &tcache_2_30},
+	{2032, 2034, "2.32–2.34", .bins = 112, .fastbins = 16, .system_mem = 24, .heap_info = 0x20,
+	 .safe_linking = true, .par = &par_2_24, .tcache = &tcache_2_30},
+	{2030, 2031, "2.30–2.31", .bins = 112, .fastbins = 16, .system_mem = 24, .heap_info = 0x20,
+	 .par = &par_2_24, .tcache = &tcache_2_30},
+	{2027, 2029, "2.27–2.29", .bins = 112, .fastbins = 16, .system_mem = 24, .heap_info = 0x20,
+	 .par = &par_2_24, .tcache = &tcache_2_26},
+	{2026, 2026, "2.26", .bins = 104, .fastbins = 8, .system_mem = 24, .heap_info = 0x20,
+	 .par = &par_2_24, .tcache = &tcache_2_26},
+	{2024, 2025, "2.24–2.25", .bins = 104, .fastbins = 8, .system_mem = 24, .heap_info = 0x20,
+	 .par = &par_2_24},
+	{2023, 2023, "2.23", .bins = 104, .fastbins = 8, .system_mem = 24, .heap_info = 0x20,
+	 .par = &par_2_17},
+	{2017, 2022, "2.17–2.22", .bins = 104, .fastbins = 8, .system_mem = 16, .heap_info = 0x20,
+	 .par = &par_2_17},
 };
+/* clang-format on */
 const size_t glibc_row_cnt = sizeof(glibc_rows) / sizeof(glibc_rows[0]);
 
 #define STATE_FLAGS 4 /* in malloc_state, behind the mutex */
@@ -112,7 +126,7 @@ int glibc_read_params(const struct heap *heap, struct memory *mem, struct glibc_
 	uint32_t n_mmaps;
 	int rc;
 
-	*params = (struct glibc_params){ 0 };
+	*params = (struct glibc_params){0};
 	if (!heap->par)
 		return 0;
 	rc = window_peek(mem, heap->par, par, at->size);
@@ -133,10 +147,11 @@ int glibc_read_params(const struct heap *heap, struct memory *mem, struct glibc_
 	return 0;
 }
 
-uint64_t glibc_heap_of(const struct heap *heap, struct memory *mem, const struct glibc_params *params, uint64_t addr)
+uint64_t glibc_heap_of(const struct heap *heap, struct memory *mem, const struct glibc_params *params,
+		       uint64_t addr)
 {
 	/* heap_max_size(): with huge pages 4 of them, up to 2.42 at least (malloc/arena.c). */
-	const uint64_t sizes[] = { HEAP_MAX_DEFAULT, 4 * params->hp_pagesize };
+	const uint64_t sizes[] = {HEAP_MAX_DEFAULT, 4 * params->hp_pagesize};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		uint64_t base, info[2]; /* ar_ptr, prev */

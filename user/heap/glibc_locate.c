@@ -12,10 +12,11 @@
 #include "heap/glibc_heap.h"
 
 #define SCAN_STEP (256UL << 10)
-#define SCAN_OVERLAP 4096       /* more than a malloc_state, so that none is cut in two */
-#define SCAN_MAX (64UL << 20)   /* of one mapping: a C library's data is some KB */
+#define SCAN_OVERLAP 4096     /* more than a malloc_state, so that none is cut in two */
+#define SCAN_MAX (64UL << 20) /* of one mapping: a C library's data is some KB */
 #define BINS_EMPTY_MIN 8
-#define EVIDENCE_STEPS 64       /* along one tcache list; 7 are usual */
+#define PAR_TRIES 3
+#define EVIDENCE_STEPS 64 /* along one tcache list; 7 are usual */
 
 struct range {
 	uint64_t start, end;
@@ -51,7 +52,7 @@ static bool read_piece(struct memory *mem, uint64_t addr, char *buf, size_t len)
 		return false;
 	for (size_t off = 0; off < len; off += TARGET_PAGE_SIZE)
 		if (state[off / TARGET_PAGE_SIZE] & PAGE_PRESENT)
-			any |= memory_read(mem, addr + off, buf + off, TARGET_PAGE_SIZE) == (ssize_t)TARGET_PAGE_SIZE;
+			any |= memory_read(mem, addr + off, buf + off, TARGET_PAGE_SIZE) > 0;
 	return any;
 }
 
@@ -114,6 +115,7 @@ static bool scan_for_arena(const char *bytes, size_t len, uint64_t addr, void *a
 
 	for (size_t off = 0; off + 16 * BIN_PAIRS <= len; off += 8) {
 		uint16_t tried = 0;
+		uint64_t base;
 
 		if (!are_bins(bytes + off, addr + off))
 			continue;
@@ -123,10 +125,11 @@ static bool scan_for_arena(const char *bytes, size_t len, uint64_t addr, void *a
 			if (row->bins == tried)
 				continue;
 			tried = row->bins;
-			if (addr + off < tried || !ring_closes(s->mem, addr + off - tried, glibc_next_offset(row)))
+			base = addr + off - tried;
+			if (base > addr + off || !ring_closes(s->mem, base, glibc_next_offset(row)))
 				continue;
 			s->heap->row = row;
-			s->heap->main_arena = addr + off - tried;
+			s->heap->main_arena = base;
 			return true;
 		}
 	}
@@ -181,13 +184,12 @@ static bool is_par(const struct par_scan *s, const char *bytes)
 	uint64_t n = half(bytes + par->n_mmaps), max_n = half(bytes + par->n_mmaps + 8);
 	uint64_t mmapped = word(bytes + par->mmapped_mem), max_mmapped = word(bytes + par->mmapped_mem + 8);
 
-	return is_sbrk_base(s, word(bytes + par->sbrk_base)) &&
-	       n <= max_n && half(bytes + par->n_mmaps + 12) <= 1 &&
-	       mmapped % 4096 == 0 && max_mmapped % 4096 == 0 && mmapped <= max_mmapped &&
-	       (n == 0) == (mmapped == 0) && (max_n == 0) == (max_mmapped == 0) &&
+	return is_sbrk_base(s, word(bytes + par->sbrk_base)) && n <= max_n &&
+	       half(bytes + par->n_mmaps + 12) <= 1 && mmapped % 4096 == 0 && max_mmapped % 4096 == 0 &&
+	       mmapped <= max_mmapped && (n == 0) == (mmapped == 0) && (max_n == 0) == (max_mmapped == 0) &&
 	       word(bytes + PAR_MMAP_THRESHOLD) >= 16 &&
-	       (!par->thp_pagesize || (word(bytes + par->thp_pagesize) % 4096 == 0 &&
-				       word(bytes + par->hp_pagesize) % 4096 == 0));
+	       (!par->thp_pagesize ||
+		(word(bytes + par->thp_pagesize) % 4096 == 0 && word(bytes + par->hp_pagesize) % 4096 == 0));
 }
 
 static bool scan_for_par(const char *bytes, size_t len, uint64_t addr, void *arg)
@@ -212,20 +214,22 @@ static bool row_has_version(const struct glibc_row *row, unsigned version)
 	return version >= row->from && version <= row->to;
 }
 
-/* mp_ by the layout of one row; the row is taken if it is found. */
+/* mp_ by the layout of one row, which is taken if it is found. A running target may look odd for a moment. */
 static bool find_par(struct heap *heap, struct memory *mem, const struct maps *maps, struct range range,
 		     const struct glibc_row *row)
 {
 	struct glibc_arena main;
-	struct par_scan s = { .par = row->par, .main = &main, .maps = maps };
+	struct par_scan s = {.par = row->par, .main = &main, .maps = maps};
 
-	if (glibc_read_arena(heap, mem, heap->main_arena, &main) != 0)
-		return false;
-	if (!scan(mem, range, scan_for_par, &s))
-		return false;
-	heap->par = s.found;
-	heap->row = row;
-	return true;
+	for (unsigned try = 0; try < PAR_TRIES; try++) {
+		if (glibc_read_arena(heap, mem, heap->main_arena, &main) != 0 ||
+		    !scan(mem, range, scan_for_par, &s))
+			continue;
+		heap->par = s.found;
+		heap->row = row;
+		return true;
+	}
+	return false;
 }
 
 /* heap_info's size from an arena that is not main's: its state lies right behind the header. */
@@ -267,8 +271,7 @@ static int tcache_evidence(struct memory *mem, uint64_t chunk, const struct glib
 
 	if (window_peek(mem, chunk + 8, &head, sizeof(head)) != 0)
 		return 0;
-	if ((head & ~CHUNK_FLAGS) != tc->chunk ||
-	    window_peek(mem, chunk + 16, bytes, tc->chunk - 8) != 0)
+	if ((head & ~CHUNK_FLAGS) != tc->chunk || window_peek(mem, chunk + 16, bytes, tc->chunk - 8) != 0)
 		return -1;
 	for (unsigned i = 0; i < TCACHE_SMALL_BINS; i++) {
 		uint64_t entry = word(bytes + tc->entries + 8 * i);
@@ -352,16 +355,16 @@ static bool is_idle(const struct heap *heap, struct memory *mem)
 
 	if (glibc_read_arena(heap, mem, heap->main_arena, &main) != 0)
 		return false;
-	return !main.top && main.next == heap->main_arena &&
-	       glibc_read_params(heap, mem, &params) == 0 && params.n_mmaps == 0;
+	return !main.top && main.next == heap->main_arena && glibc_read_params(heap, mem, &params) == 0 &&
+	       params.n_mmaps == 0;
 }
 
 static bool try_range(struct memory *mem, const struct maps *maps, struct range range, unsigned file_version,
 		      struct heap *heap)
 {
-	struct arena_scan s = { mem, heap };
+	struct arena_scan s = {mem, heap};
 
-	*heap = (struct heap){ 0 };
+	*heap = (struct heap){0};
 	if (!scan(mem, range, scan_for_arena, &s) || place_system_mem(heap, mem) != 0)
 		return false;
 	choose_row(heap, mem, maps, range, file_version);
@@ -382,7 +385,7 @@ static bool data_of(const struct maps *maps, size_t i, struct range *range)
 
 	if (!m->inode || !m->write || !m->read || m->shared)
 		return false;
-	*range = (struct range){ m->start, m->end };
+	*range = (struct range){m->start, m->end};
 	if (bss && bss->start == m->end && mapping_is_anon_rw(bss) && strcmp(bss->name, "[heap]"))
 		range->end = bss->end;
 	if (range->end - range->start > SCAN_MAX)

@@ -6,7 +6,7 @@
 #include "heap/glibc_heap.h"
 #include "heap/glibc_pages.h"
 
-#define MMAP_HP 1ULL       /* in prev_size, 2.43: made of huge pages */
+#define MMAP_HP 1ULL /* in prev_size, 2.43: made of huge pages */
 #define MMAPPED_TRIES 3
 
 struct found {
@@ -33,7 +33,7 @@ static void search(struct glibc_walk *w, const struct maps *maps, struct found *
 	struct page_heads heads;
 	uint64_t addr, words[2];
 
-	*found = (struct found){ 0 };
+	*found = (struct found){0};
 	glibc_heads_init(&heads, w->mem, maps);
 	w->win.limit = UINT64_MAX;
 	window_drop(&w->win);
@@ -56,7 +56,7 @@ static bool agrees(const struct glibc_walk *w, const struct found *found)
 
 void glibc_count_mmapped(struct glibc_walk *w, const struct maps *maps, struct heap_walk *walk)
 {
-	struct maps fresh = { 0 };
+	struct maps fresh = {0};
 	struct found found;
 
 	if (!w->params.n_mmaps)
@@ -65,7 +65,8 @@ void glibc_count_mmapped(struct glibc_walk *w, const struct maps *maps, struct h
 	for (unsigned try = 1; try < MMAPPED_TRIES && !agrees(w, &found); try++) {
 		/* Mapped or unmapped meanwhile. */
 		maps_free(&fresh);
-		if (glibc_read_params(w->heap, w->mem, &w->params) != 0 || memory_maps(w->mem, &fresh, NULL) != 0)
+		if (glibc_read_params(w->heap, w->mem, &w->params) != 0 ||
+		    memory_maps(w->mem, &fresh, NULL) != 0)
 			break;
 		walk->retries++;
 		search(w, &fresh, &found);
@@ -74,7 +75,7 @@ void glibc_count_mmapped(struct glibc_walk *w, const struct maps *maps, struct h
 	/* A block whose first page is swapped out cannot be seen; mp_ knows of it. */
 	if (!agrees(w, &found))
 		walk->estimate = true;
-	walk->mmapped = (struct heap_blocks){ w->params.n_mmaps, w->params.mmapped_mem };
+	walk->mmapped = (struct heap_blocks){w->params.n_mmaps, w->params.mmapped_mem};
 	walk->mmapped_resident = found.f.resident;
 	walk->total.swapped += found.f.swapped;
 	walk->total.shared += found.f.shared;

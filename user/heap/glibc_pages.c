@@ -6,7 +6,7 @@
 
 void glibc_heads_init(struct page_heads *heads, struct memory *mem, const struct maps *maps)
 {
-	*heads = (struct page_heads){ .mem = mem, .maps = maps, .batch = 1 };
+	*heads = (struct page_heads){.mem = mem, .maps = maps, .batch = 1};
 }
 
 /* The next mapping to look through; false at the end. */
@@ -43,8 +43,8 @@ static void read_batch(struct page_heads *heads)
 		if (!(heads->state[i] & PAGE_PRESENT))
 			continue;
 		heads->addr[cnt] = start + i * TARGET_PAGE_SIZE;
-		local[cnt] = (struct iovec){ heads->word[cnt], sizeof(heads->word[cnt]) };
-		remote[cnt] = (struct iovec){ (void *)(uintptr_t)heads->addr[cnt], sizeof(heads->word[cnt]) };
+		local[cnt] = (struct iovec){heads->word[cnt], sizeof(heads->word[cnt])};
+		remote[cnt] = (struct iovec){(void *)(uintptr_t)heads->addr[cnt], sizeof(heads->word[cnt])};
 		cnt++;
 	}
 	got = cnt ? memory_readv(heads->mem, local, cnt, remote, cnt) : 0;

@@ -14,10 +14,10 @@ struct page_heads {
 	const struct maps *maps;
 	const struct mapping *mapping; /* of the page returned last */
 	size_t next_mapping;
-	uint64_t at;                   /* the batch that is read next begins here */
-	uint64_t skip;                 /* pages below are passed over */
-	size_t batch;                  /* pages to be read next: few where a block may begin, then more and more */
-	size_t cnt, next;              /* in the batch */
+	uint64_t at;      /* the batch that is read next begins here */
+	uint64_t skip;    /* pages below are passed over */
+	size_t batch;     /* pages to be read next: few where a block may begin, then more */
+	size_t cnt, next; /* in the batch */
 	uint64_t addr[HEADS_BATCH];
 	uint64_t word[HEADS_BATCH][2];
 	uint8_t state[HEADS_BATCH];

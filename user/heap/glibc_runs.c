@@ -36,7 +36,7 @@ static void count_page(struct glibc_runs *r, uint8_t state, uint64_t end)
 static struct run_bytes measure(struct glibc_walk *w, struct glibc_runs *r, uint64_t start, uint64_t end,
 				uint64_t low, uint64_t high)
 {
-	struct run_bytes sum = { 0 };
+	struct run_bytes sum = {0};
 
 	while (r->page + TARGET_PAGE_SIZE <= start)
 		count_page(r, window_state(&w->win, r->page), start);
@@ -100,7 +100,7 @@ void glibc_runs_free(struct glibc_walk *w, struct glibc_runs *r, uint64_t chunk,
 {
 	blocks_add(fast ? &r->tally.f.fast : &r->tally.f.bins, size);
 	blocks_add(&r->tally.free_class[size_class(size)], size);
-	/* malloc_consolidate merges fast chunks with all that is free around them; two binned ones stay two. */
+	/* malloc_consolidate merges fast chunks with what is free around them; two binned ones stay two. */
 	if (r->run_end != chunk || !(fast || r->run_fast)) {
 		end_run(w, r);
 		r->run_start = chunk;

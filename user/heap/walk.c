@@ -21,7 +21,8 @@ void heap_walk_sentence(const struct heap_walk *walk, char *buf, size_t len)
 	units_bytes(resident, t->resident);
 	units_bytes(pinned, t->retained - t->purgeable);
 	if (!walk->complete)
-		snprintf(buf, len, "the heap does not add up: at least %s of the %s resident could be returned",
+		snprintf(buf, len,
+			 "the heap does not add up: at least %s of the %s resident could be returned",
 			 purgeable, resident);
 	else
 		snprintf(buf, len, "malloc_trim(0) would return %s%s of %s resident; %s stay pinned",

@@ -14,7 +14,7 @@ static uint64_t page_of(uint64_t addr)
 
 int window_init(struct window *win, struct memory *mem)
 {
-	*win = (struct window){ .mem = mem, .limit = UINT64_MAX, .step = STEP_MIN };
+	*win = (struct window){.mem = mem, .limit = UINT64_MAX, .step = STEP_MIN};
 	win->data = malloc(WINDOW_BYTES);
 	return win->data ? 0 : -ENOMEM;
 }
@@ -48,7 +48,8 @@ uint8_t window_load_state(struct window *win, uint64_t addr)
 	return win->state[0];
 }
 
-/* Reads the present pages of [start, start + len), each run of them by one segment. Stops where reading fails. */
+/* Reads the present pages of [start, start + len), a segment for each run of them, and says how far it got.
+ */
 static uint64_t read_present(struct window *win, uint64_t start, size_t len)
 {
 	struct iovec local[WINDOW_BYTES / TARGET_PAGE_SIZE], remote[WINDOW_BYTES / TARGET_PAGE_SIZE];
@@ -68,8 +69,8 @@ static uint64_t read_present(struct window *win, uint64_t start, size_t len)
 			remote[cnt - 1].iov_len += TARGET_PAGE_SIZE;
 			continue;
 		}
-		local[cnt] = (struct iovec){ to, TARGET_PAGE_SIZE };
-		remote[cnt++] = (struct iovec){ (void *)(uintptr_t)(start + off), TARGET_PAGE_SIZE };
+		local[cnt] = (struct iovec){to, TARGET_PAGE_SIZE};
+		remote[cnt++] = (struct iovec){(void *)(uintptr_t)(start + off), TARGET_PAGE_SIZE};
 	}
 	got = cnt ? memory_readv(win->mem, local, cnt, remote, cnt) : 0;
 	if (got == (ssize_t)wanted)

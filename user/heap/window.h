@@ -18,7 +18,7 @@ struct window {
 	uint64_t limit;                  /* nothing at or above is looked at */
 	uint64_t data_start, data_end;   /* what data holds; absent pages read as zeros */
 	uint64_t state_start, state_end; /* what state holds */
-	size_t step;                     /* bytes to read next: grows while the walk goes on from where it was */
+	size_t step;                     /* bytes to read next: grows while the walk goes straight on */
 	char *data;
 	uint8_t state[WINDOW_STATES];
 };
@@ -32,7 +32,7 @@ void window_drop(struct window *win);
 const char *window_load(struct window *win, uint64_t addr, size_t len);
 uint8_t window_load_state(struct window *win, uint64_t addr);
 
-/* The len bytes at addr, which do not cross a page; NULL unless their page is present. Valid until the next call. */
+/* The len bytes at addr, within one page, NULL unless that is present. Valid until the next call. */
 static inline const char *window_at(struct window *win, uint64_t addr, size_t len)
 {
 	if (addr >= win->data_start && addr < win->data_end && len <= win->data_end - addr)

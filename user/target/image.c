@@ -2,22 +2,25 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <zlib.h>
 
 #define HEADER_SIZE 16
-#define BODY_MAX (1ULL << 30)     /* what a hostile file may make us unpack */
+#define BODY_MAX (1ULL << 30) /* what a hostile file may make us unpack */
 #define INFLATE_STEP (256UL << 10)
-#define SAVE_BATCH 256            /* pages */
+#define SAVE_BATCH 256 /* pages */
+#define BATCH_BYTES (SAVE_BATCH * TARGET_PAGE_SIZE)
 
 /* ---- reading ---- */
 
 struct image_range {
 	uint64_t start, pages;
 	const uint8_t *state;
-	const char *data;   /* the present pages, one after the other */
-	uint32_t *rank;     /* page → how many present ones come before it */
+	const char *data; /* the present pages, one after the other */
+	uint32_t *rank;   /* page → how many present ones come before it */
 };
 
 struct image_memory {
@@ -169,7 +172,7 @@ static const struct memory_ops image_ops = {
 /* Unpacks the body; grows as it goes, since the file's word on its length is worth nothing. */
 static int inflate_body(const void *data, size_t len, char **body, size_t *body_len)
 {
-	z_stream z = { .next_in = (Bytef *)(uintptr_t)data, .avail_in = (uInt)len };
+	z_stream z = {.next_in = (Bytef *)(uintptr_t)data, .avail_in = (uInt)len};
 	size_t cap = 0;
 	int rc = len <= UINT32_MAX && inflateInit(&z) == Z_OK ? Z_OK : Z_DATA_ERROR;
 
@@ -194,13 +197,15 @@ static int inflate_body(const void *data, size_t len, char **body, size_t *body_
 	return rc == Z_STREAM_END ? 0 : rc == Z_MEM_ERROR ? -ENOMEM : -EINVAL;
 }
 
-static int copy_body(const void *data, size_t len, char **body, size_t *body_len)
+static int read_body(struct image_memory *im, const void *data, size_t len, bool compressed)
 {
-	*body = malloc(len + 1);
-	if (!*body)
+	if (compressed)
+		return inflate_body(data, len, &im->body, &im->body_len);
+	im->body = malloc(len + 1);
+	if (!im->body)
 		return -ENOMEM;
-	memcpy(*body, data, len);
-	*body_len = len;
+	memcpy(im->body, data, len);
+	im->body_len = len;
 	return 0;
 }
 
@@ -227,7 +232,7 @@ static int parse_range(struct cursor *c, struct image_range *range, uint64_t pre
 
 static int parse_body(struct image_memory *im)
 {
-	struct cursor c = { im->body, im->body_len };
+	struct cursor c = {im->body, im->body_len};
 	uint64_t maps_len, cnt, previous = 0;
 
 	if (!take_word(&c, &maps_len))
@@ -267,19 +272,19 @@ int memory_open_image(const void *data, size_t len, struct memory **mem, struct 
 	version = le32toh(version);
 	flags = le32toh(flags);
 	if (version != IMAGE_VERSION || flags & ~(uint32_t)IMAGE_COMPRESSED)
-		return error_set(err, -EINVAL, "this heap image has format %u, which another version wrote", version);
+		return error_set(err, -EINVAL, "this heap image has format %u: another version wrote it",
+				 version);
 	im = calloc(1, sizeof(*im));
 	if (!im)
 		return error_set(err, -ENOMEM, "no memory for a heap image");
 	im->mem.ops = &image_ops;
-	rc = flags & IMAGE_COMPRESSED ? inflate_body(bytes + HEADER_SIZE, len - HEADER_SIZE, &im->body, &im->body_len)
-				      : copy_body(bytes + HEADER_SIZE, len - HEADER_SIZE, &im->body, &im->body_len);
+	rc = read_body(im, bytes + HEADER_SIZE, len - HEADER_SIZE, flags & IMAGE_COMPRESSED);
 	if (!rc)
 		rc = parse_body(im);
 	if (rc) {
 		image_free(&im->mem);
-		return error_set(err, rc, rc == -ENOMEM ? "no memory for a heap image"
-							: "this heap image is damaged");
+		return error_set(err, rc,
+				 rc == -ENOMEM ? "no memory for a heap image" : "this heap image is damaged");
 	}
 	*mem = &im->mem;
 	return 0;
@@ -336,10 +341,9 @@ static void pack_maps(struct packer *p, const struct maps *maps)
 	for (size_t i = 0; i < maps->cnt; i++) {
 		const struct mapping *m = &maps->v[i];
 
-		fprintf(f, "%llx-%llx %c%c%c%c %llx %x:%x %llu %s\n", (unsigned long long)m->start,
-			(unsigned long long)m->end, m->read ? 'r' : '-', m->write ? 'w' : '-', m->exec ? 'x' : '-',
-			m->shared ? 's' : 'p', (unsigned long long)m->offset, m->inode ? 1 : 0, 0,
-			(unsigned long long)m->inode, m->name);
+		fprintf(f, "%" PRIx64 "-%" PRIx64 " %c%c%c%c %" PRIx64 " %x:%x %" PRIu64 " %s\n", m->start,
+			m->end, m->read ? 'r' : '-', m->write ? 'w' : '-', m->exec ? 'x' : '-',
+			m->shared ? 's' : 'p', m->offset, major(m->dev), minor(m->dev), m->inode, m->name);
 	}
 	if (fclose(f) == 0) {
 		pack_word(p, len);
@@ -358,8 +362,8 @@ static void pack_pages(struct packer *p, struct memory *mem, uint64_t start, con
 
 		if (!(state[i] & PAGE_PRESENT))
 			continue;
-		if (memory_read(mem, start + i * TARGET_PAGE_SIZE, page, sizeof(page)) != (ssize_t)sizeof(page))
-			memset(page, 0, sizeof(page));
+		memset(page, 0, sizeof(page));
+		memory_read(mem, start + i * TARGET_PAGE_SIZE, page, sizeof(page));
 		pack(p, page, sizeof(page), Z_NO_FLUSH);
 	}
 }
@@ -397,7 +401,7 @@ static uint64_t count_ranges(const struct maps *maps)
 
 	for (size_t i = 0; i < maps->cnt; i++)
 		if (is_saved(&maps->v[i]))
-			cnt += ((maps->v[i].end - maps->v[i].start) / TARGET_PAGE_SIZE + SAVE_BATCH - 1) / SAVE_BATCH;
+			cnt += (maps->v[i].end - maps->v[i].start + BATCH_BYTES - 1) / BATCH_BYTES;
 	return cnt;
 }
 
@@ -413,8 +417,8 @@ static void pack_all(struct packer *p, struct memory *mem, const struct maps *ma
 
 int image_save(struct memory *mem, FILE *out, uint64_t max, struct error *err)
 {
-	const uint32_t head[2] = { htole32(IMAGE_VERSION), htole32(IMAGE_COMPRESSED) };
-	struct packer p = { .out = out };
+	const uint32_t head[2] = {htole32(IMAGE_VERSION), htole32(IMAGE_COMPRESSED)};
+	struct packer p = {.out = out};
 	struct maps maps;
 	int rc = memory_maps(mem, &maps, err);
 
@@ -435,5 +439,7 @@ int image_save(struct memory *mem, FILE *out, uint64_t max, struct error *err)
 	if (p.failed == -EFBIG)
 		return error_set(err, -EFBIG, "the heap image would pass its limit of %llu bytes",
 				 (unsigned long long)max);
-	return p.failed ? error_set(err, p.failed, "cannot write the heap image: %s", strerror(-p.failed)) : 0;
+	if (p.failed)
+		return error_set(err, p.failed, "cannot write the heap image: %s", strerror(-p.failed));
+	return 0;
 }
