@@ -114,6 +114,33 @@ static void hostile_names_are_harmless(void **state)
 	free(text);
 }
 
+/* A program imports hundreds of libraries: one line. One that failed is a row. */
+static void imports_are_one_line(void **state)
+{
+	struct fixture x;
+	char *text;
+
+	(void)state;
+	fixture_start(&x);
+	for (unsigned i = 0; i < 5; i++) {
+		x.churn[i] = (struct churn_finding){
+			.library = (char *)"import.so", .caller = (char *)"main", .opens = 1, .new_mappings = 1,
+			.maps_grown = MIB,
+		};
+		x.churn_view[i] = &x.churn[i];
+	}
+	x.churn[4].library = (char *)"absent.so";
+	x.churn[4].failures = 1;
+	x.s.churn = x.churn_view;
+	x.s.churn_cnt = 5;
+	text = FORM_TEXT(report_text(out, &x.s, false));
+	assert_null(strstr(text, "import.so"));
+	assert_non_null(strstr(text, "absent.so"));
+	assert_non_null(strstr(text, "  4 libraries opened once each, which mapped 4.00 MiB\n"));
+	assert_null(strstr(text, "more"));
+	free(text);
+}
+
 static void a_full_disk_is_an_error(void **state)
 {
 	struct fixture x;
@@ -137,6 +164,7 @@ int main(void)
 		cmocka_unit_test(a_heap_that_nobody_can_walk),
 		cmocka_unit_test(before_the_first_walk),
 		cmocka_unit_test(hostile_names_are_harmless),
+		cmocka_unit_test(imports_are_one_line),
 		cmocka_unit_test(a_full_disk_is_an_error),
 	};
 
