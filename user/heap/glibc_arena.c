@@ -8,7 +8,7 @@
 #include "heap/glibc_heap.h"
 #include "heap/glibc_pages.h"
 
-#define ATTEMPTS 3       /* at an arena that changes so much that it does not add up */
+#define ATTEMPTS 6       /* at an arena that changes so much that it does not add up */
 #define REGIONS_MAX 4096 /* pieces of a main arena */
 #define HEAPS_MAX 65536  /* of one arena: 4 TB */
 
