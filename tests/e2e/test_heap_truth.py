@@ -17,6 +17,8 @@ HEAPS = {
     "kb": ["fill kb 20000000 60 8 4"],
     "big": ["fill big 40000000 50 1 5"],
     "mmapped": ["fill mmapped 60000000 40 1 6", "fill mixed 5000000 50 2 7"],
+    "grown-mmapped": ["fill grown-mmapped 40000000 40 1 29"],
+    "aligned-mmapped": ["fill aligned-mmapped 40000000 40 1 30"],
     "untouched": ["fill untouched 30000000 30 2 8"],
     "grown": ["fill grown 20000000 50 2 9"],
     "aligned": ["fill aligned 20000000 50 1 10"],
@@ -121,6 +123,9 @@ TUNABLES = {
     "long-tcache": ("glibc.malloc.tcache_count=100", ["small-tcache", "8-threads"]),
     "large-tcache": ("glibc.malloc.tcache_max=4194304", ["mixed", "big"]),
     "one-arena": ("glibc.malloc.arena_max=1", ["8-threads"]),
+    "explicit-huge-pages": ("glibc.malloc.hugetlb=2", ["mixed", "8-threads", "heaps-of-an-arena"]),
+    "top-pad": ("glibc.malloc.top_pad=3000000", ["all-freed", "8-threads"]),
+    "all-mmapped": ("glibc.malloc.mmap_threshold=5000", ["mixed", "8-threads", "aligned"]),
     "no-fastbins": ("glibc.malloc.mxfast=0", ["fastbins"]),
 }
 
