@@ -28,6 +28,10 @@ HEAPS = {
     "8-threads": ["threads 8", "fill mixed 8000000 60 4 16"],
     "8-threads-fastbins": ["threads 8", "fill fast 2000000 60 1 17"],
     "8-threads-freed": ["threads 8", "fill kb 8000000 100 1 18"],
+    "top-of-pages": ["fill big 20000000 100 1 31", "top 0"],
+    "top-of-pages-and-16": ["fill big 20000000 100 1 31", "top 16"],
+    "top-of-pages-and-32": ["fill big 20000000 100 1 31", "top 32"],
+    "top-of-pages-and-48": ["fill big 20000000 100 1 31", "top 48"],
     "heaps-of-an-arena": ["threads 1", "fill mixed 150000000 60 4 19"],
     "heaps-emptied": ["threads 2", "fill big 150000000 0 1 20", "drop 95 16 21"],
     "foreign-sbrk": ["fill mixed 5000000 50 2 22", "foreign 300000", "fill mixed 5000000 50 2 23",
@@ -117,7 +121,9 @@ def test_truth(tree, variant, heap):
 LARGE_TOP = "glibc.malloc.trim_threshold=1000000000"
 TUNABLES = {
     "huge-pages": ("glibc.malloc.hugetlb=1", ["mixed", "kb", "8-threads", "heaps-of-an-arena"]),
-    "large-top": (LARGE_TOP, ["all-freed", "8-threads-freed", "refilled", "foreign-sbrk-last", "blocked-break"]),
+    "large-top": (LARGE_TOP, ["all-freed", "8-threads-freed", "refilled", "foreign-sbrk-last", "blocked-break",
+                                "top-of-pages", "top-of-pages-and-16", "top-of-pages-and-32",
+                                "top-of-pages-and-48"]),
     "huge-pages-large-top": ("glibc.malloc.hugetlb=1:" + LARGE_TOP, ["all-freed", "8-threads-freed", "kb"]),
     "no-tcache": ("glibc.malloc.tcache_count=0", ["small-tcache", "8-threads"]),
     "long-tcache": ("glibc.malloc.tcache_count=100", ["small-tcache", "8-threads"]),

@@ -9,6 +9,7 @@
  *   fill PATTERN BYTES FREE% CLUMP SEED    in each thread; frees clumps of CLUMP neighbours
  *   drop FREE% CLUMP SEED                  frees some more
  *   foreign BYTES | block                  sbrk behind malloc's back; map a page behind the break
+ *   top BYTES                              a block that leaves so many bytes of the main top beyond whole pages
  *   discard | pageout | fork               MADV_DONTNEED inside live blocks; MADV_PAGEOUT half of them; a child
  *   truth | verify | trim | quit
  *
@@ -82,6 +83,7 @@ static unsigned worker_cnt;
 static struct job job;
 static pthread_barrier_t job_start, job_end;
 static int rollup_fd;
+static char *words; /* of the command line, from the next one on */
 
 static uint64_t rng_next(uint64_t *state)
 {
@@ -209,8 +211,18 @@ static void *worker(void *arg)
 	return NULL;
 }
 
-static void start_workers(unsigned cnt)
+/* The next number of the command line; 0 if there is none. */
+static size_t number(void)
 {
+	char *word = strsep(&words, " ");
+
+	return word ? strtoull(word, NULL, 10) : 0;
+}
+
+static void start_workers(void)
+{
+	unsigned cnt = number();
+
 	if (worker_cnt || !cnt || cnt >= THREAD_MAX)
 		abort();
 	worker_cnt = cnt;
@@ -265,15 +277,17 @@ static void answer_send(void)
 	answer_len = 0;
 }
 
+#if __GLIBC_PREREQ(2, 33)
+#define MALLINFO mallinfo2
+#else
+#define MALLINFO mallinfo
+#endif
+
 static void answer_mallinfo(void)
 {
-#if __GLIBC_PREREQ(2, 33)
-	struct mallinfo2 m = mallinfo2();
-#define WORD(field) answer_field(#field, m.field)
-#else
-	struct mallinfo m = mallinfo();
-#define WORD(field) answer_field(#field, (unsigned int)m.field)
-#endif
+	struct MALLINFO m = MALLINFO();
+
+#define WORD(field) answer_field(#field, sizeof(m.field) == 4 ? (unsigned int)m.field : m.field)
 	WORD(arena);
 	WORD(uordblks);
 	WORD(fordblks);
@@ -363,8 +377,9 @@ static void warm_up(void)
 	answer_len = 0;
 }
 
-static void foreign(size_t bytes)
+static void foreign(void)
 {
+	size_t bytes = number();
 	char *p = sbrk(bytes);
 
 	if (p == (char *)-1)
@@ -378,6 +393,18 @@ static void block_break(void)
 
 	if (mmap((void *)page, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
 		abort();
+}
+
+/* From a heap whose free memory is all top: the bins must have nothing to offer. */
+static void shorten_top(void)
+{
+	size_t rest = number();
+	struct block *b = &holders[0].blocks[holders[0].cnt++];
+	size_t chunk = ((size_t)MALLINFO().keepcost - rest) % PAGE;
+
+	b->size = (chunk < 4 * sizeof(size_t) ? chunk + PAGE : chunk) - sizeof(size_t);
+	b->ptr = malloc(b->size);
+	fill_contents(b);
 }
 
 static void discard(void)
@@ -435,47 +462,68 @@ static const struct pattern *pattern_find(const char *name)
 	abort();
 }
 
-static size_t number(char **rest)
+static void fill(void)
 {
-	char *word = strsep(rest, " ");
-
-	return word ? strtoull(word, NULL, 10) : 0;
+	job.pattern = pattern_find(strsep(&words, " "));
+	job.bytes = number();
+	job.free_pct = number();
+	job.clump = number();
+	job.seed = number();
+	run_job();
 }
+
+static void drop(void)
+{
+	job.pattern = NULL;
+	job.free_pct = number();
+	job.clump = number();
+	job.seed = number();
+	run_job();
+}
+
+static void truth(void)
+{
+	answer_mallinfo();
+	answer_own();
+}
+
+static void quit(void)
+{
+	_exit(0);
+}
+
+static const struct command {
+	const char *name;
+	void (*run)(void);
+} commands[] = {
+	{ "threads", start_workers },
+	{ "fill", fill },
+	{ "drop", drop },
+	{ "foreign", foreign },
+	{ "block", block_break },
+	{ "top", shorten_top },
+	{ "discard", discard },
+	{ "pageout", pageout },
+	{ "fork", fork_child },
+	{ "truth", truth },
+	{ "verify", verify },
+	{ "trim", trim },
+	{ "quit", quit },
+};
 
 static void obey(char *line)
 {
-	char *rest = line, *command = strsep(&rest, " ");
+	const char *name;
 
-	if (!strcmp(command, "threads")) {
-		start_workers(number(&rest));
-	} else if (!strcmp(command, "fill") || !strcmp(command, "drop")) {
-		job.pattern = *command == 'f' ? pattern_find(strsep(&rest, " ")) : NULL;
-		job.bytes = job.pattern ? number(&rest) : 0;
-		job.free_pct = number(&rest);
-		job.clump = number(&rest);
-		job.seed = number(&rest);
-		run_job();
-	} else if (!strcmp(command, "foreign")) {
-		foreign(number(&rest));
-	} else if (!strcmp(command, "block")) {
-		block_break();
-	} else if (!strcmp(command, "discard")) {
-		discard();
-	} else if (!strcmp(command, "pageout")) {
-		pageout();
-	} else if (!strcmp(command, "fork")) {
-		fork_child();
-	} else if (!strcmp(command, "truth")) {
-		answer_mallinfo();
-		answer_own();
-	} else if (!strcmp(command, "verify")) {
-		verify();
-	} else if (!strcmp(command, "trim")) {
-		trim();
-	} else {
-		_exit(strcmp(command, "quit") != 0);
-	}
-	answer_send();
+	words = line;
+	name = strsep(&words, " ");
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+		if (!strcmp(commands[i].name, name)) {
+			commands[i].run();
+			answer_send();
+			return;
+		}
+	_exit(1);
 }
 
 int main(void)
