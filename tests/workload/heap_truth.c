@@ -52,6 +52,7 @@ static const struct pattern {
 	{ "untouched", 20000, 120000, CALLOC_UNTOUCHED },
 	{ "grown", 100, 100000, GROWN },
 	{ "aligned", 16, 20000, ALIGNED },
+	{ "all-sizes", 16, 2000000, MALLOC },
 	{ "grown-mmapped", 200000, 3000000, GROWN },
 	{ "aligned-mmapped", 200000, 3000000, ALIGNED },
 };
