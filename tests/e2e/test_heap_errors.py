@@ -182,6 +182,16 @@ def test_json_is_the_documented_object(tree, target):
     assert report["purges"] == report["windows"] == report["dlopen"] == []
 
 
+def test_serves_without_a_call_by_the_program(tree, child):
+    """sleep calls no malloc of its own: its call slots say nothing, the heap that its C library made does."""
+    while "[heap]" not in Path(f"/proc/{child.pid}/maps").read_text() or \
+            " S " not in Path(f"/proc/{child.pid}/stat").read_text():
+        assert child.poll() is None
+    report = tree.heap(child.pid)
+    assert allocator(report, "glibc")["serving"] is True
+    assert report["live_heap"] == allocator(report, "glibc")["live_heap"] > 0
+
+
 @pytest.mark.parametrize("name, library", [("mimalloc", "libmimalloc.so.2.0"), ("jemalloc", "libjemalloc.so.2")])
 def test_preloaded_allocator(tree, name, library):
     """Not walkable yet: held and resident from page tables, null for what only a walk knows."""

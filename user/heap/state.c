@@ -271,6 +271,19 @@ static int by_serving(const void *x, const void *y)
 	return (int)b->serving - (int)a->serving;
 }
 
+/*
+ * Call slots that nobody has called through yet say nothing (lazy binding; a C library calls its
+ * own malloc directly). Then the heaps that exist are the evidence.
+ */
+static void infer_serving(struct heap_state *state)
+{
+	for (size_t i = 0; i < state->allocator_cnt; i++)
+		if (state->allocators[i].serving)
+			return;
+	for (size_t i = 0; i < state->allocator_cnt; i++)
+		state->allocators[i].serving = state->allocators[i].walked;
+}
+
 static int read_allocators(struct heap_reader *reader, struct heap_state *state)
 {
 	state->allocators = calloc(reader->present_cnt ? reader->present_cnt : 1, sizeof(*state->allocators));
@@ -296,6 +309,7 @@ static int read_allocators(struct heap_reader *reader, struct heap_state *state)
 			memcpy(state->note, why.text, sizeof(state->note) - 1);
 		state->allocator_cnt++;
 	}
+	infer_serving(state);
 	if (state->allocator_cnt > 1)
 		qsort(state->allocators, state->allocator_cnt, sizeof(*state->allocators), by_serving);
 	return 0;
