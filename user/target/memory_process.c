@@ -34,6 +34,9 @@ struct scan_region {
 #define SCAN_IOCTL _IOWR('f', 16, struct scan_arg)
 #define SCAN_ZERO (1ULL << 5) /* PAGE_IS_PFNZERO */
 
+#define HUGE_SIZE (2UL << 20) /* x86-64 */
+#define HUGE_PAGES (HUGE_SIZE / TARGET_PAGE_SIZE)
+
 #define BATCH 8192      /* pagemap entries read at once */
 #define REGIONS 512
 #define SEEN_MAX 512    /* pages whose states are remembered */
@@ -45,6 +48,7 @@ struct process_memory {
 	int mem;             /* /proc/PID/mem; −1: not needed yet */
 	bool refused;        /* process_vm_readv is */
 	uint64_t zero_frame; /* the shared zero page's frame; 0: frames are hidden from us */
+	uint64_t huge_zero_frame; /* the first one of the huge zero page; 0: there is none */
 	bool scans;          /* PAGEMAP_SCAN works */
 	uint64_t seen_start, seen_end; /* the range asked for last, if it was not too large */
 	uint8_t seen[SEEN_MAX];
@@ -160,10 +164,17 @@ static void mark_zero(struct process_memory *pm, uint64_t start, uint64_t end, u
 	}
 }
 
+static bool is_zero_frame(const struct process_memory *pm, uint64_t frame)
+{
+	if (pm->zero_frame && frame == pm->zero_frame)
+		return true;
+	return pm->huge_zero_frame && frame - pm->huge_zero_frame < HUGE_PAGES;
+}
+
 static uint8_t state_of(const struct process_memory *pm, uint64_t entry)
 {
 	if (entry & PM_PRESENT) {
-		if (pm->zero_frame && (entry & PM_FRAME) == pm->zero_frame)
+		if (is_zero_frame(pm, entry & PM_FRAME))
 			return PAGE_ZERO;
 		return entry & PM_EXCLUSIVE ? PAGE_PRESENT | PAGE_EXCLUSIVE : PAGE_PRESENT;
 	}
@@ -221,22 +232,43 @@ static const struct memory_ops process_ops = {
 	.free = process_memory_free,
 };
 
-/* The frame of the shared zero page: that of a page of ours that was only read. 0 where frames are hidden. */
-static uint64_t find_zero_frame(void)
+/* The frame that a page of ours maps once it was only read; 0 where frames are hidden. */
+static uint64_t frame_after_read(int pagemap, const volatile char *page)
 {
-	volatile char *page = mmap(NULL, TARGET_PAGE_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	uint64_t entry = 0;
+	uint64_t entry;
 
-	if (page != MAP_FAILED) {
-		(void)*page;
-		if (fd < 0 || pread(fd, &entry, sizeof(entry), (off_t)((uintptr_t)page / TARGET_PAGE_SIZE * 8)) != 8)
-			entry = 0;
-		munmap((void *)page, TARGET_PAGE_SIZE);
-	}
+	(void)*page;
+	if (pread(pagemap, &entry, sizeof(entry), (off_t)((uintptr_t)page / TARGET_PAGE_SIZE * 8)) != 8)
+		return 0;
+	return entry & PM_PRESENT ? entry & PM_FRAME : 0;
+}
+
+/*
+ * The frames of the kernel's zero pages: what pages of ours map that were only read. The huge one,
+ * if there is one, is the same in two places; it stays while we live (mm/huge_memory.c,
+ * mm_get_huge_zero_page).
+ */
+static void find_zero_frames(struct process_memory *pm)
+{
+	size_t len = 4 * HUGE_SIZE;
+	char *area = mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	char *huge = (char *)(((uintptr_t)area + 2 * HUGE_SIZE - 1) & ~(HUGE_SIZE - 1));
+	uint64_t frame;
+
+	if (area == MAP_FAILED || fd < 0)
+		goto out;
+	madvise(area, TARGET_PAGE_SIZE, MADV_NOHUGEPAGE);
+	pm->zero_frame = frame_after_read(fd, area);
+	madvise(huge, 2 * HUGE_SIZE, MADV_HUGEPAGE);
+	frame = frame_after_read(fd, huge);
+	if (frame != pm->zero_frame && frame == frame_after_read(fd, huge + HUGE_SIZE))
+		pm->huge_zero_frame = frame;
+out:
 	if (fd >= 0)
 		close(fd);
-	return entry & PM_PRESENT ? entry & PM_FRAME : 0;
+	if (area != MAP_FAILED)
+		munmap(area, len);
 }
 
 static bool can_scan(int pagemap)
@@ -272,7 +304,7 @@ int memory_open_process(pid_t pid, struct memory **mem, struct error *err)
 	pm->base.ops = &process_ops;
 	pm->pid = pid;
 	pm->mem = -1;
-	pm->zero_frame = find_zero_frame();
+	find_zero_frames(pm);
 	pm->scans = can_scan(pm->pagemap);
 	*mem = &pm->base;
 	return 0;
