@@ -146,9 +146,9 @@ static __always_inline void report_open(struct pt_regs *ctx, u64 pid_tgid, const
 	rec->new_mapping = process->sees_loads ? loads_of(pid_tgid) - call->loads > 1 : rec->maps_grown > 0;
 	rec->path_len = 0;
 	rec->path[0] = rec->name[0] = '\0';
-	if (call->path) /* NULL opens the main program */
+	if (call->path) /* NULL opens the main program, whose name is "" */
 		rec->path_len = copy_text(rec->path, call->path);
-	if (rec->handle)
+	if (rec->handle && call->path)
 		copy_object_name(rec->name, rec->handle);
 	ring_submit(rec, false);
 }

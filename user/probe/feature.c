@@ -107,7 +107,8 @@ static int no_backend(int code, struct error *err)
 			"this kernel has no BPF (CONFIG_BPF_SYSCALL): only `alloctrace heap` works here");
 	default:
 		return error_set(err, -ENOTSUP,
-				 "this kernel has no uprobes for BPF (CONFIG_UPROBE_EVENTS): %s",
+				 "this kernel cannot run BPF programs at probes (Linux 5.15 or later with "
+				 "CONFIG_UPROBE_EVENTS is needed): %s",
 				 strerror(-code));
 	}
 }
