@@ -14,7 +14,7 @@
 #define SCAN_STEP (256UL << 10)
 #define SCAN_OVERLAP 4096     /* more than a malloc_state, so that none is cut in two */
 #define SCAN_MAX (64UL << 20) /* of one mapping: a C library's data is some KB */
-#define BINS_EMPTY_MIN 8
+#define BINS_CHECKED 8        /* of the bins that are not empty, by their first chunk's link back */
 #define PAR_TRIES 3
 #define EVIDENCE_STEPS 64 /* along one tcache list; 7 are usual */
 
@@ -72,22 +72,40 @@ static bool scan(struct memory *mem, struct range range, scan_fn fn, void *arg)
 	return found;
 }
 
-/* Whether 127 {fd, bk} pairs at addr are the bins of an arena. */
+/* Whether 127 {fd, bk} pairs at addr may be the bins of an arena: empty ones point to themselves. */
 static bool are_bins(const char *bytes, uint64_t addr)
 {
-	unsigned empty = 0;
-
 	for (unsigned i = 0; i < BIN_PAIRS; i++) {
 		uint64_t fd = word(bytes + 16 * i), bk = word(bytes + 16 * i + 8);
 		uint64_t self = addr + 16 * i - 16;
 
 		if (fd == self && bk == self)
-			empty++;
-		else if (!fd || !bk || (fd | bk) & 15 || fd >= ADDRESS_END || bk >= ADDRESS_END ||
-			 fd == self || bk == self)
+			continue;
+		if (!fd || !bk || (fd | bk) & 15 || fd >= ADDRESS_END || bk >= ADDRESS_END ||
+		    fd == self || bk == self)
 			return false;
 	}
-	return empty >= BINS_EMPTY_MIN;
+	return true;
+}
+
+/*
+ * Whether the first chunks of some bins link back to them. A heap with few large holes may
+ * leave no bin empty; a list that changes just now, or a page that is swapped out, may not
+ * agree: one bin that does is enough beside those that are empty.
+ */
+static bool bins_are_linked(struct memory *mem, const char *bytes, uint64_t addr)
+{
+	unsigned used = 0, linked = 0;
+
+	for (unsigned i = 0; i < BIN_PAIRS && used < BINS_CHECKED; i++) {
+		uint64_t fd = word(bytes + 16 * i), self = addr + 16 * i - 16, back;
+
+		if (fd == self)
+			continue;
+		used++;
+		linked += window_peek(mem, fd + 24, &back, sizeof(back)) == 0 && back == self;
+	}
+	return !used || linked;
 }
 
 /* Whether the list of arenas that begins at main comes back to it. */
@@ -117,7 +135,7 @@ static bool scan_for_arena(const char *bytes, size_t len, uint64_t addr, void *a
 		uint16_t tried = 0;
 		uint64_t base;
 
-		if (!are_bins(bytes + off, addr + off))
+		if (!are_bins(bytes + off, addr + off) || !bins_are_linked(s->mem, bytes + off, addr + off))
 			continue;
 		for (size_t i = 0; i < glibc_row_cnt; i++) {
 			const struct glibc_row *row = &glibc_rows[i];
@@ -184,8 +202,9 @@ static bool is_par(const struct par_scan *s, const char *bytes)
 	uint64_t n = half(bytes + par->n_mmaps), max_n = half(bytes + par->n_mmaps + 8);
 	uint64_t mmapped = word(bytes + par->mmapped_mem), max_mmapped = word(bytes + par->mmapped_mem + 8);
 
+	/* mmapped_mem is whole pages, but for what 2.43's mremap_chunk() leaves. */
 	return is_sbrk_base(s, word(bytes + par->sbrk_base)) && n <= max_n &&
-	       half(bytes + par->n_mmaps + 12) <= 1 && mmapped % 4096 == 0 && max_mmapped % 4096 == 0 &&
+	       half(bytes + par->n_mmaps + 12) <= 1 && mmapped % 16 == 0 && max_mmapped % 16 == 0 &&
 	       mmapped <= max_mmapped && (n == 0) == (mmapped == 0) && (max_n == 0) == (max_mmapped == 0) &&
 	       word(bytes + PAR_MMAP_THRESHOLD) >= 16 &&
 	       (!par->thp_pagesize ||
