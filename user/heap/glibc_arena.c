@@ -115,7 +115,8 @@ static bool walk_break(struct walked *a)
 	if (!a->arena.contiguous) {
 		const struct mapping *m = maps_find(a->maps, at);
 
-		limit = m ? m->end : at;
+		/* sbrk_base may be mapped itself, from the first byte on: that is for walk_mapped. */
+		limit = m && !strcmp(m->name, "[heap]") ? m->end : at;
 	}
 	for (unsigned i = 0; i < REGIONS_MAX && at && at < limit; i++) {
 		enum chain_end how = walk_piece(a, at, limit, &at);
@@ -187,9 +188,11 @@ struct heap_info { /* malloc/arena.c */
 };
 
 /* heap_max_size(): 64 MB, or four huge pages where heaps are made of those. */
-static uint64_t reservation(const struct walked *a, uint64_t base)
+static uint64_t reservation(const struct walked *a, uint64_t size)
 {
-	return base % HEAP_MAX_DEFAULT ? 4 * a->w->params.hp_pagesize : HEAP_MAX_DEFAULT;
+	uint64_t huge = 4 * a->w->params.hp_pagesize;
+
+	return huge && size <= huge ? huge : HEAP_MAX_DEFAULT;
 }
 
 static void walk_heaps(struct walked *a)
@@ -217,7 +220,7 @@ static void walk_heaps(struct walked *a)
 		chain.start = first ? align_up(a->arena.addr + glibc_arena_size(a->w->heap), 16)
 				    : base + a->w->heap->row->heap_info;
 		/* The newest may grow meanwhile, up to its reservation. */
-		chain.limit = base + (newest ? reservation(a, base) : info.size);
+		chain.limit = base + (newest ? reservation(a, info.size) : info.size);
 		if (glibc_walk_chain(a->w, &chain, a->tally) == CHAIN_BROKEN) {
 			fail(a, chain.end, chain.broken);
 			return;

@@ -150,8 +150,11 @@ int glibc_read_params(const struct heap *heap, struct memory *mem, struct glibc_
 uint64_t glibc_heap_of(const struct heap *heap, struct memory *mem, const struct glibc_params *params,
 		       uint64_t addr)
 {
-	/* heap_max_size(): with huge pages 4 of them, up to 2.42 at least (malloc/arena.c). */
-	const uint64_t sizes[] = {HEAP_MAX_DEFAULT, 4 * params->hp_pagesize};
+	/*
+	 * heap_max_size() in malloc/arena.c: with huge pages four of them, up to 2.42 at least. The
+	 * smaller size first: a heap of 8 MiB at a multiple of 64 would pass for all that lie behind it.
+	 */
+	const uint64_t sizes[] = {4 * params->hp_pagesize, HEAP_MAX_DEFAULT};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		uint64_t base, info[2]; /* ar_ptr, prev */
