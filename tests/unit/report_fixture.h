@@ -65,30 +65,6 @@ struct fixture {
 	struct snapshot s;
 };
 
-static inline void fixture_sum(struct heap_figures *sum, const struct heap_figures *f)
-{
-	sum->held += f->held;
-	sum->resident += f->resident;
-	sum->live.cnt += f->live.cnt;
-	sum->live.bytes += f->live.bytes;
-	sum->bins.cnt += f->bins.cnt;
-	sum->bins.bytes += f->bins.bytes;
-	sum->fast.cnt += f->fast.cnt;
-	sum->fast.bytes += f->fast.bytes;
-	sum->thread_cache.cnt += f->thread_cache.cnt;
-	sum->thread_cache.bytes += f->thread_cache.bytes;
-	sum->top += f->top;
-	sum->overhead += f->overhead;
-	sum->retained += f->retained;
-	sum->purgeable += f->purgeable;
-	sum->pinned.partial += f->pinned.partial;
-	sum->pinned.top += f->pinned.top;
-	sum->pinned.thread_cache += f->pinned.thread_cache;
-	sum->pinned.overhead += f->pinned.overhead;
-	if (f->largest_free > sum->largest_free)
-		sum->largest_free = f->largest_free;
-}
-
 /* An arena that adds up, with size MiB held, a sixth of them live. */
 static inline struct heap_arena fixture_arena(unsigned i, uint64_t size)
 {
@@ -139,7 +115,7 @@ static inline void fixture_walk(struct fixture *x, struct heap_walk *w, unsigned
 	};
 	for (unsigned i = 0; i < arena_cnt; i++) {
 		x->arenas[i] = fixture_arena(i, i ? 64 - 2 * i : 1900);
-		fixture_sum(&w->total, &x->arenas[i].f);
+		heap_figures_add(&w->total, &x->arenas[i].f);
 	}
 	w->total.held += w->mmapped.bytes;
 	w->total.resident += w->mmapped_resident;

@@ -29,7 +29,7 @@ static int glibc_find(struct memory *mem, unsigned file_version, struct heap **o
 	return 0;
 }
 
-static int by_address(const void *a, const void *b)
+int glibc_by_address(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
@@ -62,46 +62,17 @@ static int list_arenas(const struct heap *heap, struct memory *mem, uint64_t **l
 			return -EAGAIN;
 		}
 	} while (addr != heap->main_arena);
-	qsort(v + 1, used - 1, sizeof(*v), by_address);
+	qsort(v + 1, used - 1, sizeof(*v), glibc_by_address);
 	*list = v;
 	*cnt = used;
 	return 0;
 }
 
-static void add_blocks(struct heap_blocks *sum, const struct heap_blocks *part)
-{
-	sum->cnt += part->cnt;
-	sum->bytes += part->bytes;
-}
-
-static void add_figures(struct heap_figures *sum, const struct heap_figures *part)
-{
-	sum->held += part->held;
-	sum->resident += part->resident;
-	sum->swapped += part->swapped;
-	sum->shared += part->shared;
-	add_blocks(&sum->live, &part->live);
-	add_blocks(&sum->bins, &part->bins);
-	add_blocks(&sum->fast, &part->fast);
-	add_blocks(&sum->thread_cache, &part->thread_cache);
-	sum->top += part->top;
-	sum->overhead += part->overhead;
-	if (part->largest_free > sum->largest_free)
-		sum->largest_free = part->largest_free;
-	sum->retained += part->retained;
-	sum->purgeable += part->purgeable;
-	sum->purgeable_shared += part->purgeable_shared;
-	sum->pinned.partial += part->pinned.partial;
-	sum->pinned.top += part->pinned.top;
-	sum->pinned.thread_cache += part->pinned.thread_cache;
-	sum->pinned.overhead += part->pinned.overhead;
-}
-
 static void add_classes(struct heap_walk *walk, const struct glibc_tally *tally)
 {
 	for (size_t i = 0; i < HEAP_CLASS_CNT; i++) {
-		add_blocks(&walk->live_class[i], &tally->live_class[i]);
-		add_blocks(&walk->free_class[i], &tally->free_class[i]);
+		heap_blocks_add(&walk->live_class[i], &tally->live_class[i]);
+		heap_blocks_add(&walk->free_class[i], &tally->free_class[i]);
 	}
 }
 
@@ -122,10 +93,10 @@ static void add_up(struct heap_walk *walk)
 {
 	walk->complete = true;
 	for (size_t i = 0; i < walk->arena_cnt; i++) {
-		add_figures(&walk->total, &walk->arenas[i].f);
+		heap_figures_add(&walk->total, &walk->arenas[i].f);
 		walk->complete &= !walk->arenas[i].inconsistent;
 	}
-	add_blocks(&walk->total.live, &walk->mmapped);
+	heap_blocks_add(&walk->total.live, &walk->mmapped);
 	walk->total.held += walk->mmapped.bytes;
 	walk->total.resident += walk->mmapped_resident;
 }

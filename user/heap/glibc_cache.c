@@ -38,13 +38,6 @@ static bool cache_word(struct page_cache *cache, uint64_t addr, uint64_t *value)
 	return true;
 }
 
-static int by_address(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
 /* One list; a link that leads nowhere ends it: the target has changed it meanwhile. */
 static void follow_fast(struct glibc_walk *w, struct page_cache *cache, uint64_t chunk)
 {
@@ -86,7 +79,7 @@ void glibc_read_fast(struct glibc_walk *w, const struct glibc_arena *arena)
 	if (w->fast.too_many)
 		w->fast.cnt = 0;
 	else
-		qsort(w->fast.chunk, w->fast.cnt, sizeof(*w->fast.chunk), by_address);
+		qsort(w->fast.chunk, w->fast.cnt, sizeof(*w->fast.chunk), glibc_by_address);
 }
 
 /* ---- thread caches ---- */

@@ -147,6 +147,9 @@ static inline bool glibc_is_heap(const struct mapping *m)
 	return mapping_is_anon_rw(m) || glibc_is_huge(m);
 }
 
+/* glibc.c: qsort order of uint64_t addresses. */
+int glibc_by_address(const void *a, const void *b);
+
 /* glibc_locate.c: −ENOENT if ptmalloc never started. */
 int glibc_locate(struct memory *mem, const struct maps *maps, unsigned file_version, struct heap *heap);
 

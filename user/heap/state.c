@@ -162,11 +162,6 @@ static void search(struct heap_reader *reader, const struct maps *maps)
 	search_stripped(reader);
 }
 
-static uint64_t sum_pinned(const struct heap_pinned *p)
-{
-	return p->partial + p->top + p->thread_cache + p->overhead;
-}
-
 /* 0: walked. −ENOENT: never started. Other: it is there and could not be walked. */
 static int walk(struct heap_reader *reader, struct present *p, struct heap_allocator *a, struct error *err)
 {
@@ -188,7 +183,7 @@ static int walk(struct heap_reader *reader, struct present *p, struct heap_alloc
 	a->live_heap = a->walk.total.live.bytes;
 	a->retained = a->walk.total.retained;
 	a->purgeable = a->walk.total.purgeable;
-	a->pinned = sum_pinned(&a->walk.total.pinned);
+	a->pinned = heap_pinned_sum(&a->walk.total.pinned);
 	memcpy(a->version, a->walk.version, sizeof(a->version));
 	return 0;
 }

@@ -60,6 +60,11 @@ struct heap_arena {
 	const char *inconsistent; /* NULL, or why (static text) */
 };
 
+/* Add part to *sum; of largest_free the larger stays. */
+void heap_blocks_add(struct heap_blocks *sum, const struct heap_blocks *part);
+void heap_figures_add(struct heap_figures *sum, const struct heap_figures *part);
+uint64_t heap_pinned_sum(const struct heap_pinned *pinned); /* bytes, all reasons */
+
 struct heap_walk {
 	const char *allocator;  /* "glibc" */
 	char version[24];       /* "2.36", or "2.27–2.31" where only the layout tells */

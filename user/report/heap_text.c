@@ -27,38 +27,6 @@ static uint64_t free_bytes(const struct heap_figures *f)
 	return f->bins.bytes + f->fast.bytes + f->thread_cache.bytes + f->top;
 }
 
-static uint64_t pinned_bytes(const struct heap_pinned *p)
-{
-	return p->partial + p->top + p->thread_cache + p->overhead;
-}
-
-static void add_blocks(struct heap_blocks *sum, const struct heap_blocks *b)
-{
-	sum->cnt += b->cnt;
-	sum->bytes += b->bytes;
-}
-
-/* The columns of an arena; its largest free run is no sum. */
-static void add_figures(struct heap_figures *sum, const struct heap_figures *f)
-{
-	sum->held += f->held;
-	sum->resident += f->resident;
-	sum->swapped += f->swapped;
-	add_blocks(&sum->live, &f->live);
-	add_blocks(&sum->bins, &f->bins);
-	add_blocks(&sum->fast, &f->fast);
-	add_blocks(&sum->thread_cache, &f->thread_cache);
-	sum->top += f->top;
-	sum->retained += f->retained;
-	sum->purgeable += f->purgeable;
-	sum->pinned.partial += f->pinned.partial;
-	sum->pinned.top += f->pinned.top;
-	sum->pinned.thread_cache += f->pinned.thread_cache;
-	sum->pinned.overhead += f->pinned.overhead;
-	if (f->largest_free > sum->largest_free)
-		sum->largest_free = f->largest_free;
-}
-
 static void figures_row(struct table *t, const struct heap_figures *f)
 {
 	table_bytes(t, TABLE_PLAIN, f->held);
@@ -68,7 +36,7 @@ static void figures_row(struct table *t, const struct heap_figures *f)
 	table_bytes(t, TABLE_PLAIN, f->largest_free);
 	table_bytes(t, TABLE_PLAIN, f->retained);
 	table_bytes(t, TABLE_PLAIN, f->purgeable);
-	table_bytes(t, TABLE_PLAIN, pinned_bytes(&f->pinned));
+	table_bytes(t, TABLE_PLAIN, heap_pinned_sum(&f->pinned));
 }
 
 static int by_held(const void *x, const void *y)
@@ -91,7 +59,7 @@ static void arena_rows(struct table *t, const struct heap_arena **sorted, size_t
 		figures_row(t, &sorted[i]->f);
 	}
 	for (size_t i = ARENAS_SHOWN; i < cnt; i++)
-		add_figures(&rest, &sorted[i]->f);
+		heap_figures_add(&rest, &sorted[i]->f);
 	if (cnt > ARENAS_SHOWN) {
 		table_cell(t, TABLE_PLAIN, "%zu more", cnt - ARENAS_SHOWN);
 		figures_row(t, &rest);

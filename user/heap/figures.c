@@ -1,0 +1,36 @@
+/* Sums of what walks find: of arenas into a total, of rows into a folded one. */
+#include "heap/walk.h"
+
+void heap_blocks_add(struct heap_blocks *sum, const struct heap_blocks *part)
+{
+	sum->cnt += part->cnt;
+	sum->bytes += part->bytes;
+}
+
+void heap_figures_add(struct heap_figures *sum, const struct heap_figures *part)
+{
+	sum->held += part->held;
+	sum->resident += part->resident;
+	sum->swapped += part->swapped;
+	sum->shared += part->shared;
+	heap_blocks_add(&sum->live, &part->live);
+	heap_blocks_add(&sum->bins, &part->bins);
+	heap_blocks_add(&sum->fast, &part->fast);
+	heap_blocks_add(&sum->thread_cache, &part->thread_cache);
+	sum->top += part->top;
+	sum->overhead += part->overhead;
+	if (part->largest_free > sum->largest_free)
+		sum->largest_free = part->largest_free;
+	sum->retained += part->retained;
+	sum->purgeable += part->purgeable;
+	sum->purgeable_shared += part->purgeable_shared;
+	sum->pinned.partial += part->pinned.partial;
+	sum->pinned.top += part->pinned.top;
+	sum->pinned.thread_cache += part->pinned.thread_cache;
+	sum->pinned.overhead += part->pinned.overhead;
+}
+
+uint64_t heap_pinned_sum(const struct heap_pinned *pinned)
+{
+	return pinned->partial + pinned->top + pinned->thread_cache + pinned->overhead;
+}
