@@ -16,16 +16,6 @@ static bool same_file(const struct mapping *a, const struct mapping *b)
 	return a->inode == b->inode && a->dev == b->dev;
 }
 
-static bool holds_allocator(struct object *obj, const struct allocator *kind)
-{
-	struct object_symbol sym;
-
-	for (const char *const *name = kind->fingerprint; *name; name++)
-		if (!object_find_symbol(obj, *name, &sym))
-			return true;
-	return false;
-}
-
 static bool is_entry_point(const char *symbol)
 {
 	for (const struct allocator *const *kind = allocators; *kind; kind++)
@@ -83,7 +73,7 @@ size_t serving_find(const struct maps *maps, struct objects *objects, struct mem
 		struct object *obj = is_first_of_file(maps, i) ? objects_get(objects, &maps->v[i]) : NULL;
 
 		for (const struct allocator *const *kind = allocators; obj && *kind; kind++)
-			if (s.found_cnt < SERVING_MAX && holds_allocator(obj, *kind))
+			if (s.found_cnt < SERVING_MAX && allocator_is_in(*kind, obj))
 				found[s.found_cnt++] = (struct serving){
 					.kind = *kind,
 					.object = &maps->v[i],

@@ -40,6 +40,11 @@ struct allocator {
 	const struct probe_row *rows;     /* ended by a row with a NULL symbol; may be NULL */
 };
 
+struct object;
+
+/* Whether the object defines a symbol of kind's fingerprint. */
+bool allocator_is_in(const struct allocator *kind, struct object *obj);
+
 /* NULL-ended; glibc first. */
 extern const struct allocator *const allocators[];
 

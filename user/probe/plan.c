@@ -285,16 +285,6 @@ static void say_what_lacks(const struct plan_context *ctx, struct object *obj, c
 				    object_name(obj));
 }
 
-static bool has_fingerprint(struct object *obj, const struct allocator *kind)
-{
-	struct object_symbol sym;
-
-	for (const char *const *name = kind->fingerprint; *name; name++)
-		if (!object_find_symbol(obj, *name, &sym))
-			return true;
-	return false;
-}
-
 static const char *file_name_of(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -321,7 +311,7 @@ int plan_object(const struct plan_context *ctx, struct object *obj, struct plan 
 	int ret = 0;
 
 	for (const struct allocator *const *kind = allocators; !ret && *kind; kind++) {
-		if (!has_fingerprint(obj, *kind))
+		if (!allocator_is_in(*kind, obj))
 			continue;
 		libc = libc || is_libc(*kind);
 		say_what_lacks(ctx, obj, (*kind)->rows);
