@@ -130,4 +130,38 @@ static __always_inline bool session_at_return(struct pt_regs *ctx)
 	return bpf_get_func_ip(ctx) != ctx->ip;
 }
 
+/*
+ * The programs of a family of calls, by how its probes are attached: entry and exit
+ * instructions, entry and return probe, or a session, which runs at both ends and returns 1 to
+ * do without the return. A family has FAMILY_begin(ctx), true if the call's end is to be
+ * seen, and FAMILY_end(ctx, sp).
+ */
+#define CALL_PROGRAMS(family)                                                                                \
+	SEC("uprobe/" #family)                                                                               \
+	int family##_enter(struct pt_regs *ctx)                                                              \
+	{                                                                                                    \
+		family##_begin(ctx);                                                                         \
+		return 0;                                                                                    \
+	}                                                                                                    \
+	SEC("uprobe/" #family)                                                                               \
+	int family##_exit(struct pt_regs *ctx)                                                               \
+	{                                                                                                    \
+		family##_end(ctx, SP_AT_INSTRUCTION(ctx));                                                   \
+		return 0;                                                                                    \
+	}                                                                                                    \
+	SEC("uretprobe/" #family)                                                                            \
+	int family##_return(struct pt_regs *ctx)                                                             \
+	{                                                                                                    \
+		family##_end(ctx, SP_AT_RETURN(ctx));                                                        \
+		return 0;                                                                                    \
+	}                                                                                                    \
+	SEC("uprobe/" #family)                                                                               \
+	int family##_session(struct pt_regs *ctx)                                                            \
+	{                                                                                                    \
+		if (!session_at_return(ctx))                                                                 \
+			return !family##_begin(ctx);                                                         \
+		family##_end(ctx, SP_AT_RETURN(ctx));                                                        \
+		return 0;                                                                                    \
+	}
+
 #endif

@@ -161,32 +161,4 @@ static __always_inline void memory_end(struct pt_regs *ctx, u64 sp)
 	bpf_map_delete_elem(&calls, &key);
 }
 
-SEC("uprobe/memory")
-int memory_enter(struct pt_regs *ctx)
-{
-	memory_begin(ctx);
-	return 0;
-}
-
-SEC("uprobe/memory")
-int memory_exit(struct pt_regs *ctx)
-{
-	memory_end(ctx, SP_AT_INSTRUCTION(ctx));
-	return 0;
-}
-
-SEC("uretprobe/memory")
-int memory_return(struct pt_regs *ctx)
-{
-	memory_end(ctx, SP_AT_RETURN(ctx));
-	return 0;
-}
-
-SEC("uprobe/memory")
-int memory_session(struct pt_regs *ctx)
-{
-	if (!session_at_return(ctx))
-		return !memory_begin(ctx);
-	memory_end(ctx, SP_AT_RETURN(ctx));
-	return 0;
-}
+CALL_PROGRAMS(memory)

@@ -164,36 +164,7 @@ static __always_inline void purge_end(struct pt_regs *ctx, u64 sp)
 	bpf_map_delete_elem(&calls, &key);
 }
 
-SEC("uprobe/purge")
-int purge_enter(struct pt_regs *ctx)
-{
-	purge_begin(ctx);
-	return 0;
-}
-
-SEC("uprobe/purge")
-int purge_exit(struct pt_regs *ctx)
-{
-	purge_end(ctx, SP_AT_INSTRUCTION(ctx));
-	return 0;
-}
-
-SEC("uretprobe/purge")
-int purge_return(struct pt_regs *ctx)
-{
-	purge_end(ctx, SP_AT_RETURN(ctx));
-	return 0;
-}
-
-/* Returns 1 to do without the return. */
-SEC("uprobe/purge")
-int purge_session(struct pt_regs *ctx)
-{
-	if (!session_at_return(ctx))
-		return !purge_begin(ctx);
-	purge_end(ctx, SP_AT_RETURN(ctx));
-	return 0;
-}
+CALL_PROGRAMS(purge)
 
 /*
  * The change that this event tells of. It is the slot's, unless the slot has just been folded
