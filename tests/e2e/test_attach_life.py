@@ -11,7 +11,7 @@ import pytest
 from attach_harness import (MIB, NOBODY, PythonTarget, Target, Tracer, attach, attached, churn, probes_left,
                             purges)
 from heap_targets import root_only
-from test_heap_errors import elf32, refused
+from test_heap_errors import refused
 
 KILLS = int(os.environ.get("ALLOCTRACE_KILLS", "50"))
 
@@ -122,38 +122,7 @@ def test_two_tracers_at_once(tree):
         assert probes_left(target.pid) == []
 
 
-# Targets that cannot be attached to: one line, status 1.
-
-def test_no_such_process(tree):
-    gone = subprocess.Popen(["/bin/true"])
-    gone.wait()
-    refused(alloctrace(tree, "attach", gone.pid), "there is no process", str(gone.pid))
-
-
-def test_kernel_thread(tree):
-    if not Path("/proc/2/comm").exists() or Path("/proc/2/comm").read_text() != "kthreadd\n":
-        pytest.skip("no kernel threads in this PID namespace")
-    refused(alloctrace(tree, "attach", 2), "kernel thread")
-
-
-def test_zombie(tree):
-    process = subprocess.Popen(["/bin/true"])
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    refused(alloctrace(tree, "attach", process.pid), "zombie")
-    process.wait()
-
-
-def test_32_bit_process(tree, tmp_path):
-    try:
-        process = subprocess.Popen([elf32(tmp_path / "pause32")])
-    except OSError as error:
-        pytest.skip(f"this kernel runs no 32-bit programs: {error}")
-    try:
-        refused(alloctrace(tree, "attach", process.pid), "32-bit")
-    finally:
-        process.kill()
-        process.wait()
-
+# Targets that cannot be attached to: one line, status 1. Those that no command takes: test_heap_errors.py.
 
 def test_no_privilege(tree):
     """Without root: one line that says what is needed, even for one's own process."""

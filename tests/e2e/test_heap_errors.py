@@ -1,5 +1,5 @@
 """What `alloctrace heap` says of processes that it cannot read, or not in full: one clear
-line and the right exit status, or null for what nobody knows."""
+line and the right exit status, or null for what nobody knows. attach refuses the same ones."""
 import json
 import os
 import shutil
@@ -48,22 +48,28 @@ def target(tree):
         yield target
 
 
-def test_no_such_process(tree):
+every_command = pytest.mark.parametrize("command", ["heap", "attach"])
+
+
+@every_command
+def test_no_such_process(tree, command):
     gone = subprocess.Popen(["/bin/true"])
     gone.wait()
-    refused(alloctrace(tree, "heap", gone.pid), "there is no process", str(gone.pid))
+    refused(alloctrace(tree, command, gone.pid), "there is no process", str(gone.pid))
 
 
-def test_kernel_thread(tree):
+@every_command
+def test_kernel_thread(tree, command):
     if not Path("/proc/2/comm").exists() or Path("/proc/2/comm").read_text() != "kthreadd\n":
         pytest.skip("no kernel threads in this PID namespace")
-    refused(alloctrace(tree, "heap", 2), "kernel thread", "kthreadd")
+    refused(alloctrace(tree, command, 2), "kernel thread", "kthreadd")
 
 
-def test_zombie(tree, child):
+@every_command
+def test_zombie(tree, child, command):
     child.send_signal(signal.SIGKILL)
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    refused(alloctrace(tree, "heap", child.pid), "zombie")
+    refused(alloctrace(tree, command, child.pid), "zombie")
 
 
 def test_thread_instead_of_process(tree):
@@ -89,13 +95,14 @@ def elf32(path):
     return path
 
 
-def test_32_bit_process(tree, tmp_path):
+@every_command
+def test_32_bit_process(tree, tmp_path, command):
     try:
         process = subprocess.Popen([elf32(tmp_path / "pause32")])
     except OSError as error:
         pytest.skip(f"this kernel runs no 32-bit programs: {error}")
     try:
-        refused(alloctrace(tree, "heap", process.pid), "32-bit")
+        refused(alloctrace(tree, command, process.pid), "32-bit")
     finally:
         process.kill()
         process.wait()

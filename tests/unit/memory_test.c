@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "target/image.h"
 
 #define PAGES 8
@@ -30,27 +31,6 @@ static void fill_in_child(void)
 	page[5 * 4096] = 'f';
 }
 
-static pid_t start_child(void)
-{
-	int ready[2];
-	char byte;
-	pid_t pid;
-
-	assert_int_equal(pipe(ready), 0);
-	pid = fork();
-	if (pid == 0) {
-		fill_in_child();
-		if (write(ready[1], "x", 1) == 1)
-			pause();
-		_exit(0);
-	}
-	assert_true(pid > 0);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	close(ready[1]);
-	return pid;
-}
-
 static int set_up(void **state)
 {
 	static pid_t pid;
@@ -60,7 +40,7 @@ static int set_up(void **state)
 		return -1;
 	madvise(area, PAGES * 4096, MADV_NOHUGEPAGE);
 	area[4 * 4096] = 'p';
-	pid = start_child();
+	pid = child_start(fill_in_child);
 	*state = &pid;
 	return 0;
 }

@@ -15,30 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "base/units.h"
 #include "target/process.h"
-
-/* A child that runs body, says so, and waits to be killed. */
-static pid_t start_child(void (*body)(void))
-{
-	int ready[2];
-	char byte;
-	pid_t pid;
-
-	assert_int_equal(pipe(ready), 0);
-	pid = fork();
-	if (pid == 0) {
-		body();
-		if (write(ready[1], "x", 1) == 1)
-			pause();
-		_exit(0);
-	}
-	assert_true(pid > 0);
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	return pid;
-}
 
 static void end_child(pid_t pid)
 {
@@ -57,7 +36,7 @@ static void take_hostile_name(void)
 
 static void opens_and_follows_a_process(void **state)
 {
-	pid_t pid = start_child(nothing);
+	pid_t pid = child_start(nothing);
 	struct process p;
 	struct process_usage usage;
 	struct error err;
@@ -105,7 +84,7 @@ static void lazy_free_is_counted(void **state)
 
 static void names_are_made_printable(void **state)
 {
-	pid_t pid = start_child(take_hostile_name);
+	pid_t pid = child_start(take_hostile_name);
 	struct process p;
 	struct error err;
 
@@ -130,7 +109,7 @@ static void refuse(pid_t pid, int code, const char *words)
 
 static void refuses_what_is_no_process(void **state)
 {
-	pid_t gone = start_child(nothing), zombie = start_child(nothing);
+	pid_t gone = child_start(nothing), zombie = child_start(nothing);
 	siginfo_t info;
 
 	(void)state;
