@@ -279,11 +279,6 @@ size_t tracer_missing(const struct tracer *t, const char *const **lines)
 	return missing_lines(t->missing, lines);
 }
 
-const char *tracer_backend(const struct tracer *t)
-{
-	return link_backend_names[t->feature.backend];
-}
-
 unsigned tracer_probe_cnt(const struct tracer *t)
 {
 	return t->follow ? follow_probe_cnt(t->follow) : 0;

@@ -65,8 +65,6 @@ const struct traced_function *tracer_function(const struct tracer *tracer, uint3
 void tracer_losses(const struct tracer *tracer, uint64_t lost[SOURCE_LOSS_CNT]);
 /* Lines that say what is not seen and why ("no return probes: …"); owned by the tracer. */
 size_t tracer_missing(const struct tracer *tracer, const char *const **lines);
-/* How probes are attached, for --verbose and the report: "session", "multi", "perf". */
-const char *tracer_backend(const struct tracer *tracer);
 unsigned tracer_probe_cnt(const struct tracer *tracer);
 
 #endif
