@@ -20,7 +20,7 @@ enum event_kind {
 	EVENT_MEMORY,          /* struct event_memory: libc took memory or gave it back */
 	EVENT_LOADED,          /* struct event_head: the loader's list of objects changed */
 	EVENT_FORK,            /* struct event_fork */
-	EVENT_EXEC,            /* struct event_head */
+	EVENT_EXEC,            /* struct event_exec */
 	EVENT_EXIT,            /* struct event_exit: the process (not one thread) ended */
 	EVENT_KIND_CNT
 };
@@ -103,6 +103,11 @@ struct event_fork {
 	struct event_head head; /* tgid: the parent */
 	__u32 child;            /* tgid of the new process */
 	__u32 pad;
+};
+
+struct event_exec {
+	struct event_head head;
+	char comm[16]; /* the new name, NUL-ended: the process may have ended by the time it is read */
 };
 
 struct event_exit {

@@ -29,15 +29,16 @@ SEC("raw_tp/sched_process_exec")
 int process_exec(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct event_head *rec;
+	struct event_exec *rec;
 
 	if (!traced_process(pid_tgid))
 		return 0;
-	rec = ring_reserve(struct event_head);
+	rec = ring_reserve(struct event_exec);
 	if (!rec)
 		return 0;
-	fill_head(rec, EVENT_EXEC, pid_tgid, 0, bpf_ktime_get_ns());
-	rec->tid = (u32)ctx->args[1];
+	fill_head(&rec->head, EVENT_EXEC, pid_tgid, 0, bpf_ktime_get_ns());
+	rec->head.tid = (u32)ctx->args[1];
+	bpf_get_current_comm(rec->comm, sizeof(rec->comm));
 	ring_submit(rec, true);
 	return 0;
 }

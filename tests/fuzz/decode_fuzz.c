@@ -37,7 +37,7 @@ static const size_t sizes[EVENT_KIND_CNT] = {
 	[EVENT_PURGE_BEGIN] = sizeof(struct event_purge_begin), [EVENT_PURGE] = sizeof(struct event_purge),
 	[EVENT_DLOPEN] = sizeof(struct event_dlopen), [EVENT_DLCLOSE] = sizeof(struct event_dlclose),
 	[EVENT_MEMORY] = sizeof(struct event_memory), [EVENT_LOADED] = sizeof(struct event_head),
-	[EVENT_FORK] = sizeof(struct event_fork), [EVENT_EXEC] = sizeof(struct event_head),
+	[EVENT_FORK] = sizeof(struct event_fork), [EVENT_EXEC] = sizeof(struct event_exec),
 	[EVENT_EXIT] = sizeof(struct event_exit),
 };
 

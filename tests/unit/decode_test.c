@@ -44,6 +44,7 @@ static void unended_strings_are_not(void **state)
 {
 	struct event_dlopen open = {.head.kind = EVENT_DLOPEN};
 	struct event_dlclose close = {.head.kind = EVENT_DLCLOSE};
+	struct event_exec exec = {.head.kind = EVENT_EXEC, .comm = "python3"};
 	struct event ev;
 
 	(void)state;
@@ -55,6 +56,10 @@ static void unended_strings_are_not(void **state)
 	assert_int_equal(event_decode(&open, sizeof(open), &ev), -EBADMSG);
 	memset(close.name, 'x', sizeof(close.name));
 	assert_int_equal(event_decode(&close, sizeof(close), &ev), -EBADMSG);
+	assert_int_equal(event_decode(&exec, sizeof(exec), &ev), 0);
+	assert_string_equal(ev.exec->comm, "python3");
+	memset(exec.comm, 'x', sizeof(exec.comm));
+	assert_int_equal(event_decode(&exec, sizeof(exec), &ev), -EBADMSG);
 }
 
 static void every_loss_has_a_name(void **state)

@@ -55,7 +55,8 @@ static void opens_and_follows_a_process(void **state)
 	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
 	assert_false(process_alive(&p)); /* a zombie is not alive */
 	assert_int_equal(process_usage(&p, false, &usage), -ESRCH);
-	assert_int_equal(process_refresh(&p, &err), -ESRCH);
+	assert_int_equal(process_refresh(&p, "new\nname", &err), -ESRCH);
+	assert_string_equal(p.comm, "new?name"); /* what it ended as */
 	end_child(pid);
 	assert_false(process_alive(&p));
 	process_close(&p);

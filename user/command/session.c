@@ -137,8 +137,7 @@ static void on_loaded(struct session *s, const struct event *ev)
 
 static void on_exec(struct session *s, const struct event *ev)
 {
-	(void)ev;
-	process_refresh(s->process, NULL);
+	process_refresh(s->process, ev->exec->comm, NULL);
 	frames_stale(s->frames);
 	sampler_restart(s->sampler);
 }

@@ -22,22 +22,25 @@ static const size_t record_sizes[EVENT_KIND_CNT] = {
 	[EVENT_MEMORY] = sizeof(struct event_memory),
 	[EVENT_LOADED] = sizeof(struct event_head),
 	[EVENT_FORK] = sizeof(struct event_fork),
-	[EVENT_EXEC] = sizeof(struct event_head),
+	[EVENT_EXEC] = sizeof(struct event_exec),
 	[EVENT_EXIT] = sizeof(struct event_exit),
 };
 
-static bool is_ended(const char text[EVENT_PATH_MAX])
+static bool is_ended(const char *text, size_t size)
 {
-	return memchr(text, '\0', EVENT_PATH_MAX) != NULL;
+	return memchr(text, '\0', size) != NULL;
 }
 
 static bool strings_hold(const struct event *ev)
 {
 	switch (ev->head->kind) {
 	case EVENT_DLOPEN:
-		return is_ended(ev->dlopen->path) && is_ended(ev->dlopen->name);
+		return is_ended(ev->dlopen->path, EVENT_PATH_MAX) &&
+		       is_ended(ev->dlopen->name, EVENT_PATH_MAX);
 	case EVENT_DLCLOSE:
-		return is_ended(ev->dlclose->name);
+		return is_ended(ev->dlclose->name, EVENT_PATH_MAX);
+	case EVENT_EXEC:
+		return is_ended(ev->exec->comm, sizeof(ev->exec->comm));
 	default:
 		return true;
 	}

@@ -31,6 +31,7 @@ struct event {
 		const struct event_dlclose *dlclose;
 		const struct event_memory *memory;
 		const struct event_fork *fork;
+		const struct event_exec *exec;
 		const struct event_exit *exit;
 	};
 };

@@ -261,11 +261,11 @@ bool process_alive(const struct process *p)
 	return read_stat(p->pid, &st) == 0 && (st.state != 'Z' || st.threads > 1) && st.state != 'X';
 }
 
-int process_refresh(struct process *p, struct error *err)
+int process_refresh(struct process *p, const char *comm, struct error *err)
 {
+	printable(p->comm, sizeof(p->comm), comm);
 	if (!process_alive(p))
 		return no_such_process(p->pid, err);
-	read_comm(p);
 	return read_exe(p, err);
 }
 

@@ -33,8 +33,8 @@ struct process_usage { /* bytes */
 int process_open(pid_t pid, struct process *p, struct error *err);
 void process_close(struct process *p); /* idempotent */
 bool process_alive(const struct process *p);
-/* After an exec: comm, exe and is_static afresh. */
-int process_refresh(struct process *p, struct error *err);
+/* After an exec under the name comm: exe and is_static afresh. −ESRCH if it has ended since; the name holds. */
+int process_refresh(struct process *p, const char *comm, struct error *err);
 /* smaps_rollup costs 16–40 ms a GB: want_lazy_free false leaves lazy_free at 0 and reads only status. */
 int process_usage(const struct process *p, bool want_lazy_free, struct process_usage *u);
 
