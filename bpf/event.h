@@ -1,7 +1,8 @@
 /*
  * Records that the BPF programs put into the ring, the only header that both sides share.
  * Every record begins with struct event_head; the kind tells its type and its exact size.
- * Records are in ring order, which is the order of the calls' ends (a purge's begin apart).
+ * Records are in ring order, which is the order of the calls' ends (a purge's begin, a free and
+ * a realloc's begin apart: these are recorded at the entry).
  */
 #ifndef ALLOCTRACE_EVENT_H
 #define ALLOCTRACE_EVENT_H
@@ -11,6 +12,7 @@
 #endif
 
 #define EVENT_PATH_MAX 256
+#define EVENT_FRAMES_MAX 127 /* kernel.perf_event_max_stack */
 
 enum event_kind {
 	EVENT_PURGE_BEGIN = 1, /* struct event_purge_begin */
@@ -22,6 +24,11 @@ enum event_kind {
 	EVENT_FORK,            /* struct event_fork */
 	EVENT_EXEC,            /* struct event_exec */
 	EVENT_EXIT,            /* struct event_exit: the process (not one thread) ended */
+	EVENT_ALLOC,           /* struct event_block, at its return; addr 0: it failed */
+	EVENT_FREE,            /* struct event_block, at its entry; never of NULL */
+	EVENT_REALLOC_BEGIN,   /* struct event_block, at its entry: the old block leaves; never of NULL */
+	EVENT_REALLOC,         /* struct event_block, at its return: the new block; addr 0: failed or freed */
+	EVENT_STACK,           /* struct event_stack: before the first record that names its id */
 	EVENT_KIND_CNT
 };
 
@@ -30,7 +37,7 @@ struct event_head {
 	__u32 tid;
 	__u32 tgid;
 	__u32 func; /* which probed function, by the loader's number (the attach cookie); 0: a tracepoint */
-	__u64 time; /* CLOCK_MONOTONIC ns; of a call: its begin */
+	__u64 time; /* CLOCK_MONOTONIC ns; of a call: its begin; of event_block: to the kernel's tick (1–10 ms) */
 };
 
 struct event_purge_begin {
@@ -116,12 +123,34 @@ struct event_exit {
 	__u32 pad;
 };
 
+/*
+ * realloc(NULL, n) is one EVENT_ALLOC. Of a realloc of a block there are two records, with
+ * nothing of the same thread's blocks between them; if the second is missing (the thread
+ * ended, longjmp) nobody knows which block lives.
+ */
+struct event_block {
+	struct event_head head;
+	__u64 addr;
+	__u64 size;  /* ALLOC, REALLOC: bytes asked for. FREE, REALLOC_BEGIN: the word before the block; 0: unread */
+	__u64 stack; /* id of the caller's stack; 0: none. REALLOC_BEGIN: 0, its end has it */
+};
+
+/* Frames innermost first: return addresses, the first that of the allocator's function. The record ends behind cnt. */
+struct event_stack {
+	struct event_head head;
+	__u64 id; /* a hash of the frames; never 0 */
+	__u32 cnt;
+	__u32 truncated; /* the stack went on */
+	__u64 frames[EVENT_FRAMES_MAX];
+};
+
 /* Ways to lose something; each a counter that user space reads and reports when it is not zero. */
 enum loss {
 	LOSS_RING_FULL,    /* no room for a record */
 	LOSS_PENDING_FULL, /* no room for a call in flight */
 	LOSS_NO_RETURN,    /* a call whose return was not seen */
 	LOSS_UNREADABLE,   /* an argument in memory that could not be read */
+	LOSS_STACK,        /* a stack that could not be taken or submitted: its event has none */
 	LOSS_CNT
 };
 

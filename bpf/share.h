@@ -5,15 +5,44 @@
 #ifndef ALLOCTRACE_SHARE_H
 #define ALLOCTRACE_SHARE_H
 
-#define RING_SIZE  (2 << 20)
-#define RING_WAKE  (RING_SIZE / 8) /* bytes that wait before the reader is woken */
+#define RING_SIZE  (2 << 20)    /* without allocation events */
+#define RING_ALLOC (32 << 20)   /* with: half a second at a million records a second */
+#define RING_WAKE  (256 << 10)  /* bytes that wait before the reader is woken */
 #define TRACED_MAX 4096
 #define CPUS_MAX   1024
 #define CALLS_MAX  8192 /* threads in a purge or memory call at once */
 
-/* Attach cookie: function index in the low half, shape and flags above. */
+/*
+ * Attach cookie: function number in the low half, shape and flags above; of allocation
+ * functions, in which register the block (or where to store it), the size and the count are
+ * at the probed instruction.
+ */
 #define COOKIE_SHAPE_SHIFT 32
 #define COOKIE_HAS_RESULT  (1ULL << 40)
+#define COOKIE_HAS_HEADER  (1ULL << 41) /* the word before a block tells its size */
+#define COOKIE_PTR_SHIFT   44           /* enum arg_register, four bits */
+#define COOKIE_SIZE_SHIFT  48
+#define COOKIE_COUNT_SHIFT 52
+
+/* x86-64: the six of the calling convention in its order, then those they may be moved to. */
+enum arg_register {
+	ARG_DI,
+	ARG_SI,
+	ARG_DX,
+	ARG_CX,
+	ARG_R8,
+	ARG_R9,
+	ARG_AX,
+	ARG_BX,
+	ARG_R10,
+	ARG_R11,
+	ARG_BP,
+	ARG_R12,
+	ARG_R13,
+	ARG_R14,
+	ARG_R15,
+	ARG_NONE, /* the function has no such argument */
+};
 
 enum call_shape { /* as enum probe_shape of user/probe/allocator.h orders them */
 	SHAPE_PURGE,
@@ -26,6 +55,10 @@ enum call_shape { /* as enum probe_shape of user/probe/allocator.h orders them *
 	SHAPE_MREMAP,
 	SHAPE_MADVISE,
 	SHAPE_BRK,
+	SHAPE_ALLOC,
+	SHAPE_ALLOC_OUT,
+	SHAPE_REALLOC,
+	SHAPE_FREE,
 	SHAPE_CNT
 };
 

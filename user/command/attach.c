@@ -16,7 +16,7 @@
 static bool open_tracer(pid_t pid, const struct log *log, struct tracer **tracer)
 {
 	struct error err;
-	int rc = tracer_open(log, tracer, &err);
+	int rc = tracer_open(log, &(struct tracer_options){.allocs = false}, tracer, &err);
 
 	if (!rc) {
 		rc = tracer_attach(*tracer, pid, &err);

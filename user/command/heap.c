@@ -61,7 +61,7 @@ static int read_heap(const struct process *p, const struct options *options, con
 
 	if (result != 0)
 		return result;
-	reader = heap_reader_new(p, mem);
+	reader = heap_reader_new(p, mem, false);
 	if (!reader)
 		result = error_set(err, -ENOMEM, "no memory to read the heap of process %d", p->pid);
 	else if (options->stop)

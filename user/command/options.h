@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "report/snapshot.h"
+
 /* Every command's options with their defaults; a command reads those it has. */
 struct options {
 	pid_t pid;             /* attach, heap */
@@ -23,6 +25,16 @@ struct options {
 	uint64_t churn_min;
 	double walk_budget;    /* percent of one core, above 0, at most 100 */
 	bool stop;             /* heap */
+	/* attach, run: allocation events */
+	bool no_alloc;
+	bool no_stacks;           /* --stack none */
+	double max_overhead;      /* percent of the target's CPU time; 0: no limit (run's default) */
+	uint64_t older_ns;        /* 0: all */
+	uint64_t size_min, size_max;
+	uint64_t top;             /* 0: as the form likes */
+	uint64_t max_memory;      /* bytes for live blocks; 0: by what the machine has */
+	const char *folded;       /* file; NULL: none */
+	enum site_weight weight;
 };
 
 #define OPTIONS_GO (-1)

@@ -63,7 +63,7 @@ int command_run(int argc, char **argv)
 	if (status != OPTIONS_GO)
 		return status;
 	log.verbose = options.verbose;
-	status = tracer_open(&log, &tracer, &err);
+	status = tracer_open(&log, &(struct tracer_options){.allocs = false}, &tracer, &err);
 	if (status)
 		log_warn(&log, "%s", err.text);
 	if (status == -EPERM || status == -EACCES)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #define WINDOW_KEPT 1000
+#define WINDOW_FREED_MAX 5
 
 struct window_options {
 	uint64_t retained_min; /* bytes; 0: the larger of 32 MiB and 20 % of RSS at each sample */
@@ -29,6 +30,12 @@ struct window_finding {
 	double byte_seconds;
 	unsigned ineffective_purges; /* purges in it that did not close it */
 	bool closed_by_purge;
+	/* The sites that freed most in it (heap/sites.h, freed_here), largest first; none without allocation events. */
+	struct window_freed {
+		uint32_t site;
+		uint64_t bytes;
+	} freed[WINDOW_FREED_MAX];
+	unsigned freed_cnt;
 };
 
 struct window_sample {
@@ -44,6 +51,10 @@ void window_detector_free(struct window_detector *d); /* NULL-safe */
 void window_detector_sample(struct window_detector *d, const struct window_sample *sample);
 /* time_ns: the purge's end. */
 void window_detector_purge(struct window_detector *d, uint64_t time_ns, bool effective);
+/* Whether a window is open, however short, and the last one that ended is not the one that was open before. */
+bool window_detector_is_open(const struct window_detector *d);
+/* Sets what was freed in the open window so far; in the one just closed if none is open. */
+void window_detector_freed(struct window_detector *d, const struct window_freed *freed, unsigned cnt);
 /* Windows that lasted min_ns (an open one last, judged at now_ns), oldest first. */
 size_t window_detector_view(struct window_detector *d, uint64_t now_ns, const struct window_finding **view);
 /* Counted windows forgotten because of WINDOW_KEPT. */

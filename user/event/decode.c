@@ -9,6 +9,7 @@ const char *const source_loss_names[SOURCE_LOSS_CNT] = {
 	[LOSS_PENDING_FULL] = "pending_full",
 	[LOSS_NO_RETURN] = "no_return",
 	[LOSS_UNREADABLE] = "unreadable",
+	[LOSS_STACK] = "stack",
 	[SOURCE_LOSS_MALFORMED] = "malformed",
 	[SOURCE_LOSS_PROBES] = "probes",
 };
@@ -24,6 +25,10 @@ static const size_t record_sizes[EVENT_KIND_CNT] = {
 	[EVENT_FORK] = sizeof(struct event_fork),
 	[EVENT_EXEC] = sizeof(struct event_exec),
 	[EVENT_EXIT] = sizeof(struct event_exit),
+	[EVENT_ALLOC] = sizeof(struct event_block),
+	[EVENT_FREE] = sizeof(struct event_block),
+	[EVENT_REALLOC_BEGIN] = sizeof(struct event_block),
+	[EVENT_REALLOC] = sizeof(struct event_block),
 };
 
 static bool is_ended(const char *text, size_t size)

@@ -33,6 +33,8 @@ struct event {
 		const struct event_fork *fork;
 		const struct event_exec *exec;
 		const struct event_exit *exit;
+		const struct event_block *block;
+		const struct event_stack *stack;
 	};
 };
 

@@ -111,8 +111,10 @@ static void name_version(const struct heap *heap, struct heap_walk *walk)
 		snprintf(walk->version, sizeof(walk->version), "%s", heap->row->range);
 }
 
-static int glibc_walk(struct heap *heap, struct memory *mem, struct heap_walk *walk, struct error *err)
+static int glibc_walk(struct heap *heap, struct memory *mem, bool want_pages, struct heap_walk *walk,
+		      struct error *err)
 {
+	(void)want_pages;
 	struct glibc_walk w = {.heap = heap, .mem = mem};
 	struct maps maps = {0};
 	uint64_t *addrs = NULL;

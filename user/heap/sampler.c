@@ -101,7 +101,7 @@ static void take_reading(struct sampler *s, struct memory **mem, struct heap_rea
 	if (!*mem)
 		sample.status = memory_open_process(s->process->pid, mem, &sample.error);
 	if (!sample.status && !*reader) {
-		*reader = heap_reader_new(s->process, *mem);
+		*reader = heap_reader_new(s->process, *mem, s->options.want_pages);
 		if (!*reader)
 			sample.status = error_set(&sample.error, -ENOMEM, "no memory to read the heap");
 	}

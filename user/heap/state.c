@@ -37,13 +37,14 @@ struct heap_reader {
 	const struct process *process;
 	struct memory *mem;
 	struct objects *objects;
+	bool want_pages;
 	struct present present[SERVING_MAX];
 	size_t present_cnt;
 	uint64_t files;       /* hash of the mapped files at the last search */
 	uint64_t searched_ns; /* 0: never */
 };
 
-struct heap_reader *heap_reader_new(const struct process *p, struct memory *mem)
+struct heap_reader *heap_reader_new(const struct process *p, struct memory *mem, bool want_pages)
 {
 	struct heap_reader *reader = calloc(1, sizeof(*reader));
 
@@ -51,6 +52,7 @@ struct heap_reader *heap_reader_new(const struct process *p, struct memory *mem)
 		return NULL;
 	reader->process = p;
 	reader->mem = mem;
+	reader->want_pages = want_pages;
 	reader->objects = objects_new(p->pid);
 	if (!reader->objects) {
 		free(reader);
@@ -170,7 +172,7 @@ static int walk(struct heap_reader *reader, struct present *p, struct heap_alloc
 	if (!p->heap)
 		rc = p->walker->find(reader->mem, p->file_version, &p->heap, err);
 	if (!rc)
-		rc = p->walker->walk(p->heap, reader->mem, &a->walk, err);
+		rc = p->walker->walk(p->heap, reader->mem, reader->want_pages, &a->walk, err);
 	if (rc) {
 		if (p->heap)
 			p->walker->free(p->heap);

@@ -41,8 +41,8 @@ struct heap_state {
 /* Reads states of one process; keeps what does not change between two (ELF objects, layouts). One thread at a time. */
 struct heap_reader;
 
-/* p and mem must outlive the reader. NULL: no memory. */
-struct heap_reader *heap_reader_new(const struct process *p, struct memory *mem);
+/* p and mem must outlive the reader; want_pages: walks bring heap/pages.h. NULL: no memory. */
+struct heap_reader *heap_reader_new(const struct process *p, struct memory *mem, bool want_pages);
 void heap_reader_free(struct heap_reader *reader); /* NULL-safe */
 
 /*

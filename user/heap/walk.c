@@ -7,6 +7,7 @@
 
 void heap_walk_free(struct heap_walk *walk)
 {
+	heap_pages_free(&walk->pages);
 	free(walk->arenas);
 	walk->arenas = NULL;
 	walk->arena_cnt = 0;

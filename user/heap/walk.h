@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "heap/pages.h"
 #include "target/memory.h"
 
 #define HEAP_CLASS_CNT 48 /* size class i: chunks of [2^i, 2^(i+1)) bytes */
@@ -79,6 +80,8 @@ struct heap_walk {
 	uint64_t mmap_threshold;
 	uint64_t top_pad;
 	struct heap_blocks live_class[HEAP_CLASS_CNT], free_class[HEAP_CLASS_CNT];
+	struct heap_blocks pinned_class[HEAP_CLASS_CNT]; /* pinned bytes and holders, by size of the holding chunk */
+	struct heap_pages pages; /* empty unless they were asked for */
 	unsigned retries;       /* times the walk went back because the heap had changed */
 	uint64_t started_ns, duration_ns; /* CLOCK_MONOTONIC */
 };
@@ -93,8 +96,12 @@ struct heap_walker {
 	 * (2·1000+36), 0 if unknown: a hint only, what is found in memory decides.
 	 */
 	int (*find)(struct memory *mem, unsigned file_version, struct heap **heap, struct error *err);
-	/* Walks it into *walk (owned by the caller, heap_walk_free). −ENOENT: gone; −EAGAIN: gave up after too many retries. */
-	int (*walk)(struct heap *heap, struct memory *mem, struct heap_walk *walk, struct error *err);
+	/*
+	 * Walks it into *walk (owned by the caller, heap_walk_free), with walk->pages and
+	 * pinned_class if want_pages. −ENOENT: gone; −EAGAIN: gave up after too many retries.
+	 */
+	int (*walk)(struct heap *heap, struct memory *mem, bool want_pages, struct heap_walk *walk,
+		    struct error *err);
 	void (*free)(struct heap *heap); /* NULL-safe */
 };
 

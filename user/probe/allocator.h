@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* How a function is called and what is recorded of it; each shape has its BPF programs. */
 enum probe_shape {
@@ -21,7 +22,18 @@ enum probe_shape {
 	PROBE_MREMAP,
 	PROBE_MADVISE,
 	PROBE_BRK,
+	PROBE_ALLOC,     /* → block, NULL if it failed. Row: size, perhaps count (the product is asked for) */
+	PROBE_ALLOC_OUT, /* → 0 and the block stored through ptr (posix_memalign). Row: ptr, size */
+	PROBE_REALLOC,   /* → block, of the old one in ptr. Row: ptr, size, perhaps count, on_null */
+	PROBE_FREE,      /* entry only. Row: ptr */
 	PROBE_SHAPE_CNT
+};
+
+/* What a realloc that returns NULL has done to the old block. */
+enum realloc_null {
+	REALLOC_KEEPS,      /* nothing */
+	REALLOC_FREES_ZERO, /* freed it if the new size is 0 (glibc) */
+	REALLOC_FREES,      /* freed it (reallocf) */
 };
 
 struct probe_row {
@@ -29,6 +41,10 @@ struct probe_row {
 	enum probe_shape shape;
 	bool required;   /* its absence is worth a word; otherwise it is another version's name */
 	bool has_result; /* PROBE_PURGE: its return value means something (malloc_trim 1/0) */
+	/* Of the allocation shapes: which argument it is, from 1; 0: there is none. */
+	unsigned char ptr, size, count;
+	enum realloc_null on_null;
+	bool throws; /* may throw: no return probe, its end is seen at its exits */
 };
 
 struct allocator {
@@ -38,6 +54,13 @@ struct allocator {
 	const char *const *entry_points;  /* functions whose call slots show that it serves; NULL-ended */
 	const char *purge_call;           /* as a report tells the user to call it, NULL if it has none */
 	const struct probe_row *rows;     /* ended by a row with a NULL symbol; may be NULL */
+	/*
+	 * What the word before a block says: bytes that the program can use of it; 0 if it makes no
+	 * sense. NULL: this allocator keeps no size there.
+	 */
+	uint64_t (*usable)(uint64_t header);
+	/* Bytes that the heap walk counts for a block of that size asked for. NULL: not known. */
+	uint64_t (*rounded)(uint64_t size);
 };
 
 struct object;

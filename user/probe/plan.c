@@ -14,7 +14,7 @@
 #define FOLLOWED_MAX 32   /* pieces of code that one function ends in */
 #define EXITS_TEXT_MAX 256
 
-_Static_assert((int)SHAPE_CNT == (int)PROBE_SHAPE_CNT && (int)SHAPE_BRK == (int)PROBE_BRK,
+_Static_assert((int)SHAPE_CNT == (int)PROBE_SHAPE_CNT && (int)SHAPE_FREE == (int)PROBE_FREE,
 	       "bpf/share.h and allocator.h order the shapes alike");
 
 /* How a shape's end is seen: by a return probe if they are used at all, or always at its exits. */

@@ -27,11 +27,18 @@
 
 struct tracer;
 
+struct tracer_options {
+	bool allocs;                 /* probe the allocation functions too */
+	bool stacks;                 /* with the stacks of their callers */
+	uint64_t size_min, size_max; /* allocations of other sizes are not recorded; inclusive */
+};
+
 /* What the cookie in an event's head.func stands for. */
 struct traced_function {
 	const char *symbol;
 	enum probe_shape shape;
 	bool has_result;
+	enum realloc_null on_null;
 	const struct allocator *allocator; /* NULL: libc_rows, loader_rows */
 	const char *object;                /* path in the target */
 	dev_t dev;
@@ -42,7 +49,7 @@ struct traced_function {
  * Loads the programs (no target yet). −EPERM without privilege, −ENOTSUP where the kernel
  * lacks what is needed; the error says which.
  */
-int tracer_open(const struct log *log, struct tracer **tracer, struct error *err);
+int tracer_open(const struct log *log, const struct tracer_options *options, struct tracer **tracer, struct error *err);
 /*
  * Places the probes in pid; it runs on meanwhile. What could not be placed is noted
  * (tracer_missing) and is no error: forks, exec and exit are followed in any case.
@@ -65,6 +72,13 @@ const struct traced_function *tracer_function(const struct tracer *tracer, uint3
 void tracer_losses(const struct tracer *tracer, uint64_t lost[SOURCE_LOSS_CNT]);
 /* Lines that say what is not seen and why ("no return probes: …"); owned by the tracer. */
 size_t tracer_missing(const struct tracer *tracer, const char *const **lines);
+/*
+ * CPU time (ns) that the allocation probes have cost the target so far: hits × what one
+ * costs, found out on a child of ours. An estimate; 0 without allocation probes.
+ */
+uint64_t tracer_probe_ns(const struct tracer *tracer);
+/* Removes the allocation probes, for good; everything else stays. Returns at once, a thread waits for the kernel. */
+void tracer_drop_allocs(struct tracer *tracer);
 unsigned tracer_probe_cnt(const struct tracer *tracer);
 
 #endif

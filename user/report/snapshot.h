@@ -17,7 +17,33 @@
 #include "detect/returned.h"
 #include "detect/window.h"
 #include "event/source.h"
+#include "heap/ledger.h"
 #include "heap/state.h"
+#include "heap/survey.h"
+#include "stack/stacks.h"
+
+/* One site as outputs see it. */
+struct site_view {
+	const struct site *figures;
+	const struct site_survey *survey; /* NULL: none yet */
+	struct site_count peak;           /* what of it was live at the peak of all */
+	const struct stack *stack;        /* NULL: not known */
+};
+
+/* What allocation events tell. */
+struct allocation_view {
+	struct ledger_totals totals, before; /* now, and at the previous snapshot (for rates) */
+	const struct site_view *sites;       /* those with anything in them, by live bytes, largest first */
+	size_t site_cnt;
+	const struct site_view *const *by_number; /* window_freed.site → its view; NULL where it has none */
+	uint32_t number_cnt;
+	uint64_t unattributed;               /* live_heap that no known block accounts for; UNKNOWN */
+	const struct survey_result *survey;  /* pins and ages; NULL: none yet */
+	uint64_t older_ns;                   /* --older; 0: not asked for */
+	uint64_t top;                        /* rows of a table, -T; 0: as the form likes */
+	double probe_cpu_share;              /* of the target's CPU time, 0…1 and beyond; negative: not known yet */
+	const char *stopped;                 /* NULL, or why the allocation probes were removed */
+};
 
 struct snapshot {
 	uint64_t time_ns;     /* CLOCK_MONOTONIC; outputs convert (base/clock.h) */
@@ -38,6 +64,7 @@ struct snapshot {
 	size_t window_cnt;
 	const struct churn_finding *const *churn;
 	size_t churn_cnt;
+	const struct allocation_view *allocs; /* NULL: without allocation events */
 	uint64_t lost[SOURCE_LOSS_CNT];
 	const char *const *missing; /* what is not seen, and why */
 	size_t missing_cnt;
@@ -46,6 +73,21 @@ struct snapshot {
 /* One output form: 0, or −errno of the stream (−EPIPE: nobody reads any more). */
 int report_text(FILE *out, const struct snapshot *s, bool colour);
 int report_json(FILE *out, const struct snapshot *s);
+/* What a folded stack is weighed by (--weight). */
+enum site_weight {
+	WEIGHT_LIVE,
+	WEIGHT_ALLOCATED,
+	WEIGHT_FREED, /* freed_here */
+	WEIGHT_COUNT, /* allocations */
+	WEIGHT_PINNED,
+	WEIGHT_PEAK,
+	WEIGHT_TEMPORARY,
+	WEIGHT_CNT
+};
+extern const char *const site_weight_names[WEIGHT_CNT]; /* "live", … */
+
+/* Stacks in Brendan Gregg's folded form, one "outermost;…;innermost weight" a line, of all sites. */
+int report_folded(FILE *out, const struct snapshot *s, enum site_weight weight);
 /* `alloctrace heap`: the walk in full. */
 int report_heap_text(FILE *out, const struct snapshot *s);
 

@@ -1,0 +1,64 @@
+/*
+ * The ledger: books every allocation and free, in ring order, into the table of live blocks
+ * and the figures of the sites. Totals are sums over all sites. It knows nothing of probes:
+ * what it must know of the function that an event comes from is given with it.
+ *
+ *   ledger.c  events → blocks, sites, totals
+ *   blocks.c  the table of live blocks
+ *   sites.c   figures by stack
+ *   survey.c  a pass over the live blocks beside a walk: pins, age, ghosts
+ */
+#ifndef ALLOCTRACE_HEAP_LEDGER_H
+#define ALLOCTRACE_HEAP_LEDGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "event/source.h"
+#include "heap/blocks.h"
+#include "heap/sites.h"
+#include "probe/allocator.h"
+
+struct ledger_options {
+	uint64_t max_memory;         /* bytes for live blocks */
+	uint64_t size_min, size_max; /* blocks of other sizes are not booked; inclusive */
+	uint64_t began_ns;           /* CLOCK_MONOTONIC: the attach */
+};
+
+/* Since the attach. A realloc that moved, grew or shrank a block is one free and one allocation. */
+struct ledger_totals {
+	struct site_count allocated, freed; /* freed: all frees, of blocks from before the attach too */
+	struct site_count freed_before;     /* of freed: blocks that are not known; bytes: what their headers say */
+	struct site_count live;
+	struct site_count temporary;
+	struct site_count peak;             /* live when it was highest */
+	uint64_t peak_ns;                   /* CLOCK_MONOTONIC; 0: never any */
+	uint64_t live_rounded;              /* live as the allocators round it; UINT64_MAX: one does not say */
+	uint64_t failed;                    /* calls that got nothing */
+	struct site_count ghosts;           /* blocks whose free was lost: removed by a walk or by a new block there */
+	struct site_count untracked;        /* allocated and not in the table: max_memory is reached */
+	uint64_t events;                    /* booked */
+};
+
+struct ledger;
+
+struct ledger *ledger_new(const struct ledger_options *options); /* NULL: no memory */
+void ledger_free(struct ledger *ledger); /* NULL-safe */
+/*
+ * EVENT_ALLOC, FREE, REALLOC_BEGIN, REALLOC of the process. allocator, on_null: of the
+ * function (head.func). Unknown frees are normal.
+ */
+void ledger_event(struct ledger *ledger, const struct event *ev, const struct allocator *allocator,
+		  enum realloc_null on_null);
+/* The program was replaced by exec: its blocks are gone; neither freed nor live. */
+void ledger_exec(struct ledger *ledger);
+
+const struct ledger_totals *ledger_totals(const struct ledger *ledger);
+struct sites *ledger_sites(struct ledger *ledger);
+struct blocks *ledger_blocks(struct ledger *ledger);
+/* What of a site was live at the peak of the whole. */
+struct site_count ledger_at_peak(const struct ledger *ledger, const struct site *site);
+/* Removes a block that a walk has proved dead, as a ghost; false: not there any more. */
+bool ledger_bury(struct ledger *ledger, uint64_t addr);
+
+#endif

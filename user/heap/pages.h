@@ -1,0 +1,52 @@
+/*
+ * What a walk leaves behind for those who know the blocks by name: which pages carry free
+ * bytes that cannot go back, shared by how many holders, and where blocks begin.
+ */
+#ifndef ALLOCTRACE_HEAP_PAGES_H
+#define ALLOCTRACE_HEAP_PAGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * A resident page with free bytes that no purge returns. Holders are the chunks in use that
+ * lie on it at least in part, blocks in per-thread caches among them: a purge leaves those too.
+ */
+struct heap_page {
+	uint64_t addr;
+	uint16_t free;    /* bytes, at most TARGET_PAGE_SIZE */
+	uint16_t holders; /* 0: it is kept by headers alone */
+	uint16_t headers; /* 1: the allocator's own structures lie on it too, so no block holds it alone */
+};
+
+/* Where chunks in use begin, one bit each 16 bytes, over what was walked; sorted, disjoint. */
+struct heap_extent {
+	uint64_t start, end;
+	bool sure;      /* walked without going back or skipping: a bit that is clear proves that no block begins there */
+	uint64_t *bits; /* of (addr of the program's pointer − start) / 16; owned by the pages */
+};
+
+struct heap_pages {
+	struct heap_page *v; /* by address */
+	size_t cnt, cap;
+	struct heap_extent *extents;
+	size_t extent_cnt, extent_cap;
+	uint64_t *mmapped; /* the program's pointers of blocks with a mapping of their own, sorted */
+	size_t mmapped_cnt, mmapped_cap;
+	bool mmapped_sure; /* all of them */
+};
+
+void heap_pages_free(struct heap_pages *pages); /* idempotent */
+/* The page that addr lies on, or NULL. Fast: called for every live block. */
+const struct heap_page *heap_pages_find(const struct heap_pages *pages, uint64_t addr);
+
+enum heap_verdict {
+	HEAP_UNKNOWN, /* not walked, or not surely */
+	HEAP_IN_USE,  /* a block begins there (perhaps another one) */
+	HEAP_DEAD,    /* none does */
+};
+/* What the walk says of a block at the program's pointer addr. */
+enum heap_verdict heap_pages_judge(const struct heap_pages *pages, uint64_t addr);
+
+#endif

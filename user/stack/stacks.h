@@ -1,0 +1,32 @@
+/*
+ * The stacks of a target by id: frames are named when a stack is first seen, while the
+ * process that they lie in still lives. Names are kept once, however many stacks they are in.
+ */
+#ifndef ALLOCTRACE_STACK_STACKS_H
+#define ALLOCTRACE_STACK_STACKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "event/source.h"
+#include "stack/frame.h"
+
+struct stack {
+	uint64_t id;
+	bool truncated;
+	uint32_t cnt;
+	const char *frames[]; /* names, outermost first; live as long as the stacks */
+};
+
+struct stacks;
+
+struct stacks *stacks_new(struct frames *frames); /* frames must outlive them. NULL: no memory */
+void stacks_free(struct stacks *stacks);          /* NULL-safe */
+/* 0 (also if it is known), −ENOMEM. */
+int stacks_add(struct stacks *stacks, const struct event_stack *ev);
+/* NULL: not known. */
+const struct stack *stacks_find(const struct stacks *stacks, uint64_t id);
+size_t stacks_cnt(const struct stacks *stacks);
+
+#endif
