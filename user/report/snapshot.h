@@ -24,6 +24,7 @@
 
 /* One site as outputs see it. */
 struct site_view {
+	uint32_t number;                  /* heap/sites.h */
 	const struct site *figures;
 	const struct site_survey *survey; /* NULL: none yet */
 	struct site_count peak;           /* what of it was live at the peak of all */
