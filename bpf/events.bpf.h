@@ -68,12 +68,25 @@ static __always_inline void fill_head(struct event_head *head, u32 kind, u64 pid
 		rec_;                                                                                        \
 	})
 
-/* Waking the reader costs more than a record: it is done by the batch, or for what cannot wait. */
+#define RECORD_MAX 1100 /* the largest record, with its header */
+
+/*
+ * Waking the reader costs more than a record: it is done by the batch, or for what cannot wait.
+ * A batch is told by the bytes that wait passing a multiple of it; a crossing that another CPU's
+ * record hides is made up for by the reader's tick.
+ */
+static __always_inline u64 ring_flags(bool urgent)
+{
+	u64 waiting = urgent ? 0 : bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+
+	if (urgent || (waiting >= RING_WAKE && waiting % RING_WAKE < RECORD_MAX))
+		return BPF_RB_FORCE_WAKEUP;
+	return BPF_RB_NO_WAKEUP;
+}
+
 static __always_inline void ring_submit(void *rec, bool urgent)
 {
-	bool wake = urgent || bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= RING_WAKE;
-
-	bpf_ringbuf_submit(rec, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(rec, ring_flags(urgent));
 }
 
 #endif

@@ -5,6 +5,10 @@
 #ifndef ALLOCTRACE_SHARE_H
 #define ALLOCTRACE_SHARE_H
 
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
 #define RING_SIZE  (2 << 20)    /* without allocation events */
 #define RING_ALLOC (32 << 20)   /* with: half a second at a million records a second */
 #define RING_WAKE  (256 << 10)  /* bytes that wait before the reader is woken */
@@ -60,6 +64,12 @@ enum call_shape { /* as enum probe_shape of user/probe/allocator.h orders them *
 	SHAPE_REALLOC,
 	SHAPE_FREE,
 	SHAPE_CNT
+};
+
+/* Hits of allocation probes that leave no record. */
+struct silent_hits {
+	__u64 nested;   /* part of another call */
+	__u64 filtered; /* of a size that is not asked for */
 };
 
 struct traced {

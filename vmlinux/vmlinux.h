@@ -40,6 +40,7 @@ enum bpf_map_type {
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 enum { BPF_RB_AVAIL_DATA = 0 };
+enum { BPF_F_USER_STACK = 256 };
 enum bpf_func_id {
 	BPF_FUNC_map_lookup_percpu_elem = 195,
 };
@@ -80,9 +81,20 @@ struct uprobes_state {
 	struct xol_area *xol_area;
 };
 
+struct return_consumer {
+	u64 cookie;
+};
+
+/* 6.14 and later */
 struct return_instance {
 	unsigned long stack;
 	struct return_instance *next;
+	struct return_consumer consumer;
+};
+
+/* 6.13: as many as there are */
+struct return_instance___array {
+	struct return_consumer consumers[0];
 };
 
 struct uprobe_task {

@@ -8,13 +8,15 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "../bpf/share.h"
 #include "probe/place.h"
 
 #define ENTRY(...)                                                                                           \
 	({                                                                                                   \
 		static const uint8_t code_[] = {__VA_ARGS__};                                                \
 		const char *why_;                                                                            \
-		place_entry(code_, sizeof(code_), &why_);                                                    \
+		struct place_args args_ = {.wanted = 0x3f};                                                  \
+		place_entry(code_, sizeof(code_), &args_, &why_);                                            \
 	})
 
 #define EXITS(exits, ...)                                                                                    \
@@ -52,6 +54,51 @@ static void moved_arguments_are_not_passed_over(void **state)
 	assert_int_equal(ENTRY(0x40, 0x0f, 0xb6, 0xf7, 0x55, 0xc3), 0); /* movzx esi,dil; push rbp */
 	assert_int_equal(ENTRY(0x48, 0x83, 0xec, 0x58, 0x90, 0xc3), 0); /* sub rsp,0x58; nop */
 	assert_int_equal(ENTRY(0x48, 0x87, 0xf8, 0x55, 0xc3), 0);       /* xchg rax,rdi; push rbp */
+}
+
+#define ENTRY_WITH(args, ...)                                                                                \
+	({                                                                                                   \
+		static const uint8_t code_[] = {__VA_ARGS__};                                                \
+		const char *why_;                                                                            \
+		place_entry(code_, sizeof(code_), args, &why_);                                              \
+	})
+
+static void an_argument_is_followed_where_it_is_copied(void **state)
+{
+	struct place_args args = {.wanted = 1};
+
+	(void)state;
+	/* mi_malloc of mimalloc 2.0.9 begins like this: mov rsi,rdi; mov rdi,fs:0; cmp; ja */
+	assert_int_equal(ENTRY_WITH(&args, 0x48, 0x89, 0xfe, 0x64, 0x48, 0x8b, 0x3c, 0x25, 0, 0, 0, 0, 0x48,
+				    0x81, 0xfe, 0, 4, 0, 0, 0x77, 0x01, 0xc3, 0xc3),
+			 19);
+	assert_int_equal(args.at[0], ARG_SI);
+	/* mov r12,rdi; push: its own register is preferred */
+	assert_int_equal(ENTRY_WITH(&args, 0x49, 0x89, 0xfc, 0x55, 0xc3), 3);
+	assert_int_equal(args.at[0], ARG_DI);
+	/* mov rbx,rsi; xor esi,esi; push: the second alone has moved */
+	args = (struct place_args){.wanted = 3};
+	assert_int_equal(ENTRY_WITH(&args, 0x48, 0x89, 0xf3, 0x31, 0xf6, 0x55, 0xc3), 5);
+	assert_int_equal(args.at[0], ARG_DI);
+	assert_int_equal(args.at[1], ARG_BX);
+}
+
+static void an_argument_that_is_lost_stops_at_the_entry(void **state)
+{
+	struct place_args args = {.wanted = 1};
+
+	(void)state;
+	assert_int_equal(ENTRY_WITH(&args, 0x31, 0xff, 0x55, 0xc3), 0); /* xor edi,edi; push */
+	assert_int_equal(args.at[0], ARG_DI);
+	/* mov esi,edi; xor edi,edi; push: half of it is no copy */
+	assert_int_equal(ENTRY_WITH(&args, 0x89, 0xfe, 0x31, 0xff, 0x55, 0xc3), 0);
+	/* mov rsi,rdi; xor edi,edi; push: for programs that know one place only */
+	args.in_place = true;
+	assert_int_equal(ENTRY_WITH(&args, 0x48, 0x89, 0xfe, 0x31, 0xff, 0x55, 0xc3), 0);
+	args.in_place = false;
+	assert_int_equal(ENTRY_WITH(&args, 0x48, 0x89, 0xfe, 0x31, 0xff, 0x55, 0xc3), 5);
+	/* another register is nobody's business: xor edx,edx; push */
+	assert_int_equal(ENTRY_WITH(&args, 0x31, 0xd2, 0x55, 0xc3), 2);
 }
 
 static void a_call_before_is_not_passed_over(void **state)
@@ -141,6 +188,7 @@ static void a_jump_through_a_register_needs_the_whole(void **state)
 
 static void undecodable_code_is_declined(void **state)
 {
+	struct place_args args = {.wanted = 1};
 	struct place_exits e;
 	const char *why = NULL;
 
@@ -150,7 +198,7 @@ static void undecodable_code_is_declined(void **state)
 	assert_int_equal(EXITS(&e, 0xeb, 0xfe), -ENOEXEC); /* a loop for ever */
 	assert_int_equal(place_exits(NULL, 0, &e, &why), -ENOEXEC);
 	assert_non_null(why);
-	assert_int_equal(place_entry(NULL, 0, &why), 0);
+	assert_int_equal(place_entry(NULL, 0, &args, &why), 0);
 }
 
 /* Whatever the bytes: offsets lie within, and nothing is read beyond (ASan watches). */
@@ -161,12 +209,13 @@ static void noise_is_survived(void **state)
 	for (int round = 0; round < 20000; round++) {
 		size_t len = (size_t)(rand() % 64) + 1;
 		uint8_t *code = malloc(len);
+		struct place_args args = {.wanted = (unsigned)rand() & 63};
 		struct place_exits e;
 		const char *why;
 
 		for (size_t i = 0; i < len; i++)
 			code[i] = (uint8_t)rand();
-		assert_true(place_entry(code, len, &why) < len);
+		assert_true(place_entry(code, len, &args, &why) < len);
 		if (!place_exits(code, len, &e, &why))
 			for (size_t i = 0; i < e.cnt; i++)
 				assert_true(e.v[i].offset < len);
@@ -181,6 +230,8 @@ int main(void)
 		cmocka_unit_test(free_of_glibc_is_probed_behind_its_test),
 		cmocka_unit_test(endbr_is_passed_over),
 		cmocka_unit_test(moved_arguments_are_not_passed_over),
+		cmocka_unit_test(an_argument_is_followed_where_it_is_copied),
+		cmocka_unit_test(an_argument_that_is_lost_stops_at_the_entry),
 		cmocka_unit_test(a_call_before_is_not_passed_over),
 		cmocka_unit_test(a_jump_back_keeps_it_at_the_entry),
 		cmocka_unit_test(every_ret_is_an_exit),

@@ -5,12 +5,9 @@
 #include <string.h>
 
 const char *const source_loss_names[SOURCE_LOSS_CNT] = {
-	[LOSS_RING_FULL] = "ring_full",
-	[LOSS_PENDING_FULL] = "pending_full",
-	[LOSS_NO_RETURN] = "no_return",
-	[LOSS_UNREADABLE] = "unreadable",
-	[LOSS_STACK] = "stack",
-	[SOURCE_LOSS_MALFORMED] = "malformed",
+	[LOSS_RING_FULL] = "ring_full",  [LOSS_PENDING_FULL] = "pending_full",
+	[LOSS_NO_RETURN] = "no_return",  [LOSS_UNREADABLE] = "unreadable",
+	[LOSS_STACK] = "stack",          [SOURCE_LOSS_MALFORMED] = "malformed",
 	[SOURCE_LOSS_PROBES] = "probes",
 };
 
@@ -29,6 +26,7 @@ static const size_t record_sizes[EVENT_KIND_CNT] = {
 	[EVENT_FREE] = sizeof(struct event_block),
 	[EVENT_REALLOC_BEGIN] = sizeof(struct event_block),
 	[EVENT_REALLOC] = sizeof(struct event_block),
+	[EVENT_STACK] = sizeof(struct event_stack), /* at most */
 };
 
 static bool is_ended(const char *text, size_t size)
@@ -51,6 +49,15 @@ static bool strings_hold(const struct event *ev)
 	}
 }
 
+/* Cut behind its frames. */
+static bool is_whole_stack(const void *record, size_t len)
+{
+	const struct event_stack *stack = record;
+
+	return len > offsetof(struct event_stack, frames) && stack->cnt && stack->cnt <= EVENT_FRAMES_MAX &&
+	       len == offsetof(struct event_stack, frames) + stack->cnt * sizeof(stack->frames[0]);
+}
+
 int event_decode(const void *record, size_t len, struct event *ev)
 {
 	const struct event_head *head = record;
@@ -58,7 +65,7 @@ int event_decode(const void *record, size_t len, struct event *ev)
 	if (len < sizeof(*head) || head->kind >= EVENT_KIND_CNT || !record_sizes[head->kind])
 		return -EBADMSG;
 	/* The ring rounds records up to 8 bytes; every record is a multiple of that, so sizes are exact. */
-	if (len != record_sizes[head->kind])
+	if (head->kind == EVENT_STACK ? !is_whole_stack(record, len) : len != record_sizes[head->kind])
 		return -EBADMSG;
 	ev->head = head;
 	ev->purge = record; /* all pointers of the union are the same one */

@@ -9,7 +9,44 @@ static const char *const entry_points[] = {
 	"valloc", "pvalloc", "cfree",   "reallocarray", "__libc_malloc", "__libc_free",    NULL,
 };
 
+/*
+ * malloc/malloc.c, all versions: a block is preceded by its chunk's size with three flags; all
+ * but 8 bytes of the chunk are the program's, of a mmapped one all but 16.
+ */
+static uint64_t usable(uint64_t header)
+{
+	uint64_t size = header & ~7ULL, own = header & 2 ? 16 : 8;
+
+	return size >= 32 && size < 1ULL << 47 ? size - own : 0;
+}
+
+/* request2size; a mmapped block (trim_threshold and above, in general) takes up to a page more. */
+static uint64_t rounded(uint64_t size)
+{
+	return size + 8 < 32 ? 32 : (size + 8 + 15) & ~15ULL;
+}
+
 static const struct probe_row rows[] = {
+	{.symbol = "malloc", .shape = PROBE_ALLOC, .size = 1, .required = true},
+	{.symbol = "calloc", .shape = PROBE_ALLOC, .count = 1, .size = 2, .required = true},
+	{.symbol = "realloc",
+	 .shape = PROBE_REALLOC,
+	 .ptr = 1,
+	 .size = 2,
+	 .on_null = REALLOC_FREES_ZERO,
+	 .required = true},
+	{.symbol = "reallocarray",
+	 .shape = PROBE_REALLOC,
+	 .ptr = 1,
+	 .count = 2,
+	 .size = 3,
+	 .on_null = REALLOC_FREES_ZERO},
+	{.symbol = "free", .shape = PROBE_FREE, .ptr = 1, .required = true},
+	{.symbol = "posix_memalign", .shape = PROBE_ALLOC_OUT, .ptr = 1, .size = 3},
+	{.symbol = "aligned_alloc", .shape = PROBE_ALLOC, .size = 2},
+	{.symbol = "memalign", .shape = PROBE_ALLOC, .size = 2},
+	{.symbol = "valloc", .shape = PROBE_ALLOC, .size = 1},
+	{.symbol = "pvalloc", .shape = PROBE_ALLOC, .size = 1},
 	{.symbol = "malloc_trim", .shape = PROBE_PURGE, .required = true, .has_result = true},
 	{.symbol = NULL},
 };
@@ -22,4 +59,6 @@ const struct allocator allocator_glibc = {
 	.entry_points = entry_points,
 	.purge_call = "malloc_trim(0)",
 	.rows = rows,
+	.usable = usable,
+	.rounded = rounded,
 };

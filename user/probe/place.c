@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../bpf/share.h"
+
 #define CODE_MAX 65536 /* a function longer than this is not followed */
 
 struct insn {
@@ -74,39 +76,102 @@ static bool is_emulated(const struct insn *insn)
 	}
 }
 
-/* Registers that a probe at the entry reads: the first six arguments and the stack pointer. */
-static bool is_read_by_probes(ZydisRegister reg)
+/* Where each register of bpf/share.h's enum is; ZYDIS_REGISTER_NONE ends. */
+static const ZydisRegister arg_registers[] = {
+	[ARG_DI] = ZYDIS_REGISTER_RDI,  [ARG_SI] = ZYDIS_REGISTER_RSI,  [ARG_DX] = ZYDIS_REGISTER_RDX,
+	[ARG_CX] = ZYDIS_REGISTER_RCX,  [ARG_R8] = ZYDIS_REGISTER_R8,   [ARG_R9] = ZYDIS_REGISTER_R9,
+	[ARG_AX] = ZYDIS_REGISTER_RAX,  [ARG_BX] = ZYDIS_REGISTER_RBX,  [ARG_R10] = ZYDIS_REGISTER_R10,
+	[ARG_R11] = ZYDIS_REGISTER_R11, [ARG_BP] = ZYDIS_REGISTER_RBP,  [ARG_R12] = ZYDIS_REGISTER_R12,
+	[ARG_R13] = ZYDIS_REGISTER_R13, [ARG_R14] = ZYDIS_REGISTER_R14, [ARG_R15] = ZYDIS_REGISTER_R15,
+};
+
+#define NO_ARG 0xff
+
+/* Which argument each register holds, while instructions are passed. */
+struct tracking {
+	unsigned char held[ARG_NONE]; /* an argument's number, or NO_ARG */
+	bool stack_moved;
+};
+
+static void track_init(struct tracking *t)
 {
-	switch (ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg)) {
-	case ZYDIS_REGISTER_RDI:
-	case ZYDIS_REGISTER_RSI:
-	case ZYDIS_REGISTER_RDX:
-	case ZYDIS_REGISTER_RCX:
-	case ZYDIS_REGISTER_R8:
-	case ZYDIS_REGISTER_R9:
-	case ZYDIS_REGISTER_RSP:
-		return true;
-	default:
-		return false;
-	}
+	for (unsigned i = 0; i < ARG_NONE; i++)
+		t->held[i] = i < PLACE_ARGS_MAX ? (unsigned char)i : NO_ARG;
+	t->stack_moved = false;
 }
 
-/* Whether what a probe reads is the same after the instruction, and control goes on behind it. */
-static bool is_harmless(const struct insn *insn)
+static unsigned arg_register_of(ZydisRegister reg)
 {
-	if (is_branch(insn) || insn->i.meta.category == ZYDIS_CATEGORY_CALL ||
-	    insn->i.meta.category == ZYDIS_CATEGORY_RET || insn->i.meta.category == ZYDIS_CATEGORY_SYSCALL ||
-	    insn->i.meta.category == ZYDIS_CATEGORY_SYSTEM ||
-	    insn->i.meta.category == ZYDIS_CATEGORY_INTERRUPT)
+	ZydisRegister whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg);
+
+	for (unsigned i = 0; i < ARG_NONE; i++)
+		if (arg_registers[i] == whole)
+			return i;
+	return ARG_NONE;
+}
+
+/* mov from one whole register to another: what the second holds from now on. */
+static bool is_copy(const struct insn *insn, unsigned *to, unsigned *from)
+{
+	const ZydisDecodedOperand *op = insn->operands;
+
+	if (insn->i.mnemonic != ZYDIS_MNEMONIC_MOV || op[0].type != ZYDIS_OPERAND_TYPE_REGISTER ||
+	    op[1].type != ZYDIS_OPERAND_TYPE_REGISTER || insn->i.operand_width != 64)
 		return false;
+	*to = arg_register_of(op[0].reg.value);
+	*from = arg_register_of(op[1].reg.value);
+	return *to != ARG_NONE && *from != ARG_NONE;
+}
+
+static void track(struct tracking *t, const struct insn *insn)
+{
+	unsigned to, from;
+
+	if (is_copy(insn, &to, &from)) {
+		t->held[to] = t->held[from];
+		return;
+	}
 	for (size_t i = 0; i < insn->i.operand_count; i++) {
 		const ZydisDecodedOperand *op = &insn->operands[i];
 
-		if (op->type == ZYDIS_OPERAND_TYPE_REGISTER &&
-		    op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE && is_read_by_probes(op->reg.value))
+		if (op->type != ZYDIS_OPERAND_TYPE_REGISTER ||
+		    !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+			continue;
+		to = arg_register_of(op->reg.value);
+		if (to != ARG_NONE)
+			t->held[to] = NO_ARG;
+		if (ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, op->reg.value) ==
+		    ZYDIS_REGISTER_RSP)
+			t->stack_moved = true;
+	}
+}
+
+/* Whether every wanted argument is somewhere; its own register is preferred. */
+static bool find_args(const struct tracking *t, struct place_args *args)
+{
+	for (unsigned arg = 0; arg < PLACE_ARGS_MAX; arg++) {
+		unsigned reg = t->held[arg] == arg ? arg : 0;
+
+		if (!(args->wanted & 1u << arg))
+			continue;
+		while (reg < ARG_NONE && t->held[reg] != arg)
+			reg++;
+		if (reg == ARG_NONE || (args->in_place && reg != arg))
 			return false;
+		args->at[arg] = (unsigned char)reg;
 	}
 	return true;
+}
+
+/* Whether control goes on behind the instruction and nothing else than registers and memory of its own
+ * changes. */
+static bool is_passed_by_all(const struct insn *insn)
+{
+	return !is_branch(insn) && insn->i.meta.category != ZYDIS_CATEGORY_CALL &&
+	       insn->i.meta.category != ZYDIS_CATEGORY_RET &&
+	       insn->i.meta.category != ZYDIS_CATEGORY_SYSCALL &&
+	       insn->i.meta.category != ZYDIS_CATEGORY_SYSTEM &&
+	       insn->i.meta.category != ZYDIS_CATEGORY_INTERRUPT;
 }
 
 /* The state of following a function: which bytes begin an instruction, what is still to be followed. */
@@ -296,25 +361,35 @@ static bool is_jumped_into(const uint8_t *code, size_t len, uint64_t at)
 	return found || !followed;
 }
 
-uint64_t place_entry(const uint8_t *code, size_t len, const char **why)
+uint64_t place_entry(const uint8_t *code, size_t len, struct place_args *args, const char **why)
 {
+	struct tracking t;
 	struct insn insn;
 	uint64_t at = 0;
 
+	track_init(&t);
+	find_args(&t, args);
 	*why = "its code cannot be decoded";
 	if (len > CODE_MAX)
 		return 0;
 	for (; decode(code, len, at, &insn); at += insn.i.length) {
+		struct place_args found = *args;
+
+		if (t.stack_moved || !find_args(&t, &found))
+			return 0;
 		if (is_emulated(&insn)) {
 			*why = "the kernel emulates the instruction";
-			if (!at || !is_jumped_into(code, len, at))
-				return at;
-			*why = "single-stepped: a jump leads back before a better place";
-			return 0;
+			if (at && is_jumped_into(code, len, at)) {
+				*why = "single-stepped: a jump leads back before a better place";
+				return 0;
+			}
+			*args = found;
+			return at;
 		}
 		*why = "single-stepped: arguments or stack move before a better place";
-		if (!is_harmless(&insn))
+		if (!is_passed_by_all(&insn))
 			return 0;
+		track(&t, &insn);
 	}
 	return 0;
 }

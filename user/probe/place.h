@@ -11,13 +11,23 @@
 
 #define PLACE_EXITS_MAX 32
 
+#define PLACE_ARGS_MAX 6 /* of the calling convention's registers */
+
+/* The arguments that a probe reads, and where they are at the probed instruction. */
+struct place_args {
+	unsigned wanted;                  /* in: bit i, argument i from 0 */
+	bool in_place;                    /* in: each must be in its own register */
+	unsigned char at[PLACE_ARGS_MAX]; /* out: enum arg_register of bpf/share.h */
+};
+
 /*
  * Offset of the instruction that stands for the function's entry. It is the first that the
  * kernel emulates instead of single-stepping it (11 µs against 0.7), if until there every
- * call passes, no jump of the function comes back, and argument registers and stack pointer
- * are as at the entry; else 0. *why says in a few words what decided.
+ * call passes, no jump of the function comes back, the stack pointer is as at the entry, and
+ * each wanted argument is in a register still, its own or one that it was copied to; else 0,
+ * where all are in their own. *why says in a few words what decided.
  */
-uint64_t place_entry(const uint8_t *code, size_t len, const char **why);
+uint64_t place_entry(const uint8_t *code, size_t len, struct place_args *args, const char **why);
 
 enum place_exit_kind {
 	PLACE_RET,  /* a ret at offset */

@@ -21,17 +21,22 @@ _Static_assert((int)SHAPE_CNT == (int)PROBE_SHAPE_CNT && (int)SHAPE_FREE == (int
 static const struct shape {
 	enum plan_role entry, exit;
 	bool never_return_probe;
+	bool entry_only;
 } shapes[PROBE_SHAPE_CNT] = {
 	[PROBE_PURGE] = {PLAN_PURGE, PLAN_PURGE_EXIT, false},
 	[PROBE_DLOPEN] = {PLAN_OPEN, PLAN_LOADER_EXIT, true},
 	[PROBE_DLMOPEN] = {PLAN_OPEN, PLAN_LOADER_EXIT, true},
 	[PROBE_DLCLOSE] = {PLAN_CLOSE, PLAN_LOADER_EXIT, true},
-	[PROBE_LOADED] = {PLAN_LOADED, PLAN_LOADED, false},
+	[PROBE_LOADED] = {PLAN_LOADED, PLAN_LOADED, true, true},
 	[PROBE_MMAP] = {PLAN_MEMORY, PLAN_MEMORY_EXIT, false},
 	[PROBE_MUNMAP] = {PLAN_MEMORY, PLAN_MEMORY_EXIT, false},
 	[PROBE_MREMAP] = {PLAN_MEMORY, PLAN_MEMORY_EXIT, false},
 	[PROBE_MADVISE] = {PLAN_MEMORY, PLAN_MEMORY_EXIT, false},
 	[PROBE_BRK] = {PLAN_MEMORY, PLAN_MEMORY_EXIT, false},
+	[PROBE_ALLOC] = {PLAN_ALLOC, PLAN_ALLOC_EXIT, false},
+	[PROBE_ALLOC_OUT] = {PLAN_ALLOC, PLAN_ALLOC_EXIT, false},
+	[PROBE_REALLOC] = {PLAN_ALLOC, PLAN_ALLOC_EXIT, false},
+	[PROBE_FREE] = {PLAN_FREE, PLAN_FREE, true, true},
 };
 
 /* One function being planned. */
@@ -212,6 +217,40 @@ static void note_placed(const struct planning *p, const struct probe_row *row, u
 			 row->symbol, object_name(p->obj), p->lost_exits == 1 ? "its" : "a");
 }
 
+/* The arguments that the shape's programs read: those a row names, or all that any may. */
+static unsigned wanted_args(const struct probe_row *row)
+{
+	unsigned wanted = 0;
+
+	if (row->shape < PROBE_ALLOC)
+		return (1u << PLACE_ARGS_MAX) - 1;
+	if (row->ptr)
+		wanted |= 1u << (row->ptr - 1);
+	if (row->size)
+		wanted |= 1u << (row->size - 1);
+	if (row->count)
+		wanted |= 1u << (row->count - 1);
+	return wanted;
+}
+
+static uint64_t arg_bits(const struct place_args *args, unsigned char number, unsigned shift)
+{
+	return (uint64_t)(number ? args->at[number - 1] : ARG_NONE) << shift;
+}
+
+static uint64_t make_cookie(uint32_t number, const struct probe_row *row, const struct allocator *kind,
+			    const struct place_args *args)
+{
+	uint64_t cookie = number | (uint64_t)row->shape << COOKIE_SHAPE_SHIFT;
+
+	if (row->has_result)
+		cookie |= COOKIE_HAS_RESULT;
+	if (kind && kind->usable)
+		cookie |= COOKIE_HAS_HEADER;
+	return cookie | arg_bits(args, row->ptr, COOKIE_PTR_SHIFT) |
+	       arg_bits(args, row->size, COOKIE_SIZE_SHIFT) | arg_bits(args, row->count, COOKIE_COUNT_SHIFT);
+}
+
 static uint32_t add_function(const struct planning *p, const struct probe_row *row,
 			     const struct allocator *kind)
 {
@@ -219,6 +258,7 @@ static uint32_t add_function(const struct planning *p, const struct probe_row *r
 							.symbol = row->symbol,
 							.shape = row->shape,
 							.has_result = row->has_result,
+							.on_null = row->on_null,
 							.allocator = kind,
 							.object = object_name(p->obj),
 							.dev = object_dev(p->obj),
@@ -231,7 +271,9 @@ static int plan_function(const struct plan_context *ctx, struct object *obj, con
 {
 	const struct shape *shape = &shapes[row->shape];
 	struct planning p = {.ctx = ctx, .obj = obj, .plan = plan, .exit = shape->exit};
-	bool return_probe = ctx->return_probes && !shape->never_return_probe && row->shape != PROBE_LOADED;
+	bool return_probe = ctx->return_probes && !shape->never_return_probe && !row->throws;
+	struct place_args args = {.wanted = wanted_args(row), .in_place = row->shape < PROBE_ALLOC};
+	enum plan_role role = row->throws ? PLAN_ALLOC_THROWS : shape->entry;
 	const char *why = "", *why_entry;
 	struct object_symbol sym;
 	uint64_t offset, cookie;
@@ -245,12 +287,11 @@ static int plan_function(const struct plan_context *ctx, struct object *obj, con
 	code = read_code(obj, sym.file_offset, &len);
 	if (!code)
 		return 0;
-	offset = place_entry(code, len, &why_entry);
+	offset = place_entry(code, len, &args, &why_entry);
 	free(code);
-	if (is_planned(plan, shape->entry, sym.file_offset + offset))
+	if (is_planned(plan, role, sym.file_offset + offset))
 		return 0;
-	if (!return_probe && row->shape != PROBE_LOADED &&
-	    (add_exits(&p, sym.file_offset, &why) || !p.exit_cnt)) {
+	if (!return_probe && !shape->entry_only && (add_exits(&p, sym.file_offset, &why) || !p.exit_cnt)) {
 		missing_add(ctx->missing, "%s of %s is not seen: its exits cannot be found: %s", row->symbol,
 			    object_name(obj), why);
 		return 0;
@@ -258,10 +299,9 @@ static int plan_function(const struct plan_context *ctx, struct object *obj, con
 	number = add_function(&p, row, kind);
 	if (!number)
 		return -ENOMEM;
-	cookie = number | (uint64_t)row->shape << COOKIE_SHAPE_SHIFT |
-		 (row->has_result ? COOKIE_HAS_RESULT : 0);
+	cookie = make_cookie(number, row, kind, &args);
 	note_placed(&p, row, offset, why_entry, return_probe);
-	return add_spot(plan, shape->entry, sym.file_offset + offset, cookie);
+	return add_spot(plan, role, sym.file_offset + offset, cookie);
 }
 
 static int plan_rows(const struct plan_context *ctx, struct object *obj, const struct probe_row *rows,
@@ -270,7 +310,8 @@ static int plan_rows(const struct plan_context *ctx, struct object *obj, const s
 	int ret = 0;
 
 	for (const struct probe_row *row = rows; !ret && row && row->symbol; row++)
-		ret = plan_function(ctx, obj, row, kind, plan);
+		if (ctx->allocs || row->shape < PROBE_ALLOC)
+			ret = plan_function(ctx, obj, row, kind, plan);
 	return ret;
 }
 
@@ -280,7 +321,8 @@ static void say_what_lacks(const struct plan_context *ctx, struct object *obj, c
 	struct object_symbol sym;
 
 	for (const struct probe_row *row = rows; row && row->symbol; row++)
-		if (row->required && !object_is_static(obj) && object_find_symbol(obj, row->symbol, &sym))
+		if (row->required && (ctx->allocs || row->shape < PROBE_ALLOC) && !object_is_static(obj) &&
+		    object_find_symbol(obj, row->symbol, &sym))
 			missing_add(ctx->missing, "%s is not seen: %s has no such function", row->symbol,
 				    object_name(obj));
 }

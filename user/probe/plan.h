@@ -20,13 +20,24 @@ enum plan_role {
 	PLAN_PURGE_EXIT,
 	PLAN_MEMORY_EXIT,
 	PLAN_LOADER_EXIT,
+	PLAN_ALLOC_EXIT,
 	PLAN_PURGE,  /* entry and, where return probes are used, return */
 	PLAN_MEMORY, /* likewise */
 	PLAN_OPEN,
 	PLAN_CLOSE,
 	PLAN_LOADED,
+	PLAN_ALLOC,        /* entry and, where return probes are used, return */
+	PLAN_ALLOC_THROWS, /* entry only: no return probe on what may throw */
+	PLAN_FREE,
 	PLAN_ROLE_CNT
 };
+
+/* Whether it is one of allocation functions: these may be left out, or removed alone. */
+static inline bool plan_role_allocs(enum plan_role role)
+{
+	return role == PLAN_ALLOC_EXIT || role == PLAN_ALLOC || role == PLAN_ALLOC_THROWS ||
+	       role == PLAN_FREE;
+}
 
 struct plan_spot {
 	enum plan_role role;
@@ -44,6 +55,7 @@ struct plan_context {
 	struct functions *functions;
 	struct missing *missing;
 	bool return_probes;
+	bool allocs; /* allocation functions too */
 };
 
 /*

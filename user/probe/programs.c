@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../bpf/share.h"
 #include "alloctrace.skel.h"
 #include "base/clock.h"
 
@@ -40,6 +41,12 @@ static const struct row {
 	{"dlopen_enter", PLAN_OPEN, MODE_ANY, LINK_AT_ENTRY},
 	{"dlclose_enter", PLAN_CLOSE, MODE_ANY, LINK_AT_ENTRY},
 	{"loader_changed", PLAN_LOADED, MODE_ANY, LINK_AT_ENTRY},
+	{"malloc_exit", PLAN_ALLOC_EXIT, MODE_ANY, LINK_AT_ENTRY},
+	{"malloc_session", PLAN_ALLOC, MODE_SESSION, LINK_AT_BOTH},
+	{"malloc_return", PLAN_ALLOC, MODE_RETURN, LINK_AT_RETURN},
+	{"malloc_enter", PLAN_ALLOC, MODE_RETURN | MODE_NO_RETURN, LINK_AT_ENTRY},
+	{"malloc_enter", PLAN_ALLOC_THROWS, MODE_ANY, LINK_AT_ENTRY},
+	{"free_enter", PLAN_FREE, MODE_ANY, LINK_AT_ENTRY},
 	{"sweep", PLAN_ROLE_CNT, MODE_ANY, LINK_AT_ENTRY},
 };
 
@@ -93,17 +100,26 @@ static struct bpf_program *find(const struct programs *p, const char *name)
 }
 
 /* What the kernel must know before it loads them, and what it need not load. */
-static void prepare(struct programs *p, const struct feature *feature)
+static void prepare(struct programs *p, const struct feature *feature, const struct tracer_options *options)
 {
 	int cpu_cnt = libbpf_num_possible_cpus();
 	long online = sysconf(_SC_NPROCESSORS_ONLN);
 
+	for (size_t i = 0; i < ROW_CNT; i++)
+		bpf_program__set_autoload(find(p, rows[i].name), false);
 	for (size_t i = 0; i < ROW_CNT; i++) {
 		struct bpf_program *prog = find(p, rows[i].name);
 
-		bpf_program__set_autoload(prog, rows[i].modes & p->mode);
+		if (!(rows[i].modes & p->mode) || (plan_role_allocs(rows[i].role) && !options->allocs))
+			continue;
+		bpf_program__set_autoload(prog, true);
 		bpf_program__set_expected_attach_type(prog, link_attach_type(feature->backend, rows[i].when));
 	}
+	bpf_map__set_max_entries(p->skel->maps.ring, options->allocs ? RING_ALLOC : RING_SIZE);
+	p->skel->rodata->uses_sessions = p->mode == MODE_SESSION;
+	p->skel->rodata->takes_stacks = options->stacks;
+	p->skel->rodata->size_min = options->size_min;
+	p->skel->rodata->size_max = options->size_max;
 	p->skel->rodata->cpu_cnt = cpu_cnt > 0 ? (uint32_t)cpu_cnt : 1;
 	p->skel->rodata->counter_batch = online > 16 ? (uint32_t)online * 2 : 32;
 	p->skel->rodata->uses_return_probes = feature->return_probes;
@@ -127,12 +143,17 @@ static int load_failed(int code, struct error *err)
 			 strerror(-code));
 }
 
-/* Where the per-CPU halves of the RSS counters are; without it RSS is off by their batches. */
-static int init_rss(const struct programs *p)
+static int run_once(const struct bpf_program *prog)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
 
-	return bpf_prog_test_run_opts(bpf_program__fd(p->skel->progs.rss_init), &opts);
+	return bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
+}
+
+/* Where the per-CPU halves of the RSS counters are; without it RSS is off by their batches. */
+static int init_rss(const struct programs *p)
+{
+	return run_once(p->skel->progs.rss_init);
 }
 
 static int attach_tracepoints(struct programs *p, struct error *err)
@@ -150,8 +171,8 @@ static int attach_tracepoints(struct programs *p, struct error *err)
 	return 0;
 }
 
-int programs_load(const struct log *log, const struct feature *feature, struct programs **result,
-		  struct error *err)
+int programs_load(const struct log *log, const struct feature *feature, const struct tracer_options *options,
+		  struct programs **result, struct error *err)
 {
 	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
 	struct programs *p = calloc(1, sizeof(*p));
@@ -168,7 +189,7 @@ int programs_load(const struct log *log, const struct feature *feature, struct p
 		ret = load_failed(-errno, err);
 		goto fail;
 	}
-	prepare(p, feature);
+	prepare(p, feature, options);
 	ret = alloctrace_bpf__load(p->skel);
 	if (ret) {
 		ret = load_failed(ret, err);
@@ -177,6 +198,10 @@ int programs_load(const struct log *log, const struct feature *feature, struct p
 	ret = init_rss(p);
 	if (ret)
 		log_note(log, "RSS is read without its per-CPU parts: %s", strerror(-ret));
+	if (options->allocs)
+		ret = run_once(p->skel->progs.tick_init);
+	if (ret && options->allocs)
+		log_note(log, "allocations carry times that are off: %s", strerror(-ret));
 	ret = attach_tracepoints(p, err);
 	if (ret)
 		goto fail;
@@ -225,6 +250,22 @@ int programs_trace(const struct programs *p, pid_t pid, bool sees_loads)
 	uint32_t tgid = (uint32_t)pid, value[2] = {sees_loads, 0}; /* struct traced of bpf/share.h */
 
 	return bpf_map_update_elem(bpf_map__fd(p->skel->maps.traced), &tgid, value, BPF_ANY) ? -errno : 0;
+}
+
+void programs_silent_hits(const struct programs *p, uint64_t *nested, uint64_t *filtered)
+{
+	int cpu_cnt = libbpf_num_possible_cpus();
+	struct silent_hits *per_cpu = calloc((size_t)(cpu_cnt > 0 ? cpu_cnt : 1), sizeof(*per_cpu));
+	uint32_t zero = 0;
+
+	*nested = *filtered = 0;
+	if (per_cpu && !bpf_map_lookup_elem(bpf_map__fd(p->skel->maps.silent), &zero, per_cpu)) {
+		for (int cpu = 0; cpu < cpu_cnt; cpu++) {
+			*nested += per_cpu[cpu].nested;
+			*filtered += per_cpu[cpu].filtered;
+		}
+	}
+	free(per_cpu);
 }
 
 void programs_losses(const struct programs *p, uint64_t lost[LOSS_CNT])

@@ -15,12 +15,16 @@
 #include "probe/feature.h"
 #include "probe/link.h"
 #include "probe/plan.h"
+#include "probe/tracer.h"
 
 struct programs;
 
-/* Loads what the features call for, and attaches the tracepoints of process life. −EPERM, −ENOTSUP. */
-int programs_load(const struct log *log, const struct feature *feature, struct programs **programs,
-		  struct error *err);
+/*
+ * Loads what the features and options call for, and attaches the tracepoints of process life.
+ * −EPERM, −ENOTSUP.
+ */
+int programs_load(const struct log *log, const struct feature *feature, const struct tracer_options *options,
+		  struct programs **programs, struct error *err);
 void programs_free(struct programs *programs); /* NULL-safe */
 
 struct program_use {
@@ -36,6 +40,8 @@ int programs_sweeper_fd(const struct programs *programs);
 int programs_ring_fd(const struct programs *programs);
 /* Marks a process as traced; again with sees_loads once _dl_debug_state is probed. */
 int programs_trace(const struct programs *programs, pid_t pid, bool sees_loads);
+/* Hits of allocation probes that left no record. */
+void programs_silent_hits(const struct programs *programs, uint64_t *nested, uint64_t *filtered);
 void programs_losses(const struct programs *programs, uint64_t lost[LOSS_CNT]);
 
 /* Counting what other threads add to RSS, while a purge is in flight: slows every page fault meanwhile. */

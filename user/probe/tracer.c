@@ -133,7 +133,7 @@ int tracer_open(const struct log *log, const struct tracer_options *options, str
 	ret = feature_probe(log, &t->feature, err);
 	if (ret)
 		goto fail;
-	ret = programs_load(log, &t->feature, &t->programs, err);
+	ret = programs_load(log, &t->feature, options, &t->programs, err);
 	if (ret)
 		goto fail;
 	ret = open_wakeups(t);
@@ -166,6 +166,7 @@ int tracer_attach(struct tracer *t, pid_t pid, struct error *err)
 		.functions = t->functions,
 		.missing = t->missing,
 		.return_probes = t->feature.return_probes,
+		.allocs = t->options.allocs,
 	};
 	uint64_t begin = clock_monotonic_ns();
 	int ret;

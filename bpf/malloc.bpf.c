@@ -1,0 +1,382 @@
+/*
+ * Allocation and free: an allocation is recorded at its return, a free at its entry, so that
+ * nobody can be seen to get a block before the free that made it possible. The hot path of
+ * the whole program: in the common case two reads tell that a call is not nested, and with
+ * sessions nothing is kept in a map between a call's begin and end.
+ */
+#include "calls.bpf.h"
+#include "frames.bpf.h"
+
+/* What a session keeps between begin and end, its cookie: what it is, and the size asked for. */
+#define KEPT_SIZE_BITS 48
+#define KEPT_SIZE_MAX ((1ULL << KEPT_SIZE_BITS) - 1)
+#define KEPT_ALLOC 0xa10cULL
+#define KEPT_REALLOC 0xa10dULL
+#define KEPT_OUT 0xa10eULL
+
+/* Where no session keeps it, and for functions that return the block through a pointer. */
+struct pending {
+	u64 sp; /* where the return address is */
+	u64 caller;
+	u64 kept;
+	u64 out; /* where the block will be stored */
+	u32 func, pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, u64); /* pid_tgid: a thread is in one call at a time, the outermost */
+	__type(value, struct pending);
+	__uint(max_entries, CALLS_MAX);
+} pending SEC(".maps");
+
+/* Set by the loader. */
+const volatile bool takes_stacks = true, uses_sessions = false;
+const volatile __u64 size_min = 0, size_max = ~0ULL;
+
+bool keeps_pending; /* a call has been kept in the map: its callees must look there */
+
+/* Hits that leave no record: they cost the target all the same. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, u32);
+	__type(value, struct silent_hits);
+	__uint(max_entries, 1);
+} silent SEC(".maps");
+
+extern int CONFIG_HZ __kconfig __weak;
+
+__u64 tick_base;
+
+extern u64 *bpf_session_cookie(void) __ksym __weak;
+
+static __always_inline struct silent_hits *silent_hits(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&silent, &zero);
+}
+
+static __always_inline void count_nested(void)
+{
+	struct silent_hits *hits = silent_hits();
+
+	if (hits)
+		hits->nested++;
+}
+
+static __always_inline void count_filtered(void)
+{
+	struct silent_hits *hits = silent_hits();
+
+	if (hits)
+		hits->filtered++;
+}
+
+/* In assembler, because a compiler makes one load of all cases, at an offset that the verifier cannot know.
+ */
+#define LOAD(field)                                                                                          \
+	asm volatile("%0 = *(u64 *)(%1 + %2)"                                                                \
+		     : "=r"(value)                                                                           \
+		     : "r"(ctx), "i"(__builtin_offsetof(struct pt_regs, field)))
+
+/* An argument, by where the planner has found it at the probed instruction. */
+static __always_inline u64 read_argument(struct pt_regs *ctx, u64 cookie, u32 shift)
+{
+	u64 value = 0;
+
+	switch (cookie >> shift & 15) {
+	case ARG_DI:
+		LOAD(di);
+		break;
+	case ARG_SI:
+		LOAD(si);
+		break;
+	case ARG_DX:
+		LOAD(dx);
+		break;
+	case ARG_CX:
+		LOAD(cx);
+		break;
+	case ARG_R8:
+		LOAD(r8);
+		break;
+	case ARG_R9:
+		LOAD(r9);
+		break;
+	case ARG_AX:
+		LOAD(ax);
+		break;
+	case ARG_BX:
+		LOAD(bx);
+		break;
+	case ARG_R10:
+		LOAD(r10);
+		break;
+	case ARG_R11:
+		LOAD(r11);
+		break;
+	case ARG_BP:
+		LOAD(bp);
+		break;
+	case ARG_R12:
+		LOAD(r12);
+		break;
+	case ARG_R13:
+		LOAD(r13);
+		break;
+	case ARG_R14:
+		LOAD(r14);
+		break;
+	case ARG_R15:
+		LOAD(r15);
+		break;
+	}
+	return value;
+}
+
+/* What is asked for: a product too large for 48 bits fails in any case. */
+static __always_inline u64 requested(struct pt_regs *ctx, u64 cookie)
+{
+	u64 size = read_argument(ctx, cookie, COOKIE_SIZE_SHIFT), cnt;
+
+	if ((cookie >> COOKIE_COUNT_SHIFT & 15) != ARG_NONE) {
+		cnt = read_argument(ctx, cookie, COOKIE_COUNT_SHIFT);
+		if (cnt && size > KEPT_SIZE_MAX / cnt)
+			return KEPT_SIZE_MAX;
+		size *= cnt;
+	}
+	return size < KEPT_SIZE_MAX ? size : KEPT_SIZE_MAX;
+}
+
+static __always_inline bool is_kept(u64 kept)
+{
+	u64 what = kept >> KEPT_SIZE_BITS;
+
+	return what >= KEPT_ALLOC && what <= KEPT_OUT;
+}
+
+/* What the session that made this return instance keeps, ours or another's. */
+static __always_inline u64 session_keeps(struct return_instance *ri)
+{
+	struct return_instance___array *old = (void *)ri;
+
+	if (bpf_core_field_exists(ri->consumer))
+		return BPF_CORE_READ(ri, consumer.cookie);
+	if (bpf_core_field_exists(old->consumers))
+		return BPF_CORE_READ(old, consumers[0].cookie);
+	return 0;
+}
+
+/*
+ * Whether a call of the family encloses what begins at sp: a return instance of ours whose
+ * stack slot still leads to the return probe. Behind sp there is only what has been left by
+ * longjmp or throw; at sp itself stands who jumped here instead of calling.
+ */
+static __always_inline bool is_in_session(u64 sp)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct return_instance *ri = BPF_CORE_READ(task, utask, return_instances);
+
+	if (!ri)
+		return false;
+	for (int i = 0; i < RETURN_INSTANCES_MAX && ri; i++) {
+		u64 slot = BPF_CORE_READ(ri, stack);
+
+		if (slot >= sp && is_kept(session_keeps(ri)) &&
+		    user_word(slot) == BPF_CORE_READ(task, mm, uprobes_state.xol_area, vaddr))
+			return true;
+		ri = BPF_CORE_READ(ri, next);
+	}
+	return false;
+}
+
+/* The same by the pending calls, where there are no sessions or none of this function. */
+static __always_inline bool is_in_pending(u64 pid_tgid, u64 sp, u32 func)
+{
+	const struct pending *outer = bpf_map_lookup_elem(&pending, &pid_tgid);
+
+	if (!outer || outer->sp < sp)
+		return false;
+	if (uses_return_probes && return_waits_at(outer->sp))
+		return true;
+	return user_word(outer->sp) == outer->caller && (outer->sp > sp || outer->func != func);
+}
+
+static __always_inline bool is_nested(u64 pid_tgid, u64 sp, u32 func)
+{
+	if (!(uses_sessions && is_in_session(sp)) && !(keeps_pending && is_in_pending(pid_tgid, sp, func)))
+		return false;
+	count_nested();
+	return true;
+}
+
+/* The time to the tick: reading the clock would be a twentieth of all that a probe costs. */
+static __always_inline u64 tick_time(void)
+{
+	if (!CONFIG_HZ)
+		return bpf_ktime_get_ns();
+	return tick_base + bpf_jiffies64() * (1000000000ULL / CONFIG_HZ);
+}
+
+/* So that jiffies become CLOCK_MONOTONIC; run once by the loader. */
+SEC("raw_tp")
+int tick_init(void *ctx)
+{
+	(void)ctx;
+	if (CONFIG_HZ)
+		tick_base = bpf_ktime_get_ns() - bpf_jiffies64() * (1000000000ULL / CONFIG_HZ);
+	return 0;
+}
+
+static __always_inline bool submit_block(u32 kind, u64 pid_tgid, u32 func, u64 addr, u64 size, u64 stack)
+{
+	struct event_block *rec = ring_reserve(struct event_block);
+
+	if (!rec)
+		return false;
+	fill_head(&rec->head, kind, pid_tgid, func, tick_time());
+	rec->addr = addr;
+	rec->size = size;
+	rec->stack = stack;
+	ring_submit(rec, false);
+	return true;
+}
+
+/* The word before a block, where the allocator keeps its size. */
+static __always_inline u64 header_of(u64 block, u64 cookie)
+{
+	return cookie & COOKIE_HAS_HEADER ? user_word(block - sizeof(u64)) : 0;
+}
+
+/* What is kept of the call that begins here until its end; 0: its end is not to be seen. */
+static __always_inline u64 begin(struct pt_regs *ctx, u64 pid_tgid, u64 cookie)
+{
+	u32 shape = cookie >> COOKIE_SHAPE_SHIFT & 0xff;
+	u64 size = requested(ctx, cookie), old;
+
+	if (is_nested(pid_tgid, SP_AT_INSTRUCTION(ctx), (u32)cookie))
+		return 0;
+	if (shape == SHAPE_REALLOC) {
+		old = read_argument(ctx, cookie, COOKIE_PTR_SHIFT);
+		if (old)
+			return submit_block(EVENT_REALLOC_BEGIN, pid_tgid, (u32)cookie, old,
+					    header_of(old, cookie), 0)
+				       ? KEPT_REALLOC << KEPT_SIZE_BITS | size
+				       : 0;
+	}
+	if (size < size_min || size > size_max) {
+		count_filtered();
+		return 0;
+	}
+	return (shape == SHAPE_ALLOC_OUT ? KEPT_OUT : KEPT_ALLOC) << KEPT_SIZE_BITS | size;
+}
+
+static __always_inline bool keep_pending(struct pt_regs *ctx, u64 pid_tgid, u64 cookie, u64 kept)
+{
+	struct pending call = {
+		.sp = SP_AT_INSTRUCTION(ctx),
+		.caller = user_word(SP_AT_INSTRUCTION(ctx)),
+		.kept = kept,
+		.out = read_argument(ctx, cookie, COOKIE_PTR_SHIFT),
+		.func = (u32)cookie,
+	};
+
+	if (!bpf_map_update_elem(&pending, &pid_tgid, &call, BPF_ANY))
+		return true;
+	count_loss(LOSS_PENDING_FULL);
+	return false;
+}
+
+/* caller: as take_stack wants it. */
+static __always_inline void end(struct pt_regs *ctx, u64 pid_tgid, u32 func, u64 kept, u64 out, u64 caller)
+{
+	u32 kind = kept >> KEPT_SIZE_BITS == KEPT_REALLOC ? EVENT_REALLOC : EVENT_ALLOC;
+	u64 block = ctx->ax, stack;
+
+	if (kept >> KEPT_SIZE_BITS == KEPT_OUT)
+		block = (u32)block ? 0 : user_word(out);
+	stack = takes_stacks ? take_stack(ctx, pid_tgid, caller) : 0;
+	submit_block(kind, pid_tgid, func, block, kept & KEPT_SIZE_MAX, stack);
+}
+
+/* Ends the pending call whose return address is at sp. */
+static __always_inline void end_pending(struct pt_regs *ctx, u64 sp, bool at_return)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct pending *call = bpf_map_lookup_elem(&pending, &pid_tgid);
+
+	if (!call || call->sp != sp)
+		return;
+	end(ctx, pid_tgid, call->func, call->kept, call->out, at_return ? 0 : call->caller);
+	bpf_map_delete_elem(&pending, &pid_tgid);
+}
+
+/* True if the call's end is to be seen. */
+static __always_inline bool malloc_begin(struct pt_regs *ctx)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(ctx), kept;
+
+	if (!traced_process(pid_tgid))
+		return false;
+	keeps_pending = true;
+	kept = begin(ctx, pid_tgid, cookie);
+	return kept && keep_pending(ctx, pid_tgid, cookie, kept);
+}
+
+/* Entry of a function whose end is seen by another probe. */
+SEC("uprobe/malloc")
+int malloc_enter(struct pt_regs *ctx)
+{
+	malloc_begin(ctx);
+	return 0;
+}
+
+SEC("uprobe/malloc")
+int malloc_exit(struct pt_regs *ctx)
+{
+	end_pending(ctx, SP_AT_INSTRUCTION(ctx), false);
+	return 0;
+}
+
+SEC("uretprobe/malloc")
+int malloc_return(struct pt_regs *ctx)
+{
+	end_pending(ctx, SP_AT_RETURN(ctx), true);
+	return 0;
+}
+
+/* Returns 1 to do without the return. */
+SEC("uprobe/malloc")
+int malloc_session(struct pt_regs *ctx)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(ctx);
+	u64 *kept = bpf_session_cookie();
+
+	if (session_at_return(ctx)) {
+		if (*kept >> KEPT_SIZE_BITS == KEPT_OUT)
+			end_pending(ctx, SP_AT_RETURN(ctx), true);
+		else
+			end(ctx, pid_tgid, (u32)cookie, *kept, 0, 0);
+		return 0;
+	}
+	if (!traced_process(pid_tgid))
+		return 1;
+	*kept = begin(ctx, pid_tgid, cookie);
+	if (*kept >> KEPT_SIZE_BITS == KEPT_OUT)
+		return !keep_pending(ctx, pid_tgid, cookie, *kept);
+	return !*kept;
+}
+
+SEC("uprobe/free")
+int free_enter(struct pt_regs *ctx)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(ctx);
+	u64 block = read_argument(ctx, cookie, COOKIE_PTR_SHIFT), stack, sp = SP_AT_INSTRUCTION(ctx);
+
+	if (!block || !traced_process(pid_tgid) || is_nested(pid_tgid, sp, (u32)cookie))
+		return 0;
+	stack = takes_stacks ? take_stack(ctx, pid_tgid, user_word(sp)) : 0;
+	submit_block(EVENT_FREE, pid_tgid, (u32)cookie, block, header_of(block, cookie), stack);
+	return 0;
+}
