@@ -1,4 +1,7 @@
-/* mimalloc 1.x to 3.x: include/mimalloc.h of v2.0.9, v2.2.4 and v3.1.5 for the purges' names. */
+/*
+ * mimalloc 1.x to 3.x: include/mimalloc.h and src/alloc-override.c of v2.0.9; v2.2.4 and v3.1.5
+ * for the purges' names. mi_strdup and its like are not seen: what they ask for is told by no argument.
+ */
 #include "probe/allocator.h"
 
 static const char *const files[] = {"libmimalloc.so", "libmimalloc-", NULL};
@@ -11,12 +14,140 @@ static const char *const entry_points[] = {
 	"mi_heap_malloc", NULL,
 };
 
+#define ALLOC(name, ...)                                                                                     \
+	{                                                                                                    \
+		.symbol = (name), .shape = PROBE_ALLOC, __VA_ARGS__                                          \
+	}
+#define OUT(name, ...)                                                                                       \
+	{                                                                                                    \
+		.symbol = (name), .shape = PROBE_ALLOC_OUT, __VA_ARGS__                                      \
+	}
+#define REALLOC(name, ...)                                                                                   \
+	{                                                                                                    \
+		.symbol = (name), .shape = PROBE_REALLOC, __VA_ARGS__                                        \
+	}
+#define FREE(name)                                                                                           \
+	{                                                                                                    \
+		.symbol = (name), .shape = PROBE_FREE, .ptr = 1                                              \
+	}
+/* operator new and its kin call the new-handler when memory is short, and that may throw. */
+#define NEW(name, ...)                                                                                       \
+	{                                                                                                    \
+		.symbol = (name), .shape = PROBE_ALLOC, .throws = true, __VA_ARGS__                          \
+	}
+
 /* Those that call one another (mi_collect, mi_heap_collect) are one event, the outer. */
 static const struct probe_row rows[] = {
 	{.symbol = "mi_collect", .shape = PROBE_PURGE, .required = true},
 	{.symbol = "mi_heap_collect", .shape = PROBE_PURGE},   /* up to 2.x */
 	{.symbol = "mi_collect_reduce", .shape = PROBE_PURGE}, /* 2.2 */
 	{.symbol = "mi_theap_collect", .shape = PROBE_PURGE},  /* 3.x */
+
+	ALLOC("malloc", .size = 1, .required = true),
+	ALLOC("calloc", .count = 1, .size = 2),
+	REALLOC("realloc", .ptr = 1, .size = 2),
+	FREE("free"),
+	REALLOC("reallocf", .ptr = 1, .size = 2, .on_null = REALLOC_FREES),
+	REALLOC("reallocarray", .ptr = 1, .count = 2, .size = 3),
+	OUT("posix_memalign", .ptr = 1, .size = 3),
+	ALLOC("aligned_alloc", .size = 2),
+	ALLOC("memalign", .size = 2),
+	ALLOC("valloc", .size = 1),
+	ALLOC("pvalloc", .size = 1),
+	FREE("cfree"),
+	FREE("vfree"),
+
+	ALLOC("mi_malloc", .size = 1),
+	ALLOC("mi_malloc_small", .size = 1),
+	ALLOC("mi_mallocn", .count = 1, .size = 2),
+	ALLOC("mi_calloc", .count = 1, .size = 2),
+	ALLOC("mi_zalloc", .size = 1),
+	ALLOC("mi_zalloc_small", .size = 1),
+	REALLOC("mi_realloc", .ptr = 1, .size = 2),
+	REALLOC("mi_reallocn", .ptr = 1, .count = 2, .size = 3),
+	REALLOC("mi_reallocf", .ptr = 1, .size = 2, .on_null = REALLOC_FREES),
+	REALLOC("mi_rezalloc", .ptr = 1, .size = 2),
+	REALLOC("mi_recalloc", .ptr = 1, .count = 2, .size = 3),
+	REALLOC("mi_reallocarray", .ptr = 1, .count = 2, .size = 3),
+	FREE("mi_free"),
+	FREE("mi_free_size"),
+	FREE("mi_free_size_aligned"),
+	FREE("mi_free_aligned"),
+
+	ALLOC("mi_malloc_aligned", .size = 1),
+	ALLOC("mi_malloc_aligned_at", .size = 1),
+	ALLOC("mi_zalloc_aligned", .size = 1),
+	ALLOC("mi_zalloc_aligned_at", .size = 1),
+	ALLOC("mi_calloc_aligned", .count = 1, .size = 2),
+	ALLOC("mi_calloc_aligned_at", .count = 1, .size = 2),
+	REALLOC("mi_realloc_aligned", .ptr = 1, .size = 2),
+	REALLOC("mi_realloc_aligned_at", .ptr = 1, .size = 2),
+	REALLOC("mi_rezalloc_aligned", .ptr = 1, .size = 2),
+	REALLOC("mi_rezalloc_aligned_at", .ptr = 1, .size = 2),
+	REALLOC("mi_recalloc_aligned", .ptr = 1, .count = 2, .size = 3),
+	REALLOC("mi_recalloc_aligned_at", .ptr = 1, .count = 2, .size = 3),
+	OUT("mi_posix_memalign", .ptr = 1, .size = 3),
+	ALLOC("mi_memalign", .size = 2),
+	ALLOC("mi_aligned_alloc", .size = 2),
+	ALLOC("mi_valloc", .size = 1),
+	ALLOC("mi_pvalloc", .size = 1),
+
+	ALLOC("mi_heap_malloc", .size = 2),
+	ALLOC("mi_heap_malloc_small", .size = 2),
+	ALLOC("mi_heap_mallocn", .count = 2, .size = 3),
+	ALLOC("mi_heap_zalloc", .size = 2),
+	ALLOC("mi_heap_calloc", .count = 2, .size = 3),
+	REALLOC("mi_heap_realloc", .ptr = 2, .size = 3),
+	REALLOC("mi_heap_reallocn", .ptr = 2, .count = 3, .size = 4),
+	REALLOC("mi_heap_reallocf", .ptr = 2, .size = 3, .on_null = REALLOC_FREES),
+	REALLOC("mi_heap_rezalloc", .ptr = 2, .size = 3),
+	REALLOC("mi_heap_recalloc", .ptr = 2, .count = 3, .size = 4),
+	ALLOC("mi_heap_malloc_aligned", .size = 2),
+	ALLOC("mi_heap_malloc_aligned_at", .size = 2),
+	ALLOC("mi_heap_zalloc_aligned", .size = 2),
+	ALLOC("mi_heap_zalloc_aligned_at", .size = 2),
+	ALLOC("mi_heap_calloc_aligned", .count = 2, .size = 3),
+	ALLOC("mi_heap_calloc_aligned_at", .count = 2, .size = 3),
+	REALLOC("mi_heap_realloc_aligned", .ptr = 2, .size = 3),
+	REALLOC("mi_heap_realloc_aligned_at", .ptr = 2, .size = 3),
+	REALLOC("mi_heap_rezalloc_aligned", .ptr = 2, .size = 3),
+	REALLOC("mi_heap_rezalloc_aligned_at", .ptr = 2, .size = 3),
+	REALLOC("mi_heap_recalloc_aligned", .ptr = 2, .count = 3, .size = 4),
+	REALLOC("mi_heap_recalloc_aligned_at", .ptr = 2, .count = 3, .size = 4),
+
+	NEW("mi_new", .size = 1),
+	NEW("mi_new_n", .count = 1, .size = 2),
+	NEW("mi_new_aligned", .size = 1),
+	NEW("mi_new_nothrow", .size = 1),
+	NEW("mi_new_aligned_nothrow", .size = 1),
+	NEW("mi_heap_alloc_new", .size = 2),
+	NEW("mi_heap_alloc_new_n", .count = 2, .size = 3),
+	{.symbol = "mi_new_realloc", .shape = PROBE_REALLOC, .throws = true, .ptr = 1, .size = 2},
+	{.symbol = "mi_new_reallocn",
+	 .shape = PROBE_REALLOC,
+	 .throws = true,
+	 .ptr = 1,
+	 .count = 2,
+	 .size = 3},
+	/* operator new, new[], delete, delete[]; aligned, nothrow, sized */
+	NEW("_Znwm", .size = 1),
+	NEW("_Znam", .size = 1),
+	NEW("_ZnwmRKSt9nothrow_t", .size = 1),
+	NEW("_ZnamRKSt9nothrow_t", .size = 1),
+	NEW("_ZnwmSt11align_val_t", .size = 1),
+	NEW("_ZnamSt11align_val_t", .size = 1),
+	NEW("_ZnwmSt11align_val_tRKSt9nothrow_t", .size = 1),
+	NEW("_ZnamSt11align_val_tRKSt9nothrow_t", .size = 1),
+	FREE("_ZdlPv"),
+	FREE("_ZdaPv"),
+	FREE("_ZdlPvm"),
+	FREE("_ZdaPvm"),
+	FREE("_ZdlPvRKSt9nothrow_t"),
+	FREE("_ZdaPvRKSt9nothrow_t"),
+	FREE("_ZdlPvSt11align_val_t"),
+	FREE("_ZdaPvSt11align_val_t"),
+	FREE("_ZdlPvmSt11align_val_t"),
+	FREE("_ZdaPvmSt11align_val_t"),
 	{.symbol = NULL},
 };
 

@@ -203,6 +203,57 @@ static int add_exits(struct planning *p, uint64_t offset, const char **why)
 	return ret;
 }
 
+/* Whether the function's first instruction jumps away, behind a landing pad perhaps. */
+static bool jumps_at_once(struct object *obj, uint64_t offset)
+{
+	struct place_exits exits;
+	const char *why;
+	size_t len = 0;
+	uint8_t *code = read_code(obj, offset, &len);
+	bool jumps = code && !place_exits(code, len, &exits, &why) && exits.cnt == 1 &&
+		     exits.v[0].offset <= 4 && exits.v[0].kind != PLACE_RET;
+
+	free(code);
+	return jumps;
+}
+
+/* Whether a row of the same kind names the function at offset: an allocation's or a free's. */
+static bool is_row_function(struct object *obj, const struct probe_row *rows, bool free, uint64_t offset)
+{
+	struct object_symbol sym;
+
+	for (const struct probe_row *row = rows; row->symbol; row++)
+		if (row->shape >= PROBE_ALLOC && (row->shape == PROBE_FREE) == free &&
+		    !object_find_symbol(obj, row->symbol, &sym) && sym.file_offset == offset)
+			return true;
+	return false;
+}
+
+/*
+ * Whether the function leaves every call to another one of the rows, which is probed too: an
+ * allocation that is but a jump there (nested calls are told at run time, but each hit
+ * costs), and a free that ends in one, since nothing would tell that the two are one.
+ */
+static bool is_passed_on(const struct plan_context *ctx, struct object *obj, const struct probe_row *rows,
+			 const struct probe_row *row, const struct object_symbol *sym)
+{
+	struct plan exits = {.v = NULL};
+	struct planning p = {.ctx = ctx, .obj = obj, .plan = &exits, .exit = PLAN_ALLOC_EXIT};
+	bool free = row->shape == PROBE_FREE, found = false;
+	const char *why;
+
+	p.to_vaddr = sym->value - sym->file_offset;
+	if (!add_exits(&p, sym->file_offset, &why) && (free || jumps_at_once(obj, sym->file_offset)))
+		for (size_t i = 1; !found && i < p.followed_cnt; i++)
+			found = p.followed[i] != sym->file_offset &&
+				is_row_function(obj, rows, free, p.followed[i]);
+	plan_free(&exits);
+	if (found)
+		log_note(ctx->log, "%s in %s: passes its calls on to a function that is probed", row->symbol,
+			 object_name(obj));
+	return found;
+}
+
 static void note_placed(const struct planning *p, const struct probe_row *row, uint64_t offset,
 			const char *why, bool return_probe)
 {
@@ -284,6 +335,8 @@ static int plan_function(const struct plan_context *ctx, struct object *obj, con
 	if (object_find_symbol(obj, row->symbol, &sym))
 		return 0;
 	p.to_vaddr = sym.value - sym.file_offset;
+	if (row->shape >= PROBE_ALLOC && is_passed_on(ctx, obj, kind->rows, row, &sym))
+		return 0;
 	code = read_code(obj, sym.file_offset, &len);
 	if (!code)
 		return 0;
