@@ -25,6 +25,7 @@ struct file {
 	struct object *obj; /* NULL: nothing is probed in it */
 	struct plan plan;
 	struct link *links[LINKS_MAX];
+	enum plan_role roles[LINKS_MAX]; /* what each is for */
 	size_t link_cnt;
 };
 
@@ -66,26 +67,52 @@ static void forget_dirs(struct follow *f)
 		free(f->dirs[--f->dir_cnt]);
 }
 
-/* Takes the links from every file, or from those that are gone: closed together, because each waits long. */
-static struct link **take_links(struct follow *f, bool only_gone, size_t *cnt)
+enum which_links { LINKS_ALL, LINKS_OF_GONE, LINKS_OF_ALLOCS };
+
+static bool is_one_of(enum which_links which, const struct file *file, size_t link)
+{
+	switch (which) {
+	case LINKS_OF_GONE:
+		return !file->present;
+	case LINKS_OF_ALLOCS:
+		return plan_role_allocs(file->roles[link]);
+	default:
+		return true;
+	}
+}
+
+/* Takes links from the files, to be closed together, because each waits long. */
+static struct link **take_links(struct follow *f, enum which_links which, size_t *cnt)
 {
 	struct link **links = calloc(f->file_cnt * LINKS_MAX + 1, sizeof(struct link *));
 
 	*cnt = 0;
 	for (size_t i = 0; i < f->file_cnt; i++) {
 		struct file *file = &f->files[i];
+		size_t kept = 0;
 
-		if (only_gone && file->present)
-			continue;
-		if (links) {
-			memcpy(links + *cnt, file->links, file->link_cnt * sizeof(struct link *));
-			*cnt += file->link_cnt;
-		} else {
-			links_close(file->links, file->link_cnt);
+		for (size_t k = 0; k < file->link_cnt; k++) {
+			if (!is_one_of(which, file, k)) {
+				file->roles[kept] = file->roles[k];
+				file->links[kept++] = file->links[k];
+			} else if (links) {
+				links[(*cnt)++] = file->links[k];
+			} else {
+				links_close(&file->links[k], 1);
+			}
 		}
-		file->link_cnt = 0;
+		file->link_cnt = kept;
 	}
 	return links;
+}
+
+static void reap_links(struct follow *f, enum which_links which)
+{
+	size_t cnt;
+	struct link **links = take_links(f, which, &cnt);
+
+	link_reaper_close(f->reaper, links, cnt);
+	free(links);
 }
 
 static void file_clear(struct file *file)
@@ -101,7 +128,7 @@ void follow_free(struct follow *f)
 
 	if (!f)
 		return;
-	links = take_links(f, false, &cnt);
+	links = take_links(f, LINKS_ALL, &cnt);
 	links_close(links, cnt);
 	free(links);
 	sweep_free(f->sweep);
@@ -148,8 +175,8 @@ static struct file *file_by_stat(struct follow *f, dev_t dev, uint64_t inode)
 }
 
 /* Attaches one program to all its spots in a file; if the kernel refuses one of them, to those it takes. */
-static void attach_program(struct follow *f, struct file *file, const struct program_use *use,
-			   const struct link_spot *spots, size_t cnt)
+static void attach_program(struct follow *f, struct file *file, enum plan_role role,
+			   const struct program_use *use, const struct link_spot *spots, size_t cnt)
 {
 	struct link_request request = {
 		.backend = f->backend,
@@ -167,12 +194,13 @@ static void attach_program(struct follow *f, struct file *file, const struct pro
 		return;
 	ret = link_open(&request, &link);
 	if (!ret) {
+		file->roles[file->link_cnt] = role;
 		file->links[file->link_cnt++] = link;
 		return;
 	}
 	if (cnt > 1) {
-		attach_program(f, file, use, spots, cnt / 2);
-		attach_program(f, file, use, spots + cnt / 2, cnt - cnt / 2);
+		attach_program(f, file, role, use, spots, cnt / 2);
+		attach_program(f, file, role, use, spots + cnt / 2, cnt - cnt / 2);
 		return;
 	}
 	f->lost_cnt++;
@@ -192,7 +220,7 @@ static void attach_role(struct follow *f, struct file *file, enum plan_role role
 		if (file->plan.v[i].role == role)
 			spots[cnt++] = file->plan.v[i].at;
 	for (unsigned i = 0; i < use_cnt; i++)
-		attach_program(f, file, &use[i], spots, cnt);
+		attach_program(f, file, role, &use[i], spots, cnt);
 	free(spots);
 }
 
@@ -376,7 +404,7 @@ int follow_exec(struct follow *f, bool changed_leader, struct error *err)
 	for (size_t i = 0; i < f->file_cnt; i++)
 		f->files[i].present = f->files[i].mapped = false;
 	if (changed_leader) {
-		old = take_links(f, false, &cnt);
+		old = take_links(f, LINKS_ALL, &cnt);
 		for (size_t i = 0; i < f->file_cnt; i++)
 			if (f->files[i].obj)
 				attach(f, &f->files[i]);
@@ -386,9 +414,7 @@ int follow_exec(struct follow *f, bool changed_leader, struct error *err)
 	ret = follow_update(f, err);
 	if (ret)
 		return ret;
-	old = take_links(f, true, &cnt);
-	link_reaper_close(f->reaper, old, cnt);
-	free(old);
+	reap_links(f, LINKS_OF_GONE);
 	forget_gone(f);
 	return 0;
 }
@@ -409,6 +435,21 @@ void follow_tick(struct follow *f)
 		if (f->files[i].obj && f->files[i].mapped)
 			sweep_add(f->sweep, object_access_path(f->files[i].obj), &f->files[i].plan);
 	sweep_start(f->sweep);
+}
+
+void follow_drop_allocs(struct follow *f)
+{
+	f->ctx.allocs = false;
+	for (size_t i = 0; i < f->file_cnt; i++) {
+		struct plan *plan = &f->files[i].plan;
+		size_t kept = 0;
+
+		for (size_t k = 0; k < plan->cnt; k++)
+			if (!plan_role_allocs(plan->v[k].role))
+				plan->v[kept++] = plan->v[k];
+		plan->cnt = kept;
+	}
+	reap_links(f, LINKS_OF_ALLOCS);
 }
 
 unsigned follow_probe_cnt(const struct follow *f)

@@ -36,6 +36,9 @@ void follow_sweep(struct follow *follow);
 /* Starts the sweep that was remembered, if the last is done. */
 void follow_tick(struct follow *follow);
 
+/* Removes the probes of allocation functions, for good; a thread waits for the kernel. */
+void follow_drop_allocs(struct follow *follow);
+
 unsigned follow_probe_cnt(const struct follow *follow);
 unsigned follow_lost_cnt(const struct follow *follow); /* probes that could not be placed */
 bool follow_sees_loads(const struct follow *follow);

@@ -290,7 +290,9 @@ uint64_t tracer_probe_ns(const struct tracer *t)
 
 void tracer_drop_allocs(struct tracer *t)
 {
-	(void)t;
+	t->options.allocs = false;
+	if (t->follow)
+		follow_drop_allocs(t->follow);
 }
 
 unsigned tracer_probe_cnt(const struct tracer *t)
