@@ -68,7 +68,9 @@ static __always_inline void fill_head(struct event_head *head, u32 kind, u64 pid
 		rec_;                                                                                        \
 	})
 
-#define RECORD_MAX 1100 /* the largest record, with its header */
+#define WAKE_SPAN                                                                                            \
+	8192 /* bytes behind a multiple of RING_WAKE in which to wake: every record looks, or one of 16      \
+		small ones */
 
 /*
  * Waking the reader costs more than a record: it is done by the batch, or for what cannot wait.
@@ -79,7 +81,7 @@ static __always_inline u64 ring_flags(bool urgent)
 {
 	u64 waiting = urgent ? 0 : bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
 
-	if (urgent || (waiting >= RING_WAKE && waiting % RING_WAKE < RECORD_MAX))
+	if (urgent || (waiting >= RING_WAKE && waiting % RING_WAKE < WAKE_SPAN))
 		return BPF_RB_FORCE_WAKEUP;
 	return BPF_RB_NO_WAKEUP;
 }

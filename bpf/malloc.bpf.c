@@ -49,6 +49,7 @@ extern int CONFIG_HZ __kconfig __weak;
 __u64 tick_base;
 
 extern u64 *bpf_session_cookie(void) __ksym __weak;
+extern bool bpf_session_is_return(void) __ksym __weak;
 
 static __always_inline struct silent_hits *silent_hits(void)
 {
@@ -175,18 +176,21 @@ static __always_inline u64 session_keeps(struct return_instance *ri)
  */
 static __always_inline bool is_in_session(u64 sp)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct return_instance *ri = BPF_CORE_READ(task, utask, return_instances);
+	/* Read without helpers: each costs as much as the rest of this. */
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct uprobe_task *utask = task->utask;
+	struct return_instance *ri;
 
-	if (!ri)
+	if (!utask)
 		return false;
+	ri = utask->return_instances;
 	for (int i = 0; i < RETURN_INSTANCES_MAX && ri; i++) {
-		u64 slot = BPF_CORE_READ(ri, stack);
+		u64 slot = ri->stack;
 
 		if (slot >= sp && is_kept(session_keeps(ri)) &&
 		    user_word(slot) == BPF_CORE_READ(task, mm, uprobes_state.xol_area, vaddr))
 			return true;
-		ri = BPF_CORE_READ(ri, next);
+		ri = ri->next;
 	}
 	return false;
 }
@@ -229,6 +233,23 @@ int tick_init(void *ctx)
 	return 0;
 }
 
+/*
+ * Asking how much waits costs as much as the record: every so often is enough. By CPU, so
+ * that none waits for another's cache line; counts that get lost do not matter.
+ */
+#define ASK_EVERY 16
+#define ASK_CPUS 64
+
+struct {
+	u32 cnt;
+} __attribute__((aligned(64))) asked[ASK_CPUS];
+
+static __always_inline u64 block_flags(void)
+{
+	return asked[bpf_get_smp_processor_id() % ASK_CPUS].cnt++ % ASK_EVERY ? BPF_RB_NO_WAKEUP
+									      : ring_flags(false);
+}
+
 static __always_inline bool submit_block(u32 kind, u64 pid_tgid, u32 func, u64 addr, u64 size, u64 stack)
 {
 	struct event_block *rec = ring_reserve(struct event_block);
@@ -239,7 +260,7 @@ static __always_inline bool submit_block(u32 kind, u64 pid_tgid, u32 func, u64 a
 	rec->addr = addr;
 	rec->size = size;
 	rec->stack = stack;
-	ring_submit(rec, false);
+	bpf_ringbuf_submit(rec, block_flags());
 	return true;
 }
 
@@ -353,15 +374,13 @@ int malloc_session(struct pt_regs *ctx)
 	u64 pid_tgid = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(ctx);
 	u64 *kept = bpf_session_cookie();
 
-	if (session_at_return(ctx)) {
+	if (bpf_session_is_return()) {
 		if (*kept >> KEPT_SIZE_BITS == KEPT_OUT)
 			end_pending(ctx, SP_AT_RETURN(ctx), true);
 		else
 			end(ctx, pid_tgid, (u32)cookie, *kept, 0, 0);
 		return 0;
 	}
-	if (!traced_process(pid_tgid))
-		return 1;
 	*kept = begin(ctx, pid_tgid, cookie);
 	if (*kept >> KEPT_SIZE_BITS == KEPT_OUT)
 		return !keep_pending(ctx, pid_tgid, cookie, *kept);
@@ -374,7 +393,7 @@ int free_enter(struct pt_regs *ctx)
 	u64 pid_tgid = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(ctx);
 	u64 block = read_argument(ctx, cookie, COOKIE_PTR_SHIFT), stack, sp = SP_AT_INSTRUCTION(ctx);
 
-	if (!block || !traced_process(pid_tgid) || is_nested(pid_tgid, sp, (u32)cookie))
+	if (!block || (!uses_sessions && !traced_process(pid_tgid)) || is_nested(pid_tgid, sp, (u32)cookie))
 		return 0;
 	stack = takes_stacks ? take_stack(ctx, pid_tgid, user_word(sp)) : 0;
 	submit_block(EVENT_FREE, pid_tgid, (u32)cookie, block, header_of(block, cookie), stack);
