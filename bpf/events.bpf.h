@@ -68,22 +68,12 @@ static __always_inline void fill_head(struct event_head *head, u32 kind, u64 pid
 		rec_;                                                                                        \
 	})
 
-#define WAKE_SPAN                                                                                            \
-	8192 /* bytes behind a multiple of RING_WAKE in which to wake: every record looks, or one of 16      \
-		small ones */
-
-/*
- * Waking the reader costs more than a record: it is done by the batch, or for what cannot wait.
- * A batch is told by the bytes that wait passing a multiple of it; a crossing that another CPU's
- * record hides is made up for by the reader's tick.
- */
+/* Waking the reader costs more than a record: it is done by the batch, or for what cannot wait. */
 static __always_inline u64 ring_flags(bool urgent)
 {
-	u64 waiting = urgent ? 0 : bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+	bool wake = urgent || bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= RING_WAKE;
 
-	if (urgent || (waiting >= RING_WAKE && waiting % RING_WAKE < WAKE_SPAN))
-		return BPF_RB_FORCE_WAKEUP;
-	return BPF_RB_NO_WAKEUP;
+	return wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
 static __always_inline void ring_submit(void *rec, bool urgent)

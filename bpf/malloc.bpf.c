@@ -46,7 +46,7 @@ struct {
 
 extern int CONFIG_HZ __kconfig __weak;
 
-__u64 tick_base;
+__u64 tick_base, asked_at;
 
 extern u64 *bpf_session_cookie(void) __ksym __weak;
 extern bool bpf_session_is_return(void) __ksym __weak;
@@ -233,34 +233,27 @@ int tick_init(void *ctx)
 	return 0;
 }
 
-/*
- * Asking how much waits costs as much as the record: every so often is enough. By CPU, so
- * that none waits for another's cache line; counts that get lost do not matter.
- */
-#define ASK_EVERY 16
-#define ASK_CPUS 64
-
-struct {
-	u32 cnt;
-} __attribute__((aligned(64))) asked[ASK_CPUS];
-
-static __always_inline u64 block_flags(void)
+/* Asking how much waits costs half as much as the record: once a tick is enough. */
+static __always_inline u64 block_flags(u64 time)
 {
-	return asked[bpf_get_smp_processor_id() % ASK_CPUS].cnt++ % ASK_EVERY ? BPF_RB_NO_WAKEUP
-									      : ring_flags(false);
+	if (asked_at == time)
+		return BPF_RB_NO_WAKEUP;
+	asked_at = time;
+	return ring_flags(false);
 }
 
 static __always_inline bool submit_block(u32 kind, u64 pid_tgid, u32 func, u64 addr, u64 size, u64 stack)
 {
+	u64 time = tick_time();
 	struct event_block *rec = ring_reserve(struct event_block);
 
 	if (!rec)
 		return false;
-	fill_head(&rec->head, kind, pid_tgid, func, tick_time());
+	fill_head(&rec->head, kind, pid_tgid, func, time);
 	rec->addr = addr;
 	rec->size = size;
 	rec->stack = stack;
-	bpf_ringbuf_submit(rec, block_flags());
+	bpf_ringbuf_submit(rec, block_flags(time));
 	return true;
 }
 
