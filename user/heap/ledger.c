@@ -1,0 +1,372 @@
+#include "heap/ledger.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+
+#define THREADS_MAX 4096 /* remembered at once; beyond, those with nothing under way are forgotten */
+
+/* What a thread did last. */
+struct thread {
+	uint64_t last;      /* address that its last event allocated, or 0 */
+	bool reallocating;  /* a realloc has begun: its old block is here */
+	bool known;         /* … and was in the table */
+	struct block block; /* … as it was; of an unknown one only the address */
+	uint64_t usable;    /* … bytes of an unknown one by its header */
+};
+
+struct ledger {
+	struct ledger_options options;
+	struct ledger_totals totals;
+	struct blocks *blocks;
+	struct sites *sites;
+	struct map threads; /* tid → struct thread */
+	uint32_t last_tid;
+	struct thread *last_thread;         /* of last_tid, or NULL */
+	uint64_t peak_number;               /* how often the peak has risen */
+	uint64_t (*rounded)(uint64_t size); /* of the allocator seen last; NULL: none yet */
+};
+
+struct ledger *ledger_new(const struct ledger_options *options)
+{
+	struct ledger *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->options = *options;
+	l->blocks = blocks_new(options->max_memory);
+	l->sites = sites_new();
+	if (l->blocks && l->sites)
+		return l;
+	ledger_free(l);
+	return NULL;
+}
+
+static void forget_threads(struct ledger *l, bool all)
+{
+	struct map kept = {.slots = NULL};
+
+	for (size_t i = 0; i < l->threads.cap; i++) {
+		struct thread *t = l->threads.slots[i].value;
+
+		if (!t)
+			continue;
+		if (all || !t->reallocating || map_set(&kept, l->threads.slots[i].key, t))
+			free(t);
+	}
+	map_free(&l->threads);
+	l->threads = kept;
+	l->last_thread = NULL;
+}
+
+void ledger_free(struct ledger *l)
+{
+	if (!l)
+		return;
+	forget_threads(l, true);
+	map_free(&l->threads);
+	sites_free(l->sites);
+	blocks_free(l->blocks);
+	free(l);
+}
+
+static struct thread *thread_of(struct ledger *l, uint32_t tid)
+{
+	struct thread *t;
+
+	if (l->last_thread && l->last_tid == tid)
+		return l->last_thread;
+	t = map_get(&l->threads, tid);
+	if (!t) {
+		if (l->threads.cnt >= THREADS_MAX)
+			forget_threads(l, false);
+		t = calloc(1, sizeof(*t));
+		if (!t || map_set(&l->threads, tid, t)) {
+			free(t);
+			return NULL;
+		}
+	}
+	l->last_tid = tid;
+	l->last_thread = t;
+	return t;
+}
+
+static void count(struct site_count *c, uint64_t bytes)
+{
+	c->cnt++;
+	c->bytes += bytes;
+}
+
+static void discount(struct site_count *c, uint64_t bytes)
+{
+	c->cnt--;
+	c->bytes -= bytes;
+}
+
+/* Before a site's live changes: what it was at the peak, if the peak has risen since it last did. */
+static void keep_peak(const struct ledger *l, struct site *site)
+{
+	if (site->peak_number == l->peak_number)
+		return;
+	site->seen_at_peak = site->live;
+	site->peak_number = l->peak_number;
+}
+
+struct site_count ledger_at_peak(const struct ledger *l, const struct site *site)
+{
+	return site->peak_number == l->peak_number ? site->seen_at_peak : site->live;
+}
+
+static void round_live(struct ledger *l, uint64_t size, bool comes)
+{
+	if (!l->rounded || l->totals.live_rounded == UINT64_MAX)
+		return;
+	size = l->rounded(size);
+	l->totals.live_rounded += comes ? size : -size;
+}
+
+static void enters(struct ledger *l, const struct block *block, uint64_t time)
+{
+	struct site *site = sites_at(l->sites, block->site);
+
+	keep_peak(l, site);
+	count(&site->live, block->size);
+	count(&l->totals.live, block->size);
+	round_live(l, block->size, true);
+	if (l->totals.live.bytes > l->totals.peak.bytes) {
+		l->totals.peak = l->totals.live;
+		l->totals.peak_ns = time;
+		l->peak_number++;
+	}
+}
+
+static void leaves(struct ledger *l, const struct block *block)
+{
+	struct site *site = sites_at(l->sites, block->site);
+
+	keep_peak(l, site);
+	discount(&site->live, block->size);
+	discount(&l->totals.live, block->size);
+	round_live(l, block->size, false);
+}
+
+static uint32_t tick_of(const struct ledger *l, uint64_t time)
+{
+	return time > l->options.began_ns ? (uint32_t)((time - l->options.began_ns) / BLOCK_TICK_NS) : 0;
+}
+
+/* Puts a block into the table; false: there was no room. */
+static bool track(struct ledger *l, const struct block *block, uint64_t time)
+{
+	struct block replaced;
+	int rc = blocks_add(l->blocks, block, &replaced);
+
+	if (rc < 0) {
+		count(&l->totals.untracked, block->size);
+		return false;
+	}
+	if (rc) {
+		leaves(l, &replaced);
+		count(&l->totals.ghosts, replaced.size);
+	}
+	enters(l, block, time);
+	return true;
+}
+
+static void allocated(struct ledger *l, struct thread *t, const struct event_block *ev)
+{
+	struct block block = {
+		.addr = ev->addr,
+		.size = ev->size,
+		.site = sites_get(l->sites, ev->stack),
+		.tick = tick_of(l, ev->head.time),
+	};
+
+	if (ev->size < l->options.size_min || ev->size > l->options.size_max)
+		return;
+	count(&sites_at(l->sites, block.site)->allocated, block.size);
+	count(&l->totals.allocated, block.size);
+	if (track(l, &block, ev->head.time))
+		t->last = block.addr;
+}
+
+/* A known block is freed, by that stack. */
+static void freed(struct ledger *l, const struct block *block, uint64_t stack, bool temporary)
+{
+	struct site *site = sites_at(l->sites, block->site);
+
+	leaves(l, block);
+	count(&site->freed, block->size);
+	if (temporary) {
+		count(&site->temporary, block->size);
+		count(&l->totals.temporary, block->size);
+	}
+	count(&sites_at(l->sites, sites_get(l->sites, stack))->freed_here, block->size);
+	count(&l->totals.freed, block->size);
+}
+
+static void freed_unknown(struct ledger *l, uint64_t usable, uint64_t stack)
+{
+	count(&sites_at(l->sites, sites_get(l->sites, stack))->freed_here, usable);
+	count(&l->totals.freed, usable);
+	count(&l->totals.freed_before, usable);
+}
+
+/*
+ * The call has left the old block alone, or its end never came (its record was lost, the
+ * thread ended or jumped out of it): then nobody knows, and it comes back suspect, so that
+ * too much is called live rather than too little until a walk or a new block there tells.
+ */
+static void restore(struct ledger *l, struct thread *t, bool suspect)
+{
+	struct block replaced;
+
+	t->reallocating = false;
+	if (!t->known)
+		return;
+	t->block.suspect = suspect;
+	if (blocks_find(l->blocks, t->block.addr) || blocks_add(l->blocks, &t->block, &replaced)) {
+		leaves(l, &t->block);
+		count(&l->totals.ghosts, t->block.size);
+	}
+}
+
+static uint64_t usable(const struct allocator *allocator, uint64_t header)
+{
+	return allocator && allocator->usable && header ? allocator->usable(header) : 0;
+}
+
+static void on_alloc(struct ledger *l, struct thread *t, const struct event_block *ev)
+{
+	if (ev->addr)
+		allocated(l, t, ev);
+	else
+		l->totals.failed++;
+}
+
+static void on_free(struct ledger *l, const struct event_block *ev, const struct allocator *allocator,
+		    uint64_t last)
+{
+	struct block block;
+
+	if (blocks_remove(l->blocks, ev->addr, &block))
+		freed(l, &block, ev->stack, ev->addr == last);
+	else
+		freed_unknown(l, usable(allocator, ev->size), ev->stack);
+}
+
+static void on_realloc_begin(struct ledger *l, struct thread *t, const struct event_block *ev,
+			     const struct allocator *allocator)
+{
+	t->reallocating = true;
+	t->known = blocks_remove(l->blocks, ev->addr, &t->block);
+	t->usable = usable(allocator, ev->size);
+}
+
+/* What became of the old block, once the call has succeeded. */
+static void old_freed(struct ledger *l, struct thread *t, uint64_t stack)
+{
+	t->reallocating = false;
+	if (t->known)
+		freed(l, &t->block, stack, false);
+	else
+		freed_unknown(l, t->usable, stack);
+}
+
+static void on_realloc(struct ledger *l, struct thread *t, const struct event_block *ev,
+		       enum realloc_null on_null)
+{
+	bool was = t->reallocating;
+
+	if (ev->addr) {
+		if (was)
+			old_freed(l, t, ev->stack);
+		allocated(l, t, ev);
+	} else if (on_null == REALLOC_FREES || (on_null == REALLOC_FREES_ZERO && !ev->size)) {
+		if (was)
+			old_freed(l, t, ev->stack);
+		l->totals.failed += ev->size != 0;
+	} else {
+		l->totals.failed++;
+		if (was)
+			restore(l, t, false);
+	}
+}
+
+void ledger_event(struct ledger *l, const struct event *ev, const struct allocator *allocator,
+		  enum realloc_null on_null)
+{
+	const struct event_block *block = ev->block;
+	struct thread *t = thread_of(l, block->head.tid);
+	uint64_t last;
+
+	if (!t)
+		return;
+	last = t->last;
+	t->last = 0;
+	l->totals.events++;
+	if (allocator && allocator->rounded)
+		l->rounded = allocator->rounded;
+	else
+		l->totals.live_rounded = UINT64_MAX;
+	if (t->reallocating && block->head.kind != EVENT_REALLOC)
+		restore(l, t, true);
+	switch (block->head.kind) {
+	case EVENT_ALLOC:
+		on_alloc(l, t, block);
+		break;
+	case EVENT_FREE:
+		on_free(l, block, allocator, last);
+		break;
+	case EVENT_REALLOC_BEGIN:
+		on_realloc_begin(l, t, block, allocator);
+		break;
+	case EVENT_REALLOC:
+		on_realloc(l, t, block, on_null);
+		break;
+	default:
+		break;
+	}
+}
+
+void ledger_exec(struct ledger *l)
+{
+	forget_threads(l, true);
+	blocks_clear(l->blocks);
+	for (uint32_t i = 0; i < sites_cnt(l->sites); i++) {
+		struct site *site = sites_at(l->sites, i);
+
+		keep_peak(l, site);
+		site->live = (struct site_count){0};
+	}
+	l->totals.live = (struct site_count){0};
+	l->totals.live_rounded = 0;
+	l->rounded = NULL;
+}
+
+const struct ledger_totals *ledger_totals(const struct ledger *l)
+{
+	return &l->totals;
+}
+
+struct sites *ledger_sites(struct ledger *l)
+{
+	return l->sites;
+}
+
+struct blocks *ledger_blocks(struct ledger *l)
+{
+	return l->blocks;
+}
+
+bool ledger_bury(struct ledger *l, uint64_t addr)
+{
+	struct block block;
+
+	if (!blocks_remove(l->blocks, addr, &block))
+		return false;
+	leaves(l, &block);
+	count(&l->totals.ghosts, block.size);
+	return true;
+}
