@@ -137,6 +137,19 @@ void window_detector_purge(struct window_detector *d, uint64_t time_ns, bool eff
 	close_window(d, time_ns);
 }
 
+bool window_detector_is_open(const struct window_detector *d)
+{
+	return d->open;
+}
+
+void window_detector_freed(struct window_detector *d, const struct window_freed *freed, unsigned cnt)
+{
+	if (!d->open)
+		return;
+	memcpy(d->now.freed, freed, cnt * sizeof(*freed));
+	d->now.freed_cnt = cnt;
+}
+
 size_t window_detector_view(struct window_detector *d, uint64_t now_ns, const struct window_finding **view)
 {
 	*view = d->kept + d->first;

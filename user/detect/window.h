@@ -51,9 +51,9 @@ void window_detector_free(struct window_detector *d); /* NULL-safe */
 void window_detector_sample(struct window_detector *d, const struct window_sample *sample);
 /* time_ns: the purge's end. */
 void window_detector_purge(struct window_detector *d, uint64_t time_ns, bool effective);
-/* Whether a window is open, however short, and the last one that ended is not the one that was open before. */
+/* Whether a window is open, however short yet. */
 bool window_detector_is_open(const struct window_detector *d);
-/* Sets what was freed in the open window so far; in the one just closed if none is open. */
+/* Sets what was freed in the open window so far: at most WINDOW_FREED_MAX, largest first. */
 void window_detector_freed(struct window_detector *d, const struct window_freed *freed, unsigned cnt);
 /* Windows that lasted min_ns (an open one last, judged at now_ns), oldest first. */
 size_t window_detector_view(struct window_detector *d, uint64_t now_ns, const struct window_finding **view);

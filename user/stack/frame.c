@@ -5,14 +5,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/map.h"
+#include "base/units.h"
 #include "target/maps.h"
 #include "target/objects.h"
 
-#define SLOTS 1024 /* of the name cache: direct-mapped, a collision only costs a second look-up */
+#define ADDRESSES_MAX 1000000 /* known at once; beyond, all are forgotten and looked up again */
+#define REREAD_NS (NSEC_PER_SEC / 10)
 
-struct name {
-	uint64_t addr;
-	char *text;
+/* A name, once, however many addresses have it; those that share a hash are chained. */
+struct text {
+	struct text *next;
+	char name[];
+};
+
+struct address {
+	const char *name;
 	bool in_libc;
 };
 
@@ -21,7 +30,9 @@ struct frames {
 	struct objects *objects;
 	struct maps maps;
 	bool fresh;
-	struct name slots[SLOTS];
+	uint64_t read_ns;
+	struct map addresses; /* → struct address; until the mappings change */
+	struct map texts;     /* hash → struct text */
 };
 
 struct frames *frames_new(pid_t pid)
@@ -39,13 +50,30 @@ struct frames *frames_new(pid_t pid)
 	return f;
 }
 
+static void forget_addresses(struct frames *f)
+{
+	for (size_t i = 0; i < f->addresses.cap; i++)
+		free(f->addresses.slots[i].value);
+	map_free(&f->addresses);
+}
+
 void frames_stale(struct frames *f)
 {
-	for (size_t i = 0; i < SLOTS; i++) {
-		free(f->slots[i].text);
-		f->slots[i] = (struct name){0};
-	}
+	forget_addresses(f);
 	f->fresh = false;
+}
+
+static void free_texts(struct map *texts)
+{
+	for (size_t i = 0; i < texts->cap; i++) {
+		struct text *text = texts->slots[i].value, *next;
+
+		for (; text; text = next) {
+			next = text->next;
+			free(text);
+		}
+	}
+	map_free(texts);
 }
 
 void frames_free(struct frames *f)
@@ -53,9 +81,31 @@ void frames_free(struct frames *f)
 	if (!f)
 		return;
 	frames_stale(f);
+	free_texts(&f->texts);
 	maps_free(&f->maps);
 	objects_free(f->objects);
 	free(f);
+}
+
+/* The one copy of that name; NULL: no memory. */
+static const char *intern(struct frames *f, const char *name)
+{
+	uint64_t hash = map_hash(0, name);
+	struct text *first = map_get(&f->texts, hash), *text;
+	size_t size = strlen(name) + 1;
+
+	for (text = first; text; text = text->next)
+		if (!strcmp(text->name, name))
+			return text->name;
+	text = malloc(sizeof(*text) + size);
+	if (!text)
+		return NULL;
+	text->next = first;
+	memcpy(text->name, name, size);
+	if (!map_set(&f->texts, hash, text))
+		return text->name;
+	free(text);
+	return NULL;
 }
 
 static const struct mapping *find(struct frames *f, uint64_t addr)
@@ -64,8 +114,12 @@ static const struct mapping *find(struct frames *f, uint64_t addr)
 
 	if (m)
 		return m;
+	/* A stack that is none has addresses that lie nowhere: each would have the maps read. */
+	if (f->fresh && clock_monotonic_ns() - f->read_ns < REREAD_NS)
+		return NULL;
 	maps_free(&f->maps);
 	f->fresh = !maps_read(f->pid, &f->maps, NULL);
+	f->read_ns = clock_monotonic_ns();
 	return f->fresh ? maps_find(&f->maps, addr) : NULL;
 }
 
@@ -76,46 +130,65 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static void describe(struct frames *f, uint64_t addr, struct name *name)
+static const char *describe(struct frames *f, uint64_t addr, const struct mapping *m)
 {
-	const struct mapping *m = find(f, addr);
 	struct object *obj = m ? objects_get(f->objects, m) : NULL;
 	uint64_t offset = m ? addr - m->start + m->offset : 0;
 	struct object_symbol sym;
+	const char *name;
+	char *text;
 	int rc;
 
-	name->addr = addr;
-	name->in_libc = m && (!strncmp(base_name(m->name), "libc.", 5) || !strncmp(base_name(m->name), "libc-", 5));
 	if (obj && !object_symbol_at(obj, offset - 1, &sym))
-		rc = asprintf(&name->text, "%s (%s)", sym.name, base_name(m->name));
+		rc = asprintf(&text, "%s (%s)", sym.name, base_name(m->name));
 	else if (m && m->name[0])
-		rc = asprintf(&name->text, "%s+0x%" PRIx64, base_name(m->name), offset);
+		rc = asprintf(&text, "%s+0x%" PRIx64, base_name(m->name), offset);
 	else
-		rc = asprintf(&name->text, "0x%" PRIx64, addr);
+		return m ? "[code without a file]" : "[unknown]";
 	if (rc < 0)
-		name->text = NULL;
+		return NULL;
+	name = intern(f, text);
+	free(text);
+	return name;
 }
 
-static struct name *look_up(struct frames *f, uint64_t addr)
+static bool is_libc(const struct mapping *m)
 {
-	struct name *name = &f->slots[(addr ^ addr >> 10) % SLOTS];
+	const char *name = base_name(m->name);
 
-	if (!name->text || name->addr != addr) {
-		free(name->text);
-		*name = (struct name){0};
-		describe(f, addr, name);
+	return !strncmp(name, "libc.", 5) || !strncmp(name, "libc-", 5);
+}
+
+static struct address look_up(struct frames *f, uint64_t addr)
+{
+	struct address *known = map_get(&f->addresses, addr);
+	const struct mapping *m;
+	struct address found;
+
+	if (known)
+		return *known;
+	m = find(f, addr);
+	found.name = describe(f, addr, m);
+	found.in_libc = m && is_libc(m);
+	if (f->addresses.cnt == ADDRESSES_MAX)
+		forget_addresses(f);
+	known = found.name ? malloc(sizeof(*known)) : NULL;
+	if (known) {
+		*known = found;
+		if (map_set(&f->addresses, addr, known))
+			free(known);
 	}
-	return name;
+	return found;
 }
 
 const char *frames_name(struct frames *f, uint64_t addr)
 {
-	const struct name *name = look_up(f, addr);
+	const char *name = look_up(f, addr).name;
 
-	return name->text ? name->text : "?";
+	return name ? name : "?";
 }
 
 bool frames_in_libc(struct frames *f, uint64_t addr)
 {
-	return look_up(f, addr)->in_libc;
+	return look_up(f, addr).in_libc;
 }

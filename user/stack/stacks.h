@@ -23,7 +23,7 @@ struct stacks;
 
 struct stacks *stacks_new(struct frames *frames); /* frames must outlive them. NULL: no memory */
 void stacks_free(struct stacks *stacks);          /* NULL-safe */
-/* 0 (also if it is known), −ENOMEM. */
+/* 0 (also if it is known), −ENOMEM, −ENOSPC beyond a million. */
 int stacks_add(struct stacks *stacks, const struct event_stack *ev);
 /* NULL: not known. */
 const struct stack *stacks_find(const struct stacks *stacks, uint64_t id);
