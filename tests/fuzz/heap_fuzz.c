@@ -120,7 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	damaged.scene->mem.ops = &ops;
 	poke_at(0);
 	if (heap_walker_glibc.find(&damaged.scene->mem, data[1] & 1 ? row->from : 0, &heap, &err) == 0) {
-		if (heap_walker_glibc.walk(heap, &damaged.scene->mem, &walk, &err) == 0) {
+		if (heap_walker_glibc.walk(heap, &damaged.scene->mem, true, &walk, &err) == 0) {
 			check(&walk);
 			heap_walk_free(&walk);
 		}

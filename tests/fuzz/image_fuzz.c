@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (memory_open_image(data, size, &mem, &err) != 0)
 		return 0;
 	if (heap_walker_glibc.find(mem, 0, &heap, &err) == 0) {
-		if (heap_walker_glibc.walk(heap, mem, &walk, &err) == 0)
+		if (heap_walker_glibc.walk(heap, mem, true, &walk, &err) == 0)
 			heap_walk_free(&walk);
 		heap_walker_glibc.free(heap);
 	}

@@ -55,6 +55,38 @@ static void check_truth(const struct heap_walk *walk, const cJSON *truth)
 	assert_true(t->live.cnt < number(truth, "own_blocks") + 30);
 }
 
+/* What the pages say agrees with what the walk counted. */
+static void check_pages(const struct heap_walk *walk)
+{
+	const struct heap_pages *p = &walk->pages;
+	uint64_t pinned = 0, by_class = 0, begins = 0;
+
+	assert_true(p->cnt > 0);
+	for (size_t i = 0; i < p->cnt; i++) {
+		assert_true(p->v[i].free > 0 && p->v[i].free < 4096);
+		assert_true(p->v[i].holders > 0);
+		assert_true(i == 0 || p->v[i - 1].addr < p->v[i].addr);
+		assert_ptr_equal(heap_pages_find(p, p->v[i].addr + 100), &p->v[i]);
+		pinned += p->v[i].free;
+	}
+	for (size_t i = 0; i < HEAP_CLASS_CNT; i++)
+		by_class += walk->pinned_class[i].bytes;
+	assert_int_equal(by_class, pinned);
+	/* The rest lies on pages that headers alone keep. */
+	assert_true(pinned <= walk->total.pinned.partial + walk->total.pinned.top);
+	assert_true(pinned + 64 * 4096 > walk->total.pinned.partial);
+	for (size_t i = 0; i < p->extent_cnt; i++) {
+		const struct heap_extent *e = &p->extents[i];
+
+		assert_true(e->sure);
+		for (uint64_t addr = e->start; addr < e->end; addr += 16)
+			begins += heap_pages_judge(p, addr) == HEAP_IN_USE;
+	}
+	assert_int_equal(begins + walk->mmapped.cnt, walk->total.live.cnt);
+	assert_int_equal(p->mmapped_cnt, walk->mmapped.cnt);
+	assert_true(p->mmapped_sure);
+}
+
 static void check_image(const char *name, unsigned file_version, const char *version)
 {
 	char file[64];
@@ -75,11 +107,12 @@ static void check_image(const char *name, unsigned file_version, const char *ver
 	truth = cJSON_Parse(text);
 	assert_non_null(truth);
 	assert_int_equal(heap_walker_glibc.find(mem, file_version, &heap, &err), 0);
-	assert_int_equal(heap_walker_glibc.walk(heap, mem, &walk, &err), 0);
+	assert_int_equal(heap_walker_glibc.walk(heap, mem, true, &walk, &err), 0);
 	assert_true(walk.complete);
 	assert_false(walk.estimate);
 	assert_string_equal(walk.version, version);
 	check_truth(&walk, truth);
+	check_pages(&walk);
 	heap_walk_free(&walk);
 	heap_walker_glibc.free(heap);
 	memory_free(mem);

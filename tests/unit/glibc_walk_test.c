@@ -20,7 +20,7 @@ static void walk_with(struct scene *s, unsigned version, struct heap_walk *walk)
 	struct heap *heap = found(s, version);
 	struct error err;
 
-	assert_int_equal(heap_walker_glibc.walk(heap, &s->mem, walk, &err), 0);
+	assert_int_equal(heap_walker_glibc.walk(heap, &s->mem, true, walk, &err), 0);
 	assert_int_equal(s->absent_reads, 0);
 	heap_walker_glibc.free(heap);
 }
@@ -442,7 +442,7 @@ static void test_endless_arenas(void **state)
 	/* An arena whose next is itself, and main points to it. */
 	scene_poke(s, SCENE_ARENA + glibc_next_offset(s->row), SCENE_LIBC + 0x1000);
 	scene_poke(s, SCENE_LIBC + 0x1000 + glibc_next_offset(s->row), SCENE_LIBC + 0x1000);
-	assert_int_equal(heap_walker_glibc.walk(heap, &s->mem, &walk, &err), -EAGAIN);
+	assert_int_equal(heap_walker_glibc.walk(heap, &s->mem, true, &walk, &err), -EAGAIN);
 	heap_walker_glibc.free(heap);
 	free(s);
 }

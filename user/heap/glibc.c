@@ -73,6 +73,7 @@ static void add_classes(struct heap_walk *walk, const struct glibc_tally *tally)
 	for (size_t i = 0; i < HEAP_CLASS_CNT; i++) {
 		heap_blocks_add(&walk->live_class[i], &tally->live_class[i]);
 		heap_blocks_add(&walk->free_class[i], &tally->free_class[i]);
+		heap_blocks_add(&walk->pinned_class[i], &tally->pinned_class[i]);
 	}
 }
 
@@ -114,8 +115,7 @@ static void name_version(const struct heap *heap, struct heap_walk *walk)
 static int glibc_walk(struct heap *heap, struct memory *mem, bool want_pages, struct heap_walk *walk,
 		      struct error *err)
 {
-	(void)want_pages;
-	struct glibc_walk w = {.heap = heap, .mem = mem};
+	struct glibc_walk w = {.heap = heap, .mem = mem, .pages = want_pages ? &walk->pages : NULL};
 	struct maps maps = {0};
 	uint64_t *addrs = NULL;
 	int rc;
@@ -148,6 +148,8 @@ static int glibc_walk(struct heap *heap, struct memory *mem, bool want_pages, st
 	glibc_count_tcaches(&w, walk);
 	glibc_count_mmapped(&w, &maps, walk);
 	add_up(walk);
+	if (want_pages)
+		heap_pages_finish(&walk->pages);
 	walk->trim_threshold = w.params.trim_threshold;
 	walk->mmap_threshold = w.params.mmap_threshold;
 	walk->top_pad = w.params.top_pad;

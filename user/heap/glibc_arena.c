@@ -148,7 +148,7 @@ static void walk_mapped(struct walked *a)
 		const struct mapping *m = heads.mapping;
 		struct glibc_tally before = *a->tally;
 		struct heap_arena out = *a->out;
-		size_t tcaches = a->w->tcaches.cnt;
+		struct glibc_mark mark = glibc_mark(a->w);
 		uint64_t end;
 
 		if ((addr >= low && addr < high) || (words[1] & CHUNK_FLAGS) != CHUNK_PREV_INUSE)
@@ -163,7 +163,7 @@ static void walk_mapped(struct walked *a)
 		}
 		*a->tally = before;
 		*a->out = out;
-		a->w->tcaches.cnt = tcaches;
+		glibc_rewind(a->w, &mark);
 	}
 }
 
@@ -270,14 +270,14 @@ static void finish(struct walked *a)
 void glibc_walk_arena(struct glibc_walk *w, uint64_t addr, const struct maps *maps, struct heap_arena *out,
 		      struct glibc_tally *tally)
 {
-	size_t tcaches = w->tcaches.cnt;
+	struct glibc_mark mark = glibc_mark(w);
 
 	for (unsigned i = 0; i < ATTEMPTS; i++) {
 		struct walked a = {.w = w, .maps = maps, .out = out, .tally = tally};
 
 		*tally = (struct glibc_tally){0};
 		*out = (struct heap_arena){.addr = addr, .main = addr == w->heap->main_arena};
-		w->tcaches.cnt = tcaches;
+		glibc_rewind(w, &mark);
 		if (glibc_read_arena(w->heap, w->mem, addr, &a.arena) != 0) {
 			fail(&a, addr, "the arena or its top is not readable (swapped out, or gone)");
 			continue;

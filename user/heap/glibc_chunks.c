@@ -111,7 +111,7 @@ static void classify(struct walker *k, bool in_use)
 		glibc_runs_free(k->w, &k->now.runs, chunk, size, true);
 		return;
 	}
-	glibc_runs_live(k->w, &k->now.runs, size);
+	glibc_runs_live(k->w, &k->now.runs, chunk, size);
 	if (glibc_may_be_tcache(k->w, size))
 		note_tcache(k, chunk, size);
 }
@@ -154,6 +154,16 @@ static void refresh_top(struct walker *k)
 		set_top(k, &fresh);
 }
 
+/* What was recorded of pages and blocks behind where the walk goes on. */
+static void forget_ahead(struct walker *k)
+{
+	if (!k->w->pages)
+		return;
+	heap_pages_truncate(k->w->pages, k->now.runs.holders.page_cnt, k->w->pages->extent_cnt);
+	heap_pages_cut(k->w->pages, k->now.prev ? k->now.prev : k->now.at);
+	heap_pages_doubt(k->w->pages);
+}
+
 /* One to three checkpoints back, further with each try; false when it is time to give up. */
 static bool go_back(struct walker *k)
 {
@@ -170,6 +180,7 @@ static bool go_back(struct walker *k)
 	k->checkpoint_next = (k->checkpoint_next + CHECKPOINT_CNT - (back - 1)) % CHECKPOINT_CNT;
 	k->now = k->checkpoint[(k->checkpoint_next + CHECKPOINT_CNT - 1) % CHECKPOINT_CNT];
 	k->now.runs.tally.estimate = estimate;
+	forget_ahead(k);
 	k->next_checkpoint = k->now.at + CHECKPOINT_BYTES;
 	refresh_top(k);
 	return true;
@@ -186,7 +197,9 @@ static bool skip_swapped(struct walker *k)
 	next = glibc_find_chain(k->w, from + TARGET_PAGE_SIZE, k->limit, k->top);
 	if (!next)
 		return false;
-	glibc_runs_live(k->w, &k->now.runs, next - lost);
+	glibc_runs_live(k->w, &k->now.runs, lost, next - lost);
+	if (k->w->pages)
+		heap_pages_doubt(k->w->pages);
 	k->now.runs.tally.estimate = true;
 	k->now.at = next;
 	k->now.prev = 0;
@@ -385,8 +398,16 @@ enum chain_end glibc_walk_chain(struct glibc_walk *w, struct chain *chain, struc
 	refresh_top(&k);
 	if (chain->start > chain->floor)
 		glibc_runs_overhead(w, &k.now.runs, chain->floor, chain->start);
+	if (w->pages) {
+		k.now.runs.holders.page_cnt = w->pages->cnt;
+		heap_pages_begin_extent(w->pages, chain->start);
+		if (w->fast.too_many)
+			heap_pages_doubt(w->pages);
+	}
 	while (!step(&k, &end))
 		;
+	if (w->pages)
+		heap_pages_cut(w->pages, chain->end);
 	*tally = k.now.runs.tally;
 	tally->walked += chain->end - chain->floor;
 	w->tcaches.cnt = k.now.tcache_cnt;

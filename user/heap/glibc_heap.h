@@ -156,7 +156,8 @@ int glibc_locate(struct memory *mem, const struct maps *maps, unsigned file_vers
 /* What is counted, over one arena. */
 struct glibc_tally {
 	struct heap_figures f; /* live includes thread caches until they are told apart */
-	struct heap_blocks live_class[HEAP_CLASS_CNT], free_class[HEAP_CLASS_CNT];
+	struct heap_blocks live_class[HEAP_CLASS_CNT], free_class[HEAP_CLASS_CNT],
+		pinned_class[HEAP_CLASS_CNT];
 	uint64_t walked;
 	bool estimate;
 };
@@ -192,9 +193,49 @@ struct glibc_walk {
 	struct glibc_fast fast;
 	unsigned fast_loads; /* pages read for fast lists so far */
 	struct glibc_candidates tcaches;
-	bool *by_looks; /* by arena: its fast chunks were told by their looks */
+	struct heap_pages *pages; /* NULL: not asked for */
+	bool *by_looks;           /* by arena: its fast chunks were told by their looks */
 	unsigned retries;
 };
+
+/* glibc_holders.c: the page that the walk has come to, with what is free and what is in use on it. */
+#define HOLDERS_MAX (TARGET_PAGE_SIZE / CHUNK_MIN + 1)
+
+struct glibc_holders {
+	struct heap_page page;
+	uint8_t class[HOLDERS_MAX]; /* size classes of the holders */
+	size_t page_cnt;            /* pages recorded so far */
+};
+
+/* In the order of addresses, whichever of them: bytes that stay free, chunks in use, headers. */
+void glibc_holders_free(struct glibc_walk *w, struct glibc_holders *h, struct glibc_tally *t, uint64_t start,
+			uint64_t end);
+void glibc_holders_live(struct glibc_walk *w, struct glibc_holders *h, struct glibc_tally *t, uint64_t chunk,
+			uint64_t size);
+void glibc_holders_header(struct glibc_walk *w, struct glibc_holders *h, struct glibc_tally *t,
+			  uint64_t start, uint64_t end);
+void glibc_holders_end(struct glibc_walk *w, struct glibc_holders *h, struct glibc_tally *t);
+
+/* How much has been recorded beside the tally, to go back to. */
+struct glibc_mark {
+	size_t tcaches, pages, extents;
+};
+
+static inline struct glibc_mark glibc_mark(const struct glibc_walk *w)
+{
+	return (struct glibc_mark){
+		.tcaches = w->tcaches.cnt,
+		.pages = w->pages ? w->pages->cnt : 0,
+		.extents = w->pages ? w->pages->extent_cnt : 0,
+	};
+}
+
+static inline void glibc_rewind(struct glibc_walk *w, const struct glibc_mark *mark)
+{
+	w->tcaches.cnt = mark->tcaches;
+	if (w->pages)
+		heap_pages_truncate(w->pages, mark->pages, mark->extents);
+}
 
 /* glibc_runs.c: what a chain amounts to, as far as it has been walked. */
 struct glibc_runs {
@@ -204,10 +245,11 @@ struct glibc_runs {
 	bool run_fast;               /* the last of them is fast, so what follows merges with it */
 	bool huge;                   /* of the pool's huge pages: mtrim's advice fails, RSS has none of it */
 	struct glibc_tally tally;
+	struct glibc_holders holders; /* where pages are asked for */
 };
 
 void glibc_runs_begin(struct glibc_runs *r, uint64_t floor, bool huge, const struct glibc_tally *tally);
-void glibc_runs_live(struct glibc_walk *w, struct glibc_runs *r, uint64_t size);
+void glibc_runs_live(struct glibc_walk *w, struct glibc_runs *r, uint64_t chunk, uint64_t size);
 void glibc_runs_free(struct glibc_walk *w, struct glibc_runs *r, uint64_t chunk, uint64_t size, bool fast);
 void glibc_runs_overhead(struct glibc_walk *w, struct glibc_runs *r, uint64_t start, uint64_t end);
 /* trimmed: malloc_trim shrinks this top. */

@@ -34,6 +34,8 @@ static void search(struct glibc_walk *w, const struct maps *maps, struct found *
 	uint64_t addr, words[2];
 
 	*found = (struct found){0};
+	if (w->pages)
+		w->pages->mmapped_cnt = 0;
 	glibc_heads_init(&heads, w->mem, maps);
 	w->win.limit = UINT64_MAX;
 	window_drop(&w->win);
@@ -45,6 +47,8 @@ static void search(struct glibc_walk *w, const struct maps *maps, struct found *
 		blocks_add(&found->blocks, size);
 		blocks_add(&found->class[size_class(size)], size);
 		glibc_count_range(&w->win, addr, addr + size, &found->f);
+		if (w->pages)
+			heap_pages_add_mmapped(w->pages, addr + 16);
 		glibc_heads_skip(&heads, addr + size);
 	}
 }
@@ -61,6 +65,8 @@ void glibc_count_mmapped(struct glibc_walk *w, const struct maps *maps, struct h
 	struct maps fresh = {0};
 	struct found found;
 
+	if (w->pages)
+		w->pages->mmapped_sure = !w->params.n_mmaps;
 	if (!w->params.n_mmaps)
 		return;
 	search(w, maps, &found);
@@ -77,6 +83,8 @@ void glibc_count_mmapped(struct glibc_walk *w, const struct maps *maps, struct h
 	/* A block whose first page is swapped out cannot be seen; mp_ knows of it. */
 	if (!agrees(w, &found))
 		walk->estimate = true;
+	else if (w->pages)
+		w->pages->mmapped_sure = true;
 	walk->mmapped = (struct heap_blocks){w->params.n_mmaps, w->params.mmapped_mem};
 	walk->mmapped_resident = found.f.resident;
 	walk->total.swapped += found.f.swapped;

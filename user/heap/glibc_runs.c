@@ -69,6 +69,20 @@ static void note_purgeable(struct heap_figures *f, const struct run_bytes *sum, 
 		f->largest_free = len;
 }
 
+/* The free bytes of a run that stay: those outside [low, high). */
+static void note_free(struct glibc_walk *w, struct glibc_runs *r, uint64_t start, uint64_t end, uint64_t low,
+		      uint64_t high)
+{
+	if (!w->pages)
+		return;
+	if (low >= high) {
+		glibc_holders_free(w, &r->holders, &r->tally, start, end);
+		return;
+	}
+	glibc_holders_free(w, &r->holders, &r->tally, start, low);
+	glibc_holders_free(w, &r->holders, &r->tally, high, end);
+}
+
 /* mtrim: MADV_DONTNEED for the whole pages behind a free chunk's header. */
 static void end_run(struct glibc_walk *w, struct glibc_runs *r)
 {
@@ -84,6 +98,7 @@ static void end_run(struct glibc_walk *w, struct glibc_runs *r)
 	}
 	sum = measure(w, r, start, end, low, high);
 	note_purgeable(&r->tally.f, &sum, &r->tally.f.pinned.partial, end - start);
+	note_free(w, r, start, end, low, high);
 }
 
 void glibc_runs_begin(struct glibc_runs *r, uint64_t floor, bool huge, const struct glibc_tally *tally)
@@ -109,10 +124,12 @@ void glibc_runs_free(struct glibc_walk *w, struct glibc_runs *r, uint64_t chunk,
 	r->run_fast = fast;
 }
 
-void glibc_runs_live(struct glibc_walk *w, struct glibc_runs *r, uint64_t size)
+void glibc_runs_live(struct glibc_walk *w, struct glibc_runs *r, uint64_t chunk, uint64_t size)
 {
 	if (r->run_end)
 		end_run(w, r);
+	if (w->pages)
+		glibc_holders_live(w, &r->holders, &r->tally, chunk, size);
 	blocks_add(&r->tally.f.live, size);
 	blocks_add(&r->tally.live_class[size_class(size)], size);
 }
@@ -120,6 +137,8 @@ void glibc_runs_live(struct glibc_walk *w, struct glibc_runs *r, uint64_t size)
 void glibc_runs_overhead(struct glibc_walk *w, struct glibc_runs *r, uint64_t start, uint64_t end)
 {
 	end_run(w, r);
+	if (w->pages)
+		glibc_holders_header(w, &r->holders, &r->tally, start, end);
 	r->tally.f.overhead += end - start;
 	r->tally.f.pinned.overhead += window_resident(&w->win, start, end);
 }
@@ -140,6 +159,10 @@ void glibc_runs_top(struct glibc_walk *w, struct glibc_runs *r, uint64_t top, ui
 		low = end - align_down(end - start - CHUNK_MIN - 1, unit);
 	sum = measure(w, r, start, end, low, end);
 	note_purgeable(&r->tally.f, &sum, &r->tally.f.pinned.top, end - start);
+	/* Of a top that no purge trims only the first page can have holders. */
+	if (low == end)
+		low = align_up(start, TARGET_PAGE_SIZE);
+	note_free(w, r, start, end, low, end);
 	r->tally.f.top += size;
 	blocks_add(&r->tally.free_class[size_class(size)], size);
 	r->run_start = r->run_end = 0;
@@ -148,6 +171,8 @@ void glibc_runs_top(struct glibc_walk *w, struct glibc_runs *r, uint64_t top, ui
 void glibc_runs_end(struct glibc_walk *w, struct glibc_runs *r, uint64_t end)
 {
 	end_run(w, r);
+	if (w->pages)
+		glibc_holders_end(w, &r->holders, &r->tally);
 	while (r->page < end)
 		count_page(r, window_state(&w->win, r->page), end);
 }

@@ -360,6 +360,16 @@ struct blocks *ledger_blocks(struct ledger *l)
 	return l->blocks;
 }
 
+uint64_t ledger_rounded(const struct ledger *l, uint64_t size)
+{
+	return l->rounded ? l->rounded(size) : size;
+}
+
+uint64_t ledger_began_ns(const struct ledger *l)
+{
+	return l->options.began_ns;
+}
+
 bool ledger_bury(struct ledger *l, uint64_t addr)
 {
 	struct block block;

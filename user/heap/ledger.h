@@ -56,6 +56,9 @@ void ledger_exec(struct ledger *ledger);
 const struct ledger_totals *ledger_totals(const struct ledger *ledger);
 struct sites *ledger_sites(struct ledger *ledger);
 struct blocks *ledger_blocks(struct ledger *ledger);
+/* As the allocator that was seen last rounds a size; the size itself where that is not known. */
+uint64_t ledger_rounded(const struct ledger *ledger, uint64_t size);
+uint64_t ledger_began_ns(const struct ledger *ledger);
 /* What of a site was live at the peak of the whole. */
 struct site_count ledger_at_peak(const struct ledger *ledger, const struct site *site);
 /* Removes a block that a walk has proved dead, as a ghost; false: not there any more. */

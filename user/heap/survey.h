@@ -21,19 +21,20 @@
 #include "heap/walk.h"
 
 struct survey_options {
-	uint64_t older_ns;  /* blocks older than that count as old; 0: all do */
-	bool judge_ghosts;  /* something was lost since the last survey that judged */
+	uint64_t older_ns; /* blocks older than that count as old; 0: all do */
+	bool judge_ghosts; /* something was lost since the last survey that judged */
 };
 
 struct survey_result {
 	struct site_survey *sites; /* by number */
 	uint32_t site_cnt;
-	uint64_t walked_ns;        /* when the walk began */
-	uint64_t pinned;           /* bytes, Σ over all sites and the rest */
-	struct site_survey rest;   /* blocks that are not in the table; old is 0 */
-	struct heap_blocks rest_class[HEAP_CLASS_CNT]; /* the rest's pinned bytes and holders, by size of chunk */
-	uint64_t ghosts;           /* removed in this survey */
-	uint64_t cost_ns;          /* of CPU */
+	uint64_t walked_ns;      /* when the walk began */
+	uint64_t pinned;         /* bytes, Σ over all sites and the rest */
+	struct site_survey rest; /* blocks that are not in the table; old is 0 */
+	struct heap_blocks
+		rest_class[HEAP_CLASS_CNT]; /* the rest's pinned bytes and holders, by size of chunk */
+	uint64_t ghosts;                    /* removed in this survey */
+	uint64_t cost_ns;                   /* of CPU */
 };
 
 struct survey;
