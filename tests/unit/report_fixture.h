@@ -51,6 +51,8 @@ static const struct allocator fixture_glibc = {.name = "glibc", .purge_call = "m
 static const struct allocator fixture_mimalloc = {.name = "mimalloc", .purge_call = "mi_collect(true)"};
 
 #define ARENAS_MAX 24
+#define SITES_CNT 7
+#define FRAMES_MAX 8
 
 struct fixture {
 	struct heap_arena arenas[ARENAS_MAX];
@@ -62,6 +64,12 @@ struct fixture {
 	struct churn_finding churn[12];
 	const struct churn_finding *churn_view[12];
 	const char *missing[2];
+	struct site sites[SITES_CNT];
+	struct site_survey surveys[SITES_CNT];
+	struct site_view views[SITES_CNT];
+	const struct site_view *by_number[SITES_CNT + 1]; /* the last has no view */
+	struct survey_result survey;
+	struct allocation_view allocs;
 	struct snapshot s;
 };
 
@@ -263,6 +271,128 @@ static inline void fixture_findings(struct fixture *x)
 		.taken_brk = 1900 * MIB,
 		.taken_mmap = 300 * MIB,
 	};
+}
+
+/* A stack of the names up to NULL, outermost first. Lives as long as the program. */
+static inline const struct stack *fixture_stack(unsigned which, bool truncated, const char *const *names)
+{
+	static char room[SITES_CNT][sizeof(struct stack) + FRAMES_MAX * sizeof(char *)]
+		__attribute__((aligned(_Alignof(struct stack))));
+	struct stack *stack = (struct stack *)room[which];
+
+	stack->id = 0xabc0 + which;
+	stack->truncated = truncated;
+	stack->cnt = 0;
+	for (; *names; names++)
+		stack->frames[stack->cnt++] = *names;
+	return stack;
+}
+
+static inline void fixture_site(struct fixture *x, unsigned i, const struct site *figures,
+				const struct site_survey *survey, const struct stack *stack)
+{
+	struct ledger_totals *t = &x->allocs.totals;
+
+	x->sites[i] = *figures;
+	x->sites[i].stack = stack ? stack->id : 0;
+	x->surveys[i] = *survey;
+	x->views[i] = (struct site_view){
+		.number = i,
+		.figures = &x->sites[i],
+		.survey = &x->surveys[i],
+		.peak = {2 * figures->live.cnt, 2 * figures->live.bytes},
+		.stack = stack,
+	};
+	x->by_number[i] = &x->views[i];
+	x->allocs.site_cnt = i + 1;
+	t->live.cnt += figures->live.cnt;
+	t->live.bytes += figures->live.bytes;
+	t->allocated.cnt += figures->allocated.cnt;
+	t->allocated.bytes += figures->allocated.bytes;
+	t->temporary.cnt += figures->temporary.cnt;
+	t->temporary.bytes += figures->temporary.bytes;
+	t->freed.cnt += figures->freed_here.cnt;
+	t->freed.bytes += figures->freed_here.bytes;
+	x->survey.pinned += survey->pinned;
+}
+
+/* Sites of a program that caches rows and keeps a small session among them; they add up. */
+static inline void fixture_sites(struct fixture *x)
+{
+	static const char *const rows[] = {"_start (app)", "main (app)", "serve (app)", "load_table (app)",
+					   "make_row (app)", NULL};
+	static const char *const sessions[] = {"start_thread (libc.so.6)", "worker (app)", "handle (app)",
+					       "session_new (app)", "Znwm (libstdc++.so.6.0.30)", NULL};
+	static const char *const clear[] = {"start_thread (libc.so.6)", "worker (app)", "drop_table (app)",
+					    NULL};
+	static const char *const python[] = {
+		"Py_RunMain (libpython3.11.so.1.0)", "_PyEval_EvalFrameDefault (libpython3.11.so.1.0)",
+		"PyObject_Vectorcall (libpython3.11.so.1.0)", "list_append (libpython3.11.so.1.0)",
+		"list_resize (libpython3.11.so.1.0)", "PyMem_RawRealloc (libpython3.11.so.1.0)", NULL};
+	static const char *const odd[] = {"[unknown]", "app+0x1234", "a;b\n (app)", NULL};
+	static const char *const log[] = {"main (app)", "log_line (app)", "vasprintf (libc.so.6)", NULL};
+
+	fixture_site(x, 0, &(struct site){.live = {80221, 200 * MIB}, .allocated = {900221, 900 * MIB},
+					  .freed = {820000, 700 * MIB}, .temporary = {1000, 64000}},
+		     &(struct site_survey){{60000, 150 * MIB}, 8 * MIB, 2 * MIB},
+		     fixture_stack(0, false, rows));
+	fixture_site(x, 1, &(struct site){.live = {30000, 90 * MIB}, .allocated = {31000, 93 * MIB},
+					  .freed = {1000, 3 * MIB}, .freed_here = {1000, 3 * MIB}},
+		     &(struct site_survey){{30000, 90 * MIB}, 0, 0}, fixture_stack(1, true, python));
+	fixture_site(x, 2, &(struct site){.live = {24576, 768 * KIB}, .allocated = {24600, 787200},
+					  .freed = {24, 768}},
+		     &(struct site_survey){{24000, 750 * KIB}, 96 * MIB, 80 * MIB},
+		     fixture_stack(2, false, sessions));
+	fixture_site(x, 3, &(struct site){.live = {9, 12345}, .allocated = {9, 12345}},
+		     &(struct site_survey){{0, 0}, 70000, 0}, NULL);
+	fixture_site(x, 4, &(struct site){.live = {1, 100}, .allocated = {1, 100}},
+		     &(struct site_survey){{1, 100}, 0, 0}, fixture_stack(4, false, odd));
+	fixture_site(x, 5, &(struct site){.freed_here = {820024, 704 * MIB}}, &(struct site_survey){{0, 0}, 0, 0},
+		     fixture_stack(5, false, clear));
+	fixture_site(x, 6, &(struct site){.allocated = {500000, 50 * MIB}, .freed = {500000, 50 * MIB},
+					  .freed_here = {500000, 50 * MIB}, .temporary = {499000, 49 * MIB}},
+		     &(struct site_survey){{0, 0}, 0, 0}, fixture_stack(6, false, log));
+}
+
+/* What allocation events tell, with a survey; one window knows who freed in it. */
+static inline void fixture_allocs(struct fixture *x)
+{
+	struct ledger_totals *t = &x->allocs.totals;
+
+	x->allocs = (struct allocation_view){
+		.sites = x->views,
+		.by_number = x->by_number,
+		.number_cnt = SITES_CNT + 1,
+		.survey = &x->survey,
+		.unattributed = 57 * MIB,
+		.probe_cpu_share = 0.124,
+	};
+	fixture_sites(x);
+	t->live_rounded = t->live.bytes + 2 * MIB;
+	t->freed_before = (struct site_count){24, 1 * MIB};
+	t->peak = (struct site_count){2 * t->live.cnt, 2 * t->live.bytes};
+	t->peak_ns = 77 * SEC;
+	t->failed = 3;
+	x->allocs.before = *t;
+	x->allocs.before.allocated.cnt -= 206000;
+	x->allocs.before.allocated.bytes -= 100 * MIB;
+	x->allocs.before.freed.cnt -= 4250;
+	x->allocs.before.freed.bytes -= 10 * MIB;
+	x->survey.sites = x->surveys;
+	x->survey.site_cnt = SITES_CNT;
+	x->survey.walked_ns = 97 * SEC;
+	x->survey.rest = (struct site_survey){.pinned = 12 * MIB};
+	x->survey.rest_class[6] = (struct heap_blocks){4000, 8 * MIB};
+	x->survey.rest_class[5] = (struct heap_blocks){1000, 3 * MIB};
+	x->survey.rest_class[9] = (struct heap_blocks){10, 1000 * KIB};
+	x->survey.rest_class[12] = (struct heap_blocks){1, 24 * KIB};
+	x->survey.pinned += x->survey.rest.pinned;
+	x->windows[1].freed[0] = (struct window_freed){5, 640 * MIB};
+	x->windows[1].freed[1] = (struct window_freed){6, 2 * MIB};
+	x->windows[1].freed[2] = (struct window_freed){SITES_CNT, 4096};
+	x->windows[1].freed[3] = (struct window_freed){SITES_CNT + 1, 512};
+	x->windows[1].freed_cnt = 4;
+	x->s.allocs = &x->allocs;
 }
 
 static inline void fixture_blind_spots(struct fixture *x)

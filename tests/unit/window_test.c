@@ -239,6 +239,46 @@ static void the_newest_are_kept_in_order(void **state)
 	assert_int_equal(window_detector_forgotten(d), cnt - WINDOW_KEPT);
 }
 
+static void what_was_freed_belongs_to_the_open_one(void **state)
+{
+	const struct window_freed first[] = {{.site = 3, .bytes = 70 * MIB}, {.site = 9, .bytes = MIB}};
+	const struct window_freed then[] = {{.site = 9, .bytes = 90 * MIB}};
+
+	(void)state;
+	start(100 * MIB, 0);
+	assert_false(window_detector_is_open(d));
+	window_detector_freed(d, first, 2); /* none is open: nobody's */
+	sample(1, 200, 200);
+	assert_true(window_detector_is_open(d));
+	assert_int_equal(windows(1), 1);
+	assert_int_equal(view[0].freed_cnt, 0);
+	window_detector_freed(d, first, 2);
+	assert_int_equal(windows(1), 1);
+	assert_int_equal(view[0].freed_cnt, 2);
+	assert_int_equal(view[0].freed[0].site, 3);
+	assert_int_equal(view[0].freed[1].bytes, MIB);
+	window_detector_freed(d, then, 1);
+	purge(2, true);
+	assert_false(window_detector_is_open(d));
+	window_detector_freed(d, first, 2); /* it is closed: stays as it was */
+	sample(3, 200, 200);
+	assert_int_equal(windows(3), 2);
+	assert_int_equal(view[0].freed_cnt, 1);
+	assert_int_equal(view[0].freed[0].site, 9);
+	assert_int_equal(view[0].freed[0].bytes, 90 * MIB);
+	assert_int_equal(view[1].freed_cnt, 0);
+}
+
+/* However short it is yet: what is freed in its first seconds counts too. */
+static void one_that_has_not_lasted_is_open(void **state)
+{
+	(void)state;
+	start(100 * MIB, 5);
+	sample(1, 200, 200);
+	assert_int_equal(windows(2), 0);
+	assert_true(window_detector_is_open(d));
+}
+
 #define TEST(f) cmocka_unit_test_teardown(f, stop)
 
 int main(void)
@@ -256,6 +296,8 @@ int main(void)
 		TEST(a_reading_that_a_purge_ran_into_opens_nothing),
 		TEST(a_sample_during_the_purge_moves_the_end),
 		TEST(the_newest_are_kept_in_order),
+		TEST(what_was_freed_belongs_to_the_open_one),
+		TEST(one_that_has_not_lasted_is_open),
 	};
 
 	window_detector_free(NULL);

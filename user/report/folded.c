@@ -4,50 +4,92 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/snapshot.h"
+#include "base/printable.h"
+#include "heap/state.h"
+#include "report/ranking.h"
+
+#define FRAME_MAX 512
 
 const char *const site_weight_names[WEIGHT_CNT] = {
-	[WEIGHT_LIVE] = "live",
-	[WEIGHT_ALLOCATED] = "allocated",
-	[WEIGHT_FREED] = "freed",
-	[WEIGHT_COUNT] = "count",
-	[WEIGHT_PINNED] = "pinned",
-	[WEIGHT_PEAK] = "peak",
+	[WEIGHT_LIVE] = "live",           [WEIGHT_ALLOCATED] = "allocated", [WEIGHT_FREED] = "freed",
+	[WEIGHT_COUNT] = "count",         [WEIGHT_PINNED] = "pinned",       [WEIGHT_PEAK] = "peak",
 	[WEIGHT_TEMPORARY] = "temporary",
 };
 
-static uint64_t weigh(const struct site_view *v, enum site_weight weight)
+static bool has_frames(const struct stack *stack)
 {
-	switch (weight) {
-	case WEIGHT_LIVE:
-		return v->figures->live.bytes;
-	case WEIGHT_ALLOCATED:
-		return v->figures->allocated.bytes;
-	case WEIGHT_FREED:
-		return v->figures->freed_here.bytes;
-	case WEIGHT_COUNT:
-		return v->figures->allocated.cnt;
-	case WEIGHT_PINNED:
-		return v->survey ? v->survey->pinned : 0;
-	case WEIGHT_PEAK:
-		return v->peak.bytes;
-	case WEIGHT_TEMPORARY:
-		return v->figures->temporary.bytes;
-	default:
-		return 0;
-	}
+	return stack && stack->cnt;
 }
 
-/* ';' and line ends are the form's own. */
+static int compare_frames(const char *a, const char *b)
+{
+	return a == b ? 0 : strcmp(a, b); /* equal names are mostly one and the same */
+}
+
+/* By what is written of them: ids differ already where two calls lie in one function. */
+static int compare_stacks(const struct stack *a, const struct stack *b)
+{
+	uint32_t cnt;
+
+	if (!has_frames(a) || !has_frames(b))
+		return has_frames(a) - has_frames(b);
+	if (a->truncated != b->truncated)
+		return a->truncated - b->truncated;
+	cnt = a->cnt < b->cnt ? a->cnt : b->cnt;
+	for (uint32_t i = 0; i < cnt; i++) {
+		int order = compare_frames(a->frames[i], b->frames[i]);
+
+		if (order)
+			return order;
+	}
+	return a->cnt < b->cnt ? -1 : a->cnt > b->cnt;
+}
+
+static int by_stack(const void *x, const void *y)
+{
+	const struct ranked_site *a = x, *b = y;
+
+	return compare_stacks(a->view->stack, b->view->stack);
+}
+
+static int by_weight(const void *x, const void *y)
+{
+	const struct ranked_site *a = x, *b = y;
+
+	if (a->weight != b->weight)
+		return a->weight < b->weight ? 1 : -1;
+	return compare_stacks(a->view->stack, b->view->stack);
+}
+
+static void merge(struct ranking *r)
+{
+	size_t cnt = 0;
+
+	qsort(r->sites, r->cnt, sizeof(*r->sites), by_stack);
+	for (size_t i = 0; i < r->cnt; i++) {
+		if (cnt && !by_stack(&r->sites[cnt - 1], &r->sites[i]))
+			r->sites[cnt - 1].weight += r->sites[i].weight;
+		else
+			r->sites[cnt++] = r->sites[i];
+	}
+	r->cnt = cnt;
+	qsort(r->sites, r->cnt, sizeof(*r->sites), by_weight);
+}
+
+/* ';' is the form's own; line ends and other controls become '?'. */
 static void put_frame(FILE *out, const char *frame)
 {
-	for (; *frame; frame++)
-		putc(*frame == ';' ? ':' : (unsigned char)*frame < ' ' ? ' ' : *frame, out);
+	char name[FRAME_MAX];
+
+	printable(name, sizeof(name), frame);
+	for (char *c = strchr(name, ';'); c; c = strchr(c, ';'))
+		*c = ':';
+	fputs(name, out);
 }
 
 static void put_line(FILE *out, const struct stack *stack, uint64_t weight)
 {
-	if (!stack)
+	if (!has_frames(stack))
 		fputs("[no stack]", out);
 	else if (stack->truncated)
 		fputs("[truncated];", out);
@@ -57,18 +99,6 @@ static void put_line(FILE *out, const struct stack *stack, uint64_t weight)
 		put_frame(out, stack->frames[i]);
 	}
 	fprintf(out, " %" PRIu64 "\n", weight);
-}
-
-struct line {
-	const struct site_view *site;
-	uint64_t weight;
-};
-
-static int by_weight(const void *x, const void *y)
-{
-	const struct line *a = x, *b = y;
-
-	return a->weight < b->weight ? 1 : a->weight > b->weight ? -1 : 0;
 }
 
 /* What no site accounts for, so that the graph is as wide as the heap. */
@@ -86,25 +116,16 @@ static void put_rest(FILE *out, const struct allocation_view *a, enum site_weigh
 
 int report_folded(FILE *out, const struct snapshot *s, enum site_weight weight)
 {
-	const struct allocation_view *a = s->allocs;
-	struct line *lines;
-	size_t cnt = 0;
+	struct ranking sites;
 
-	if (!a)
+	if (!s->allocs)
 		return 0;
-	lines = calloc(a->site_cnt ? a->site_cnt : 1, sizeof(*lines));
-	if (!lines)
+	if (ranking_make(&sites, s->allocs, ranking_weigh[weight]))
 		return -ENOMEM;
-	for (size_t i = 0; i < a->site_cnt; i++) {
-		uint64_t bytes = weigh(&a->sites[i], weight);
-
-		if (bytes)
-			lines[cnt++] = (struct line){&a->sites[i], bytes};
-	}
-	qsort(lines, cnt, sizeof(*lines), by_weight);
-	for (size_t i = 0; i < cnt; i++)
-		put_line(out, lines[i].site->stack, lines[i].weight);
-	free(lines);
-	put_rest(out, a, weight);
-	return ferror(out) ? -EIO : 0;
+	merge(&sites);
+	for (size_t i = 0; i < sites.cnt; i++)
+		put_line(out, sites.sites[i].view->stack, sites.sites[i].weight);
+	ranking_free(&sites);
+	put_rest(out, s->allocs, weight);
+	return fflush(out) ? -errno : ferror(out) ? -EIO : 0;
 }

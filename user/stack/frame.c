@@ -12,6 +12,7 @@
 #include "target/objects.h"
 
 #define ADDRESSES_MAX 1000000 /* known at once; beyond, all are forgotten and looked up again */
+#define TEXTS_MAX 1000000     /* names; code without symbols has one an address */
 #define REREAD_NS (NSEC_PER_SEC / 10)
 
 /* A name, once, however many addresses have it; those that share a hash are chained. */
@@ -97,6 +98,8 @@ static const char *intern(struct frames *f, const char *name)
 	for (text = first; text; text = text->next)
 		if (!strcmp(text->name, name))
 			return text->name;
+	if (f->texts.cnt == TEXTS_MAX)
+		return "[one name too many]";
 	text = malloc(sizeof(*text) + size);
 	if (!text)
 		return NULL;

@@ -1,0 +1,26 @@
+/* Sites by what they weigh: every table and the folded form show the heaviest first. */
+#ifndef ALLOCTRACE_REPORT_RANKING_H
+#define ALLOCTRACE_REPORT_RANKING_H
+
+#include "report/snapshot.h"
+
+struct ranked_site {
+	const struct site_view *view;
+	uint64_t weight;
+};
+
+struct ranking {
+	struct ranked_site *sites; /* heaviest first; those that weigh nothing are left out */
+	size_t cnt;
+	uint64_t total;
+};
+
+/* By weight: bytes, or a count. */
+extern uint64_t (*const ranking_weigh[WEIGHT_CNT])(const struct site_view *view);
+
+/* 0, or −ENOMEM; ranking_free afterwards either way. */
+int ranking_make(struct ranking *ranking, const struct allocation_view *allocs,
+		 uint64_t (*weigh)(const struct site_view *view));
+void ranking_free(struct ranking *ranking);
+
+#endif
