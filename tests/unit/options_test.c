@@ -15,7 +15,7 @@ typedef int options_parse(int argc, char **argv, struct options *options);
 /* What the last call of parse wrote to stdout and stderr. */
 static char said[8192];
 
-#define ARGV_MAX 16
+#define ARGV_MAX 24
 
 /* Splits line at blanks, parses, and catches what is printed. */
 static int parse(options_parse *fn, const char *line, struct options *options)
@@ -90,6 +90,60 @@ static void attach_takes_options_anywhere(void **state)
 		assert_int_equal(o.churn_min, 5);
 		assert_true(o.walk_budget == 0.5);
 		assert_true(o.json && o.verbose);
+	}
+}
+
+static void allocation_options_have_defaults(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(options_parse_attach, "attach 7", &o), OPTIONS_GO);
+	assert_true(o.stacks && !o.no_alloc && o.max_overhead == 25);
+	assert_true(!o.size_min && o.size_max == UINT64_MAX && !o.older_ns && !o.top && !o.max_memory);
+	assert_true(!o.folded && o.weight == WEIGHT_LIVE);
+	assert_int_equal(parse(options_parse_run, "run true", &o), OPTIONS_GO);
+	assert_true(o.max_overhead == 0); /* a command that is ours may be as slow as it gets */
+}
+
+static void allocation_options_are_read(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(options_parse_attach,
+			       "attach 7 --stack none --max-overhead none -T 3 --older 1.5 -z 1K -Z 1M "
+			       "--max-memory 64M --folded out",
+			       &o),
+			 OPTIONS_GO);
+	assert_true(!o.stacks && o.max_overhead == 0 && o.top == 3 && o.older_ns == 3 * NSEC_PER_SEC / 2);
+	assert_true(o.size_min == KIB && o.size_max == MIB && o.max_memory == 64 * MIB);
+	assert_string_equal(o.folded, "out");
+	assert_int_equal(parse(options_parse_attach, "attach 7 --weight peak --max-overhead 1.5", &o),
+			 OPTIONS_GO);
+	assert_true(o.weight == WEIGHT_PEAK && o.max_overhead == 1.5);
+	assert_int_equal(parse(options_parse_attach, "attach 7 --no-alloc", &o), OPTIONS_GO);
+	assert_true(o.no_alloc);
+}
+
+static void allocation_options_that_make_no_sense_are_refused(void **state)
+{
+	static const struct {
+		const char *line, *says;
+	} cases[] = {
+		{"attach 7 --stack some", "--stack needs all or none"},
+		{"attach 7 --weight heavy", "--weight needs live, allocated"},
+		{"attach 7 --max-overhead 0", "out of range"},
+		{"attach 7 -z 2M -Z 1M", "no block is left"},
+		{"attach 7 --no-alloc --folded out", "--no-alloc leaves out"},
+		{"attach 7 --folded=", "--folded needs the name of a file"},
+	};
+	struct options o;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(parse(options_parse_attach, cases[i].line, &o), STATUS_USAGE);
+		assert_non_null(strstr(said, cases[i].says));
 	}
 }
 
@@ -205,6 +259,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(attach_has_defaults),
 		cmocka_unit_test(attach_takes_options_anywhere),
+		cmocka_unit_test(allocation_options_have_defaults),
+		cmocka_unit_test(allocation_options_are_read),
+		cmocka_unit_test(allocation_options_that_make_no_sense_are_refused),
 		cmocka_unit_test(run_leaves_the_command_alone),
 		cmocka_unit_test(heap_has_its_own),
 		cmocka_unit_test(says_what_is_wrong),

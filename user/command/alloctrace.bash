@@ -24,7 +24,8 @@ _alloctrace()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} at i
 	local common="--json --verbose --help"
-	local watch="--duration --retained-min --window-min --churn-min --walk-budget"
+	local watch="--duration --retained-min --window-min --churn-min --walk-budget --no-alloc --stack
+		--max-overhead --top --older --min-size --max-size --max-memory --folded --weight"
 	local -A options=(
 		[attach]="--pid $watch $common"
 		[run]="--interval --count $watch $common"
@@ -59,7 +60,19 @@ _alloctrace()
 		_alloctrace_pids "$cur"
 		return
 		;;
-	--interval | -i | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget)
+	--stack)
+		mapfile -t COMPREPLY < <(compgen -W "all none" -- "$cur")
+		return
+		;;
+	--weight)
+		mapfile -t COMPREPLY < <(compgen -W "live allocated freed count pinned peak temporary" -- "$cur")
+		return
+		;;
+	--folded)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--max-overhead | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget)
 		return
 		;;
 	esac

@@ -13,13 +13,14 @@
  * Without the privilege nothing of what attach is for can be had; where only the kernel
  * lacks something, the heap is still watched. False: give up.
  */
-static bool open_tracer(pid_t pid, const struct log *log, struct tracer **tracer)
+static bool open_tracer(const struct options *options, const struct log *log, struct tracer **tracer)
 {
 	struct error err;
-	int rc = tracer_open(log, &(struct tracer_options){.allocs = false}, tracer, &err);
+	struct tracer_options wanted = watch_tracer_options(options);
+	int rc = tracer_open(log, &wanted, tracer, &err);
 
 	if (!rc) {
-		rc = tracer_attach(*tracer, pid, &err);
+		rc = tracer_attach(*tracer, options->pid, &err);
 		if (rc) {
 			tracer_free(*tracer);
 			*tracer = NULL;
@@ -50,7 +51,7 @@ int command_attach(int argc, char **argv)
 	target.process = &process;
 	signal_fd = watch_block_signals();
 	status = STATUS_FAILED;
-	if (open_tracer(options.pid, &log, &target.tracer))
+	if (open_tracer(&options, &log, &target.tracer))
 		status = watch(&options, &target, signal_fd, &log);
 	tracer_free(target.tracer);
 	close(signal_fd);

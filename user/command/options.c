@@ -96,13 +96,57 @@ static int parse_percent(const char *text, void *field)
 	return 0;
 }
 
+/* "none": no limit, which is 0. */
+static int parse_overhead(const char *text, void *field)
+{
+	if (strcmp(text, "none"))
+		return parse_percent(text, field);
+	*(double *)field = 0;
+	return 0;
+}
+
+static int parse_stack(const char *text, void *field)
+{
+	bool all = !strcmp(text, "all");
+
+	if (!all && strcmp(text, "none"))
+		return -EINVAL;
+	*(bool *)field = all;
+	return 0;
+}
+
+static int parse_weight(const char *text, void *field)
+{
+	for (int i = 0; i < WEIGHT_CNT; i++) {
+		if (!strcmp(text, site_weight_names[i])) {
+			*(enum site_weight *)field = (enum site_weight)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int parse_file(const char *text, void *field)
+{
+	if (!*text)
+		return -EINVAL;
+	*(const char **)field = text;
+	return 0;
+}
+
 static const struct option_type type_flag = {"no argument", parse_flag},
 				type_pid = {"a process id", parse_pid},
 				type_size = {"a size, as 32M or 1.5GiB", parse_size},
 				type_seconds = {"seconds, as 90 or 0.5", parse_seconds},
 				type_period = {"seconds, 0.01 at least", parse_period},
 				type_integer = {"a whole number", parse_integer},
-				type_percent = {"a percentage, above 0 and up to 100", parse_percent};
+				type_percent = {"a percentage, above 0 and up to 100", parse_percent},
+				type_overhead = {"a percentage, above 0 and up to 100, or none",
+						 parse_overhead},
+				type_stack = {"all or none", parse_stack},
+				type_weight = {"live, allocated, freed, count, pinned, peak or temporary",
+					       parse_weight},
+				type_file = {"the name of a file", parse_file};
 
 struct option_row {
 	unsigned commands;
@@ -130,6 +174,30 @@ static const struct option_row rows[] = {
 	 "flag a library from N repeated opens on (20)"},
 	{IN_ATTACH | IN_RUN, 0, "walk-budget", "PCT", &type_percent, FIELD(walk_budget),
 	 "heap walks may take PCT % of one core (2)"},
+	{IN_ATTACH | IN_RUN, 0, "no-alloc", NULL, &type_flag, FIELD(no_alloc),
+	 "do not probe malloc and free: no sites, no cost"},
+	{IN_ATTACH | IN_RUN, 0, "stack", "all|none", &type_stack, FIELD(stacks),
+	 "take the callers' stacks (all)"},
+	{IN_ATTACH, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
+	 "remove the probes of malloc and free when they take\nmore than PCT % of the target's CPU for 2 s "
+	 "(25; none)"},
+	{IN_RUN, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
+	 "remove the probes of malloc and free when they take\nmore than PCT % of the command's CPU for 2 s "
+	 "(none)"},
+	{IN_ATTACH | IN_RUN, 'T', "top", "N", &type_integer, FIELD(top),
+	 "sites a table (5, in the last report 10)"},
+	{IN_ATTACH | IN_RUN, 0, "older", "SEC", &type_seconds, FIELD(older_ns),
+	 "live blocks by site: only those older than that"},
+	{IN_ATTACH | IN_RUN, 'z', "min-size", "SIZE", &type_size, FIELD(size_min),
+	 "blocks of at least SIZE only"},
+	{IN_ATTACH | IN_RUN, 'Z', "max-size", "SIZE", &type_size, FIELD(size_max),
+	 "blocks of at most SIZE only"},
+	{IN_ATTACH | IN_RUN, 0, "max-memory", "SIZE", &type_size, FIELD(max_memory),
+	 "memory for the table of live blocks\n(an eighth of the machine's, 1G at most)"},
+	{IN_ATTACH | IN_RUN, 0, "folded", "FILE", &type_file, FIELD(folded),
+	 "write the stacks to FILE at the end, folded for flame graphs"},
+	{IN_ATTACH | IN_RUN, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),
+	 "of the folded stacks: live (the default), allocated, freed,\ncount, pinned, peak or temporary"},
 	{IN_HEAP, 0, "stop", NULL, &type_flag, FIELD(stop), "stop the process while its heap is read"},
 	{IN_ALL, 'j', "json", NULL, &type_flag, FIELD(json), "one JSON object per line"},
 	{IN_ALL, 'v', "verbose", NULL, &type_flag, FIELD(verbose), "say what is done, and why, on stderr"},
@@ -349,10 +417,17 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 		.window_min_ns = 5 * NSEC_PER_SEC,
 		.churn_min = 20,
 		.walk_budget = 2,
+		.stacks = true,
+		.max_overhead = g->bit == IN_ATTACH ? 25 : 0,
+		.size_max = UINT64_MAX,
 	};
 	status = parse_options(g, argc, argv, options);
 	if (status != OPTIONS_GO)
 		return status;
+	if (options->size_min > options->size_max)
+		return complain(g, "--min-size is above --max-size: no block is left");
+	if (options->no_alloc && options->folded)
+		return complain(g, "--folded needs the probes that --no-alloc leaves out");
 	if (g->bit == IN_RUN) {
 		options->command = argv + optind;
 		return argv[optind] ? OPTIONS_GO : complain(g, "there is no COMMAND to run");

@@ -13,27 +13,27 @@
 
 /* Every command's options with their defaults; a command reads those it has. */
 struct options {
-	pid_t pid;             /* attach, heap */
-	char **command;        /* run: COMMAND ARGS…, NULL-ended, in argv */
-	uint64_t interval_ns;  /* attach, run: 5 s; never 0 */
-	uint64_t count;        /* attach, run: summaries to print; 0: no end */
-	uint64_t duration_ns;  /* attach, run; 0: no end */
+	pid_t pid;            /* attach, heap */
+	char **command;       /* run: COMMAND ARGS…, NULL-ended, in argv */
+	uint64_t interval_ns; /* attach, run: 5 s; never 0 */
+	uint64_t count;       /* attach, run: summaries to print; 0: no end */
+	uint64_t duration_ns; /* attach, run; 0: no end */
 	bool json;
 	bool verbose;
 	uint64_t retained_min; /* bytes; 0: the larger of 32 MiB and 20 % of RSS */
 	uint64_t window_min_ns;
 	uint64_t churn_min;
-	double walk_budget;    /* percent of one core, above 0, at most 100 */
-	bool stop;             /* heap */
+	double walk_budget; /* percent of one core, above 0, at most 100 */
+	bool stop;          /* heap */
 	/* attach, run: allocation events */
 	bool no_alloc;
-	bool no_stacks;           /* --stack none */
-	double max_overhead;      /* percent of the target's CPU time; 0: no limit (run's default) */
-	uint64_t older_ns;        /* 0: all */
+	bool stacks;         /* --stack all */
+	double max_overhead; /* percent of the target's CPU time; 0: no limit (run's default) */
+	uint64_t older_ns;   /* 0: all */
 	uint64_t size_min, size_max;
-	uint64_t top;             /* 0: as the form likes */
-	uint64_t max_memory;      /* bytes for live blocks; 0: by what the machine has */
-	const char *folded;       /* file; NULL: none */
+	uint64_t top;        /* 0: as the form likes */
+	uint64_t max_memory; /* bytes for live blocks; 0: by what the machine has */
+	const char *folded;  /* file; NULL: none */
 	enum site_weight weight;
 };
 

@@ -18,7 +18,8 @@ static int shell_status(int wait_status)
 	return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
-/* Places the probes while the child is held, then lets it go. Its end is the child's own, whatever we fail at. */
+/* Places the probes while the child is held, then lets it go. Its end is the child's own, whatever we fail
+ * at. */
 static void attach_held(pid_t pid, struct tracer *tracer, const struct log *log)
 {
 	struct error err;
@@ -54,6 +55,7 @@ int command_run(int argc, char **argv)
 {
 	struct log log = {.out = stderr};
 	struct tracer *tracer = NULL;
+	struct tracer_options wanted;
 	struct options options;
 	struct error err;
 	int status, signal_fd, wait_status;
@@ -63,7 +65,8 @@ int command_run(int argc, char **argv)
 	if (status != OPTIONS_GO)
 		return status;
 	log.verbose = options.verbose;
-	status = tracer_open(&log, &(struct tracer_options){.allocs = false}, &tracer, &err);
+	wanted = watch_tracer_options(&options);
+	status = tracer_open(&log, &wanted, &tracer, &err);
 	if (status)
 		log_warn(&log, "%s", err.text);
 	if (status == -EPERM || status == -EACCES)

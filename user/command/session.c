@@ -18,7 +18,7 @@
 
 struct session {
 	struct process *process;
-	const struct tracer *tracer; /* NULL: states only */
+	struct tracer *tracer; /* NULL: states only */
 	struct frames *frames;
 	struct sampler *sampler;
 	struct sample now, before; /* the newest reading and the one before it */
@@ -28,6 +28,7 @@ struct session {
 	struct window_detector *windows;
 	struct churn_log *churn;
 	struct returned returned;
+	struct allocs *allocs; /* NULL: without allocation events */
 
 	uint64_t started_ns, reported_ns;
 	uint64_t purges_reported;
@@ -46,10 +47,15 @@ static int make_parts(struct session *s, const struct session_options *options)
 	s->purges = purge_log_new();
 	s->windows = window_detector_new(&options->window);
 	s->churn = churn_log_new(options->churn_min);
+	if (s->frames && s->tracer && options->want_allocs) {
+		s->allocs = allocs_new(&options->allocs, s->process, s->tracer, s->frames);
+		if (!s->allocs)
+			return -ENOMEM;
+	}
 	return s->frames && s->purges && s->windows && s->churn ? 0 : -ENOMEM;
 }
 
-int session_open(const struct session_options *options, struct process *p, const struct tracer *tracer,
+int session_open(const struct session_options *options, struct process *p, struct tracer *tracer,
 		 struct session **session, struct error *err)
 {
 	struct session *s = calloc(1, sizeof(*s));
@@ -79,6 +85,7 @@ void session_close(struct session *s)
 	sampler_stop(s->sampler);
 	sample_free(&s->now);
 	sample_free(&s->before);
+	allocs_free(s->allocs);
 	churn_log_free(s->churn);
 	window_detector_free(s->windows);
 	purge_log_free(s->purges);
@@ -109,6 +116,8 @@ static void on_purge(struct session *s, const struct event *ev)
 	if (!found)
 		return;
 	returned_add_purge(&s->returned, found->returned);
+	if (s->allocs)
+		allocs_before_sample(s->allocs, s->windows);
 	window_detector_purge(s->windows, purge->head.time + purge->duration, found->effective);
 }
 
@@ -140,6 +149,14 @@ static void on_exec(struct session *s, const struct event *ev)
 	process_refresh(s->process, ev->exec->comm, NULL);
 	frames_stale(s->frames);
 	sampler_restart(s->sampler);
+	if (s->allocs)
+		allocs_exec(s->allocs);
+}
+
+static void on_alloc(struct session *s, const struct event *ev)
+{
+	if (s->allocs)
+		allocs_event(s->allocs, ev);
 }
 
 static void on_process_end(struct session *s, const struct event *ev)
@@ -155,10 +172,11 @@ static void on_process_end(struct session *s, const struct event *ev)
 
 void session_event(const struct event *ev, void *session)
 {
-	static void (*const on[EVENT_KIND_CNT])(struct session *s, const struct event *ev) = {
-		[EVENT_PURGE] = on_purge,   [EVENT_DLOPEN] = on_dlopen, [EVENT_DLCLOSE] = on_dlclose,
-		[EVENT_MEMORY] = on_memory, [EVENT_LOADED] = on_loaded, [EVENT_EXEC] = on_exec,
-		[EVENT_EXIT] = on_process_end,
+	static void (*const on[EVENT_KIND_CNT])(struct session * s, const struct event *ev) = {
+		[EVENT_PURGE] = on_purge,         [EVENT_DLOPEN] = on_dlopen, [EVENT_DLCLOSE] = on_dlclose,
+		[EVENT_MEMORY] = on_memory,       [EVENT_LOADED] = on_loaded, [EVENT_EXEC] = on_exec,
+		[EVENT_EXIT] = on_process_end,    [EVENT_ALLOC] = on_alloc,   [EVENT_FREE] = on_alloc,
+		[EVENT_REALLOC_BEGIN] = on_alloc, [EVENT_REALLOC] = on_alloc, [EVENT_STACK] = on_alloc,
 	};
 	struct session *s = session;
 
@@ -188,13 +206,30 @@ bool session_sample(struct session *s)
 	sample_free(&s->before);
 	s->before = s->now;
 	s->now = sample;
+	if (s->allocs) {
+		allocs_sample(s->allocs, &s->now, session_is_current(s) && s->hurried_ns);
+		allocs_before_sample(s->allocs, s->windows);
+	}
 	window_detector_sample(s->windows, &(struct window_sample){
 						   .time_ns = sample.heap.taken_ns,
 						   .rss = sample.usage.rss,
 						   .retained = sample.heap.retained,
 						   .purgeable = sample.heap.purgeable,
 					   });
+	if (s->allocs)
+		allocs_after_sample(s->allocs, s->windows);
 	return true;
+}
+
+bool session_work(struct session *s)
+{
+	return s->allocs && allocs_work(s->allocs);
+}
+
+void session_tick(struct session *s)
+{
+	if (s->allocs)
+		allocs_tick(s->allocs);
 }
 
 void session_hurry(struct session *s)
@@ -205,7 +240,8 @@ void session_hurry(struct session *s)
 
 bool session_is_current(const struct session *s)
 {
-	return s->now.status || s->now.heap.taken_ns > s->hurried_ns;
+	return s->now.status ||
+	       (s->now.heap.taken_ns > s->hurried_ns && !(s->allocs && allocs_is_busy(s->allocs)));
 }
 
 const char *session_target_end(const struct session *s)
@@ -299,5 +335,7 @@ void session_snapshot(struct session *s, bool final, const char *ended, struct s
 	fill_missing(s, snap);
 	if (s->tracer)
 		tracer_losses(s->tracer, snap->lost);
+	if (s->allocs)
+		snap->allocs = allocs_view(s->allocs, snap->heap);
 	s->reported_ns = snap->time_ns;
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "command/allocs.h"
 #include "detect/window.h"
 #include "event/source.h"
 #include "heap/sampler.h"
@@ -20,12 +21,14 @@ struct session_options {
 	struct window_options window;
 	uint64_t churn_min;
 	struct sampler_options sampler;
+	struct allocs_options allocs; /* of a tracer with allocation probes */
+	bool want_allocs;
 };
 
 struct session;
 
 /* Starts reading the heap of p at once. tracer may be NULL: states only. Both must outlive the session. */
-int session_open(const struct session_options *options, struct process *p, const struct tracer *tracer,
+int session_open(const struct session_options *options, struct process *p, struct tracer *tracer,
 		 struct session **session, struct error *err);
 void session_close(struct session *s); /* NULL-safe */
 
@@ -35,6 +38,10 @@ void session_event(const struct event *ev, void *session);
 int session_sample_fd(const struct session *s);
 /* Takes the state that waits. False: none was waiting. */
 bool session_sample(struct session *s);
+/* Goes on with what a reading has begun, for some milliseconds; true: there is more to do. */
+bool session_work(struct session *s);
+/* Several times a second. */
+void session_tick(struct session *s);
 /* Asks for one more state, taken after this call; session_is_current tells when it is there. */
 void session_hurry(struct session *s);
 bool session_is_current(const struct session *s);

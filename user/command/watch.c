@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/replace.h"
 #include "base/units.h"
 #include "command/command.h"
 #include "command/options.h"
@@ -22,7 +23,16 @@
 /* How long the last report waits for a last heap state before it takes the one it has. */
 #define LAST_SAMPLE_MS 3000
 
-enum source { FROM_EVENTS, FROM_SAMPLES, FROM_SIGNALS, FROM_TARGET, FROM_INTERVAL, FROM_DURATION, FROM_STDOUT, SOURCE_CNT };
+enum source {
+	FROM_EVENTS,
+	FROM_SAMPLES,
+	FROM_SIGNALS,
+	FROM_TARGET,
+	FROM_INTERVAL,
+	FROM_DURATION,
+	FROM_STDOUT,
+	SOURCE_CNT
+};
 
 struct watch {
 	const struct options *options;
@@ -32,12 +42,13 @@ struct watch {
 	int epoll;
 	int fd[SOURCE_CNT]; /* −1: none */
 	uint64_t reports;
-	unsigned signals;   /* received */
+	unsigned signals; /* received */
 	bool over;
 	bool target_over;
-	const char *ended;  /* why, in words */
+	const char *ended; /* why, in words */
 	char ended_text[96];
-	int output;         /* 0, or what became of the last report: −errno */
+	int output; /* 0, or what became of the last report: −errno */
+	struct replace folded;
 };
 
 static void end(struct watch *w, const char *why)
@@ -61,6 +72,24 @@ static void report(struct watch *w, bool final)
 		end(w, "the output was closed");
 }
 
+/* The last report, and the file, which is written also when nobody reads the reports any more. */
+static int finish(struct watch *w)
+{
+	struct snapshot snapshot;
+	int rc;
+
+	if (!w->output)
+		report(w, true);
+	if (!w->folded.file)
+		return 0;
+	session_snapshot(w->session, true, w->ended, &snapshot);
+	rc = report_folded(w->folded.file, &snapshot, w->options->weight);
+	rc = replace_commit(&w->folded) ?: rc;
+	if (rc)
+		log_warn(w->log, "cannot write %s: %s", w->options->folded, strerror(-rc));
+	return rc;
+}
+
 static void consume_events(struct watch *w)
 {
 	if (w->target->tracer)
@@ -70,6 +99,7 @@ static void consume_events(struct watch *w)
 static void on_events(struct watch *w)
 {
 	consume_events(w);
+	session_tick(w->session);
 }
 
 static void on_sample(struct watch *w)
@@ -166,7 +196,8 @@ static int open_sources(struct watch *w, int signal_fd)
 		rc = listen_to(w, FROM_EVENTS, tracer_fd(w->target->tracer), EPOLLIN);
 	if (!rc && w->options->duration_ns)
 		rc = listen_to(w, FROM_DURATION, timer(w->options->duration_ns, false), EPOLLIN);
-	listen_to(w, FROM_STDOUT, STDOUT_FILENO, 0); /* a regular file cannot be listened to, and need not be */
+	listen_to(w, FROM_STDOUT, STDOUT_FILENO,
+		  0); /* a regular file cannot be listened to, and need not be */
 	return rc;
 }
 
@@ -182,13 +213,13 @@ static void close_sources(struct watch *w)
 
 static void wait_once(struct watch *w, int timeout_ms)
 {
-	static void (*const on[SOURCE_CNT])(struct watch *w) = {
-		[FROM_EVENTS] = on_events,     [FROM_SAMPLES] = on_sample,     [FROM_SIGNALS] = on_signal,
-		[FROM_TARGET] = on_target,     [FROM_INTERVAL] = on_interval,  [FROM_DURATION] = on_duration,
+	static void (*const on[SOURCE_CNT])(struct watch * w) = {
+		[FROM_EVENTS] = on_events, [FROM_SAMPLES] = on_sample,    [FROM_SIGNALS] = on_signal,
+		[FROM_TARGET] = on_target, [FROM_INTERVAL] = on_interval, [FROM_DURATION] = on_duration,
 		[FROM_STDOUT] = on_stdout,
 	};
 	struct epoll_event ready[SOURCE_CNT];
-	int cnt = epoll_wait(w->epoll, ready, SOURCE_CNT, timeout_ms);
+	int cnt = epoll_wait(w->epoll, ready, SOURCE_CNT, session_work(w->session) ? 0 : timeout_ms);
 
 	for (int i = 0; i < cnt; i++)
 		on[ready[i].data.u32](w);
@@ -228,22 +259,78 @@ int watch_block_signals(void)
 	return fd < 0 ? -errno : fd;
 }
 
-int watch(const struct options *options, struct watch_target *target, int signal_fd, const struct log *log)
+/* By what the machine has, if nobody said: an eighth of its memory, 1 GiB at most. */
+static uint64_t memory_limit(const struct options *options)
 {
-	const struct session_options session_options = {
+	uint64_t has = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+
+	if (options->max_memory)
+		return options->max_memory;
+	return has / 8 < GIB ? has / 8 : GIB;
+}
+
+static struct session_options session_options(const struct options *options)
+{
+	return (struct session_options){
 		.window = {.retained_min = options->retained_min, .min_ns = options->window_min_ns},
 		.churn_min = options->churn_min,
-		.sampler = {.budget = options->walk_budget / 100, .interval_ns = SAMPLE_INTERVAL_NS},
+		.sampler =
+			{
+				.budget = options->walk_budget / 100,
+				.interval_ns = SAMPLE_INTERVAL_NS,
+				.want_pages = !options->no_alloc,
+			},
+		.want_allocs = !options->no_alloc,
+		.allocs =
+			{
+				.max_memory = memory_limit(options),
+				.size_min = options->size_min,
+				.size_max = options->size_max,
+				.older_ns = options->older_ns,
+				.top = options->top,
+				.max_share = options->max_overhead / 100,
+				.survey_share = options->walk_budget / 100,
+			},
 	};
+}
+
+struct tracer_options watch_tracer_options(const struct options *options)
+{
+	return (struct tracer_options){
+		.allocs = !options->no_alloc,
+		.stacks = options->stacks,
+		.size_min = options->size_min,
+		.size_max = options->size_max,
+	};
+}
+
+/* A file that cannot be written is said before anything is done to the target. */
+static int open_folded(struct watch *w)
+{
+	const char *name = w->options->folded;
+	int rc = name ? replace_begin(&w->folded, name) : 0;
+
+	if (rc)
+		log_warn(w->log, "cannot write %s: %s", name, strerror(-rc));
+	return rc;
+}
+
+int watch(const struct options *options, struct watch_target *target, int signal_fd, const struct log *log)
+{
+	const struct session_options wanted = session_options(options);
 	struct watch w = {.options = options, .target = target, .log = log, .epoll = -1};
 	struct error err;
 	int rc;
 
 	for (int i = 0; i < SOURCE_CNT; i++)
 		w.fd[i] = -1;
-	rc = session_open(&session_options, target->process, target->tracer, &w.session, &err);
+	rc = open_folded(&w);
+	if (rc)
+		return STATUS_FAILED;
+	rc = session_open(&wanted, target->process, target->tracer, &w.session, &err);
 	if (rc) {
 		log_warn(log, "%s", err.text);
+		replace_abandon(&w.folded);
 		return STATUS_FAILED;
 	}
 	rc = open_sources(&w, signal_fd);
@@ -256,9 +343,9 @@ int watch(const struct options *options, struct watch_target *target, int signal
 	if (!w.target_over && !w.output)
 		wait_for_last_sample(&w);
 	consume_events(&w);
-	if (!w.output)
-		report(&w, true);
+	rc = finish(&w);
 out:
+	replace_abandon(&w.folded);
 	if (target->is_child && w.target_over)
 		waitpid(target->process->pid, &target->wait_status, 0);
 	close_sources(&w);

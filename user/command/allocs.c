@@ -1,0 +1,252 @@
+#include "command/allocs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "detect/brake.h"
+#include "detect/freed.h"
+
+#define SURVEY_STEP_NS (10 * NSEC_PER_SEC / 1000) /* at a time: the consumer of events waits meanwhile */
+#define SURVEY_INTERVAL_NS NSEC_PER_SEC           /* no more often, however cheap it is */
+
+struct allocs {
+	struct allocs_options options;
+	const struct process *process;
+	struct tracer *tracer;
+	struct ledger *ledger;
+	struct stacks *stacks;
+	struct survey *survey;
+	struct brake brake;
+	struct freed freed;
+	char stopped[160];
+	uint64_t surveyed_ns; /* when the last survey began; 0: never */
+	uint64_t judged_lost; /* losses at the last survey that judged ghosts */
+	uint64_t rounded;     /* live_rounded when the heap was read */
+	uint64_t rounded_ns;  /* that reading */
+
+	/* What the last view points to. */
+	struct allocation_view view;
+	struct site_view *sites;
+	const struct site_view **by_number;
+};
+
+struct allocs *allocs_new(const struct allocs_options *options, const struct process *process,
+			  struct tracer *tracer, struct frames *frames)
+{
+	const struct ledger_options ledger = {
+		.max_memory = options->max_memory,
+		.size_min = options->size_min,
+		.size_max = options->size_max,
+		.began_ns = clock_monotonic_ns(),
+	};
+	struct allocs *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return NULL;
+	a->options = *options;
+	a->process = process;
+	a->tracer = tracer;
+	a->ledger = ledger_new(&ledger);
+	a->stacks = stacks_new(frames);
+	a->survey = survey_new();
+	brake_init(&a->brake, options->max_share);
+	if (a->ledger && a->stacks && a->survey)
+		return a;
+	allocs_free(a);
+	return NULL;
+}
+
+void allocs_free(struct allocs *a)
+{
+	if (!a)
+		return;
+	survey_free(a->survey);
+	stacks_free(a->stacks);
+	ledger_free(a->ledger);
+	freed_free(&a->freed);
+	free(a->sites);
+	free(a->by_number);
+	free(a);
+}
+
+void allocs_event(struct allocs *a, const struct event *ev)
+{
+	const struct traced_function *fn;
+
+	if (ev->head->kind == EVENT_STACK) {
+		stacks_add(a->stacks, ev->stack);
+		return;
+	}
+	fn = tracer_function(a->tracer, ev->head->func);
+	if (fn)
+		ledger_event(a->ledger, ev, fn->allocator, fn->on_null);
+}
+
+void allocs_exec(struct allocs *a)
+{
+	ledger_exec(a->ledger);
+}
+
+/* Events whose loss can leave a block in the table that is not live any more. */
+static uint64_t lost_events(const struct allocs *a)
+{
+	uint64_t lost[SOURCE_LOSS_CNT];
+
+	tracer_losses(a->tracer, lost);
+	return lost[LOSS_RING_FULL] + lost[LOSS_PENDING_FULL] + lost[SOURCE_LOSS_MALFORMED];
+}
+
+/* The walk of the allocator that serves and can be walked. */
+static struct heap_walk *walk_of(struct heap_state *heap)
+{
+	for (size_t i = 0; i < heap->allocator_cnt; i++)
+		if (heap->allocators[i].serving && heap->allocators[i].walked)
+			return &heap->allocators[i].walk;
+	return NULL;
+}
+
+static bool survey_is_due(const struct allocs *a, uint64_t now)
+{
+	const struct survey_result *last = survey_result(a->survey);
+	uint64_t pause = last ? (uint64_t)((double)last->cost_ns / a->options.survey_share) : 0;
+
+	if (survey_is_busy(a->survey))
+		return false;
+	return !a->surveyed_ns ||
+	       now - a->surveyed_ns >= (pause > SURVEY_INTERVAL_NS ? pause : SURVEY_INTERVAL_NS);
+}
+
+void allocs_sample(struct allocs *a, struct sample *sample, bool urgent)
+{
+	uint64_t now = clock_monotonic_ns(), lost = lost_events(a);
+	struct survey_options options = {
+		.older_ns = a->options.older_ns,
+		.judge_ghosts = lost != a->judged_lost || ledger_totals(a->ledger)->ghosts.cnt,
+	};
+
+	a->rounded = ledger_totals(a->ledger)->live_rounded;
+	a->rounded_ns = sample->heap.taken_ns;
+	if (!urgent && !survey_is_due(a, now))
+		return;
+	survey_begin(a->survey, a->ledger, walk_of(&sample->heap), now, &options);
+	a->surveyed_ns = now;
+}
+
+bool allocs_work(struct allocs *a)
+{
+	return survey_step(a->survey, SURVEY_STEP_NS);
+}
+
+bool allocs_is_busy(const struct allocs *a)
+{
+	return survey_is_busy(a->survey);
+}
+
+static uint64_t target_cpu_ns(const struct process *process)
+{
+	struct timespec used;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(process->pid, &clock) || clock_gettime(clock, &used))
+		return 0;
+	return (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec;
+}
+
+void allocs_tick(struct allocs *a)
+{
+	if (a->stopped[0] || !brake_sample(&a->brake, clock_monotonic_ns(), tracer_probe_ns(a->tracer),
+					   target_cpu_ns(a->process)))
+		return;
+	tracer_drop_allocs(a->tracer);
+	snprintf(a->stopped, sizeof(a->stopped),
+		 "allocation probes removed: they took %.0f %% of its CPU time (--max-overhead %g)",
+		 100 * a->brake.tripped_at, 100 * a->options.max_share);
+}
+
+void allocs_before_sample(struct allocs *a, struct window_detector *d)
+{
+	freed_before(&a->freed, ledger_sites(a->ledger), d);
+}
+
+void allocs_after_sample(struct allocs *a, struct window_detector *d)
+{
+	freed_after(&a->freed, ledger_sites(a->ledger), d);
+}
+
+static int by_live(const void *x, const void *y)
+{
+	const struct site_view *a = x, *b = y;
+	uint64_t left = a->figures->live.bytes, right = b->figures->live.bytes;
+
+	if (left != right)
+		return left < right ? 1 : -1;
+	left = a->figures->allocated.bytes + a->figures->freed_here.bytes;
+	right = b->figures->allocated.bytes + b->figures->freed_here.bytes;
+	return left < right ? 1 : left > right ? -1 : 0;
+}
+
+static bool has_anything(const struct site *site)
+{
+	return site->allocated.cnt || site->freed_here.cnt;
+}
+
+static int fill_sites(struct allocs *a, const struct survey_result *survey)
+{
+	struct sites *sites = ledger_sites(a->ledger);
+	uint32_t cnt = sites_cnt(sites);
+
+	free(a->sites);
+	free(a->by_number);
+	a->view.site_cnt = 0;
+	a->view.number_cnt = cnt;
+	a->sites = calloc(cnt, sizeof(*a->sites));
+	a->by_number = calloc(cnt, sizeof(*a->by_number));
+	a->view.sites = a->sites;
+	a->view.by_number = a->by_number;
+	if (!a->sites || !a->by_number)
+		return -1;
+	for (uint32_t i = 0; i < cnt; i++) {
+		const struct site *site = sites_at(sites, i);
+
+		if (!has_anything(site))
+			continue;
+		a->sites[a->view.site_cnt++] = (struct site_view){
+			.number = i,
+			.figures = site,
+			.survey = survey && i < survey->site_cnt ? &survey->sites[i] : NULL,
+			.peak = ledger_at_peak(a->ledger, site),
+			.stack = stacks_find(a->stacks, site->stack),
+		};
+	}
+	qsort(a->sites, a->view.site_cnt, sizeof(*a->sites), by_live);
+	for (size_t i = 0; i < a->view.site_cnt; i++)
+		a->by_number[a->sites[i].number] = &a->sites[i];
+	return 0;
+}
+
+static uint64_t unattributed(const struct allocs *a, const struct heap_state *heap)
+{
+	if (!a->rounded_ns || heap->taken_ns != a->rounded_ns || heap->live_heap == UNKNOWN ||
+	    a->rounded == UINT64_MAX)
+		return UNKNOWN;
+	return heap->live_heap > a->rounded ? heap->live_heap - a->rounded : 0;
+}
+
+const struct allocation_view *allocs_view(struct allocs *a, const struct heap_state *heap)
+{
+	const struct survey_result *survey = survey_result(a->survey);
+
+	a->view.before = a->view.totals;
+	a->view.totals = *ledger_totals(a->ledger);
+	a->view.survey = survey;
+	a->view.unattributed = unattributed(a, heap);
+	a->view.older_ns = a->options.older_ns;
+	a->view.top = a->options.top;
+	a->view.probe_cpu_share = a->brake.share;
+	a->view.stopped = a->stopped[0] ? a->stopped : NULL;
+	return fill_sites(a, survey) ? NULL : &a->view;
+}
