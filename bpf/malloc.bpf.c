@@ -31,7 +31,8 @@ struct {
 } pending SEC(".maps");
 
 /* Set by the loader. */
-const volatile bool takes_stacks = true, uses_sessions = false;
+const volatile bool takes_stacks = true;
+const volatile bool keeps_in_session = false; /* sessions, and the kernel has bpf_session_cookie */
 const volatile __u64 size_min = 0, size_max = ~0ULL;
 
 bool keeps_pending; /* a call has been kept in the map: its callees must look there */
@@ -44,12 +45,12 @@ struct {
 	__uint(max_entries, 1);
 } silent SEC(".maps");
 
-extern int CONFIG_HZ __kconfig __weak;
+const volatile __u64 tick_ns = 0; /* 0: not known */
 
 __u64 tick_base, asked_at;
 
-extern u64 *bpf_session_cookie(void) __ksym __weak;
-extern bool bpf_session_is_return(void) __ksym __weak;
+/* A kfunc, bound by the loader: with an argument from Linux 7.0 on, which is of no harm before. */
+static u64 *(*const session_cookie)(struct pt_regs *ctx) = (void *)HELPER_SESSION_COOKIE;
 
 static __always_inline struct silent_hits *silent_hits(void)
 {
@@ -209,7 +210,7 @@ static __always_inline bool is_in_pending(u64 pid_tgid, u64 sp, u32 func)
 
 static __always_inline bool is_nested(u64 pid_tgid, u64 sp, u32 func)
 {
-	if (!(uses_sessions && is_in_session(sp)) && !(keeps_pending && is_in_pending(pid_tgid, sp, func)))
+	if (!(keeps_in_session && is_in_session(sp)) && !(keeps_pending && is_in_pending(pid_tgid, sp, func)))
 		return false;
 	count_nested();
 	return true;
@@ -218,9 +219,9 @@ static __always_inline bool is_nested(u64 pid_tgid, u64 sp, u32 func)
 /* The time to the tick: reading the clock would be a twentieth of all that a probe costs. */
 static __always_inline u64 tick_time(void)
 {
-	if (!CONFIG_HZ)
+	if (!tick_ns)
 		return bpf_ktime_get_ns();
-	return tick_base + bpf_jiffies64() * (1000000000ULL / CONFIG_HZ);
+	return tick_base + bpf_jiffies64() * tick_ns;
 }
 
 /* So that jiffies become CLOCK_MONOTONIC; run once by the loader. */
@@ -228,8 +229,7 @@ SEC("raw_tp")
 int tick_init(void *ctx)
 {
 	(void)ctx;
-	if (CONFIG_HZ)
-		tick_base = bpf_ktime_get_ns() - bpf_jiffies64() * (1000000000ULL / CONFIG_HZ);
+	tick_base = bpf_ktime_get_ns() - bpf_jiffies64() * tick_ns;
 	return 0;
 }
 
@@ -308,8 +308,14 @@ static __always_inline void end(struct pt_regs *ctx, u64 pid_tgid, u32 func, u64
 	u32 kind = kept >> KEPT_SIZE_BITS == KEPT_REALLOC ? EVENT_REALLOC : EVENT_ALLOC;
 	u64 block = ctx->ax, stack;
 
-	if (kept >> KEPT_SIZE_BITS == KEPT_OUT)
-		block = (u32)block ? 0 : user_word(out);
+	if (kept >> KEPT_SIZE_BITS == KEPT_OUT) {
+		if ((u32)block) {
+			block = 0;
+		} else if (bpf_probe_read_user(&block, sizeof(block), (void *)out)) {
+			count_loss(LOSS_UNREADABLE);
+			return;
+		}
+	}
 	stack = takes_stacks ? take_stack(ctx, pid_tgid, caller) : 0;
 	submit_block(kind, pid_tgid, func, block, kept & KEPT_SIZE_MAX, stack);
 }
@@ -360,14 +366,26 @@ int malloc_return(struct pt_regs *ctx)
 	return 0;
 }
 
+static __always_inline int session_in_pending(struct pt_regs *ctx)
+{
+	if (!session_at_return(ctx))
+		return !malloc_begin(ctx);
+	end_pending(ctx, SP_AT_RETURN(ctx), true);
+	return 0;
+}
+
 /* Returns 1 to do without the return. */
 SEC("uprobe/malloc")
 int malloc_session(struct pt_regs *ctx)
 {
-	u64 pid_tgid = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(ctx);
-	u64 *kept = bpf_session_cookie();
+	u64 pid_tgid, cookie, *kept;
 
-	if (bpf_session_is_return()) {
+	if (!keeps_in_session)
+		return session_in_pending(ctx);
+	pid_tgid = bpf_get_current_pid_tgid();
+	cookie = bpf_get_attach_cookie(ctx);
+	kept = session_cookie(ctx);
+	if (session_at_return(ctx)) {
 		if (*kept >> KEPT_SIZE_BITS == KEPT_OUT)
 			end_pending(ctx, SP_AT_RETURN(ctx), true);
 		else
@@ -386,7 +404,8 @@ int free_enter(struct pt_regs *ctx)
 	u64 pid_tgid = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(ctx);
 	u64 block = read_argument(ctx, cookie, COOKIE_PTR_SHIFT), stack, sp = SP_AT_INSTRUCTION(ctx);
 
-	if (!block || (!uses_sessions && !traced_process(pid_tgid)) || is_nested(pid_tgid, sp, (u32)cookie))
+	if (!block || (!keeps_in_session && !traced_process(pid_tgid)) ||
+	    is_nested(pid_tgid, sp, (u32)cookie))
 		return 0;
 	stack = takes_stacks ? take_stack(ctx, pid_tgid, user_word(sp)) : 0;
 	submit_block(EVENT_FREE, pid_tgid, (u32)cookie, block, header_of(block, cookie), stack);

@@ -48,6 +48,9 @@ enum arg_register {
 	ARG_NONE, /* the function has no such argument */
 };
 
+/* kfunc bpf_session_cookie, as the helper that stands for it until the loader binds it. */
+#define HELPER_SESSION_COOKIE 0x7ace0001
+
 enum call_shape { /* as enum probe_shape of user/probe/allocator.h orders them */
 	SHAPE_PURGE,
 	SHAPE_DLOPEN,

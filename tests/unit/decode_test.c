@@ -62,6 +62,61 @@ static void unended_strings_are_not(void **state)
 	assert_int_equal(event_decode(&exec, sizeof(exec), &ev), -EBADMSG);
 }
 
+static void a_block_record_is_exact(void **state)
+{
+	static const uint32_t kinds[] = {EVENT_ALLOC, EVENT_FREE, EVENT_REALLOC_BEGIN, EVENT_REALLOC};
+	struct event_block block[2] = {{.addr = 0x1000}};
+	struct event ev;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		block[0].head.kind = kinds[i];
+		assert_int_equal(event_decode(block, sizeof(block[0]), &ev), 0);
+		assert_int_equal(ev.block->addr, 0x1000);
+		for (size_t len = 0; len < sizeof(block); len++)
+			if (len != sizeof(block[0]))
+				assert_int_equal(event_decode(block, len, &ev), -EBADMSG);
+	}
+}
+
+static size_t stack_len(uint64_t cnt)
+{
+	return offsetof(struct event_stack, frames) + cnt * sizeof(uint64_t);
+}
+
+static void a_stack_ends_behind_its_frames(void **state)
+{
+	struct event_stack stack = {.head.kind = EVENT_STACK, .id = 7};
+	struct event ev;
+
+	(void)state;
+	for (uint32_t cnt = 1; cnt <= EVENT_FRAMES_MAX; cnt++) {
+		stack.cnt = cnt;
+		assert_int_equal(event_decode(&stack, stack_len(cnt), &ev), 0);
+		assert_int_equal(ev.stack->cnt, cnt);
+		for (size_t len = 0; len <= sizeof(stack); len++)
+			if (len != stack_len(cnt))
+				assert_int_equal(event_decode(&stack, len, &ev), -EBADMSG);
+	}
+}
+
+static void a_stack_has_some_frames_and_not_too_many(void **state)
+{
+	static const uint32_t wrong[] = {0, EVENT_FRAMES_MAX + 1, 1u << 29, 1u << 31, UINT32_MAX};
+	struct {
+		struct event_stack stack;
+		uint64_t more;
+	} rec = {.stack.head.kind = EVENT_STACK};
+	struct event ev;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		rec.stack.cnt = wrong[i];
+		for (size_t len = 0; len <= sizeof(rec); len++)
+			assert_int_equal(event_decode(&rec, len, &ev), -EBADMSG);
+	}
+}
+
 static void every_loss_has_a_name(void **state)
 {
 	(void)state;
@@ -75,6 +130,9 @@ int main(void)
 		cmocka_unit_test(right_records_are_taken),
 		cmocka_unit_test(wrong_sizes_and_kinds_are_not),
 		cmocka_unit_test(unended_strings_are_not),
+		cmocka_unit_test(a_block_record_is_exact),
+		cmocka_unit_test(a_stack_ends_behind_its_frames),
+		cmocka_unit_test(a_stack_has_some_frames_and_not_too_many),
 		cmocka_unit_test(every_loss_has_a_name),
 	};
 

@@ -54,7 +54,7 @@ static bool is_whole_stack(const void *record, size_t len)
 {
 	const struct event_stack *stack = record;
 
-	return len > offsetof(struct event_stack, frames) && stack->cnt && stack->cnt <= EVENT_FRAMES_MAX &&
+	return len > offsetof(struct event_stack, frames) && stack->cnt <= EVENT_FRAMES_MAX &&
 	       len == offsetof(struct event_stack, frames) + stack->cnt * sizeof(stack->frames[0]);
 }
 

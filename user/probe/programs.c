@@ -8,11 +8,13 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../bpf/share.h"
 #include "alloctrace.skel.h"
 #include "base/clock.h"
+#include "probe/kfunc.h"
 
 /* How calls are seen from begin to end; one program serves one way. */
 enum mode {
@@ -99,6 +101,19 @@ static struct bpf_program *find(const struct programs *p, const char *name)
 	return bpf_object__find_program_by_name(p->skel->obj, name);
 }
 
+/* The kernel's tick: what its coarse clocks step by. */
+static uint64_t kernel_tick(void)
+{
+	struct timespec tick = {.tv_sec = 0};
+
+	return clock_getres(CLOCK_MONOTONIC_COARSE, &tick) ? 0 : (uint64_t)tick.tv_nsec;
+}
+
+static bool bind_session(const struct programs *p)
+{
+	return !kfunc_bind(p->skel->progs.malloc_session, HELPER_SESSION_COOKIE, "bpf_session_cookie");
+}
+
 /* What the kernel must know before it loads them, and what it need not load. */
 static void prepare(struct programs *p, const struct feature *feature, const struct tracer_options *options)
 {
@@ -116,7 +131,8 @@ static void prepare(struct programs *p, const struct feature *feature, const str
 		bpf_program__set_expected_attach_type(prog, link_attach_type(feature->backend, rows[i].when));
 	}
 	bpf_map__set_max_entries(p->skel->maps.ring, options->allocs ? RING_ALLOC : RING_SIZE);
-	p->skel->rodata->uses_sessions = p->mode == MODE_SESSION;
+	p->skel->rodata->keeps_in_session = p->mode == MODE_SESSION && options->allocs && bind_session(p);
+	p->skel->rodata->tick_ns = kernel_tick();
 	p->skel->rodata->takes_stacks = options->stacks;
 	p->skel->rodata->size_min = options->size_min;
 	p->skel->rodata->size_max = options->size_max;

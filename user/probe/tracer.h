@@ -10,6 +10,7 @@
  *   follow.c    the objects of one process through loads and exec; sweep.c clears its children
  *   programs.c  the BPF side, loaded; watch.c turns the costly part on while a purge is in flight
  *   feature.c   what this kernel can do, found by trying
+ *   kfunc.c     functions of the kernel that programs call, whatever their prototype
  *   return_probe.c  whether a return probe kills a process under a seccomp filter, tried on a child of ours
  */
 #ifndef ALLOCTRACE_PROBE_TRACER_H
