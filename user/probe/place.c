@@ -369,6 +369,7 @@ uint64_t place_entry(const uint8_t *code, size_t len, struct place_args *args, c
 
 	track_init(&t);
 	find_args(&t, args);
+	args->stepped = true;
 	*why = "its code cannot be decoded";
 	if (len > CODE_MAX)
 		return 0;
@@ -384,6 +385,7 @@ uint64_t place_entry(const uint8_t *code, size_t len, struct place_args *args, c
 				return 0;
 			}
 			*args = found;
+			args->stepped = false;
 			return at;
 		}
 		*why = "single-stepped: arguments or stack move before a better place";

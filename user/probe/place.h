@@ -17,6 +17,7 @@
 struct place_args {
 	unsigned wanted;                  /* in: bit i, argument i from 0 */
 	bool in_place;                    /* in: each must be in its own register */
+	bool stepped;                     /* out: the kernel must single-step the instruction */
 	unsigned char at[PLACE_ARGS_MAX]; /* out: enum arg_register of bpf/share.h */
 };
 

@@ -303,13 +303,14 @@ static uint64_t make_cookie(uint32_t number, const struct probe_row *row, const 
 }
 
 static uint32_t add_function(const struct planning *p, const struct probe_row *row,
-			     const struct allocator *kind)
+			     const struct allocator *kind, bool stepped)
 {
 	return functions_add(p->ctx->functions, &(struct traced_function){
 							.symbol = row->symbol,
 							.shape = row->shape,
 							.has_result = row->has_result,
 							.on_null = row->on_null,
+							.stepped = stepped,
 							.allocator = kind,
 							.object = object_name(p->obj),
 							.dev = object_dev(p->obj),
@@ -349,7 +350,7 @@ static int plan_function(const struct plan_context *ctx, struct object *obj, con
 			    object_name(obj), why);
 		return 0;
 	}
-	number = add_function(&p, row, kind);
+	number = add_function(&p, row, kind, args.stepped);
 	if (!number)
 		return -ENOMEM;
 	cookie = make_cookie(number, row, kind, &args);

@@ -268,6 +268,13 @@ int programs_trace(const struct programs *p, pid_t pid, bool sees_loads)
 	return bpf_map_update_elem(bpf_map__fd(p->skel->maps.traced), &tgid, value, BPF_ANY) ? -errno : 0;
 }
 
+void programs_untrace(const struct programs *p, pid_t pid)
+{
+	uint32_t tgid = (uint32_t)pid;
+
+	bpf_map_delete_elem(bpf_map__fd(p->skel->maps.traced), &tgid);
+}
+
 void programs_silent_hits(const struct programs *p, uint64_t *nested, uint64_t *filtered)
 {
 	int cpu_cnt = libbpf_num_possible_cpus();

@@ -40,6 +40,7 @@ int programs_sweeper_fd(const struct programs *programs);
 int programs_ring_fd(const struct programs *programs);
 /* Marks a process as traced; again with sees_loads once _dl_debug_state is probed. */
 int programs_trace(const struct programs *programs, pid_t pid, bool sees_loads);
+void programs_untrace(const struct programs *programs, pid_t pid);
 /* Hits of allocation probes that left no record. */
 void programs_silent_hits(const struct programs *programs, uint64_t *nested, uint64_t *filtered);
 void programs_losses(const struct programs *programs, uint64_t lost[LOSS_CNT]);

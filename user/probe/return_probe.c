@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <link.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -13,6 +12,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "probe/own_code.h"
 
 /* x86-64: numbers between the last of the old system calls and the first of the new; no program makes them.
  */
@@ -97,24 +98,7 @@ int subject_run(struct subject *subject)
 	return ret ? ret : status;
 }
 
-/* The program itself comes first. */
-static int find_offset(struct dl_phdr_info *info, size_t size, void *arg)
-{
-	uint64_t *offset = arg, addr = (uintptr_t)called_once - info->dlpi_addr;
-
-	(void)size;
-	for (int i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-
-		if (p->p_type == PT_LOAD && addr >= p->p_vaddr && addr - p->p_vaddr < p->p_filesz) {
-			*offset = addr - p->p_vaddr + p->p_offset;
-			return 1;
-		}
-	}
-	return -ENOENT;
-}
-
 int subject_offset(uint64_t *file_offset)
 {
-	return dl_iterate_phdr(find_offset, file_offset) == 1 ? 0 : -ENOENT;
+	return own_code_offset((const void *)(uintptr_t)called_once, file_offset);
 }

@@ -11,6 +11,7 @@
  *   programs.c  the BPF side, loaded; watch.c turns the costly part on while a purge is in flight
  *   feature.c   what this kernel can do, found by trying
  *   kfunc.c     functions of the kernel that programs call, whatever their prototype
+ *   cost.c      what a hit costs, found out on a child of ours
  *   return_probe.c  whether a return probe kills a process under a seccomp filter, tried on a child of ours
  */
 #ifndef ALLOCTRACE_PROBE_TRACER_H
@@ -40,6 +41,7 @@ struct traced_function {
 	enum probe_shape shape;
 	bool has_result;
 	enum realloc_null on_null;
+	bool stepped; /* the kernel single-steps the probed instruction */
 	const struct allocator *allocator; /* NULL: libc_rows, loader_rows */
 	const char *object;                /* path in the target */
 	dev_t dev;

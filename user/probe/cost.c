@@ -1,0 +1,189 @@
+#include "probe/cost.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../bpf/share.h"
+#include "base/clock.h"
+#include "probe/own_code.h"
+
+#define BATCH_CALLS 100
+#define BATCH_CNT 5
+#define LINKS_MAX 4
+
+/* A malloc and a free that begin with what the kernel emulates, and a free that does not. */
+void cost_alloc(uint64_t size), cost_alloc_ret(void), cost_free(uint64_t block),
+	cost_free_stepped(uint64_t block);
+__asm__(".text\n"
+	".globl cost_alloc, cost_alloc_ret, cost_free, cost_free_stepped\n"
+	"cost_alloc:\n"
+	"	push %rbp\n"
+	"	pop %rbp\n"
+	"	mov %rdi, %rax\n"
+	"cost_alloc_ret:\n"
+	"	ret\n"
+	"cost_free:\n"
+	"	push %rbp\n"
+	"	pop %rbp\n"
+	"	ret\n"
+	"cost_free_stepped:\n"
+	"	test %rdi, %rdi\n"
+	"	ret\n");
+
+enum subject_call { CALL_ALLOC, CALL_FREE, CALL_STEPPED, CALL_CNT };
+
+/* The least of some batches: everything else on the machine only adds. */
+static double measure(void (*function)(uint64_t))
+{
+	uint64_t best = UINT64_MAX, data[2] = {0, 0};
+
+	for (int batch = 0; batch < BATCH_CNT; batch++) {
+		uint64_t began = clock_thread_cpu_ns(), took;
+
+		for (int i = 0; i < BATCH_CALLS; i++)
+			function((uintptr_t)&data[1]);
+		took = clock_thread_cpu_ns() - began;
+		if (took < best)
+			best = took;
+	}
+	return (double)best / BATCH_CALLS;
+}
+
+static void __attribute__((noreturn)) child_main(int go, int result)
+{
+	static void (*const functions[CALL_CNT])(uint64_t) = {cost_alloc, cost_free, cost_free_stepped};
+	double ns[CALL_CNT];
+	char byte;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (read(go, &byte, 1) != 1)
+		_exit(1);
+	for (int i = 0; i < CALL_CNT; i++)
+		ns[i] = measure(functions[i]);
+	_exit(write(result, ns, sizeof(ns)) != sizeof(ns));
+}
+
+struct child {
+	pid_t pid;
+	int go, result;
+};
+
+static int child_start(struct child *child)
+{
+	int go[2], result[2];
+
+	if (pipe2(go, O_CLOEXEC))
+		return -errno;
+	if (pipe2(result, O_CLOEXEC)) {
+		close(go[0]);
+		close(go[1]);
+		return -EMFILE;
+	}
+	child->pid = fork();
+	if (child->pid == 0) {
+		close(go[1]);
+		close(result[0]);
+		child_main(go[0], result[1]);
+	}
+	close(go[0]);
+	close(result[1]);
+	child->go = go[1];
+	child->result = result[0];
+	if (child->pid > 0)
+		return 0;
+	close(child->go);
+	close(child->result);
+	return -EAGAIN;
+}
+
+static int child_run(const struct child *child, double ns[CALL_CNT])
+{
+	ssize_t size = CALL_CNT * sizeof(*ns), got = -1;
+
+	if (write(child->go, "", 1) == 1)
+		got = read(child->result, ns, (size_t)size);
+	close(child->go);
+	close(child->result);
+	while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return got == size ? 0 : -ECHILD;
+}
+
+/* Attaches a role's programs to one place of our own code, in the child. */
+static int attach(const struct programs *programs, const struct feature *feature, pid_t pid,
+		  enum plan_role role, void (*code)(uint64_t), enum call_shape shape, struct link **links,
+		  size_t *cnt)
+{
+	const uint64_t none = (uint64_t)ARG_NONE;
+	bool frees = shape == SHAPE_FREE;
+	struct link_spot spot = {
+		.cookie = (uint64_t)shape << COOKIE_SHAPE_SHIFT | (frees ? COOKIE_HAS_HEADER : 0) |
+			  (frees ? ARG_DI : none) << COOKIE_PTR_SHIFT |
+			  (frees ? none : ARG_DI) << COOKIE_SIZE_SHIFT | none << COOKIE_COUNT_SHIFT,
+	};
+	struct program_use use[2];
+	unsigned use_cnt = programs_of_role(programs, role, use);
+	int ret = own_code_offset((const void *)(uintptr_t)code, &spot.offset);
+
+	for (unsigned i = 0; !ret && i < use_cnt && *cnt < LINKS_MAX; i++) {
+		ret = link_open(
+			&(struct link_request){
+				.backend = feature->backend,
+				.when = use[i].when,
+				.prog_fd = use[i].fd,
+				.path = "/proc/self/exe",
+				.pid = pid,
+				.spots = &spot,
+				.spot_cnt = 1,
+			},
+			&links[*cnt]);
+		if (!ret)
+			++*cnt;
+	}
+	return ret;
+}
+
+static int attach_all(const struct programs *programs, const struct feature *feature, pid_t pid,
+		      struct link **links, size_t *cnt)
+{
+	int ret = 0;
+
+	if (!feature->return_probes)
+		ret = attach(programs, feature, pid, PLAN_ALLOC_EXIT, (void (*)(uint64_t))cost_alloc_ret,
+			     SHAPE_ALLOC, links, cnt);
+	ret = ret ?: attach(programs, feature, pid, PLAN_ALLOC, cost_alloc, SHAPE_ALLOC, links, cnt);
+	ret = ret ?: attach(programs, feature, pid, PLAN_FREE, cost_free, SHAPE_FREE, links, cnt);
+	return ret ?: attach(programs, feature, pid, PLAN_FREE, cost_free_stepped, SHAPE_FREE, links, cnt);
+}
+
+int cost_calibrate(struct programs *programs, const struct feature *feature, struct link_reaper *reaper,
+		   struct probe_cost *cost)
+{
+	struct link *links[LINKS_MAX];
+	double ns[CALL_CNT];
+	struct child child = {0};
+	size_t cnt = 0;
+	int ret, run;
+
+	*cost = (struct probe_cost){.entry = 700, .call = 1500, .stepped = 2000};
+	ret = child_start(&child);
+	if (ret)
+		return ret;
+	programs_trace(programs, child.pid, false);
+	ret = attach_all(programs, feature, child.pid, links, &cnt);
+	run = child_run(&child, ns);
+	link_reaper_close(reaper, links, cnt);
+	programs_untrace(programs, child.pid);
+	if (ret || run)
+		return ret ? ret : run;
+	*cost = (struct probe_cost){
+		.entry = ns[CALL_FREE],
+		.call = ns[CALL_ALLOC],
+		.stepped = ns[CALL_STEPPED] > ns[CALL_FREE] ? ns[CALL_STEPPED] - ns[CALL_FREE] : 0,
+	};
+	return 0;
+}

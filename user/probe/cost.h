@@ -1,0 +1,24 @@
+/*
+ * What a hit of an allocation probe costs a process on this machine, found out on a child of
+ * ours with the programs that will be attached. x86-64: the functions that are probed.
+ */
+#ifndef ALLOCTRACE_PROBE_COST_H
+#define ALLOCTRACE_PROBE_COST_H
+
+#include "probe/feature.h"
+#include "probe/programs.h"
+
+struct probe_cost { /* ns of CPU time */
+	double entry;   /* a free; a call of which nothing is recorded */
+	double call;    /* an allocation, from begin to end */
+	double stepped; /* more where the kernel must single-step the instruction */
+};
+
+/*
+ * Some 15 ms; the links go away in the reaper's thread. What the child does is in the ring
+ * afterwards, under its PID. 0, or −errno and *cost is what other machines were seen to take.
+ */
+int cost_calibrate(struct programs *programs, const struct feature *feature, struct link_reaper *reaper,
+		   struct probe_cost *cost);
+
+#endif
