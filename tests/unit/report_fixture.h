@@ -373,6 +373,7 @@ static inline void fixture_allocs(struct fixture *x)
 	t->peak = (struct site_count){2 * t->live.cnt, 2 * t->live.bytes};
 	t->peak_ns = 77 * SEC;
 	t->failed = 3;
+	t->events = t->allocated.cnt + t->freed.cnt + t->failed;
 	x->allocs.before = *t;
 	x->allocs.before.allocated.cnt -= 206000;
 	x->allocs.before.allocated.bytes -= 100 * MIB;

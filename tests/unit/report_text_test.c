@@ -114,6 +114,65 @@ static void hostile_names_are_harmless(void **state)
 	free(text);
 }
 
+static void allocations(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_heap(&x, 1);
+	fixture_findings(&x);
+	fixture_allocs(&x);
+	x.s.purge_cnt = x.s.churn_cnt = 0;
+	check("allocs_interval.txt", &x, false);
+	check("allocs_interval_colour.txt", &x, true);
+	x.s.final = true;
+	check("allocs_final.txt", &x, false);
+	x.s.final = false;
+	x.allocs.top = 2;
+	check("allocs_top.txt", &x, false);
+	x.allocs.top = 0;
+	x.allocs.older_ns = 30 * SEC;
+	check("allocs_older.txt", &x, false);
+}
+
+/* What cannot be relied on is said where it matters. */
+static void allocations_in_doubt(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_heap(&x, 1);
+	fixture_allocs(&x);
+	x.allocs.totals.untracked = (struct site_count){1234567, 300 * MIB};
+	x.allocs.totals.ghosts = (struct site_count){3, 4096};
+	x.allocs.totals.live_rounded = x.allocs.unattributed = UNKNOWN;
+	x.allocs.survey = NULL;
+	for (unsigned i = 0; i < SITES_CNT; i++)
+		x.views[i].survey = NULL;
+	x.allocs.probe_cpu_share = 0.41;
+	x.allocs.stopped =
+		"allocation probes removed: they took 41 % of its CPU time (--max-overhead 25)";
+	check("allocs_stopped.txt", &x, false);
+	x.heap.taken_ns = 0;
+	x.heap.allocator_cnt = 0;
+	x.allocs.older_ns = 90 * SEC;
+	check("allocs_stopped_unwalked.txt", &x, true);
+}
+
+static void before_the_first_allocation(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_heap(&x, 1);
+	x.allocs = (struct allocation_view){.unattributed = UNKNOWN, .probe_cpu_share = -1};
+	x.s.allocs = &x.allocs;
+	check("allocs_none.txt", &x, false);
+}
+
 /* A program imports hundreds of libraries: one line. One that failed is a row. */
 static void imports_are_one_line(void **state)
 {
@@ -164,6 +223,9 @@ int main(void)
 		cmocka_unit_test(a_heap_that_nobody_can_walk),
 		cmocka_unit_test(before_the_first_walk),
 		cmocka_unit_test(hostile_names_are_harmless),
+		cmocka_unit_test(allocations),
+		cmocka_unit_test(allocations_in_doubt),
+		cmocka_unit_test(before_the_first_allocation),
 		cmocka_unit_test(imports_are_one_line),
 		cmocka_unit_test(a_full_disk_is_an_error),
 	};

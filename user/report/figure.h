@@ -10,4 +10,11 @@ static inline const char *figure_text(char buf[UNITS_TEXT_MAX], uint64_t bytes)
 	return bytes == UNKNOWN ? "–" : units_bytes(buf, bytes);
 }
 
+/* "3,204,112"; returns buf, as those below. */
+const char *figure_count(char buf[UNITS_TEXT_MAX], uint64_t cnt);
+/* "0/s", "3.4/s", "120/s", "41.2k/s", "1.20M/s": cnt in that time; "–" in no time. */
+const char *figure_rate(char buf[UNITS_TEXT_MAX], uint64_t cnt, uint64_t ns);
+/* "12 %", "under 1 %", "0 %". */
+const char *figure_share(char buf[UNITS_TEXT_MAX], double share);
+
 #endif

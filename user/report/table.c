@@ -13,6 +13,7 @@
 struct cell {
 	char *text;
 	enum table_style style;
+	bool wide; /* the only one of its row: no column is as wide as it */
 };
 
 struct table {
@@ -62,7 +63,7 @@ static void add(struct table *t, enum table_style style, const char *text)
 		t->failed = true;
 		return;
 	}
-	t->cells[t->cell_cnt++] = (struct cell){copy, style};
+	t->cells[t->cell_cnt++] = (struct cell){.text = copy, .style = style};
 }
 
 void table_cell(struct table *t, enum table_style style, const char *fmt, ...)
@@ -92,6 +93,22 @@ void table_time(struct table *t, uint64_t ns)
 	table_cell(t, TABLE_PLAIN, "%s", units_time(text, ns));
 }
 
+void table_line(struct table *t, const char *fmt, ...)
+{
+	char text[CELL_MAX];
+	va_list args;
+
+	if (!t || t->failed)
+		return;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	add(t, TABLE_PLAIN, printable(text, sizeof(text), text));
+	if (!t->failed)
+		t->cells[t->cell_cnt - 1].wide = true;
+	table_end_row(t);
+}
+
 void table_end_row(struct table *t)
 {
 	while (t && !t->failed && t->cell_cnt % t->column_cnt)
@@ -111,7 +128,7 @@ static void measure(const struct table *t, size_t widths[TABLE_COLUMNS_MAX])
 	for (size_t i = 0; i < t->cell_cnt; i++) {
 		size_t width = printable_width(t->cells[i].text);
 
-		if (width > widths[i % t->column_cnt])
+		if (!t->cells[i].wide && width > widths[i % t->column_cnt])
 			widths[i % t->column_cnt] = width;
 	}
 }
@@ -131,10 +148,10 @@ static void print_row(const struct table *t, const struct cell *row, const size_
 	size_t used = used_cells(row, t->column_cnt);
 
 	for (size_t c = 0; c < used; c++) {
-		int pad = (int)(widths[c] - printable_width(row[c].text));
+		int pad = row[c].wide ? 0 : (int)(widths[c] - printable_width(row[c].text));
 		bool right = t->align[c] == 'r', paint = colour && row[c].style != TABLE_PLAIN;
 
-		if (!widths[c]) /* a column that nobody used */
+		if (!widths[c] && !row[c].wide) /* a column that nobody used */
 			continue;
 		fprintf(out, "%s%*s%s%s%s%*s", c ? "  " : "", right ? pad : 0, "",
 			paint ? begin[row[c].style] : "", row[c].text, paint ? "\033[0m" : "",

@@ -26,6 +26,8 @@ void table_bytes(struct table *t, enum table_style style, uint64_t bytes); /* UN
 void table_time(struct table *t, uint64_t ns);
 /* A row of headings; names are NULL-ended and may be fewer than the columns. */
 void table_heading(struct table *t, const char *const *names);
+/* A row that is one text, as wide as it likes, between rows. */
+void table_line(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Leaves the rest of the row empty. */
 void table_end_row(struct table *t);
 /* Rows indented, columns two spaces apart. 0 or −ENOMEM if something had no room; errors of out are its own.

@@ -12,6 +12,7 @@
 #include "report/figure.h"
 #include "report/snapshot.h"
 #include "report/table.h"
+#include "report/text_allocs.h"
 #include "report/text_findings.h"
 #include "report/verdict.h"
 
@@ -34,7 +35,7 @@ static void put_figures(FILE *out, const struct snapshot *s, const struct style 
 		units_bytes(purgeable, h->purgeable), style->end);
 	if (call && h->purgeable >= MIB)
 		fprintf(out, " (%s would return it)", call);
-	fprintf(out, ", %s pinned\n", units_bytes(pinned, h->pinned));
+	fprintf(out, ", %s pinned", units_bytes(pinned, h->pinned));
 }
 
 static void put_verdict(FILE *out, const struct snapshot *s, const struct style *style)
@@ -48,7 +49,11 @@ static void put_verdict(FILE *out, const struct snapshot *s, const struct style 
 	    h->purgeable != UNKNOWN && h->pinned != UNKNOWN)
 		put_figures(out, s, style);
 	else
-		fprintf(out, "%s\n", verdict_sentence(s, sentence));
+		fputs(verdict_sentence(s, sentence), out);
+	if (s->allocs && s->allocs->stopped)
+		fprintf(out, " — %s%s%s", style->bold,
+			printable(sentence, sizeof(sentence), s->allocs->stopped), style->end);
+	fputc('\n', out);
 }
 
 /* Whether a purge has worked since the heap was read: then RSS and the heap's figures do not go together. */
@@ -192,6 +197,8 @@ static int put_summary(FILE *out, const struct snapshot *s, bool colour)
 	put_verdict(out, s, colour ? &coloured : &plain);
 	put_remarks(out, s);
 	result = put_allocators(out, s, colour);
+	if (result == 0)
+		result = text_allocs(out, s, colour);
 	if (result == 0)
 		result = text_purges(out, s, colour);
 	if (result == 0)

@@ -5,12 +5,14 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "report/site_text.h"
 #include "report/table.h"
 #include "report/verdict.h"
 
 /* A person reads some ten lines of a kind; the rest is summed up in one (and is whole in JSON). */
 #define ROWS_INTERVAL 8
 #define ROWS_FINAL 20
+#define FREED_INTERVAL 3 /* sites a window; in the final report all that are known */
 
 const char *text_clock(char buf[TEXT_CLOCK_MAX], uint64_t monotonic_ns)
 {
@@ -133,6 +135,22 @@ static void window_row(struct table *t, const struct window_finding *w, uint64_t
 	cell_window_end(t, w);
 }
 
+/* Who freed most of what was then retained. */
+static void window_freed(struct table *t, const struct snapshot *s, const struct window_finding *w)
+{
+	unsigned cnt = s->final || w->freed_cnt < FREED_INTERVAL ? w->freed_cnt : FREED_INTERVAL;
+	const struct allocation_view *a = s->allocs;
+	char bytes[UNITS_TEXT_MAX], site[SITE_TEXT_MAX];
+
+	for (unsigned i = 0; a && i < cnt; i++) {
+		uint32_t number = w->freed[i].site;
+
+		if (w->freed[i].bytes)
+			table_line(t, "  %8s freed in it by %s", units_bytes(bytes, w->freed[i].bytes),
+				   site_text(site, number < a->number_cnt ? a->by_number[number] : NULL));
+	}
+}
+
 int text_windows(FILE *out, const struct snapshot *s, bool colour)
 {
 	static const char *const names[] = {
@@ -146,8 +164,10 @@ int text_windows(FILE *out, const struct snapshot *s, bool colour)
 		return 0;
 	t = table_new("lrrrl");
 	table_heading(t, names);
-	for (size_t i = first; i < s->window_cnt; i++)
+	for (size_t i = first; i < s->window_cnt; i++) {
 		window_row(t, &s->windows[i], s->time_ns);
+		window_freed(t, s, &s->windows[i]);
+	}
 	result = table_print(t, out, "  ", colour);
 	if (first)
 		fprintf(out, "  and %zu earlier\n", first);

@@ -1,0 +1,129 @@
+/* Sites in one line, and figures as people read them. */
+#include "report_fixture.h"
+
+#include "base/printable.h"
+#include "report/figure.h"
+#include "report/site_text.h"
+
+static void check(const char *const *names, bool truncated, const char *expected)
+{
+	const struct site_view view = {.stack = fixture_stack(0, truncated, names)};
+	char buf[SITE_TEXT_MAX];
+
+	assert_string_equal(site_text(buf, &view), expected);
+}
+
+#define STACK(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static void innermost_first(void **state)
+{
+	(void)state;
+	check(STACK("main (app)", "f (app)", "g (app)"), false, "g ← f ← main (app)");
+	check(STACK("main (app)", "f (lib.so)", "g (lib.so)", "h (app)"), false,
+	      "h (app) ← g ← f (lib.so) ← main (app)");
+	check(STACK("main (app)"), true, "main (app) ← …");
+}
+
+static void five_frames_at_most(void **state)
+{
+	(void)state;
+	check(STACK("a (x)", "b (x)", "c (x)", "d (x)", "e (x)"), false, "e ← d ← c ← b ← a (x)");
+	check(STACK("_ (y)", "a (x)", "b (x)", "c (x)", "d (x)", "e (x)"), false,
+	      "e ← d ← c ← b ← a (x) ← …");
+}
+
+static void frames_that_are_no_names(void **state)
+{
+	(void)state;
+	check(STACK("[unknown]", "lib.so+0x12", ")", "()", "(x)"), false,
+	      "(x) ← () ← ) ← lib.so+0x12 ← [unknown]");
+	check(STACK("", "operator() (app)"), false, "operator() (app) ← ");
+	check(STACK("a\nb\033 (\xff)"), false, "a?b? (?)");
+}
+
+static void no_stack(void **state)
+{
+	char buf[SITE_TEXT_MAX];
+
+	(void)state;
+	assert_string_equal(site_text(buf, NULL), "[no stack]");
+	assert_string_equal(site_text(buf, &(struct site_view){0}), "[no stack]");
+	check((const char *const[]){NULL}, true, "[no stack]");
+}
+
+/* Names as long as C++ makes them: the innermost frame stays, and the line stays a line. */
+static void long_names_are_cut(void **state)
+{
+	char name[400], object[400], buf[SITE_TEXT_MAX];
+	const struct site_view view = {
+		.stack = fixture_stack(0, false, STACK(object, name, "g (app)", name, "f (app)"))};
+
+	(void)state;
+	memset(name, 'n', sizeof(name));
+	strcpy(name + sizeof(name) - 7, " (app)");
+	memset(object, 'o', sizeof(object));
+	memcpy(object, "f (", 3);
+	strcpy(object + sizeof(object) - 2, ")");
+	site_text(buf, &view);
+	assert_string_equal(buf, "f (app) ← …");
+	check(STACK("m (app)", name), false,
+	      "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn… ← m (app)");
+	check(STACK("main (library.so)", name), false,
+	      "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn… (app) ← …");
+	site_text(buf, &(struct site_view){.stack = fixture_stack(0, false, STACK(object, object, name))});
+	assert_true(printable_width(buf) < 100);
+}
+
+static void counts_have_commas(void **state)
+{
+	char buf[UNITS_TEXT_MAX];
+
+	(void)state;
+	assert_string_equal(figure_count(buf, 0), "0");
+	assert_string_equal(figure_count(buf, 999), "999");
+	assert_string_equal(figure_count(buf, 1000), "1,000");
+	assert_string_equal(figure_count(buf, 3204112), "3,204,112");
+	assert_string_equal(figure_count(buf, UINT64_MAX), "18,446,744,073,709,551,615");
+}
+
+static void rates(void **state)
+{
+	char buf[UNITS_TEXT_MAX];
+
+	(void)state;
+	assert_string_equal(figure_rate(buf, 0, SEC), "0/s");
+	assert_string_equal(figure_rate(buf, 5, 0), "–");
+	assert_string_equal(figure_rate(buf, 17, 5 * SEC), "3.4/s");
+	assert_string_equal(figure_rate(buf, 120, SEC), "120/s");
+	assert_string_equal(figure_rate(buf, 9996, 10 * SEC), "1.0k/s");
+	assert_string_equal(figure_rate(buf, 41200, SEC), "41.2k/s");
+	assert_string_equal(figure_rate(buf, 999600, SEC), "1.0M/s");
+	assert_string_equal(figure_rate(buf, 12345678, SEC), "12.3M/s");
+}
+
+static void shares(void **state)
+{
+	char buf[UNITS_TEXT_MAX];
+
+	(void)state;
+	assert_string_equal(figure_share(buf, 0), "0 %");
+	assert_string_equal(figure_share(buf, 0.001), "under 1 %");
+	assert_string_equal(figure_share(buf, 0.124), "12 %");
+	assert_string_equal(figure_share(buf, 2.5), "250 %");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(innermost_first),
+		cmocka_unit_test(five_frames_at_most),
+		cmocka_unit_test(frames_that_are_no_names),
+		cmocka_unit_test(no_stack),
+		cmocka_unit_test(long_names_are_cut),
+		cmocka_unit_test(counts_have_commas),
+		cmocka_unit_test(rates),
+		cmocka_unit_test(shares),
+	};
+
+	return cmocka_run_group_tests_name("site_text", tests, NULL, NULL);
+}
