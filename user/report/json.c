@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/clock.h"
+#include "report/json_allocs.h"
 #include "report/json_heap.h"
 #include "report/json_tree.h"
 #include "report/snapshot.h"
@@ -44,7 +45,7 @@ static void purge(struct json *j, cJSON *purges, const struct purge_finding *p)
 	json_bool(j, o, "misdirected", p->misdirected);
 }
 
-static void window(struct json *j, cJSON *windows, const struct window_finding *w)
+static void window(struct json *j, cJSON *windows, const struct snapshot *s, const struct window_finding *w)
 {
 	cJSON *o = json_object(j, windows, NULL);
 
@@ -58,6 +59,7 @@ static void window(struct json *j, cJSON *windows, const struct window_finding *
 	json_integer(j, o, "byte_seconds", (uint64_t)fmin(fmax(w->byte_seconds, 0), 0x1p63));
 	json_integer(j, o, "ineffective_purges", w->ineffective_purges);
 	json_bool(j, o, "closed_by_purge", w->closed_by_purge);
+	json_window_freed(j, o, s, w);
 }
 
 static void churn(struct json *j, cJSON *rows, const struct churn_finding *c)
@@ -132,7 +134,7 @@ static void findings(struct json *j, cJSON *o, const struct snapshot *s)
 	json_integer(j, o, "purges_total", s->purges_total);
 	list = json_array(j, o, "windows");
 	for (size_t i = 0; i < s->window_cnt; i++)
-		window(j, list, &s->windows[i]);
+		window(j, list, s, &s->windows[i]);
 	list = json_array(j, o, "dlopen");
 	for (size_t i = 0; i < s->churn_cnt; i++)
 		churn(j, list, s->churn[i]);
@@ -162,6 +164,7 @@ int report_json(FILE *out, const struct snapshot *s)
 	json_text(&j, j.root, "sentence", verdict_sentence(s, sentence));
 	returned(&j, j.root, &s->returned);
 	json_allocators(&j, j.root, s->heap);
+	json_allocs(&j, j.root, s);
 	findings(&j, j.root, s);
 	blind_spots(&j, j.root, s);
 	return json_write(&j, out);

@@ -74,12 +74,17 @@ void json_figure(struct json *j, cJSON *parent, const char *name, uint64_t value
 		json_integer(j, parent, name, value);
 }
 
-void json_seconds(struct json *j, cJSON *parent, const char *name, double value)
+void json_number(struct json *j, cJSON *parent, const char *name, double value)
 {
 	char digits[48];
 
 	snprintf(digits, sizeof(digits), "%.3f", value);
 	add(j, parent, name, cJSON_CreateRaw(digits));
+}
+
+void json_seconds(struct json *j, cJSON *parent, const char *name, double value)
+{
+	json_number(j, parent, name, value);
 }
 
 void json_address(struct json *j, cJSON *parent, const char *name, uint64_t addr)
