@@ -11,6 +11,8 @@
 #define ROWS_INTERVAL 5
 #define ROWS_FINAL 10
 #define CLASSES_SHOWN 2
+/* What no site has is not worth a line below that: caches, and what came and went during the walk. */
+#define REST_MIN MIB
 
 /* Over the interval; in the final report since the attach. */
 static const char *rate(char buf[UNITS_TEXT_MAX], const struct snapshot *s, const struct site_count *now,
@@ -58,10 +60,9 @@ static void put_before(FILE *out, const struct allocation_view *a)
 {
 	const struct site_count *freed = &a->totals.freed_before;
 	char bytes[UNITS_TEXT_MAX], cnt[UNITS_TEXT_MAX];
-	const char *separator = "  from before the attach: ";
+	const char *separator = "  from before the attach or not recorded: ";
 
-	/* Less is the allocator's own rounding, and what came and went during the walk. */
-	if (a->unattributed != UNKNOWN && a->unattributed >= MIB && !a->stopped) {
+	if (a->unattributed != UNKNOWN && a->unattributed >= REST_MIN && !a->stopped) {
 		fprintf(out, "%s%s of live heap", separator, units_bytes(bytes, a->unattributed));
 		separator = ", ";
 	}
@@ -276,9 +277,9 @@ static void put_other_pins(FILE *out, const struct survey_result *survey)
 	char bytes[UNITS_TEXT_MAX], size[2 * UNITS_TEXT_MAX];
 	unsigned class = next_class(survey, HEAP_CLASS_CNT), shown;
 
-	if (!survey->rest.pinned)
+	if (survey->rest.pinned < REST_MIN)
 		return;
-	fprintf(out, "  blocks from before the attach and cached ones hold %s",
+	fprintf(out, "  blocks from before the attach or cached hold %s",
 		units_bytes(bytes, survey->rest.pinned));
 	for (shown = 0; class < HEAP_CLASS_CNT && shown < CLASSES_SHOWN; shown++) {
 		fprintf(out, "%s%s%s those of %s", shown ? "" : ":", shown ? ", " : " ",
@@ -292,7 +293,8 @@ static int put_pins(FILE *out, const struct snapshot *s, bool colour)
 {
 	const struct survey_result *survey = s->allocs->survey;
 	char age[UNITS_TEXT_MAX], heading[UNITS_TEXT_MAX + 32] = "hold free memory";
-	const char *const names[] = {"live blocks from here", "number", heading, "of it alone", "by", NULL};
+	const char *const names[] = {"live blocks from here", "number", heading,
+				     "pages kept alone",      "by",     NULL};
 	const struct site_table form = {.align = "rrrrl",
 					.names = names,
 					.weigh = ranking_weigh[WEIGHT_PINNED],
