@@ -42,6 +42,16 @@ static bool is_unsafe(uint32_t code)
 	       code == 0x200f || (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
 }
 
+/* Nearly all of what there is: reports print millions of names. */
+static size_t plain_len(const unsigned char *s, size_t max)
+{
+	size_t len = 0;
+
+	while (len < max && s[len] >= 0x20 && s[len] < 0x7f)
+		len++;
+	return len;
+}
+
 const char *printable(char *buf, size_t size, const char *text)
 {
 	const unsigned char *s = (const unsigned char *)text;
@@ -50,15 +60,21 @@ const char *printable(char *buf, size_t size, const char *text)
 
 	if (size == 0)
 		return buf;
-	for (; *s; s += len ? len : 1, used += put) {
+	while (*s) {
+		put = plain_len(s, size - 1 - used);
+		memmove(buf + used, s, put);
+		s += put;
+		used += put;
 		len = decode(s, &code);
 		put = len && !is_unsafe(code) ? len : 1;
-		if (used + put >= size)
+		if (!*s || used + put >= size)
 			break;
 		if (len && !is_unsafe(code))
 			memmove(buf + used, s, len);
 		else
 			buf[used] = '?';
+		s += len ? len : 1;
+		used += put;
 	}
 	buf[used] = '\0';
 	return buf;

@@ -112,10 +112,9 @@ static void surveyed(struct json *j, cJSON *o, const struct site_survey *survey)
 	json_figure(j, o, "old_blocks", survey ? survey->old.cnt : UNKNOWN);
 }
 
-static void site(struct json *j, cJSON *sites, const struct site_view *v)
+static void site(struct json *j, cJSON *o, const struct site_view *v)
 {
 	const struct site *f = v->figures;
-	cJSON *o = json_object(j, sites, NULL);
 
 	stack(j, o, v->stack);
 	json_bool(j, o, "truncated", v->stack && v->stack->truncated);
@@ -134,10 +133,24 @@ static void site(struct json *j, cJSON *sites, const struct site_view *v)
 	surveyed(j, o, v->survey);
 }
 
+/* There may be a hundred thousand of them. */
+static void sites(struct json *j, cJSON *parent, const struct allocation_view *a)
+{
+	cJSON *list = json_array(j, parent, "sites");
+	struct json item;
+
+	for (size_t i = 0; i < a->site_cnt && (!a->top || i < a->top); i++) {
+		json_init(&item);
+		site(&item, item.root, &a->sites[i]);
+		json_flat(j, list, NULL, &item);
+	}
+	json_integer(j, parent, "sites_total", a->site_cnt);
+}
+
 void json_allocs(struct json *j, cJSON *parent, const struct snapshot *s)
 {
 	const struct allocation_view *a = s->allocs;
-	cJSON *o, *sites;
+	cJSON *o;
 
 	if (!a) {
 		json_null(j, parent, "allocs");
@@ -152,10 +165,7 @@ void json_allocs(struct json *j, cJSON *parent, const struct snapshot *s)
 		json_null(j, o, "probe_cpu_share");
 	json_text(j, o, "stopped", a->stopped);
 	survey(j, o, s);
-	sites = json_array(j, o, "sites");
-	for (size_t i = 0; i < a->site_cnt && (!a->top || i < a->top); i++)
-		site(j, sites, &a->sites[i]);
-	json_integer(j, o, "sites_total", a->site_cnt);
+	sites(j, o, a);
 }
 
 void json_window_freed(struct json *j, cJSON *parent, const struct snapshot *s,

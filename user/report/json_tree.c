@@ -105,6 +105,16 @@ void json_text(struct json *j, cJSON *parent, const char *name, const char *text
 		add(j, parent, name, cJSON_CreateString(printable(safe, sizeof(safe), text)));
 }
 
+void json_flat(struct json *j, cJSON *parent, const char *name, struct json *item)
+{
+	char *text = item->failed ? NULL : cJSON_PrintUnformatted(item->root);
+
+	add(j, parent, name, text ? cJSON_CreateRaw(text) : NULL);
+	cJSON_free(text);
+	cJSON_Delete(item->root);
+	item->root = NULL;
+}
+
 int json_write(struct json *j, FILE *out)
 {
 	char *line = j->failed ? NULL : cJSON_PrintUnformatted(j->root);

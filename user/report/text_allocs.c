@@ -23,6 +23,14 @@ static const char *rate(char buf[UNITS_TEXT_MAX], const struct snapshot *s, cons
 	return figure_rate(buf, now->cnt - before->cnt, s->interval_ns);
 }
 
+static const char *blocks_text(char buf[UNITS_TEXT_MAX + 8], uint64_t cnt)
+{
+	char digits[UNITS_TEXT_MAX];
+
+	snprintf(buf, UNITS_TEXT_MAX + 8, "%s %s", figure_count(digits, cnt), cnt == 1 ? "block" : "blocks");
+	return buf;
+}
+
 static void put_turnover(FILE *out, const struct snapshot *s)
 {
 	const struct ledger_totals *now = &s->allocs->totals, *before = &s->allocs->before;
@@ -41,11 +49,10 @@ static void put_turnover(FILE *out, const struct snapshot *s)
 static void put_live(FILE *out, const struct snapshot *s)
 {
 	const struct ledger_totals *t = &s->allocs->totals;
-	char bytes[UNITS_TEXT_MAX], cnt[UNITS_TEXT_MAX], at[TEXT_CLOCK_MAX];
+	char bytes[UNITS_TEXT_MAX], cnt[UNITS_TEXT_MAX + 8], at[TEXT_CLOCK_MAX];
 
-	fprintf(out, "  of it live %s %s in %s blocks",
-		s->allocs->stopped ? "when the probes were removed" : "now",
-		units_bytes(bytes, t->live.bytes), figure_count(cnt, t->live.cnt));
+	fprintf(out, "  of it live %s %s in %s", s->allocs->stopped ? "when the probes were removed" : "now",
+		units_bytes(bytes, t->live.bytes), blocks_text(cnt, t->live.cnt));
 	if (t->peak_ns)
 		fprintf(out, ", peak %s at %s", units_bytes(bytes, t->peak.bytes),
 			text_clock(at, t->peak_ns));
@@ -59,7 +66,7 @@ static void put_live(FILE *out, const struct snapshot *s)
 static void put_before(FILE *out, const struct allocation_view *a)
 {
 	const struct site_count *freed = &a->totals.freed_before;
-	char bytes[UNITS_TEXT_MAX], cnt[UNITS_TEXT_MAX];
+	char bytes[UNITS_TEXT_MAX], cnt[UNITS_TEXT_MAX + 8];
 	const char *separator = "  from before the attach or not recorded: ";
 
 	if (a->unattributed != UNKNOWN && a->unattributed >= REST_MIN && !a->stopped) {
@@ -67,8 +74,8 @@ static void put_before(FILE *out, const struct allocation_view *a)
 		separator = ", ";
 	}
 	if (freed->cnt) {
-		fprintf(out, "%s%s in %s blocks freed since", separator, units_bytes(bytes, freed->bytes),
-			figure_count(cnt, freed->cnt));
+		fprintf(out, "%s%s in %s freed since", separator, units_bytes(bytes, freed->bytes),
+			blocks_text(cnt, freed->cnt));
 		separator = ", ";
 	}
 	if (separator[0] == ',')
@@ -78,16 +85,16 @@ static void put_before(FILE *out, const struct allocation_view *a)
 static void put_doubts(FILE *out, const struct allocation_view *a)
 {
 	const struct ledger_totals *t = &a->totals;
-	char bytes[UNITS_TEXT_MAX], cnt[UNITS_TEXT_MAX];
+	char bytes[UNITS_TEXT_MAX], cnt[UNITS_TEXT_MAX + 8];
 
 	if (t->untracked.cnt)
 		fprintf(out,
-			"  %s blocks (%s) not tracked: --max-memory is reached; live by site is a lower "
+			"  %s (%s) not tracked: --max-memory is reached; live by site is a lower "
 			"bound\n",
-			figure_count(cnt, t->untracked.cnt), units_bytes(bytes, t->untracked.bytes));
+			blocks_text(cnt, t->untracked.cnt), units_bytes(bytes, t->untracked.bytes));
 	if (t->ghosts.cnt)
-		fprintf(out, "  %s blocks (%s) whose free was not seen: proved dead, no longer live\n",
-			figure_count(cnt, t->ghosts.cnt), units_bytes(bytes, t->ghosts.bytes));
+		fprintf(out, "  %s (%s) whose free was not seen: proved dead, no longer live\n",
+			blocks_text(cnt, t->ghosts.cnt), units_bytes(bytes, t->ghosts.bytes));
 	if (a->probe_cpu_share >= 0 && !a->stopped)
 		fprintf(out, "  allocation probes take %s of the target's CPU time\n",
 			figure_share(cnt, a->probe_cpu_share));
