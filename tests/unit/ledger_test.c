@@ -56,7 +56,7 @@ static void say(struct ledger *l, uint32_t kind, uint64_t addr, uint64_t size)
 	};
 	const struct event ev = {.head = &block.head, .block = &block};
 
-	ledger_event(l, &ev, from, rule);
+	ledger_event(l, &ev, block.stack, from, rule);
 }
 
 static const struct site *site(struct ledger *l, uint64_t of)

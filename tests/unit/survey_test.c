@@ -51,7 +51,7 @@ static void alloc(struct scene *s, uint64_t stack, uint64_t addr, uint64_t size)
 					  .stack = stack};
 	const struct event ev = {.head = &block.head, .block = &block};
 
-	ledger_event(s->ledger, &ev, &allocator, REALLOC_KEEPS);
+	ledger_event(s->ledger, &ev, stack, &allocator, REALLOC_KEEPS);
 }
 
 static void page(struct scene *s, unsigned number, uint16_t free, uint16_t holders, bool headers)

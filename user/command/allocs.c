@@ -83,7 +83,7 @@ void allocs_event(struct allocs *a, const struct event *ev)
 	}
 	fn = tracer_function(a->tracer, ev->head->func);
 	if (fn)
-		ledger_event(a->ledger, ev, fn->allocator, fn->on_null);
+		ledger_event(a->ledger, ev, stacks_own_id(a->stacks, ev->block->stack), fn->allocator, fn->on_null);
 }
 
 void allocs_exec(struct allocs *a)

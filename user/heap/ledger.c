@@ -294,15 +294,16 @@ static void on_realloc(struct ledger *l, struct thread *t, const struct event_bl
 	}
 }
 
-void ledger_event(struct ledger *l, const struct event *ev, const struct allocator *allocator,
+void ledger_event(struct ledger *l, const struct event *ev, uint64_t stack, const struct allocator *allocator,
 		  enum realloc_null on_null)
 {
-	const struct event_block *block = ev->block;
-	struct thread *t = thread_of(l, block->head.tid);
+	struct event_block own = *ev->block, *block = &own;
+	struct thread *t = thread_of(l, own.head.tid);
 	uint64_t last;
 
 	if (!t)
 		return;
+	own.stack = stack;
 	last = t->last;
 	t->last = 0;
 	l->totals.events++;

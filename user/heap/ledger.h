@@ -28,28 +28,29 @@ struct ledger_options {
 /* Since the attach. A realloc that moved, grew or shrank a block is one free and one allocation. */
 struct ledger_totals {
 	struct site_count allocated, freed; /* freed: all frees, of blocks from before the attach too */
-	struct site_count freed_before;     /* of freed: blocks that are not known; bytes: what their headers say */
+	struct site_count
+		freed_before; /* of freed: blocks that are not known; bytes: what their headers say */
 	struct site_count live;
 	struct site_count temporary;
-	struct site_count peak;             /* live when it was highest */
-	uint64_t peak_ns;                   /* CLOCK_MONOTONIC; 0: never any */
-	uint64_t live_rounded;              /* live as the allocators round it; UINT64_MAX: one does not say */
-	uint64_t failed;                    /* calls that got nothing */
-	struct site_count ghosts;           /* blocks whose free was lost: removed by a walk or by a new block there */
-	struct site_count untracked;        /* allocated and not in the table: max_memory is reached */
-	uint64_t events;                    /* booked */
+	struct site_count peak;   /* live when it was highest */
+	uint64_t peak_ns;         /* CLOCK_MONOTONIC; 0: never any */
+	uint64_t live_rounded;    /* live as the allocators round it; UINT64_MAX: one does not say */
+	uint64_t failed;          /* calls that got nothing */
+	struct site_count ghosts; /* blocks whose free was lost: removed by a walk or by a new block there */
+	struct site_count untracked; /* allocated and not in the table: max_memory is reached */
+	uint64_t events;             /* booked */
 };
 
 struct ledger;
 
 struct ledger *ledger_new(const struct ledger_options *options); /* NULL: no memory */
-void ledger_free(struct ledger *ledger); /* NULL-safe */
+void ledger_free(struct ledger *ledger);                         /* NULL-safe */
 /*
  * EVENT_ALLOC, FREE, REALLOC_BEGIN, REALLOC of the process. allocator, on_null: of the
- * function (head.func). Unknown frees are normal.
+ * function (head.func); stack: by which its site is known, 0: none. Unknown frees are normal.
  */
-void ledger_event(struct ledger *ledger, const struct event *ev, const struct allocator *allocator,
-		  enum realloc_null on_null);
+void ledger_event(struct ledger *ledger, const struct event *ev, uint64_t stack,
+		  const struct allocator *allocator, enum realloc_null on_null);
 /* The program was replaced by exec: its blocks are gone; neither freed nor live. */
 void ledger_exec(struct ledger *ledger);
 

@@ -191,6 +191,13 @@ const char *frames_name(struct frames *f, uint64_t addr)
 	return name ? name : "?";
 }
 
+bool frames_is_code(struct frames *f, uint64_t addr)
+{
+	const struct mapping *m = find(f, addr);
+
+	return m && m->exec;
+}
+
 bool frames_in_libc(struct frames *f, uint64_t addr)
 {
 	return look_up(f, addr).in_libc;

@@ -19,6 +19,8 @@ void frames_stale(struct frames *f);
 
 /* Never NULL; lives until frames_free. addr is a return address: its call lies just before. */
 const char *frames_name(struct frames *f, uint64_t addr);
+/* Whether addr lies in code at all. */
+bool frames_is_code(struct frames *f, uint64_t addr);
 /* Whether addr lies in the C library (by the name of its file). */
 bool frames_in_libc(struct frames *f, uint64_t addr);
 

@@ -5,11 +5,12 @@
 
 #include "base/map.h"
 
-#define STACKS_MAX (1u << 20)
+#define IDS_MAX (1u << 20)
 
 struct stacks {
 	struct frames *frames;
-	struct map stacks; /* id → struct stack */
+	struct map stacks; /* own id → struct stack */
+	struct map ids;    /* as events name them → the stack that it was taken for */
 };
 
 struct stacks *stacks_new(struct frames *frames)
@@ -28,29 +29,69 @@ void stacks_free(struct stacks *s)
 	for (size_t i = 0; i < s->stacks.cap; i++)
 		free(s->stacks.slots[i].value);
 	map_free(&s->stacks);
+	map_free(&s->ids);
 	free(s);
+}
+
+/*
+ * Frame pointers lead astray where code does without them: from the first address that is no
+ * code on, a stack is none, and differs each time.
+ */
+static uint32_t sound_cnt(const struct stacks *s, const struct event_stack *ev)
+{
+	uint32_t cnt = 1;
+
+	while (cnt < ev->cnt && frames_is_code(s->frames, ev->frames[cnt]))
+		cnt++;
+	return cnt;
+}
+
+/* FNV-1a over the frames that are kept; never 0. */
+static uint64_t own_id(const struct event_stack *ev, uint32_t cnt)
+{
+	uint64_t hash = 0xcbf29ce484222325ULL;
+
+	for (uint32_t i = 0; i < cnt; i++)
+		hash = (hash ^ ev->frames[i]) * 0x100000001b3ULL;
+	return hash ? hash : 1;
+}
+
+static struct stack *make_stack(struct stacks *s, const struct event_stack *ev, uint32_t cnt, uint64_t id)
+{
+	struct stack *stack = calloc(1, sizeof(*stack) + cnt * sizeof(stack->frames[0]));
+
+	if (!stack)
+		return NULL;
+	stack->id = id;
+	stack->truncated = ev->truncated || cnt < ev->cnt;
+	stack->cnt = cnt;
+	for (uint32_t i = 0; i < cnt; i++)
+		stack->frames[cnt - 1 - i] = frames_name(s->frames, ev->frames[i]);
+	if (!map_set(&s->stacks, id, stack))
+		return stack;
+	free(stack);
+	return NULL;
 }
 
 int stacks_add(struct stacks *s, const struct event_stack *ev)
 {
+	uint32_t cnt = sound_cnt(s, ev);
+	uint64_t id = own_id(ev, cnt);
 	struct stack *stack;
 
-	if (map_get(&s->stacks, ev->id))
+	if (map_get(&s->ids, ev->id))
 		return 0;
-	if (s->stacks.cnt >= STACKS_MAX)
+	if (s->ids.cnt >= IDS_MAX)
 		return -ENOSPC;
-	stack = calloc(1, sizeof(*stack) + ev->cnt * sizeof(stack->frames[0]));
-	if (!stack)
-		return -ENOMEM;
-	stack->id = ev->id;
-	stack->truncated = ev->truncated;
-	stack->cnt = ev->cnt;
-	for (uint32_t i = 0; i < ev->cnt; i++)
-		stack->frames[ev->cnt - 1 - i] = frames_name(s->frames, ev->frames[i]);
-	if (!map_set(&s->stacks, ev->id, stack))
-		return 0;
-	free(stack);
-	return -ENOMEM;
+	stack = map_get(&s->stacks, id) ?: make_stack(s, ev, cnt, id);
+	return stack ? map_set(&s->ids, ev->id, stack) : -ENOMEM;
+}
+
+uint64_t stacks_own_id(const struct stacks *s, uint64_t id)
+{
+	const struct stack *stack = id ? map_get(&s->ids, id) : NULL;
+
+	return stack ? stack->id : 0;
 }
 
 const struct stack *stacks_find(const struct stacks *s, uint64_t id)

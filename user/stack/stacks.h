@@ -13,7 +13,7 @@
 #include "stack/frame.h"
 
 struct stack {
-	uint64_t id;
+	uint64_t id; /* its own: several of the events may turn out to be one */
 	bool truncated;
 	uint32_t cnt;
 	const char *frames[]; /* names, outermost first; live as long as the stacks */
@@ -25,7 +25,9 @@ struct stacks *stacks_new(struct frames *frames); /* frames must outlive them. N
 void stacks_free(struct stacks *stacks);          /* NULL-safe */
 /* 0 (also if it is known), −ENOMEM, −ENOSPC beyond a million. */
 int stacks_add(struct stacks *stacks, const struct event_stack *ev);
-/* NULL: not known. */
+/* The id of the stack that the one of an event was taken for; 0: not known. */
+uint64_t stacks_own_id(const struct stacks *stacks, uint64_t id);
+/* By its own id. NULL: not known. */
 const struct stack *stacks_find(const struct stacks *stacks, uint64_t id);
 size_t stacks_cnt(const struct stacks *stacks);
 
