@@ -1,0 +1,208 @@
+"""Counts, bytes and live blocks against what the target itself has counted."""
+import json
+import os
+import subprocess
+
+import pytest
+
+from attach_harness import MIB, PythonTarget, Tracer, attach, attached, mimalloc, settled
+from heap_targets import Target, root_only, tree  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("as_root")
+
+
+@pytest.fixture
+def as_root():
+    root_only()
+
+
+def worker(program, preload=None):
+    env = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
+    if preload:
+        env["LD_PRELOAD"] = preload
+    return Target([program], env=env)
+
+
+def check(final, said, before=None):
+    """The figures that events give, to the last byte; `before`: what had been counted at the attach."""
+    allocs, before = final["allocs"], before or dict.fromkeys(said, 0)
+    assert final["lost"] == {}
+    assert allocs["allocs"] == said["allocs"] - before["allocs"]
+    assert allocs["allocated"] == said["allocated"] - before["allocated"]
+    assert allocs["failed"] == said["failed"] - before["failed"]
+    assert allocs["frees"] == said["frees"] - before["frees"]
+    assert allocs["ghosts"]["count"] == 0
+    assert allocs["untracked"]["count"] == 0
+    assert allocs["stopped"] is None
+    return allocs
+
+
+def check_sites(allocs):
+    """Sums over sites are the totals."""
+    for total, field in (("live", "live"), ("live_blocks", "live_blocks"), ("allocs", "allocs"),
+                         ("allocated", "allocated"), ("freed", "freed_here"), ("frees", "frees_here")):
+        assert sum(site[field] for site in allocs["sites"]) == allocs[total], total
+
+
+def run_rounds(tree, target, *options, known_sizes=True):
+    """Two rounds under an attach from the first instruction of the first; exact after each."""
+    with attach(tree, target.pid, "--max-overhead", "none", *options) as tracer:
+        tracer.ready()
+        target.ask("go")
+        said = target.ask("go")
+        final = tracer.stop()
+    allocs = check(final, said)
+    assert allocs["live"] == said["allocated"] - said["freed"]
+    assert allocs["live_blocks"] == said["allocs"] - said["frees"]
+    assert allocs["freed"] == said["freed"]
+    assert allocs["freed_before"] == {"count": 0, "bytes": 0}
+    check_sites(allocs)
+    return allocs
+
+
+@pytest.mark.parametrize("stacks", ["all", "none"])
+def test_every_entry_point_from_eight_threads(tree, stacks):
+    with worker(tree.workload("alloc_truth")) as target:
+        allocs = run_rounds(tree, target, "--stack", stacks)
+        assert (len(allocs["sites"]) == 1) == (stacks == "none")
+
+
+def test_the_same_under_mimalloc(tree):
+    with worker(tree.workload("alloc_truth"), preload=mimalloc()) as target:
+        allocs = run_rounds(tree, target)
+        assert allocs["live_rounded"] is None and allocs["unattributed"] is None
+
+
+def test_the_same_in_a_static_program(tree):
+    with worker(tree.variant("alloc_truth", "static")) as target:
+        run_rounds(tree, target)
+
+
+def test_blocks_from_before_the_attach_are_told_by_their_headers(tree):
+    with worker(tree.workload("alloc_truth")) as target:
+        before = target.ask("go")
+        with attach(tree, target.pid, "--max-overhead", "none") as tracer:
+            tracer.ready()
+            said = target.ask("go")
+            final = tracer.stop()
+        allocs = check(final, said, before)
+        known = said["freed"] - before["freed"]
+        assert allocs["freed_before"]["count"] > 0
+        # As the headers say: what was asked for, rounded up; of mmapped blocks up to a page more.
+        assert known <= allocs["freed"] <= known * 1.05
+        check_sites(allocs)
+
+
+def test_live_heap_is_accounted_for(tree):
+    """What the walk finds live and no event explains is the C library's own."""
+    with worker(tree.workload("alloc_truth")) as target, attached(tree, target.pid, "--max-overhead", "none") as tracer:
+        target.ask("go")
+        final = tracer.stop()
+        assert 0 <= final["allocs"]["unattributed"] < 2 * MIB
+        assert final["allocs"]["live_rounded"] <= final["live_heap"]
+
+
+def test_an_exec_begins_anew(tree):
+    with worker(tree.workload("alloc_truth")) as target, attach(tree, target.pid, "--max-overhead", "none") as tracer:
+        tracer.ready()
+        first = target.ask("go")
+        target.process.stdin.write("exec\n")
+        target.answer()
+        tracer.until(lambda report: report["allocs"]["live_blocks"] < 100)
+        second = target.ask("go")
+        final = tracer.stop()
+        allocs = final["allocs"]
+        assert final["lost"] == {}
+        assert allocs["failed"] == first["failed"] + second["failed"]
+        # Beside its own there are the new program's start and its threads.
+        assert 0 <= allocs["allocs"] - first["allocs"] - second["allocs"] < 100
+        assert 0 <= allocs["live_blocks"] - (second["allocs"] - second["frees"]) < 100
+
+
+def test_run_sees_a_command_from_its_start(tree):
+    command = [tree.workload("alloc_truth")]
+    env = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
+    with Tracer(tree, "run", "--json", "--interval", "1", "--", "sh", "-c", f"printf 'go\\nquit\\n' | {command[0]} >&2",
+                env=env) as tracer:
+        final = tracer.finish()
+    assert final["allocs"]["failed"] == 0  # sh's own child is not followed
+    assert final["lost"] == {}
+
+
+def test_options_that_choose(tree):
+    with worker(tree.workload("alloc_truth")) as target:
+        with attach(tree, target.pid, "--max-overhead", "none", "-z", "100", "-Z", "1000", "-T", "3") as tracer:
+            tracer.ready()
+            said = target.ask("go")
+            allocs = tracer.stop()["allocs"]
+        assert 0 < allocs["allocs"] < said["allocs"]
+        assert 100 <= allocs["allocated"] / allocs["allocs"] <= 1000
+        assert len(allocs["sites"]) <= 3
+
+
+def test_a_full_table_is_said_and_does_no_harm(tree):
+    with PythonTarget(PYTHONMALLOC="malloc") as target:
+        with attach(tree, target.pid, "--max-overhead", "none", "--max-memory", "1K") as tracer:
+            tracer.ready()
+            target.do("keep = [bytes(100) for _ in range(50000)]\nresult = 0")
+            allocs = tracer.stop()["allocs"]
+        assert allocs["untracked"]["count"] > 20000
+        assert allocs["allocs"] >= 50000
+
+
+def test_without_allocation_probes(tree):
+    with worker(tree.workload("alloc_truth")) as target, attached(tree, target.pid, "--no-alloc") as tracer:
+        target.ask("go")
+        final = tracer.stop()
+        assert final["allocs"] is None
+
+
+@pytest.mark.parametrize("weight,field", [("live", "live"), ("allocated", "allocated"), ("freed", "freed_here"),
+                                          ("count", "allocs"), ("peak", "peak"), ("temporary", "temporary"),
+                                          ("pinned", "pinned")])
+def test_folded_stacks_add_up(tree, tmp_path, weight, field):
+    out = tmp_path / "stacks"
+    with worker(tree.workload("alloc_truth")) as target:
+        with attach(tree, target.pid, "--max-overhead", "none", "--folded", out, "--weight", weight) as tracer:
+            tracer.ready()
+            target.ask("go")
+            allocs = tracer.stop()["allocs"]
+    total = 0
+    for line in out.read_text().splitlines():
+        stack, number = line.rsplit(" ", 1)
+        if not stack.startswith("[from before"):
+            total += int(number)
+    assert total == sum(site[field] or 0 for site in allocs["sites"])
+    assert weight != "live" or "malloc" not in out.read_text().splitlines()[0].split(";")[0]
+
+
+def test_a_folded_file_that_cannot_be_written_is_said_at_once(tree):
+    with worker(tree.workload("alloc_truth")) as target:
+        done = subprocess.run([tree.alloctrace, "attach", str(target.pid), "--folded", "/nowhere/stacks"],
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1
+        assert "cannot write /nowhere/stacks: No such file or directory" in done.stderr
+        assert done.stdout == ""
+
+
+def test_windows_say_who_freed(tree):
+    with PythonTarget() as target, attached(tree, target.pid, "--retained-min", "8M", "--window-min", "0.1",
+                                             "--max-overhead", "none") as tracer:
+        target.do("keep = [bytes(4000) for _ in range(20000)]\nresult = 0")
+        settled(tracer, target)
+        target.do("keep = keep[::50]\nresult = 0")
+        settled(tracer, target)
+        final = tracer.stop()
+        freed = final["windows"][-1]["freed"]
+        assert freed and freed[0]["bytes"] > 60 * MIB
+        assert sum(row["bytes"] for row in freed) <= final["allocs"]["freed"]
+
+
+def test_old_blocks(tree):
+    with PythonTarget(PYTHONMALLOC="malloc") as target, attached(tree, target.pid, "--older", "3600",
+                                                                  "--max-overhead", "none") as tracer:
+        target.do("keep = [bytes(1000) for _ in range(1000)]\nresult = 0")
+        settled(tracer, target)
+        final = tracer.stop()
+        assert final["allocs"]["live"] > MIB // 2
+        assert sum(site["old"] for site in final["allocs"]["sites"] if site["old"]) == 0
