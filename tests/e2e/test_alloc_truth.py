@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from attach_harness import MIB, PythonTarget, Tracer, attach, attached, mimalloc, settled
+from attach_harness import MIB, PythonTarget, Tracer, attach, attached, library, settled
 from heap_targets import Target, root_only, tree  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("as_root")
@@ -19,7 +19,7 @@ def as_root():
 def worker(program, preload=None):
     env = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
     if preload:
-        env["LD_PRELOAD"] = preload
+        env.update(LD_PRELOAD=preload, **({"NO_PVALLOC": "1"} if "jemalloc" in preload else {}))
     return Target([program], env=env)
 
 
@@ -67,8 +67,10 @@ def test_every_entry_point_from_eight_threads(tree, stacks):
         assert (len(allocs["sites"]) == 1) == (stacks == "none")
 
 
-def test_the_same_under_mimalloc(tree):
-    with worker(tree.workload("alloc_truth"), preload=mimalloc()) as target:
+@pytest.mark.parametrize("names", [("libmimalloc.so.2", "libmimalloc.so.3"), ("libjemalloc.so.2",),
+                                   ("libtcmalloc_minimal.so.4", "libtcmalloc.so.4")])
+def test_the_same_under_another_allocator(tree, names):
+    with worker(tree.workload("alloc_truth"), preload=library(*names)) as target:
         allocs = run_rounds(tree, target)
         assert allocs["live_rounded"] is None and allocs["unattributed"] is None
 

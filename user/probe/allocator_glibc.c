@@ -1,5 +1,5 @@
 /* glibc's ptmalloc2: libc.so.6, or linked into a static program. */
-#include "probe/allocator.h"
+#include "probe/rows.h"
 
 static const char *const files[] = {"libc.so.6", "libc-2.", NULL};
 /* The first is exported by every libc.so.6; a static program shows the second unless it is stripped. */
@@ -27,26 +27,7 @@ static uint64_t rounded(uint64_t size)
 }
 
 static const struct probe_row rows[] = {
-	{.symbol = "malloc", .shape = PROBE_ALLOC, .size = 1, .required = true},
-	{.symbol = "calloc", .shape = PROBE_ALLOC, .count = 1, .size = 2, .required = true},
-	{.symbol = "realloc",
-	 .shape = PROBE_REALLOC,
-	 .ptr = 1,
-	 .size = 2,
-	 .on_null = REALLOC_FREES_ZERO,
-	 .required = true},
-	{.symbol = "reallocarray",
-	 .shape = PROBE_REALLOC,
-	 .ptr = 1,
-	 .count = 2,
-	 .size = 3,
-	 .on_null = REALLOC_FREES_ZERO},
-	{.symbol = "free", .shape = PROBE_FREE, .ptr = 1, .required = true},
-	{.symbol = "posix_memalign", .shape = PROBE_ALLOC_OUT, .ptr = 1, .size = 3},
-	{.symbol = "aligned_alloc", .shape = PROBE_ALLOC, .size = 2},
-	{.symbol = "memalign", .shape = PROBE_ALLOC, .size = 2},
-	{.symbol = "valloc", .shape = PROBE_ALLOC, .size = 1},
-	{.symbol = "pvalloc", .shape = PROBE_ALLOC, .size = 1},
+	C_ROWS,
 	{.symbol = "malloc_trim", .shape = PROBE_PURGE, .required = true, .has_result = true},
 	{.symbol = NULL},
 };

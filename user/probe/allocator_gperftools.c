@@ -1,5 +1,5 @@
 /* gperftools' tcmalloc: src/gperftools/malloc_extension_c.h of 2.10. */
-#include "probe/allocator.h"
+#include "probe/rows.h"
 
 static const char *const files[] = {
 	"libtcmalloc.so",       "libtcmalloc_minimal.so",       "libtcmalloc_and_profiler.so",
@@ -15,6 +15,8 @@ static const struct probe_row rows[] = {
 	{.symbol = "MallocExtension_ReleaseFreeMemory", .shape = PROBE_PURGE, .required = true},
 	/* MallocExtension::ReleaseFreeMemory(), which C++ programs call and the C function wraps */
 	{.symbol = "_ZN15MallocExtension17ReleaseFreeMemoryEv", .shape = PROBE_PURGE},
+	C_ROWS,
+	CPP_ROWS,
 	{.symbol = NULL},
 };
 

@@ -2,7 +2,7 @@
  * mimalloc 1.x to 3.x: include/mimalloc.h and src/alloc-override.c of v2.0.9; v2.2.4 and v3.1.5
  * for the purges' names. mi_strdup and its like are not seen: what they ask for is told by no argument.
  */
-#include "probe/allocator.h"
+#include "probe/rows.h"
 
 static const char *const files[] = {"libmimalloc.so", "libmimalloc-", NULL};
 static const char *const fingerprint[] = {"mi_malloc", "mi_collect", NULL};
@@ -13,28 +13,6 @@ static const char *const entry_points[] = {
 	"mi_calloc",      "mi_zalloc", "mi_realloc", "mi_free",      "mi_new",   "mi_malloc_aligned",
 	"mi_heap_malloc", NULL,
 };
-
-#define ALLOC(name, ...)                                                                                     \
-	{                                                                                                    \
-		.symbol = (name), .shape = PROBE_ALLOC, __VA_ARGS__                                          \
-	}
-#define OUT(name, ...)                                                                                       \
-	{                                                                                                    \
-		.symbol = (name), .shape = PROBE_ALLOC_OUT, __VA_ARGS__                                      \
-	}
-#define REALLOC(name, ...)                                                                                   \
-	{                                                                                                    \
-		.symbol = (name), .shape = PROBE_REALLOC, __VA_ARGS__                                        \
-	}
-#define FREE(name)                                                                                           \
-	{                                                                                                    \
-		.symbol = (name), .shape = PROBE_FREE, .ptr = 1                                              \
-	}
-/* operator new and its kin call the new-handler when memory is short, and that may throw. */
-#define NEW(name, ...)                                                                                       \
-	{                                                                                                    \
-		.symbol = (name), .shape = PROBE_ALLOC, .throws = true, __VA_ARGS__                          \
-	}
 
 /* Those that call one another (mi_collect, mi_heap_collect) are one event, the outer. */
 static const struct probe_row rows[] = {
@@ -129,25 +107,7 @@ static const struct probe_row rows[] = {
 	 .ptr = 1,
 	 .count = 2,
 	 .size = 3},
-	/* operator new, new[], delete, delete[]; aligned, nothrow, sized */
-	NEW("_Znwm", .size = 1),
-	NEW("_Znam", .size = 1),
-	NEW("_ZnwmRKSt9nothrow_t", .size = 1),
-	NEW("_ZnamRKSt9nothrow_t", .size = 1),
-	NEW("_ZnwmSt11align_val_t", .size = 1),
-	NEW("_ZnamSt11align_val_t", .size = 1),
-	NEW("_ZnwmSt11align_val_tRKSt9nothrow_t", .size = 1),
-	NEW("_ZnamSt11align_val_tRKSt9nothrow_t", .size = 1),
-	FREE("_ZdlPv"),
-	FREE("_ZdaPv"),
-	FREE("_ZdlPvm"),
-	FREE("_ZdaPvm"),
-	FREE("_ZdlPvRKSt9nothrow_t"),
-	FREE("_ZdaPvRKSt9nothrow_t"),
-	FREE("_ZdlPvSt11align_val_t"),
-	FREE("_ZdaPvSt11align_val_t"),
-	FREE("_ZdlPvmSt11align_val_t"),
-	FREE("_ZdaPvmSt11align_val_t"),
+	CPP_ROWS,
 	{.symbol = NULL},
 };
 

@@ -1,11 +1,13 @@
 /* musl's oldmalloc and mallocng: ld-musl-ARCH.so.1, which is also libc.so. It has no purge. */
-#include "probe/allocator.h"
+#include "probe/rows.h"
 
 static const char *const files[] = {"ld-musl-", "libc.musl-", NULL};
 /* src/stdio/ext2.c, which glibc has no like of; mallocng's meta allocator in a static program's symbols. */
 static const char *const fingerprint[] = {"__freadahead", "__malloc_alloc_meta", NULL};
 static const char *const entry_points[] = {"malloc",   "calloc",         "realloc",       "free",
 					   "memalign", "posix_memalign", "aligned_alloc", NULL};
+
+static const struct probe_row rows[] = {C_ROWS, {.symbol = NULL}};
 
 extern const struct allocator allocator_musl;
 const struct allocator allocator_musl = {
@@ -14,5 +16,5 @@ const struct allocator allocator_musl = {
 	.fingerprint = fingerprint,
 	.entry_points = entry_points,
 	.purge_call = NULL,
-	.rows = NULL,
+	.rows = rows,
 };
