@@ -170,6 +170,27 @@ static void what_is_younger_than_the_walk_holds_nothing(void **state)
 	end(&s);
 }
 
+/* Events tell the time by the tick, so that of a block as old as the walk only the walk itself knows. */
+static void what_is_as_old_as_the_walk_holds_what_the_walk_saw_it_hold(void **state)
+{
+	static const uint64_t seen[] = {HEAP + 16};
+	struct scene s = begin();
+	const struct survey_result *r;
+
+	(void)state;
+	s.now += NSEC_PER_SEC;
+	alloc(&s, 7, seen[0], 24);
+	alloc(&s, 8, HEAP + 64, 24);
+	s.now -= NSEC_PER_SEC;
+	page(&s, 0, 4000, 2, false);
+	walk(&s, seen, 1);
+	r = survey(&s, (struct survey_options){.judge_ghosts = true});
+	assert_int_equal(site(&s, r, 7)->pinned, 2000);
+	assert_int_equal(site(&s, r, 8)->pinned, 0);
+	assert_false(blocks_find(ledger_blocks(s.ledger), HEAP + 64)->suspect);
+	end(&s);
+}
+
 static void old_blocks_are_told_by_their_age(void **state)
 {
 	struct scene s = begin();
@@ -303,6 +324,7 @@ int main(void)
 		cmocka_unit_test(alone_means_no_other_site_and_no_header),
 		cmocka_unit_test(a_block_over_two_pages_holds_both),
 		cmocka_unit_test(what_is_younger_than_the_walk_holds_nothing),
+		cmocka_unit_test(what_is_as_old_as_the_walk_holds_what_the_walk_saw_it_hold),
 		cmocka_unit_test(old_blocks_are_told_by_their_age),
 		cmocka_unit_test(a_ghost_is_buried_by_the_second_walk),
 		cmocka_unit_test(a_walk_that_finds_it_again_clears_the_suspicion),

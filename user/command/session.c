@@ -190,6 +190,12 @@ int session_sample_fd(const struct session *s)
 	return sampler_fd(s->sampler);
 }
 
+/* Whether the newest reading is the one that was hurried: it began after the call. */
+static bool is_hurried(const struct session *s)
+{
+	return s->hurried_ns && s->now.began_ns > s->hurried_ns;
+}
+
 bool session_sample(struct session *s)
 {
 	struct sample sample;
@@ -207,7 +213,7 @@ bool session_sample(struct session *s)
 	s->before = s->now;
 	s->now = sample;
 	if (s->allocs) {
-		allocs_sample(s->allocs, &s->now, session_is_current(s) && s->hurried_ns);
+		allocs_sample(s->allocs, &s->now, is_hurried(s));
 		allocs_before_sample(s->allocs, s->windows);
 	}
 	window_detector_sample(s->windows, &(struct window_sample){
@@ -240,8 +246,7 @@ void session_hurry(struct session *s)
 
 bool session_is_current(const struct session *s)
 {
-	return s->now.status ||
-	       (s->now.heap.taken_ns > s->hurried_ns && !(s->allocs && allocs_is_busy(s->allocs)));
+	return s->now.status || (is_hurried(s) && !(s->allocs && allocs_is_busy(s->allocs)));
 }
 
 const char *session_target_end(const struct session *s)

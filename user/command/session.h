@@ -42,7 +42,7 @@ bool session_sample(struct session *s);
 bool session_work(struct session *s);
 /* Several times a second. */
 void session_tick(struct session *s);
-/* Asks for one more state, taken after this call; session_is_current tells when it is there. */
+/* Asks for one more state, read from this call on; session_is_current tells when it is there. */
 void session_hurry(struct session *s);
 bool session_is_current(const struct session *s);
 

@@ -96,7 +96,7 @@ static void expect_lazy_free(struct sampler *s)
 static void take_reading(struct sampler *s, struct memory **mem, struct heap_reader **reader)
 {
 	uint64_t began = clock_thread_cpu_ns();
-	struct sample sample = {0};
+	struct sample sample = {.began_ns = clock_monotonic_ns()};
 
 	if (!*mem)
 		sample.status = memory_open_process(s->process->pid, mem, &sample.error);

@@ -21,6 +21,7 @@ struct sampler_options {
 
 /* One reading: the heap and, at the same moment, what the kernel says. */
 struct sample {
+	uint64_t began_ns;          /* CLOCK_MONOTONIC: what happened before is in it */
 	struct heap_state heap;     /* owned by whoever holds the sample */
 	struct process_usage usage; /* lazy_free: looked for at the start and where it is expected, else 0 */
 	int status;                 /* 0, or why there is no heap state: −errno */

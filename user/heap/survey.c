@@ -21,7 +21,7 @@ struct survey {
 	struct survey_options options;
 	uint64_t cursor;
 	uint64_t now_ns;
-	uint32_t now_tick, walk_tick; /* blocks from walk_tick on are younger than the walk */
+	uint32_t now_tick, walk_tick; /* blocks from ticks behind walk_tick are younger than the walk */
 	bool has_walk;
 	struct heap_pages pages;
 	struct heap_blocks pinned_class[HEAP_CLASS_CNT];
@@ -77,8 +77,6 @@ static void take_walk(struct survey *s, struct heap_walk *walk)
 	s->has_walk = s->owners != NULL;
 	s->next.walked_ns = walk->started_ns;
 	s->walk_tick = tick_at(s, walk->started_ns);
-	/* Times of events are those of the kernel's last tick: a block may be younger than it says. */
-	s->walk_tick -= s->walk_tick > 1 ? 2 : s->walk_tick;
 }
 
 void survey_begin(struct survey *s, struct ledger *ledger, struct heap_walk *walk, uint64_t now_ns,
@@ -174,6 +172,20 @@ static void judge(struct survey *s, struct block *block)
 	}
 }
 
+/* Times of events are those of the kernel's last tick: a block may be younger than it says. */
+static bool is_surely_older(const struct survey *s, const struct block *block)
+{
+	return block->tick + 2 < s->walk_tick;
+}
+
+/* Whether the walk can have seen the block; of one as old as the walk, whether it did. */
+static bool was_there(const struct survey *s, const struct block *block)
+{
+	if (!s->has_walk || block->tick > s->walk_tick)
+		return false;
+	return is_surely_older(s, block) || heap_pages_judge(&s->pages, block->addr) != HEAP_DEAD;
+}
+
 static void look_at(struct block *block, void *arg)
 {
 	struct survey *s = arg;
@@ -187,10 +199,10 @@ static void look_at(struct block *block, void *arg)
 		site->old.cnt++;
 		site->old.bytes += block->size;
 	}
-	if (!s->has_walk || block->tick >= s->walk_tick)
+	if (!was_there(s, block))
 		return;
 	join_pages(s, block);
-	if (s->options.judge_ghosts)
+	if (s->options.judge_ghosts && is_surely_older(s, block))
 		judge(s, block);
 }
 
