@@ -13,7 +13,8 @@ COMPLETION = ROOT / "user" / "command" / "alloctrace.bash"
 
 
 def make(tree, *words):
-    subprocess.run(["make", "-C", ROOT, f"BUILD={tree.build}", *words], check=True, stdout=subprocess.DEVNULL)
+    build = os.path.relpath(tree.build, ROOT)
+    subprocess.run(["make", "-C", ROOT, f"BUILD={build}", *words], check=True, stdout=subprocess.DEVNULL)
 
 
 def installed(folder):
