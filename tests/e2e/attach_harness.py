@@ -78,11 +78,13 @@ class Tracer:
 
     def until(self, seen):
         """The first object from now on for which seen(object) holds."""
-        while True:
+        end = time.monotonic() + DEADLINE
+        while time.monotonic() < end:
             report = self.next()
             assert report, f"the tracer ended before; stderr: {self.stderr}"
             if seen(report):
                 return report
+        raise AssertionError(f"no such object within {DEADLINE} s; the last: {self.objects[-1]}")
 
     def ready(self):
         """Waits until the probes are placed and the heap has been read."""

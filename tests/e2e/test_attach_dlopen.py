@@ -1,8 +1,11 @@
 """dlopen churn, counted exactly, and that a probed loader still works as before."""
 import json
+import os
 import subprocess
 
-from attach_harness import ROOT, PythonTarget, Target, attached, churn, mimalloc, purges
+import pytest
+
+from attach_harness import ROOT, PythonTarget, Target, attached, churn, library, mimalloc, purges
 
 PLUGIN = ROOT / "tests" / "workload" / "plugin"
 
@@ -102,14 +105,17 @@ def test_runpath_plugin_loads_while_probed(tree, tmp_path):
         assert target.ask("open") == {"loaded": True}
 
 
-def test_throws_through_everything_probed(tree, tmp_path):
-    """A C++ program that throws inside, between and around every call that is probed."""
+@pytest.mark.parametrize("preload", [None, "libjemalloc.so.2"])
+def test_throws_through_everything_probed(tree, tmp_path, preload):
+    """A C++ program that throws inside, between and around every call that is probed; jemalloc has an
+    operator new of its own, which throws too (mimalloc's aborts)."""
+    env = {**os.environ, **({"LD_PRELOAD": library(preload)} if preload else {})}
     build("g++", "-O1", "-shared", "-fPIC", PLUGIN / "thrower.cc", "-o", tmp_path / "libthrower.so")
     build("g++", "-O1", PLUGIN / "catcher.cc", "-o", tmp_path / "catcher", "-ldl")
-    with Target([tmp_path / "catcher", tmp_path / "libthrower.so"]) as target:
+    with Target([tmp_path / "catcher", tmp_path / "libthrower.so"], env=env) as target:
         alone = target.ask("throw 20")
         assert alone["caught"] == alone["thrown"] > 0
-        with attached(tree, target.pid) as tracer:
+        with attached(tree, target.pid, "--max-overhead", "none") as tracer:
             probed = target.ask("throw 200")
             assert probed["caught"] == probed["thrown"] == 10 * alone["thrown"]
             final = tracer.stop()

@@ -24,7 +24,6 @@ struct allocs {
 	struct freed freed;
 	char stopped[160];
 	uint64_t surveyed_ns; /* when the last survey began; 0: never */
-	uint64_t judged_lost; /* losses at the last survey that judged ghosts */
 	uint64_t rounded;     /* live_rounded when the heap was read */
 	uint64_t rounded_ns;  /* that reading */
 
@@ -109,6 +108,15 @@ static struct heap_walk *walk_of(struct heap_state *heap)
 	return NULL;
 }
 
+/*
+ * Without probes the blocks are as they were then. The heap is not: beside a later walk they
+ * would pin what others hold, and be buried as if their frees had been lost.
+ */
+static bool is_frozen(const struct allocs *a)
+{
+	return a->stopped[0] && survey_result(a->survey);
+}
+
 static bool survey_is_due(const struct allocs *a, uint64_t now)
 {
 	const struct survey_result *last = survey_result(a->survey);
@@ -122,15 +130,15 @@ static bool survey_is_due(const struct allocs *a, uint64_t now)
 
 void allocs_sample(struct allocs *a, struct sample *sample, bool urgent)
 {
-	uint64_t now = clock_monotonic_ns(), lost = lost_events(a);
-	struct survey_options options = {
+	uint64_t now = clock_monotonic_ns();
+	const struct survey_options options = {
 		.older_ns = a->options.older_ns,
-		.judge_ghosts = lost != a->judged_lost || ledger_totals(a->ledger)->ghosts.cnt,
+		.judge_ghosts = lost_events(a) || ledger_totals(a->ledger)->ghosts.cnt,
 	};
 
 	a->rounded = ledger_totals(a->ledger)->live_rounded;
 	a->rounded_ns = sample->heap.taken_ns;
-	if (!urgent && !survey_is_due(a, now))
+	if (is_frozen(a) || (!urgent && !survey_is_due(a, now)))
 		return;
 	survey_begin(a->survey, a->ledger, walk_of(&sample->heap), now, &options);
 	a->surveyed_ns = now;
@@ -230,8 +238,8 @@ static int fill_sites(struct allocs *a, const struct survey_result *survey)
 
 static uint64_t unattributed(const struct allocs *a, const struct heap_state *heap)
 {
-	if (!a->rounded_ns || heap->taken_ns != a->rounded_ns || heap->live_heap == UNKNOWN ||
-	    a->rounded == UINT64_MAX)
+	if (a->stopped[0] || !a->rounded_ns || heap->taken_ns != a->rounded_ns ||
+	    heap->live_heap == UNKNOWN || a->rounded == UINT64_MAX)
 		return UNKNOWN;
 	return heap->live_heap > a->rounded ? heap->live_heap - a->rounded : 0;
 }
