@@ -40,6 +40,8 @@ UNIT_SRC := $(wildcard tests/unit/*_test.c)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
 WORK_SRC := $(wildcard tests/workload/*.c) $(wildcard tests/workload/*.cc)
 WORK_BIN := $(patsubst tests/workload/%,$(BUILD)/tests/workload/%,$(basename $(WORK_SRC)))
+BENCH_SRC := $(filter-out %.bpf.c,$(wildcard tests/bench/*.c))
+BENCH_BIN := $(BENCH_SRC:%.c=$(BUILD)/%)
 
 .DELETE_ON_ERROR:
 .PHONY: all help test unit e2e test-kernels bench fuzz demo deps install uninstall clean lint workloads
@@ -85,6 +87,20 @@ $(BUILD)/tests/workload/%: tests/workload/%.cc
 
 workloads: $(WORK_BIN)
 
+# What benchmarks run beside the program, with BPF programs of their own where NAME.bpf.c is.
+$(BUILD)/tests/bench/%.bpf.o: tests/bench/%.bpf.c $(wildcard vmlinux/*.h)
+	@mkdir -p $(@D)
+	$(CLANG) -g -O2 -target bpf -D__TARGET_ARCH_$(BPF_ARCH) $(WARN) -Wno-missing-prototypes -Ivmlinux -c $< -o $@
+
+$(BUILD)/gen/%.skel.h: $(BUILD)/tests/bench/%.bpf.o
+	@mkdir -p $(@D)
+	$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+$(BUILD)/tests/bench/shapes: $(BUILD)/gen/shapes.skel.h
+$(BUILD)/tests/bench/%: tests/bench/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $< -o $@ $(LIB) $(LDFLAGS) $(LDLIBS)
+
 test: deps ## unit and end-to-end tests (as root)
 	@tools/run-tests $(BUILD)
 
@@ -97,7 +113,7 @@ e2e: $(PROGRAM) workloads ## end-to-end tests only (as root)
 test-kernels: $(PROGRAM) workloads ## the program on other kernels, under QEMU; KERNELS="bookworm sid ./bzImage"
 	@tools/boot-kernel $(BUILD) $(KERNELS)
 
-bench: $(PROGRAM) workloads ## measured ratios against peers (as root)
+bench: $(PROGRAM) workloads $(BENCH_BIN) ## measured ratios against peers (as root)
 	@tools/bench $(BUILD)
 
 demo: deps ## a worker that hoards memory, watched; PID=… watches that process instead (as root)
