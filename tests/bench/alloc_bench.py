@@ -251,7 +251,8 @@ def show_bystanders(pairs):
 
 
 def bench_full_rate(tree):
-    table = Table(f"At the full rate for {FULL_RATE_MS // 1000} s", "", "events / s", "CPU of the tracer", "lost")
+    table = Table(f"At the full rate for {FULL_RATE_MS // 1000} s", "", "events / s", "CPU of the tracer",
+                  "events a CPU s", "lost")
     for threads in THREADS:
         for name, stack in ((PLAIN, "none"), (STACKS, "all")):
             final = {}
@@ -259,9 +260,10 @@ def bench_full_rate(tree):
                 with alloctrace(tree, target.pid, stack, final) as watcher:
                     count, share = measured(target, watcher, threads, FULL_RATE_MS)
             lost = sum(final["lost"].values())
-            table.row(f"{threads} thread{'s' if threads > 1 else ''}: {name}",
-                      f"{2 * count['pairs'] / (FULL_RATE_MS / 1000):,.0f}", f"{share:.0%}",
-                      f"{lost:,}" + ("" if threads > 1 else ", bound 0: " + ("OVER" if lost else "ok")))
+            bound = f", bound 0: {'OVER' if lost else 'ok'}" if threads == 1 else ""
+            rate = 2 * count["pairs"] / (FULL_RATE_MS / 1000)
+            table.row(f"{threads} thread{'s' if threads > 1 else ''}: {name}", f"{rate:,.0f}", f"{share:.0%}",
+                      f"{rate / share:,.0f}" if share else "–", f"{lost:,}{bound}")
 
 
 def bench_consumer(tree):
