@@ -73,23 +73,22 @@ static const struct site *site(struct ledger *l, uint64_t of)
 static void an_allocation_lives_until_it_is_freed(void **state)
 {
 	struct ledger *l = begin();
-	const struct ledger_totals *t = ledger_totals(l);
 
 	(void)state;
 	say(l, EVENT_ALLOC, 0x1000, 100);
 	say(l, EVENT_ALLOC, 0x2000, 50);
-	assert_count(t->live, 2, 150);
-	assert_int_equal(t->live_rounded, 112 + 64);
+	assert_count(ledger_totals(l)->live, 2, 150);
+	assert_int_equal(ledger_totals(l)->live_rounded, 112 + 64);
 	assert_count(site(l, 100)->live, 2, 150);
 	stack = 200;
 	say(l, EVENT_FREE, 0x1000, 113);
-	assert_count(t->live, 1, 50);
-	assert_count(t->freed, 1, 100); /* as asked for, not as rounded */
-	assert_count(t->freed_before, 0, 0);
+	assert_count(ledger_totals(l)->live, 1, 50);
+	assert_count(ledger_totals(l)->freed, 1, 100); /* as asked for, not as rounded */
+	assert_count(ledger_totals(l)->freed_before, 0, 0);
 	assert_count(site(l, 100)->freed, 1, 100);
 	assert_count(site(l, 200)->freed_here, 1, 100);
 	assert_count(site(l, 200)->freed, 0, 0);
-	assert_int_equal(t->live_rounded, 64);
+	assert_int_equal(ledger_totals(l)->live_rounded, 64);
 	ledger_free(l);
 }
 
@@ -122,7 +121,6 @@ static void a_failed_call_changes_nothing(void **state)
 static void a_realloc_is_a_free_and_an_allocation(void **state)
 {
 	struct ledger *l = begin();
-	const struct ledger_totals *t = ledger_totals(l);
 
 	(void)state;
 	say(l, EVENT_ALLOC, 0x1000, 100);
@@ -136,10 +134,10 @@ static void a_realloc_is_a_free_and_an_allocation(void **state)
 	tid = 1;
 	stack = 200;
 	say(l, EVENT_REALLOC, 0x5000, 400);
-	assert_count(t->live, 2, 407);
-	assert_count(t->freed, 1, 100);
-	assert_count(t->allocated, 3, 507);
-	assert_count(t->ghosts, 0, 0);
+	assert_count(ledger_totals(l)->live, 2, 407);
+	assert_count(ledger_totals(l)->freed, 1, 100);
+	assert_count(ledger_totals(l)->allocated, 3, 507);
+	assert_count(ledger_totals(l)->ghosts, 0, 0);
 	assert_count(site(l, 100)->freed, 1, 100);
 	assert_count(site(l, 200)->live, 1, 400);
 	assert_count(site(l, 200)->freed_here, 1, 100);
@@ -301,14 +299,13 @@ static void sizes_outside_are_not_booked(void **state)
 static void beyond_the_limit_blocks_are_counted_only(void **state)
 {
 	struct ledger *l = ledger_new(&(struct ledger_options){.max_memory = 1, .size_max = UINT64_MAX});
-	const struct ledger_totals *t = ledger_totals(l);
 
 	(void)state;
 	for (uint64_t i = 1; i <= 100000; i++)
 		say(l, EVENT_ALLOC, i * 16, 10);
-	assert_count(t->allocated, 100000, 1000000);
-	assert_true(t->untracked.cnt > 90000);
-	assert_int_equal(t->untracked.cnt + t->live.cnt, 100000);
+	assert_count(ledger_totals(l)->allocated, 100000, 1000000);
+	assert_true(ledger_totals(l)->untracked.cnt > 90000);
+	assert_int_equal(ledger_totals(l)->untracked.cnt + ledger_totals(l)->live.cnt, 100000);
 	ledger_free(l);
 }
 

@@ -82,7 +82,8 @@ void allocs_event(struct allocs *a, const struct event *ev)
 	}
 	fn = tracer_function(a->tracer, ev->head->func);
 	if (fn)
-		ledger_event(a->ledger, ev, stacks_own_id(a->stacks, ev->block->stack), fn->allocator, fn->on_null);
+		ledger_event(a->ledger, ev, stacks_own_id(a->stacks, ev->block->stack), fn->allocator,
+			     fn->on_null);
 }
 
 void allocs_exec(struct allocs *a)
@@ -166,8 +167,10 @@ static uint64_t target_cpu_ns(const struct process *process)
 
 void allocs_tick(struct allocs *a)
 {
-	if (a->stopped[0] || !brake_sample(&a->brake, clock_monotonic_ns(), tracer_probe_ns(a->tracer),
-					   target_cpu_ns(a->process)))
+	uint64_t now = clock_monotonic_ns();
+
+	if (a->stopped[0] || !brake_is_due(&a->brake, now) ||
+	    !brake_sample(&a->brake, now, tracer_probe_ns(a->tracer), target_cpu_ns(a->process)))
 		return;
 	tracer_drop_allocs(a->tracer);
 	snprintf(a->stopped, sizeof(a->stopped),

@@ -43,6 +43,7 @@ struct watch {
 	int fd[SOURCE_CNT]; /* −1: none */
 	uint64_t reports;
 	unsigned signals; /* received */
+	bool behind;      /* events are left in the ring */
 	bool over;
 	bool target_over;
 	const char *ended; /* why, in words */
@@ -93,7 +94,7 @@ static int finish(struct watch *w)
 static void consume_events(struct watch *w)
 {
 	if (w->target->tracer)
-		tracer_poll(w->target->tracer, session_event, w->session);
+		w->behind = tracer_poll(w->target->tracer, session_event, w->session) >= TRACER_POLL_MAX;
 }
 
 static void on_events(struct watch *w)
@@ -193,7 +194,7 @@ static int open_sources(struct watch *w, int signal_fd)
 	rc = rc ?: listen_to(w, FROM_TARGET, w->target->process->pidfd, EPOLLIN);
 	rc = rc ?: listen_to(w, FROM_INTERVAL, timer(w->options->interval_ns, true), EPOLLIN);
 	if (!rc && w->target->tracer)
-		rc = listen_to(w, FROM_EVENTS, tracer_fd(w->target->tracer), EPOLLIN);
+		rc = listen_to(w, FROM_EVENTS, tracer_fd(w->target->tracer), EPOLLIN | EPOLLET);
 	if (!rc && w->options->duration_ns)
 		rc = listen_to(w, FROM_DURATION, timer(w->options->duration_ns, false), EPOLLIN);
 	listen_to(w, FROM_STDOUT, STDOUT_FILENO,
@@ -219,10 +220,13 @@ static void wait_once(struct watch *w, int timeout_ms)
 		[FROM_STDOUT] = on_stdout,
 	};
 	struct epoll_event ready[SOURCE_CNT];
-	int cnt = epoll_wait(w->epoll, ready, SOURCE_CNT, session_work(w->session) ? 0 : timeout_ms);
+	bool busy = session_work(w->session) || w->behind;
+	int cnt = epoll_wait(w->epoll, ready, SOURCE_CNT, busy ? 0 : timeout_ms);
 
 	for (int i = 0; i < cnt; i++)
 		on[ready[i].data.u32](w);
+	if (w->behind)
+		on_events(w);
 }
 
 /* The last report deserves a fresh heap state, within reason: a second signal cuts the wait short. */

@@ -32,12 +32,11 @@ static void keep(struct brake *b, uint64_t time_ns, uint64_t probe_ns, uint64_t 
 		b->cnt++;
 }
 
-/* Of samples that come more often than the ring can hold over the span only some are kept. */
-static bool is_too_soon(const struct brake *b, uint64_t time_ns)
+bool brake_is_due(const struct brake *b, uint64_t time_ns)
 {
 	unsigned last = (b->next + RING_CNT - 1) % RING_CNT;
 
-	return b->cnt && time_ns - b->ring[last].time_ns < SPAN_NS / (RING_CNT - 2);
+	return !b->cnt || time_ns - b->ring[last].time_ns >= SPAN_NS / (RING_CNT - 2);
 }
 
 static bool went_back(const struct brake *b, uint64_t probe_ns, uint64_t target_ns)
@@ -62,7 +61,7 @@ bool brake_sample(struct brake *b, uint64_t time_ns, uint64_t probe_ns, uint64_t
 		b->cnt = 0;
 		b->over_since = 0;
 	}
-	if (is_too_soon(b, time_ns))
+	if (!brake_is_due(b, time_ns))
 		return false;
 	if (b->cnt) {
 		from = reference(b, time_ns);

@@ -24,6 +24,8 @@ struct brake {
 };
 
 void brake_init(struct brake *brake, double max_share);
+/* Whether a sample would be kept: they need not be taken more often. */
+bool brake_is_due(const struct brake *brake, uint64_t time_ns);
 /*
  * probe_ns: what the probes have cost so far; target_ns: the target's CPU time so far (probes
  * included). Several times a second. True once: the share has been above max_share for 2 s.

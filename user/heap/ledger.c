@@ -5,6 +5,7 @@
 
 #include "base/map.h"
 
+#define AHEAD 8 /* events that wait until the lines of the table that they need have come: a power of two */
 #define THREADS_MAX 4096 /* remembered at once; beyond, those with nothing under way are forgotten */
 
 /* What a thread did last. */
@@ -14,6 +15,13 @@ struct thread {
 	bool known;         /* … and was in the table */
 	struct block block; /* … as it was; of an unknown one only the address */
 	uint64_t usable;    /* … bytes of an unknown one by its header */
+};
+
+/* An event with what ledger_event was told of it. */
+struct waiting {
+	struct event_block block;
+	const struct allocator *allocator;
+	enum realloc_null on_null;
 };
 
 struct ledger {
@@ -26,6 +34,8 @@ struct ledger {
 	struct thread *last_thread;         /* of last_tid, or NULL */
 	uint64_t peak_number;               /* how often the peak has risen */
 	uint64_t (*rounded)(uint64_t size); /* of the allocator seen last; NULL: none yet */
+	struct waiting waiting[AHEAD];      /* a ring */
+	uint64_t arrived;                   /* in it since it was empty */
 };
 
 struct ledger *ledger_new(const struct ledger_options *options)
@@ -294,21 +304,19 @@ static void on_realloc(struct ledger *l, struct thread *t, const struct event_bl
 	}
 }
 
-void ledger_event(struct ledger *l, const struct event *ev, uint64_t stack, const struct allocator *allocator,
-		  enum realloc_null on_null)
+static void book(struct ledger *l, const struct waiting *w)
 {
-	struct event_block own = *ev->block, *block = &own;
-	struct thread *t = thread_of(l, own.head.tid);
+	const struct event_block *block = &w->block;
+	struct thread *t = thread_of(l, block->head.tid);
 	uint64_t last;
 
 	if (!t)
 		return;
-	own.stack = stack;
 	last = t->last;
 	t->last = 0;
 	l->totals.events++;
-	if (allocator && allocator->rounded)
-		l->rounded = allocator->rounded;
+	if (w->allocator && w->allocator->rounded)
+		l->rounded = w->allocator->rounded;
 	else
 		l->totals.live_rounded = UINT64_MAX;
 	if (t->reallocating && block->head.kind != EVENT_REALLOC)
@@ -318,21 +326,44 @@ void ledger_event(struct ledger *l, const struct event *ev, uint64_t stack, cons
 		on_alloc(l, t, block);
 		break;
 	case EVENT_FREE:
-		on_free(l, block, allocator, last);
+		on_free(l, block, w->allocator, last);
 		break;
 	case EVENT_REALLOC_BEGIN:
-		on_realloc_begin(l, t, block, allocator);
+		on_realloc_begin(l, t, block, w->allocator);
 		break;
 	case EVENT_REALLOC:
-		on_realloc(l, t, block, on_null);
+		on_realloc(l, t, block, w->on_null);
 		break;
 	default:
 		break;
 	}
 }
 
+/* Who looks at the figures sees every event that came before. */
+static void book_all(struct ledger *l)
+{
+	uint64_t first = l->arrived > AHEAD ? l->arrived - AHEAD : 0;
+
+	for (uint64_t i = first; i < l->arrived; i++)
+		book(l, &l->waiting[i % AHEAD]);
+	l->arrived = 0;
+}
+
+void ledger_event(struct ledger *l, const struct event *ev, uint64_t stack, const struct allocator *allocator,
+		  enum realloc_null on_null)
+{
+	struct waiting *w = &l->waiting[l->arrived % AHEAD];
+
+	if (l->arrived++ >= AHEAD)
+		book(l, w);
+	*w = (struct waiting){.block = *ev->block, .allocator = allocator, .on_null = on_null};
+	w->block.stack = stack;
+	blocks_prefetch(l->blocks, w->block.addr);
+}
+
 void ledger_exec(struct ledger *l)
 {
+	book_all(l);
 	forget_threads(l, true);
 	blocks_clear(l->blocks);
 	for (uint32_t i = 0; i < sites_cnt(l->sites); i++) {
@@ -346,18 +377,21 @@ void ledger_exec(struct ledger *l)
 	l->rounded = NULL;
 }
 
-const struct ledger_totals *ledger_totals(const struct ledger *l)
+const struct ledger_totals *ledger_totals(struct ledger *l)
 {
+	book_all(l);
 	return &l->totals;
 }
 
 struct sites *ledger_sites(struct ledger *l)
 {
+	book_all(l);
 	return l->sites;
 }
 
 struct blocks *ledger_blocks(struct ledger *l)
 {
+	book_all(l);
 	return l->blocks;
 }
 
@@ -375,6 +409,7 @@ bool ledger_bury(struct ledger *l, uint64_t addr)
 {
 	struct block block;
 
+	book_all(l);
 	if (!blocks_remove(l->blocks, addr, &block))
 		return false;
 	leaves(l, &block);

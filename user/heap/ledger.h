@@ -54,7 +54,8 @@ void ledger_event(struct ledger *ledger, const struct event *ev, uint64_t stack,
 /* The program was replaced by exec: its blocks are gone; neither freed nor live. */
 void ledger_exec(struct ledger *ledger);
 
-const struct ledger_totals *ledger_totals(const struct ledger *ledger);
+/* These three see every event so far: valid until the next one. */
+const struct ledger_totals *ledger_totals(struct ledger *ledger);
 struct sites *ledger_sites(struct ledger *ledger);
 struct blocks *ledger_blocks(struct ledger *ledger);
 /* As the allocator that was seen last rounds a size; the size itself where that is not known. */

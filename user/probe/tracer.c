@@ -310,7 +310,7 @@ int tracer_poll(struct tracer *t, void (*fn)(const struct event *ev, void *arg),
 		ret = ring_buffer__consume(t->ring);
 		total += (int)t->batch_cnt;
 		act(t);
-	} while (ret == -EAGAIN && total < 8 * BATCH_MAX);
+	} while (ret == -EAGAIN && total < TRACER_POLL_MAX);
 	return ret < 0 && ret != -EAGAIN ? ret : total;
 }
 

@@ -61,12 +61,17 @@ int tracer_attach(struct tracer *tracer, pid_t pid, struct error *err);
 /* Removes every probe and program; NULL-safe. The ring's rest is consumed by the last tracer_poll before. */
 void tracer_free(struct tracer *tracer);
 
-/* Readable (epoll) when events wait. */
+/*
+ * Wakes (epoll, edge-triggered) when events have come that are not to wait, and every 200 ms.
+ * It stays readable while the ring holds anything: whoever waits for that is woken by every record.
+ */
 int tracer_fd(const struct tracer *tracer);
 /*
  * Consumes what the ring holds, calling fn for each event in ring order. The tracer itself
- * acts on EVENT_LOADED, FORK, EXEC and PURGE_BEGIN first. Number of events, or −errno.
+ * acts on EVENT_LOADED, FORK, EXEC and PURGE_BEGIN first. Number of events (TRACER_POLL_MAX
+ * or more: there may be others left), or −errno.
  */
+#define TRACER_POLL_MAX 65536
 int tracer_poll(struct tracer *tracer, void (*fn)(const struct event *ev, void *arg), void *arg);
 
 /* The function that head.func names, or NULL (0, or out of range). Valid until tracer_free. */
