@@ -75,6 +75,17 @@ def test_the_same_under_another_allocator(tree, names):
         assert allocs["live_rounded"] is None and allocs["unattributed"] is None
 
 
+def test_the_same_beside_tracers_of_another_process(tree):
+    """The kernel keeps what all of them, in the order of their attaching, have to remember of a call together."""
+    with worker(tree.workload("alloc_truth")) as target, worker(tree.workload("alloc_truth")) as other:
+        with attach(tree, other.pid) as earlier, attach(tree, target.pid, "--max-overhead", "none") as tracer:
+            earlier.ready(), tracer.ready()
+            with attach(tree, other.pid) as later:
+                later.ready()
+                said = target.ask("go")
+                check(tracer.stop(), said)
+
+
 def test_the_same_in_a_static_program(tree):
     with worker(tree.variant("alloc_truth", "static")) as target:
         run_rounds(tree, target)
