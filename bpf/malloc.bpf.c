@@ -158,16 +158,43 @@ static __always_inline bool is_kept(u64 kept)
 	return what >= KEPT_ALLOC && what <= KEPT_OUT;
 }
 
-/* What the session that made this return instance keeps, ours or another's. */
-static __always_inline u64 session_keeps(struct return_instance *ri)
+#define SESSIONS_MAX 8 /* tracers of one function that are told apart */
+
+/* What a session keeps between its begin and its end. */
+#define KEPT_BY(session)                                                                                     \
+	({                                                                                                   \
+		u64 kept_ = 0;                                                                               \
+		bpf_core_read(&kept_, sizeof(kept_), &(session).cookie);                                     \
+		kept_;                                                                                       \
+	})
+
+/*
+ * Whether a session that waits at this return keeps a call of the family: ours or another
+ * tracer's of this process. Tracers of other processes wait there too, and keep 0.
+ */
+static __always_inline bool is_kept_by_session(struct return_instance *ri)
 {
 	struct return_instance___array *old = (void *)ri;
+	struct return_consumer *extra;
+	int cnt;
 
-	if (bpf_core_field_exists(ri->consumer))
-		return BPF_CORE_READ(ri, consumer.cookie);
-	if (bpf_core_field_exists(old->consumers))
-		return BPF_CORE_READ(old, consumers[0].cookie);
-	return 0;
+	if (bpf_core_field_exists(ri->consumer)) {
+		if (is_kept(KEPT_BY(ri->consumer)))
+			return true;
+		cnt = BPF_CORE_READ(ri, cons_cnt);
+		extra = BPF_CORE_READ(ri, extra_consumers);
+#pragma unroll
+		for (int i = 0; i < SESSIONS_MAX - 1; i++)
+			if (i + 1 < cnt && is_kept(KEPT_BY(extra[i])))
+				return true;
+	} else if (bpf_core_field_exists(old->consumers)) {
+		cnt = BPF_CORE_READ(old, consumers_cnt);
+#pragma unroll
+		for (int i = 0; i < SESSIONS_MAX; i++)
+			if (i < cnt && is_kept(KEPT_BY(old->consumers[i])))
+				return true;
+	}
+	return false;
 }
 
 /*
@@ -188,7 +215,7 @@ static __always_inline bool is_in_session(u64 sp)
 	for (int i = 0; i < RETURN_INSTANCES_MAX && ri; i++) {
 		u64 slot = ri->stack;
 
-		if (slot >= sp && is_kept(session_keeps(ri)) &&
+		if (slot >= sp && is_kept_by_session(ri) &&
 		    user_word(slot) == BPF_CORE_READ(task, mm, uprobes_state.xol_area, vaddr))
 			return true;
 		ri = ri->next;

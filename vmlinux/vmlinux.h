@@ -85,15 +85,18 @@ struct return_consumer {
 	u64 cookie;
 };
 
-/* 6.14 and later */
+/* 6.14 and later: one of each session that asked for the return, cons_cnt in all */
 struct return_instance {
 	unsigned long stack;
 	struct return_instance *next;
+	int cons_cnt;
 	struct return_consumer consumer;
+	struct return_consumer *extra_consumers;
 };
 
-/* 6.13: as many as there are */
+/* 6.13 */
 struct return_instance___array {
+	int consumers_cnt;
 	struct return_consumer consumers[0];
 };
 
