@@ -85,7 +85,20 @@ $(BUILD)/tests/workload/%: tests/workload/%.cc
 	@mkdir -p $(@D)
 	$(CXX) -O1 -g -Wall -Wextra $< -o $@ -lpthread -ldl
 
-workloads: $(WORK_BIN)
+workloads: $(WORK_BIN) $(BUILD)/tests/stack/unwind_truth
+
+# Our unwinding beside libdwfl's: the kernel side's own object files, and one program more.
+$(BUILD)/tests/stack/unwind_truth.bpf.o: tests/stack/unwind_truth.bpf.c $(wildcard bpf/*.h) $(wildcard vmlinux/*.h)
+	@mkdir -p $(@D)
+	$(CLANG) -g -O2 -target bpf -D__TARGET_ARCH_$(BPF_ARCH) $(WARN) -Wno-missing-prototypes -Ivmlinux -Ibpf -c $< -o $@
+
+$(BUILD)/gen/unwind_truth.skel.h: $(addprefix $(BUILD)/bpf/,calls.bpf.o events.bpf.o frames.bpf.o) $(BUILD)/tests/stack/unwind_truth.bpf.o
+	@mkdir -p $(@D)
+	$(BPFTOOL) gen object $(@:.h=.o) $^
+	$(BPFTOOL) gen skeleton $(@:.h=.o) name unwind_truth_bpf > $@
+
+$(BUILD)/tests/stack/unwind_truth: tests/stack/unwind_truth.c $(BUILD)/gen/unwind_truth.skel.h $(LIB)
+	$(CC) $(ALL_CFLAGS) -Ibpf $< -o $@ $(LIB) $(LDFLAGS) $(LDLIBS) -ldw
 
 # What benchmarks run beside the program, with BPF programs of their own where NAME.bpf.c is.
 $(BUILD)/tests/bench/%.bpf.o: tests/bench/%.bpf.c $(wildcard vmlinux/*.h)

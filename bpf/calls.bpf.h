@@ -78,6 +78,19 @@ static __always_inline bool is_watched(const struct watch *watch)
 
 extern const volatile bool uses_return_probes; /* set by the loader */
 
+/*
+ * A register. In assembler, because a compiler makes one load of several, at an offset that the
+ * verifier cannot know.
+ */
+#define context_word(ctx, field)                                                                             \
+	({                                                                                                   \
+		u64 word_;                                                                                   \
+		asm volatile("%0 = *(u64 *)(%1 + %2)"                                                        \
+			     : "=r"(word_)                                                                   \
+			     : "r"(ctx), "i"(__builtin_offsetof(struct pt_regs, field)));                    \
+		word_;                                                                                       \
+	})
+
 static __always_inline u64 user_word(u64 addr)
 {
 	u64 word = 0;
@@ -98,6 +111,20 @@ static __always_inline bool return_waits_at(u64 sp)
 		ri = BPF_CORE_READ(ri, next);
 	}
 	return false;
+}
+
+/* Where the return address went that a return probe has taken from that stack slot; found: what is there. */
+static __always_inline u64 return_address(u64 slot, u64 found)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct return_instance *ri = BPF_CORE_READ(task, utask, return_instances);
+
+	for (int i = 0; i < RETURN_INSTANCES_MAX && ri; i++) {
+		if (BPF_CORE_READ(ri, stack) == slot)
+			return BPF_CORE_READ(ri, orig_ret_vaddr);
+		ri = BPF_CORE_READ(ri, next);
+	}
+	return found;
 }
 
 /*

@@ -12,7 +12,7 @@
 #endif
 
 #define EVENT_PATH_MAX 256
-#define EVENT_FRAMES_MAX 127 /* kernel.perf_event_max_stack */
+#define EVENT_FRAMES_MAX 128
 
 enum event_kind {
 	EVENT_PURGE_BEGIN = 1, /* struct event_purge_begin */
@@ -135,12 +135,25 @@ struct event_block {
 	__u64 stack; /* id of the caller's stack; 0: none. REALLOC_BEGIN: 0, its end has it */
 };
 
-/* Frames innermost first: return addresses, the first that of the allocator's function. The record ends behind cnt. */
+/* How a stack ended. */
+enum stack_end {
+	STACK_END_OUTERMOST = 1, /* whole */
+	STACK_END_LIMIT,         /* it goes on beyond EVENT_FRAMES_MAX */
+	STACK_END_NO_MAPPING,    /* it leads to where nothing is known to be mapped */
+	STACK_END_NO_ROW,        /* … to code that no table tells how to leave */
+	STACK_END_UNREADABLE,    /* … to memory that is not there, or swapped */
+	STACK_END_CNT
+};
+
+/*
+ * Frames innermost first: return addresses, the first that of the allocator's function. The
+ * record ends behind cnt. An id may come again, with other frames: those hold from then on.
+ */
 struct event_stack {
 	struct event_head head;
 	__u64 id; /* a hash of the frames; never 0 */
 	__u32 cnt;
-	__u32 truncated; /* the stack went on */
+	__u32 end; /* enum stack_end */
 	__u64 frames[EVENT_FRAMES_MAX];
 };
 

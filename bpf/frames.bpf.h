@@ -5,14 +5,15 @@
 #ifndef ALLOCTRACE_FRAMES_BPF_H
 #define ALLOCTRACE_FRAMES_BPF_H
 
-#include "events.bpf.h"
+#include "unwind.bpf.h"
 
 #define STACKS_SEEN_MAX 65536
-#define SCRATCH_CNT 4 /* threads of one CPU that may be interrupted while they take a stack */
+#define SCRATCH_CNT 8 /* threads of one CPU that may be interrupted while they take a stack */
 
 struct scratch {
 	u64 busy;
-	u64 raw[EVENT_FRAMES_MAX + 1];
+	u64 hash, check; /* of the frames, two independent ones */
+	struct unwinding at;
 	struct event_stack rec;
 };
 
@@ -28,13 +29,18 @@ struct scratches_map {
 };
 extern struct scratches_map scratches SEC(".maps");
 
+/* hash → check: another stack of the same hash takes its place, and is submitted anew. */
 struct seen_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__type(key, u64);
-	__type(value, u8);
+	__type(value, u64);
 	__uint(max_entries, STACKS_SEEN_MAX);
 };
 extern struct seen_map stacks_seen SEC(".maps");
+
+/* Leaves frame after frame from where s->at stands. The stack's id, submitted if it is new; 0: it could not
+ * be. */
+u64 unwind(struct scratch *s, const struct unwind_process *process, u64 pid_tgid);
 
 /* A kernel with preemption may run another thread of this CPU meanwhile: each takes a scratch of its own. */
 static __always_inline struct scratch *scratch_take(void)
@@ -56,78 +62,48 @@ static __always_inline void scratch_give(struct scratch *s)
 	__sync_lock_test_and_set(&s->busy, 0);
 }
 
-static __always_inline u64 mix(u64 hash, u64 word)
+/* Where the registers are those of the caller already (at a return), or those at the callee's edge. */
+static __always_inline void unwind_from(struct unwinding *u, struct pt_regs *ctx, bool at_return)
 {
-	hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
-	return hash ^ hash >> 29;
-}
+	struct task_struct *task = bpf_get_current_task_btf();
 
-/* Frames innermost first from raw[skip] on; never 0. */
-static __always_inline u64 hash_frames(const struct scratch *s, u32 skip, u32 cnt)
-{
-	u64 hash = cnt;
+	u64 sp = context_word(ctx, sp);
 
-	for (u32 i = 0; i < EVENT_FRAMES_MAX && i < cnt; i++)
-		hash = mix(hash, s->raw[(i + skip) & 127]);
-	return hash ? hash : 1;
-}
-
-static __always_inline bool submit_stack(struct scratch *s, u64 pid_tgid, u64 id, u32 skip, u32 cnt, u32 room)
-{
-	struct event_stack *rec = &s->rec;
-	u32 bytes = cnt * sizeof(u64);
-
-	fill_head(&rec->head, EVENT_STACK, pid_tgid, 0, 0);
-	rec->id = id;
-	rec->cnt = cnt;
-	rec->truncated = cnt == room;
-	if (bytes > sizeof(rec->frames))
-		return false;
-	bpf_probe_read_kernel(rec->frames, bytes, &s->raw[skip & 1]);
-	bytes += offsetof(struct event_stack, frames);
-	if (bytes > sizeof(*rec))
-		return false;
-	return !bpf_ringbuf_output(&ring, rec, bytes, ring_flags(false));
+	u->sp = sp;
+	u->fp = context_word(ctx, bp);
+	u->bx = context_word(ctx, bx);
+	u->exact = false;
+	u->window_len = 0;
+	u->mapping = 0;
+	u->trampoline = task->utask ? BPF_CORE_READ(task, mm, uprobes_state.xol_area, vaddr) : 0;
+	if (at_return) {
+		u->pc = context_word(ctx, ip);
+	} else {
+		u->pc = user_word(sp);
+		if (u->trampoline && u->pc == u->trampoline)
+			u->pc = return_address(sp, u->pc);
+		u->sp = sp + sizeof(u64);
+	}
 }
 
 /*
- * The id of the stack that leads into an allocation function, by frame pointers; 0: none could
- * be had. caller: the return address where the probe is at the function's entry or exit, 0 at
- * its return, where the caller is the innermost frame by itself. At an entry some kernels
- * put the caller behind the probed function, others leave it out.
+ * The id of the stack that leads into an allocation function; 0: none could be had. at_return:
+ * of a return probe's or session's program at the return; else at an instruction where the
+ * stack pointer is at the return address.
  */
-static __always_inline u64 take_stack(struct pt_regs *ctx, u64 pid_tgid, u64 caller)
+static __always_inline u64 take_stack(struct pt_regs *ctx, u64 pid_tgid, bool at_return)
 {
-	struct scratch *s = scratch_take();
-	u32 skip = 0, room = EVENT_FRAMES_MAX, cnt;
+	u32 tgid = pid_tgid >> 32;
+	const struct unwind_process *process = bpf_map_lookup_elem(&unwind_processes, &tgid);
+	struct scratch *s = process ? scratch_take() : NULL;
 	u64 id = 0;
-	u8 one = 1;
-	long got;
 
-	if (!s)
-		goto lost;
-	got = bpf_get_stack(ctx, s->raw, EVENT_FRAMES_MAX * sizeof(u64), BPF_F_USER_STACK);
-	if (got < (long)sizeof(u64))
-		goto give;
-	cnt = (u32)got / sizeof(u64);
-	if (caller && cnt > 1 && s->raw[1] == caller) {
-		skip = 1;
-		cnt--;
-		room--;
-	} else if (caller) {
-		s->raw[0] = caller;
+	if (s) {
+		unwind_from(&s->at, ctx, at_return);
+		id = unwind(s, process, pid_tgid);
+		scratch_give(s);
 	}
-	id = hash_frames(s, skip, cnt);
-	if (!bpf_map_lookup_elem(&stacks_seen, &id)) {
-		if (submit_stack(s, pid_tgid, id, skip, cnt, room))
-			bpf_map_update_elem(&stacks_seen, &id, &one, BPF_ANY);
-		else
-			id = 0;
-	}
-give:
-	scratch_give(s);
-lost:
-	if (!id)
+	if (!id && traced_process(pid_tgid)) /* a forked child is nobody's loss */
 		count_loss(LOSS_STACK);
 	return id;
 }

@@ -6,6 +6,7 @@
  */
 #include "calls.bpf.h"
 #include "frames.bpf.h"
+#include "sampling.bpf.h"
 
 /* What a session keeps between begin and end, its cookie: what it is, and the size asked for. */
 #define KEPT_SIZE_BITS 48
@@ -75,13 +76,6 @@ static __always_inline void count_filtered(void)
 		hits->filtered++;
 }
 
-/* In assembler, because a compiler makes one load of all cases, at an offset that the verifier cannot know.
- */
-#define LOAD(field)                                                                                          \
-	asm volatile("%0 = *(u64 *)(%1 + %2)"                                                                \
-		     : "=r"(value)                                                                           \
-		     : "r"(ctx), "i"(__builtin_offsetof(struct pt_regs, field)))
-
 /* An argument, by where the planner has found it at the probed instruction. */
 static __always_inline u64 read_argument(struct pt_regs *ctx, u64 cookie, u32 shift)
 {
@@ -89,49 +83,49 @@ static __always_inline u64 read_argument(struct pt_regs *ctx, u64 cookie, u32 sh
 
 	switch (cookie >> shift & 15) {
 	case ARG_DI:
-		LOAD(di);
+		value = context_word(ctx, di);
 		break;
 	case ARG_SI:
-		LOAD(si);
+		value = context_word(ctx, si);
 		break;
 	case ARG_DX:
-		LOAD(dx);
+		value = context_word(ctx, dx);
 		break;
 	case ARG_CX:
-		LOAD(cx);
+		value = context_word(ctx, cx);
 		break;
 	case ARG_R8:
-		LOAD(r8);
+		value = context_word(ctx, r8);
 		break;
 	case ARG_R9:
-		LOAD(r9);
+		value = context_word(ctx, r9);
 		break;
 	case ARG_AX:
-		LOAD(ax);
+		value = context_word(ctx, ax);
 		break;
 	case ARG_BX:
-		LOAD(bx);
+		value = context_word(ctx, bx);
 		break;
 	case ARG_R10:
-		LOAD(r10);
+		value = context_word(ctx, r10);
 		break;
 	case ARG_R11:
-		LOAD(r11);
+		value = context_word(ctx, r11);
 		break;
 	case ARG_BP:
-		LOAD(bp);
+		value = context_word(ctx, bp);
 		break;
 	case ARG_R12:
-		LOAD(r12);
+		value = context_word(ctx, r12);
 		break;
 	case ARG_R13:
-		LOAD(r13);
+		value = context_word(ctx, r13);
 		break;
 	case ARG_R14:
-		LOAD(r14);
+		value = context_word(ctx, r14);
 		break;
 	case ARG_R15:
-		LOAD(r15);
+		value = context_word(ctx, r15);
 		break;
 	}
 	return value;
@@ -224,8 +218,9 @@ static __always_inline bool is_in_session(u64 sp)
 }
 
 /* The same by the pending calls, where there are no sessions or none of this function. */
-static __always_inline bool is_in_pending(u64 pid_tgid, u64 sp, u32 func)
+static __always_inline bool is_in_pending(u64 sp, u32 func)
 {
+	u64 pid_tgid = bpf_get_current_pid_tgid();
 	const struct pending *outer = bpf_map_lookup_elem(&pending, &pid_tgid);
 
 	if (!outer || outer->sp < sp)
@@ -235,9 +230,9 @@ static __always_inline bool is_in_pending(u64 pid_tgid, u64 sp, u32 func)
 	return user_word(outer->sp) == outer->caller && (outer->sp > sp || outer->func != func);
 }
 
-static __always_inline bool is_nested(u64 pid_tgid, u64 sp, u32 func)
+static __always_inline bool is_nested(u64 sp, u32 func)
 {
-	if (!(keeps_in_session && is_in_session(sp)) && !(keeps_pending && is_in_pending(pid_tgid, sp, func)))
+	if (!(keeps_in_session && is_in_session(sp)) && !(keeps_pending && is_in_pending(sp, func)))
 		return false;
 	count_nested();
 	return true;
@@ -291,17 +286,17 @@ static __always_inline u64 header_of(u64 block, u64 cookie)
 }
 
 /* What is kept of the call that begins here until its end; 0: its end is not to be seen. */
-static __always_inline u64 begin(struct pt_regs *ctx, u64 pid_tgid, u64 cookie)
+static __always_inline u64 begin(struct pt_regs *ctx, u64 cookie)
 {
 	u32 shape = cookie >> COOKIE_SHAPE_SHIFT & 0xff;
 	u64 size = requested(ctx, cookie), old;
 
-	if (is_nested(pid_tgid, SP_AT_INSTRUCTION(ctx), (u32)cookie))
+	if (is_nested(SP_AT_INSTRUCTION(ctx), (u32)cookie))
 		return 0;
 	if (shape == SHAPE_REALLOC) {
 		old = read_argument(ctx, cookie, COOKIE_PTR_SHIFT);
 		if (old)
-			return submit_block(EVENT_REALLOC_BEGIN, pid_tgid, (u32)cookie, old,
+			return submit_block(EVENT_REALLOC_BEGIN, bpf_get_current_pid_tgid(), (u32)cookie, old,
 					    header_of(old, cookie), 0)
 				       ? KEPT_REALLOC << KEPT_SIZE_BITS | size
 				       : 0;
@@ -329,8 +324,8 @@ static __always_inline bool keep_pending(struct pt_regs *ctx, u64 pid_tgid, u64 
 	return false;
 }
 
-/* caller: as take_stack wants it. */
-static __always_inline void end(struct pt_regs *ctx, u64 pid_tgid, u32 func, u64 kept, u64 out, u64 caller)
+static __always_inline void end(struct pt_regs *ctx, u64 pid_tgid, u32 func, u64 kept, u64 out,
+				bool at_return)
 {
 	u32 kind = kept >> KEPT_SIZE_BITS == KEPT_REALLOC ? EVENT_REALLOC : EVENT_ALLOC;
 	u64 block = ctx->ax, stack;
@@ -343,7 +338,8 @@ static __always_inline void end(struct pt_regs *ctx, u64 pid_tgid, u32 func, u64
 			return;
 		}
 	}
-	stack = takes_stacks ? take_stack(ctx, pid_tgid, caller) : 0;
+	stack = takes_stacks && samples_alloc(kept & KEPT_SIZE_MAX) ? take_stack(ctx, pid_tgid, at_return)
+								    : 0;
 	submit_block(kind, pid_tgid, func, block, kept & KEPT_SIZE_MAX, stack);
 }
 
@@ -355,7 +351,7 @@ static __always_inline void end_pending(struct pt_regs *ctx, u64 sp, bool at_ret
 
 	if (!call || call->sp != sp)
 		return;
-	end(ctx, pid_tgid, call->func, call->kept, call->out, at_return ? 0 : call->caller);
+	end(ctx, pid_tgid, call->func, call->kept, call->out, at_return);
 	bpf_map_delete_elem(&pending, &pid_tgid);
 }
 
@@ -367,7 +363,7 @@ static __always_inline bool malloc_begin(struct pt_regs *ctx)
 	if (!traced_process(pid_tgid))
 		return false;
 	keeps_pending = true;
-	kept = begin(ctx, pid_tgid, cookie);
+	kept = begin(ctx, cookie);
 	return kept && keep_pending(ctx, pid_tgid, cookie, kept);
 }
 
@@ -405,23 +401,22 @@ static __always_inline int session_in_pending(struct pt_regs *ctx)
 SEC("uprobe/malloc")
 int malloc_session(struct pt_regs *ctx)
 {
-	u64 pid_tgid, cookie, *kept;
+	u64 cookie, *kept;
 
 	if (!keeps_in_session)
 		return session_in_pending(ctx);
-	pid_tgid = bpf_get_current_pid_tgid();
 	cookie = bpf_get_attach_cookie(ctx);
 	kept = session_cookie(ctx);
-	if (session_at_return(ctx)) {
+	if (*kept) { /* at the begin it is 0 (kernel/events/uprobes.c, handler_chain) */
 		if (*kept >> KEPT_SIZE_BITS == KEPT_OUT)
 			end_pending(ctx, SP_AT_RETURN(ctx), true);
 		else
-			end(ctx, pid_tgid, (u32)cookie, *kept, 0, 0);
+			end(ctx, bpf_get_current_pid_tgid(), (u32)cookie, *kept, 0, true);
 		return 0;
 	}
-	*kept = begin(ctx, pid_tgid, cookie);
+	*kept = begin(ctx, cookie);
 	if (*kept >> KEPT_SIZE_BITS == KEPT_OUT)
-		return !keep_pending(ctx, pid_tgid, cookie, *kept);
+		return !keep_pending(ctx, bpf_get_current_pid_tgid(), cookie, *kept);
 	return !*kept;
 }
 
@@ -429,12 +424,13 @@ SEC("uprobe/free")
 int free_enter(struct pt_regs *ctx)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(ctx);
-	u64 block = read_argument(ctx, cookie, COOKIE_PTR_SHIFT), stack, sp = SP_AT_INSTRUCTION(ctx);
+	u64 block = read_argument(ctx, cookie, COOKIE_PTR_SHIFT), sp = SP_AT_INSTRUCTION(ctx), header, stack;
 
 	if (!block || (!keeps_in_session && !traced_process(pid_tgid)) ||
-	    is_nested(pid_tgid, sp, (u32)cookie))
+	    is_nested(sp, (u32)cookie))
 		return 0;
-	stack = takes_stacks ? take_stack(ctx, pid_tgid, user_word(sp)) : 0;
-	submit_block(EVENT_FREE, pid_tgid, (u32)cookie, block, header_of(block, cookie), stack);
+	header = header_of(block, cookie);
+	stack = takes_stacks && samples_free(header) ? take_stack(ctx, pid_tgid, false) : 0;
+	submit_block(EVENT_FREE, pid_tgid, (u32)cookie, block, header, stack);
 	return 0;
 }

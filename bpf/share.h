@@ -75,6 +75,19 @@ struct silent_hits {
 	__u64 filtered; /* of a size that is not asked for */
 };
 
+/*
+ * Sampling of stacks by bytes. A block of no bytes counts as one; a freed block as what its
+ * header says, and where no header says anything one free of SAMPLING_FREES is taken.
+ */
+#define SAMPLING_FRACTIONS 256 /* log2(1 + (i + ½) / 256) · 2^16: what the loader fills in */
+#define SAMPLING_FREES 16
+#define SAMPLING_HEADER_BYTES(word) ((word) & ~7ULL)
+
+static inline __u64 sampled_bytes(__u64 bytes)
+{
+	return bytes ? bytes : 1;
+}
+
 struct traced {
 	__u32 sees_loads; /* _dl_debug_state is probed: a dlopen without one mapped nothing */
 	__u32 pad;

@@ -15,7 +15,9 @@
 #define UNWIND_ROWS_MAX     (1u << 21) /* 16 MiB: 30 modules of a Python process take 205 thousand */
 #define UNWIND_PAGES_MAX    (1u << 18) /* 2 MiB: 256 MiB of text */
 #define UNWIND_PAGE_SHIFT   10         /* of text that one entry of the index stands for */
-#define UNWIND_MAPPINGS_MAX 1024       /* executable ones of a process */
+#define UNWIND_MAPPINGS_BITS 10
+#define UNWIND_MAPPINGS_MAX  (1u << UNWIND_MAPPINGS_BITS) /* executable ones of a process */
+#define UNWIND_PROCESSES_MAX 8
 #define UNWIND_SEARCH_MAX   11         /* steps of a search among one page's rows: no more than 2^11 start on 1 KiB */
 
 enum unwind_kind {
@@ -42,7 +44,7 @@ struct unwind_mapping {
 	__u64 bias;       /* address in the process − address as linked */
 	__u64 text;       /* as linked, where the index begins; a multiple of 1 << UNWIND_PAGE_SHIFT */
 	__u32 page;       /* first entry of the index */
-	__u32 page_cnt;
+	__u32 page_cnt;   /* 0: no table, frame pointers are tried */
 };
 
 /* Sorted by start. Replaced as a whole, rows first: what it leads to never changes. */

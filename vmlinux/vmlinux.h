@@ -40,7 +40,7 @@ enum bpf_map_type {
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 enum { BPF_RB_AVAIL_DATA = 0 };
-enum { BPF_F_USER_STACK = 256 };
+enum { BPF_F_USER_STACK = 256, BPF_F_MMAPABLE = 1024 };
 enum bpf_func_id {
 	BPF_FUNC_map_lookup_percpu_elem = 195,
 };
@@ -81,13 +81,13 @@ struct uprobes_state {
 	struct xol_area *xol_area;
 };
 
-struct return_consumer {
-	u64 cookie;
+struct return_consumer { /* whole: it stands in arrays */
+	u64 cookie, id;
 };
 
 /* 6.14 and later: one of each session that asked for the return, cons_cnt in all */
 struct return_instance {
-	unsigned long stack;
+	unsigned long stack, orig_ret_vaddr;
 	struct return_instance *next;
 	int cons_cnt;
 	struct return_consumer consumer;

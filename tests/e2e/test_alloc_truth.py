@@ -1,4 +1,5 @@
 """Counts, bytes and live blocks against what the target itself has counted."""
+import contextlib
 import json
 import os
 import subprocess
@@ -78,12 +79,13 @@ def test_the_same_under_another_allocator(tree, names):
 def test_the_same_beside_tracers_of_another_process(tree):
     """The kernel keeps what all of them, in the order of their attaching, have to remember of a call together."""
     with worker(tree.workload("alloc_truth")) as target, worker(tree.workload("alloc_truth")) as other:
-        with attach(tree, other.pid) as earlier, attach(tree, target.pid, "--max-overhead", "none") as tracer:
-            earlier.ready(), tracer.ready()
-            with attach(tree, other.pid) as later:
-                later.ready()
-                said = target.ask("go")
-                check(tracer.stop(), said)
+        with contextlib.ExitStack() as tracers:
+            for pid in (other.pid, target.pid, other.pid, other.pid, other.pid):
+                tracer = tracers.enter_context(attach(tree, pid, "--max-overhead", "none")).ready()
+                if pid == target.pid:
+                    ours = tracer
+            said = target.ask("go")
+            check(ours.stop(), said)
 
 
 def test_the_same_in_a_static_program(tree):
@@ -219,3 +221,21 @@ def test_old_blocks(tree):
         final = tracer.stop()
         assert final["allocs"]["live"] > MIB // 2
         assert sum(site["old"] for site in final["allocs"]["sites"] if site["old"]) == 0
+
+
+@pytest.mark.parametrize("preload", [None, "libjemalloc.so.2"])
+def test_sampled_stacks_stand_for_all(tree, preload):
+    """Totals stay exact; the sites' figures are estimates that add up to them."""
+    with worker(tree.workload("alloc_truth"), preload=library(preload) if preload else None) as target:
+        with attach(tree, target.pid, "--max-overhead", "none", "--stack", "sampled:4K") as tracer:
+            tracer.ready()
+            for _ in range(4):
+                said = target.ask("go")
+            final = tracer.stop()
+    allocs = check(final, said)
+    assert allocs["sample_bytes"] == 4096
+    for total, field, near in (("allocated", "allocated", 0.03), ("freed", "freed", 0.03), ("live", "live", 0.15),
+                               ("freed", "freed_here", 0.1)):
+        assert sum(site[field] for site in allocs["sites"]) == pytest.approx(allocs[total], rel=near), field
+    assert sum(site["allocs"] for site in allocs["sites"]) == pytest.approx(allocs["allocs"], rel=0.3)
+    assert all(site["alone"] is None for site in allocs["sites"])

@@ -9,11 +9,11 @@ from heap_targets import SOURCES, Target, root_only, tree  # noqa: F401
 
 @pytest.fixture
 def pinner(tree, tmp_path):
-    """With frame pointers, by which stacks are followed; linked where the kernel can probe it."""
+    """Linked where the kernel can probe it."""
     root_only()
     program = tmp_path / "pinner"
-    subprocess.run(["gcc", "-O1", "-g", "-D_GNU_SOURCE", "-fno-builtin", "-fno-omit-frame-pointer",
-                    SOURCES / "pinner.c", "-o", program], check=True)
+    subprocess.run(["gcc", "-O1", "-g", "-D_GNU_SOURCE", "-fno-builtin", SOURCES / "pinner.c", "-o", program],
+                   check=True)
     with Target([program]) as target:
         yield target
 

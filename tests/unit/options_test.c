@@ -99,7 +99,7 @@ static void allocation_options_have_defaults(void **state)
 
 	(void)state;
 	assert_int_equal(parse(options_parse_attach, "attach 7", &o), OPTIONS_GO);
-	assert_true(o.stacks && !o.no_alloc && o.max_overhead == 25);
+	assert_true(o.stacks.wanted && !o.stacks.sample_bytes && !o.no_alloc && o.max_overhead == 25);
 	assert_true(!o.size_min && o.size_max == UINT64_MAX && !o.older_ns && !o.top && !o.max_memory);
 	assert_true(!o.folded && o.weight == WEIGHT_LIVE);
 	assert_int_equal(parse(options_parse_run, "run true", &o), OPTIONS_GO);
@@ -116,12 +116,14 @@ static void allocation_options_are_read(void **state)
 			       "--max-memory 64M --folded out",
 			       &o),
 			 OPTIONS_GO);
-	assert_true(!o.stacks && o.max_overhead == 0 && o.top == 3 && o.older_ns == 3 * NSEC_PER_SEC / 2);
+	assert_true(!o.stacks.wanted && o.max_overhead == 0 && o.top == 3 && o.older_ns == 3 * NSEC_PER_SEC / 2);
 	assert_true(o.size_min == KIB && o.size_max == MIB && o.max_memory == 64 * MIB);
 	assert_string_equal(o.folded, "out");
 	assert_int_equal(parse(options_parse_attach, "attach 7 --weight peak --max-overhead 1.5", &o),
 			 OPTIONS_GO);
 	assert_true(o.weight == WEIGHT_PEAK && o.max_overhead == 1.5);
+	assert_int_equal(parse(options_parse_attach, "attach 7 --stack sampled:64K", &o), OPTIONS_GO);
+	assert_true(o.stacks.wanted && o.stacks.sample_bytes == 64 * KIB);
 	assert_int_equal(parse(options_parse_attach, "attach 7 --no-alloc", &o), OPTIONS_GO);
 	assert_true(o.no_alloc);
 }
@@ -131,7 +133,8 @@ static void allocation_options_that_make_no_sense_are_refused(void **state)
 	static const struct {
 		const char *line, *says;
 	} cases[] = {
-		{"attach 7 --stack some", "--stack needs all or none"},
+		{"attach 7 --stack some", "--stack needs all, none or sampled:SIZE"},
+		{"attach 7 --stack sampled:0", "--stack needs all, none or sampled:SIZE"},
 		{"attach 7 --weight heavy", "--weight needs live, allocated"},
 		{"attach 7 --max-overhead 0", "out of range"},
 		{"attach 7 -z 2M -Z 1M", "no block is left"},

@@ -51,7 +51,7 @@ static uint64_t in(int (*function)(int), unsigned byte)
 static struct event_stack two_frames(uint64_t id)
 {
 	return (struct event_stack){
-		.id = id, .cnt = 2, .frames = {in(stacks_test_inner, 0), in(stacks_test_outer, 0)}};
+		.id = id, .cnt = 2, .end = STACK_END_OUTERMOST, .frames = {in(stacks_test_inner, 0), in(stacks_test_outer, 0)}};
 }
 
 /* As whoever has an event's id finds it. */
@@ -77,19 +77,22 @@ static void outermost_first(void **state)
 	assert_null(find(8));
 }
 
-static void the_first_of_an_id_stays(void **state)
+/* Two stacks of one hash: events name the one that came last. */
+static void the_last_of_an_id_holds(void **state)
 {
 	struct event_stack ev = two_frames(7);
+	const struct stack *first;
 
 	(void)state;
-	ev.truncated = 1;
 	assert_int_equal(stacks_add(stacks, &ev), 0);
-	ev.truncated = 0;
+	first = find(7);
+	ev.end = STACK_END_NO_ROW;
 	ev.cnt = 1;
 	assert_int_equal(stacks_add(stacks, &ev), 0);
-	assert_int_equal(stacks_cnt(stacks), 1);
+	assert_int_equal(stacks_cnt(stacks), 2);
 	assert_true(find(7)->truncated);
-	assert_int_equal(find(7)->cnt, 2);
+	assert_int_equal(find(7)->cnt, 1);
+	assert_ptr_equal(stacks_find(stacks, first->id), first);
 }
 
 /* Id 0 means "no stack" to everyone else. */
@@ -176,7 +179,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(outermost_first),
-		TEST(the_first_of_an_id_stays),
+		TEST(the_last_of_an_id_holds),
 		TEST(no_stack_is_none),
 		TEST(what_is_no_code_ends_a_stack),
 		TEST(names_outlive_the_mappings),

@@ -61,7 +61,7 @@ _alloctrace()
 		return
 		;;
 	--stack)
-		mapfile -t COMPREPLY < <(compgen -W "all none" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "all none sampled:64K" -- "$cur")
 		return
 		;;
 	--weight)

@@ -105,14 +105,21 @@ static int parse_overhead(const char *text, void *field)
 	return 0;
 }
 
+#define SAMPLE_BYTES_MAX (1ULL << 40)
+
 static int parse_stack(const char *text, void *field)
 {
-	bool all = !strcmp(text, "all");
+	static const char sampled[] = "sampled:";
+	struct stack_choice *choice = field;
 
-	if (!all && strcmp(text, "none"))
+	*choice = (struct stack_choice){.wanted = strcmp(text, "none") != 0};
+	if (!choice->wanted || !strcmp(text, "all"))
+		return 0;
+	if (strncmp(text, sampled, sizeof(sampled) - 1))
 		return -EINVAL;
-	*(bool *)field = all;
-	return 0;
+	if (parse_size(text + sizeof(sampled) - 1, &choice->sample_bytes))
+		return -EINVAL;
+	return choice->sample_bytes && choice->sample_bytes <= SAMPLE_BYTES_MAX ? 0 : -EINVAL;
 }
 
 static int parse_weight(const char *text, void *field)
@@ -143,7 +150,7 @@ static const struct option_type type_flag = {"no argument", parse_flag},
 				type_percent = {"a percentage, above 0 and up to 100", parse_percent},
 				type_overhead = {"a percentage, above 0 and up to 100, or none",
 						 parse_overhead},
-				type_stack = {"all or none", parse_stack},
+				type_stack = {"all, none or sampled:SIZE, as sampled:64K", parse_stack},
 				type_weight = {"live, allocated, freed, count, pinned, peak or temporary",
 					       parse_weight},
 				type_file = {"the name of a file", parse_file};
@@ -176,8 +183,8 @@ static const struct option_row rows[] = {
 	 "heap walks may take PCT % of one core (2)"},
 	{IN_ATTACH | IN_RUN, 0, "no-alloc", NULL, &type_flag, FIELD(no_alloc),
 	 "do not probe malloc and free: no sites, no cost"},
-	{IN_ATTACH | IN_RUN, 0, "stack", "all|none", &type_stack, FIELD(stacks),
-	 "take the callers' stacks (all)"},
+	{IN_ATTACH | IN_RUN, 0, "stack", "WHICH", &type_stack, FIELD(stacks),
+	 "callers' stacks: all, none, or sampled:SIZE, one in so many\nbytes (all)"},
 	{IN_ATTACH, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
 	 "remove the probes of malloc and free when they take\nmore than PCT % of the target's CPU for 2 s "
 	 "(25; none)"},
@@ -417,7 +424,7 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 		.window_min_ns = 5 * NSEC_PER_SEC,
 		.churn_min = 20,
 		.walk_budget = 2,
-		.stacks = true,
+		.stacks = {.wanted = true},
 		.max_overhead = g->bit == IN_ATTACH ? 25 : 0,
 		.size_max = UINT64_MAX,
 	};

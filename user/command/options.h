@@ -27,7 +27,10 @@ struct options {
 	bool stop;          /* heap */
 	/* attach, run: allocation events */
 	bool no_alloc;
-	bool stacks;         /* --stack all */
+	struct stack_choice {
+		bool wanted;
+		uint64_t sample_bytes; /* the mean distance; 0: every stack */
+	} stacks;            /* --stack */
 	double max_overhead; /* percent of the target's CPU time; 0: no limit (run's default) */
 	uint64_t older_ns;   /* 0: all */
 	uint64_t size_min, size_max;

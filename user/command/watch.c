@@ -290,6 +290,7 @@ static struct session_options session_options(const struct options *options)
 				.max_memory = memory_limit(options),
 				.size_min = options->size_min,
 				.size_max = options->size_max,
+				.sample_bytes = options->stacks.sample_bytes,
 				.older_ns = options->older_ns,
 				.top = options->top,
 				.max_share = options->max_overhead / 100,
@@ -302,7 +303,8 @@ struct tracer_options watch_tracer_options(const struct options *options)
 {
 	return (struct tracer_options){
 		.allocs = !options->no_alloc,
-		.stacks = options->stacks,
+		.stacks = options->stacks.wanted,
+		.sample_bytes = options->stacks.sample_bytes,
 		.size_min = options->size_min,
 		.size_max = options->size_max,
 	};

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "heap/sampling.h"
 
 #define AHEAD 8 /* events that wait until the lines of the table that they need have come: a power of two */
 #define THREADS_MAX 4096 /* remembered at once; beyond, those with nothing under way are forgotten */
@@ -114,6 +115,47 @@ static void discount(struct site_count *c, uint64_t bytes)
 	c->bytes -= bytes;
 }
 
+static void add(struct site_count *c, struct site_count more)
+{
+	c->cnt += more.cnt;
+	c->bytes += more.bytes;
+}
+
+static void subtract(struct site_count *c, struct site_count less)
+{
+	c->cnt -= less.cnt;
+	c->bytes -= less.bytes;
+}
+
+struct site_count ledger_at_site(const struct ledger *l, const struct block *block)
+{
+	if (!l->options.sample_bytes)
+		return (struct site_count){1, block->size};
+	if (!block->site)
+		return (struct site_count){0};
+	return sampling_count(sampling_scale(l->options.sample_bytes, block->size), block->size, block->addr);
+}
+
+bool ledger_is_sampled(const struct ledger *l)
+{
+	return l->options.sample_bytes != 0;
+}
+
+/* What a free counts at the site that made it. A realloc's stack was taken for what it allocates. */
+static struct site_count at_free(const struct ledger *l, const struct event_block *ev, uint64_t bytes)
+{
+	uint64_t mean = l->options.sample_bytes;
+	double scale;
+
+	if (!mean)
+		return (struct site_count){1, bytes};
+	if (!ev->stack)
+		return (struct site_count){0};
+	scale = ev->head.kind == EVENT_FREE ? sampling_scale_free(mean, ev->size)
+					    : sampling_scale(mean, ev->size);
+	return sampling_count(scale, bytes, ev->addr);
+}
+
 /* Before a site's live changes: what it was at the peak, if the peak has risen since it last did. */
 static void keep_peak(const struct ledger *l, struct site *site)
 {
@@ -141,7 +183,7 @@ static void enters(struct ledger *l, const struct block *block, uint64_t time)
 	struct site *site = sites_at(l->sites, block->site);
 
 	keep_peak(l, site);
-	count(&site->live, block->size);
+	add(&site->live, ledger_at_site(l, block));
 	count(&l->totals.live, block->size);
 	round_live(l, block->size, true);
 	if (l->totals.live.bytes > l->totals.peak.bytes) {
@@ -156,7 +198,7 @@ static void leaves(struct ledger *l, const struct block *block)
 	struct site *site = sites_at(l->sites, block->site);
 
 	keep_peak(l, site);
-	discount(&site->live, block->size);
+	subtract(&site->live, ledger_at_site(l, block));
 	discount(&l->totals.live, block->size);
 	round_live(l, block->size, false);
 }
@@ -195,30 +237,30 @@ static void allocated(struct ledger *l, struct thread *t, const struct event_blo
 
 	if (ev->size < l->options.size_min || ev->size > l->options.size_max)
 		return;
-	count(&sites_at(l->sites, block.site)->allocated, block.size);
+	add(&sites_at(l->sites, block.site)->allocated, ledger_at_site(l, &block));
 	count(&l->totals.allocated, block.size);
 	if (track(l, &block, ev->head.time))
 		t->last = block.addr;
 }
 
-/* A known block is freed, by that stack. */
-static void freed(struct ledger *l, const struct block *block, uint64_t stack, bool temporary)
+/* A known block is freed, by the stack of that event. */
+static void freed(struct ledger *l, const struct block *block, const struct event_block *by, bool temporary)
 {
 	struct site *site = sites_at(l->sites, block->site);
 
 	leaves(l, block);
-	count(&site->freed, block->size);
+	add(&site->freed, ledger_at_site(l, block));
 	if (temporary) {
-		count(&site->temporary, block->size);
+		add(&site->temporary, ledger_at_site(l, block));
 		count(&l->totals.temporary, block->size);
 	}
-	count(&sites_at(l->sites, sites_get(l->sites, stack))->freed_here, block->size);
+	add(&sites_at(l->sites, sites_get(l->sites, by->stack))->freed_here, at_free(l, by, block->size));
 	count(&l->totals.freed, block->size);
 }
 
-static void freed_unknown(struct ledger *l, uint64_t usable, uint64_t stack)
+static void freed_unknown(struct ledger *l, uint64_t usable, const struct event_block *by)
 {
-	count(&sites_at(l->sites, sites_get(l->sites, stack))->freed_here, usable);
+	add(&sites_at(l->sites, sites_get(l->sites, by->stack))->freed_here, at_free(l, by, usable));
 	count(&l->totals.freed, usable);
 	count(&l->totals.freed_before, usable);
 }
@@ -261,9 +303,9 @@ static void on_free(struct ledger *l, const struct event_block *ev, const struct
 	struct block block;
 
 	if (blocks_remove(l->blocks, ev->addr, &block))
-		freed(l, &block, ev->stack, ev->addr == last);
+		freed(l, &block, ev, ev->addr == last);
 	else
-		freed_unknown(l, usable(allocator, ev->size), ev->stack);
+		freed_unknown(l, usable(allocator, ev->size), ev);
 }
 
 static void on_realloc_begin(struct ledger *l, struct thread *t, const struct event_block *ev,
@@ -275,13 +317,13 @@ static void on_realloc_begin(struct ledger *l, struct thread *t, const struct ev
 }
 
 /* What became of the old block, once the call has succeeded. */
-static void old_freed(struct ledger *l, struct thread *t, uint64_t stack)
+static void old_freed(struct ledger *l, struct thread *t, const struct event_block *ev)
 {
 	t->reallocating = false;
 	if (t->known)
-		freed(l, &t->block, stack, false);
+		freed(l, &t->block, ev, false);
 	else
-		freed_unknown(l, t->usable, stack);
+		freed_unknown(l, t->usable, ev);
 }
 
 static void on_realloc(struct ledger *l, struct thread *t, const struct event_block *ev,
@@ -291,11 +333,11 @@ static void on_realloc(struct ledger *l, struct thread *t, const struct event_bl
 
 	if (ev->addr) {
 		if (was)
-			old_freed(l, t, ev->stack);
+			old_freed(l, t, ev);
 		allocated(l, t, ev);
 	} else if (on_null == REALLOC_FREES || (on_null == REALLOC_FREES_ZERO && !ev->size)) {
 		if (was)
-			old_freed(l, t, ev->stack);
+			old_freed(l, t, ev);
 		l->totals.failed += ev->size != 0;
 	} else {
 		l->totals.failed++;

@@ -1,7 +1,7 @@
 /*
  * The ledger: books every allocation and free, in ring order, into the table of live blocks
- * and the figures of the sites. Totals are sums over all sites. It knows nothing of probes:
- * what it must know of the function that an event comes from is given with it.
+ * and the figures of the sites. Totals are exact, sums over all sites where no stack is sampled. It knows
+ * nothing of probes: what it must know of the function that an event comes from is given with it.
  *
  *   ledger.c  events → blocks, sites, totals
  *   blocks.c  the table of live blocks
@@ -23,6 +23,8 @@ struct ledger_options {
 	uint64_t max_memory;         /* bytes for live blocks */
 	uint64_t size_min, size_max; /* blocks of other sizes are not booked; inclusive */
 	uint64_t began_ns;           /* CLOCK_MONOTONIC: the attach */
+	uint64_t sample_bytes; /* stacks are sampled: sites count estimates (heap/sampling.h); 0: all are
+				  taken */
 };
 
 /* Since the attach. A realloc that moved, grew or shrank a block is one free and one allocation. */
@@ -61,6 +63,9 @@ struct blocks *ledger_blocks(struct ledger *ledger);
 /* As the allocator that was seen last rounds a size; the size itself where that is not known. */
 uint64_t ledger_rounded(const struct ledger *ledger, uint64_t size);
 uint64_t ledger_began_ns(const struct ledger *ledger);
+/* What a block counts at its site: itself, or what it stands for where stacks are sampled (0: nothing). */
+struct site_count ledger_at_site(const struct ledger *ledger, const struct block *block);
+bool ledger_is_sampled(const struct ledger *ledger);
 /* What of a site was live at the peak of the whole. */
 struct site_count ledger_at_peak(const struct ledger *ledger, const struct site *site);
 /* Removes a block that a walk has proved dead, as a ghost; false: not there any more. */

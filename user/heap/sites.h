@@ -32,7 +32,8 @@ struct site {
 struct site_survey {
 	struct site_count old; /* live blocks older than was asked for */
 	uint64_t pinned;       /* bytes: its share of the free bytes that its live blocks keep from going back */
-	uint64_t alone;        /* bytes: whole resident pages with free bytes that no other block or header keeps */
+	/* bytes: whole resident pages with free bytes that no other block or header keeps; UINT64_MAX: not known (sampled) */
+	uint64_t alone;
 };
 
 struct sites;

@@ -109,8 +109,12 @@ static unsigned class_of(uint64_t bytes)
 	return class < HEAP_CLASS_CNT ? class : HEAP_CLASS_CNT - 1;
 }
 
-/* The chunk's share of what the page holds back, charged to its site and taken from its class. */
-static void charge(struct survey *s, const struct block *block, uint64_t addr, uint64_t chunk_size)
+/*
+ * The chunk's share of what the page holds back, charged to its site and taken from its class;
+ * as that of so many chunks, where stacks are sampled.
+ */
+static void charge(struct survey *s, const struct block *block, uint64_t addr, uint64_t chunk_size,
+		   uint64_t stands_for)
 {
 	const struct heap_page *page = heap_pages_find(&s->pages, addr);
 	struct heap_blocks *class = &s->pinned_class[class_of(chunk_size)];
@@ -125,21 +129,21 @@ static void charge(struct survey *s, const struct block *block, uint64_t addr, u
 	owner->mixed |= owner->known && owner->site != block->site;
 	owner->site = block->site;
 	owner->known++;
-	share = page->free / page->holders;
+	share = page->free / page->holders * stands_for;
 	s->next.sites[block->site].pinned += share;
 	s->next.pinned += share;
 	class->bytes -= class->bytes < share ? class->bytes : share;
-	class->cnt -= class->cnt > 0;
+	class->cnt -= class->cnt < stands_for ? class->cnt : stands_for;
 }
 
-static void join_pages(struct survey *s, const struct block *block)
+static void join_pages(struct survey *s, const struct block *block, uint64_t stands_for)
 {
 	uint64_t chunk = block->addr - 16, size = ledger_rounded(s->ledger, block->size);
 	uint64_t last = chunk + size - 1;
 
-	charge(s, block, chunk, size);
+	charge(s, block, chunk, size, stands_for);
 	if ((last ^ chunk) / TARGET_PAGE_SIZE)
-		charge(s, block, last, size);
+		charge(s, block, last, size, stands_for);
 }
 
 static void note_dead(struct survey *s, uint64_t addr)
@@ -189,6 +193,7 @@ static bool was_there(const struct survey *s, const struct block *block)
 static void look_at(struct block *block, void *arg)
 {
 	struct survey *s = arg;
+	struct site_count counts = ledger_at_site(s->ledger, block);
 	struct site_survey *site;
 
 	if (block->site >= s->next.site_cnt) /* new since the survey began */
@@ -196,12 +201,13 @@ static void look_at(struct block *block, void *arg)
 	site = &s->next.sites[block->site];
 	if ((uint64_t)(s->now_tick - block->tick) * BLOCK_TICK_NS >= s->options.older_ns &&
 	    block->tick <= s->now_tick) {
-		site->old.cnt++;
-		site->old.bytes += block->size;
+		site->old.cnt += counts.cnt;
+		site->old.bytes += counts.bytes;
 	}
 	if (!was_there(s, block))
 		return;
-	join_pages(s, block);
+	if (counts.cnt)
+		join_pages(s, block, counts.cnt);
 	if (s->options.judge_ghosts && is_surely_older(s, block))
 		judge(s, block);
 }
@@ -219,7 +225,10 @@ static void conclude(struct survey *s)
 		if (owner->known == page->holders && !owner->mixed && !page->headers)
 			s->next.sites[owner->site].alone += TARGET_PAGE_SIZE;
 	}
-	s->next.rest.pinned = total - s->next.pinned;
+	/* Whether a page has other holders is not known where most have no site. */
+	for (uint32_t i = 0; ledger_is_sampled(s->ledger) && i < s->next.site_cnt; i++)
+		s->next.sites[i].alone = UINT64_MAX;
+	s->next.rest.pinned = total > s->next.pinned ? total - s->next.pinned : 0;
 	s->next.pinned = total;
 	if (s->has_walk)
 		memcpy(s->next.rest_class, s->pinned_class, sizeof(s->next.rest_class));

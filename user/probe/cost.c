@@ -160,8 +160,8 @@ static int attach_all(const struct programs *programs, const struct feature *fea
 	return ret ?: attach(programs, feature, pid, PLAN_FREE, cost_free_stepped, SHAPE_FREE, links, cnt);
 }
 
-int cost_calibrate(struct programs *programs, const struct feature *feature, struct link_reaper *reaper,
-		   struct probe_cost *cost)
+int cost_calibrate(struct programs *programs, const struct feature *feature, struct unwind_tables *tables,
+		   struct link_reaper *reaper, struct probe_cost *cost)
 {
 	struct link *links[LINKS_MAX];
 	double ns[CALL_CNT];
@@ -174,9 +174,13 @@ int cost_calibrate(struct programs *programs, const struct feature *feature, str
 	if (ret)
 		return ret;
 	programs_trace(programs, child.pid, false);
+	if (tables)
+		unwind_tables_update(tables, child.pid, NULL);
 	ret = attach_all(programs, feature, child.pid, links, &cnt);
 	run = child_run(&child, ns);
 	link_reaper_close(reaper, links, cnt);
+	if (tables)
+		unwind_tables_forget(tables, child.pid);
 	programs_untrace(programs, child.pid);
 	if (ret || run)
 		return ret ? ret : run;

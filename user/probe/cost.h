@@ -16,9 +16,10 @@ struct probe_cost { /* ns of CPU time */
 
 /*
  * Some 15 ms; the links go away in the reaper's thread. What the child does is in the ring
- * afterwards, under its PID. 0, or −errno and *cost is what other machines were seen to take.
+ * afterwards, under its PID. tables: so that its stacks are taken as the target's are; may be NULL.
+ * 0, or −errno and *cost is what other machines were seen to take.
  */
-int cost_calibrate(struct programs *programs, const struct feature *feature, struct link_reaper *reaper,
-		   struct probe_cost *cost);
+int cost_calibrate(struct programs *programs, const struct feature *feature, struct unwind_tables *tables,
+		   struct link_reaper *reaper, struct probe_cost *cost);
 
 #endif

@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,10 @@ static void prepare(struct programs *p, const struct feature *feature, const str
 	p->skel->rodata->keeps_in_session = p->mode == MODE_SESSION && options->allocs && bind_session(p);
 	p->skel->rodata->tick_ns = kernel_tick();
 	p->skel->rodata->takes_stacks = options->stacks;
+	p->skel->rodata->sample_bytes = options->sample_bytes;
+	for (int i = 0; i < SAMPLING_FRACTIONS; i++)
+		p->skel->rodata->log2_fractions[i] =
+			(uint16_t)(log2(1 + (i + 0.5) / SAMPLING_FRACTIONS) * 65536);
 	p->skel->rodata->size_min = options->size_min;
 	p->skel->rodata->size_max = options->size_max;
 	p->skel->rodata->cpu_cnt = cpu_cnt > 0 ? (uint32_t)cpu_cnt : 1;
@@ -273,6 +278,15 @@ void programs_untrace(const struct programs *p, pid_t pid)
 	uint32_t tgid = (uint32_t)pid;
 
 	bpf_map_delete_elem(bpf_map__fd(p->skel->maps.traced), &tgid);
+}
+
+struct unwind_maps programs_unwind_maps(const struct programs *p)
+{
+	return (struct unwind_maps){
+		.rows = bpf_map__fd(p->skel->maps.unwind_rows),
+		.pages = bpf_map__fd(p->skel->maps.unwind_pages),
+		.processes = bpf_map__fd(p->skel->maps.unwind_processes),
+	};
 }
 
 void programs_silent_hits(const struct programs *p, uint64_t *nested, uint64_t *filtered)

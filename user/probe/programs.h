@@ -16,6 +16,7 @@
 #include "probe/link.h"
 #include "probe/plan.h"
 #include "probe/tracer.h"
+#include "probe/unwind_tables.h"
 
 struct programs;
 
@@ -41,6 +42,7 @@ int programs_ring_fd(const struct programs *programs);
 /* Marks a process as traced; again with sees_loads once _dl_debug_state is probed. */
 int programs_trace(const struct programs *programs, pid_t pid, bool sees_loads);
 void programs_untrace(const struct programs *programs, pid_t pid);
+struct unwind_maps programs_unwind_maps(const struct programs *programs);
 /* Hits of allocation probes that left no record. */
 void programs_silent_hits(const struct programs *programs, uint64_t *nested, uint64_t *filtered);
 void programs_losses(const struct programs *programs, uint64_t lost[LOSS_CNT]);

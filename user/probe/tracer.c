@@ -15,6 +15,7 @@
 #include "probe/follow.h"
 #include "probe/functions.h"
 #include "probe/missing.h"
+#include "probe/unwind_tables.h"
 #include "probe/watch.h"
 
 /* Records that wait for more to come are fetched at the latest then. */
@@ -33,7 +34,8 @@ struct tracer {
 	struct programs *programs;
 	struct functions *functions;
 	struct missing *missing;
-	struct follow *follow; /* NULL before tracer_attach */
+	struct follow *follow;        /* NULL before tracer_attach */
+	struct unwind_tables *tables; /* NULL: no stacks are taken */
 	struct ring_buffer *ring;
 	struct watch watch;
 	struct link_reaper *reaper; /* of calibration's links */
@@ -46,6 +48,7 @@ struct tracer {
 
 	/* What the batch being consumed has shown, acted upon behind it. */
 	bool loaded, forked, execed, changed_leader;
+	bool cut; /* a stack led to code that the tables do not know */
 	unsigned batch_cnt;
 	void (*fn)(const struct event *ev, void *arg);
 	void *arg;
@@ -57,7 +60,7 @@ static void count_hit(struct tracer *t, const struct event_head *head)
 	uint32_t cap = head->func < 256 ? 256 : 2 * head->func;
 	uint64_t *hits;
 
-	if ((pid_t)head->tgid != t->pid || head->kind == EVENT_REALLOC_BEGIN || head->kind == EVENT_STACK)
+	if ((pid_t)head->tgid != t->pid || head->kind == EVENT_REALLOC_BEGIN)
 		return;
 	if (head->func >= t->hits_cap) {
 		hits = functions_get(t->functions, head->func) ? realloc(t->hits, cap * sizeof(*hits)) : NULL;
@@ -99,7 +102,9 @@ static int take_record(void *ctx, void *data, size_t len)
 		t->malformed++;
 		return 0;
 	}
-	if (ev.head->kind >= EVENT_ALLOC)
+	if (ev.head->kind == EVENT_STACK)
+		t->cut = t->cut || ev.stack->end == STACK_END_NO_MAPPING;
+	else if (ev.head->kind >= EVENT_ALLOC)
 		count_hit(t, ev.head);
 	else
 		note(t, &ev);
@@ -145,7 +150,7 @@ static int open_wakeups(struct tracer *t)
 
 static void calibrate(struct tracer *t)
 {
-	int ret = t->reaper ? cost_calibrate(t->programs, &t->feature, t->reaper, &t->cost) : -ENOMEM;
+	int ret = t->reaper ? cost_calibrate(t->programs, &t->feature, t->tables, t->reaper, &t->cost) : -ENOMEM;
 
 	if (ret)
 		log_note(t->log, "what a probe costs is not measured, but taken from elsewhere: %s",
@@ -181,13 +186,20 @@ int tracer_open(const struct log *log, const struct tracer_options *options, str
 	ret = programs_load(log, &t->feature, options, &t->programs, err);
 	if (ret)
 		goto fail;
-	if (options->allocs)
-		calibrate(t);
 	ret = open_wakeups(t);
 	if (ret) {
 		error_set(err, ret, "cannot open the ring of events: %s", strerror(-ret));
 		goto fail;
 	}
+	if (options->allocs && options->stacks) {
+		const struct unwind_maps maps = programs_unwind_maps(t->programs);
+
+		ret = unwind_tables_new(log, &maps, t->missing, &t->tables, err);
+	}
+	if (ret)
+		goto fail;
+	if (options->allocs)
+		calibrate(t);
 	log_note(log, "probes are attached by %s links, %s return probes",
 		 link_backend_names[t->feature.backend], t->feature.return_probes ? "with" : "without");
 	*result = t;
@@ -204,6 +216,17 @@ static void say_mode(struct tracer *t)
 		missing_add(t->missing,
 			    "no return probes: on this kernel they kill a process under a seccomp filter; "
 			    "calls are seen to end at their exits' instructions instead");
+}
+
+/* Of what is mapped now; the process's end is told otherwise. */
+static void update_tables(struct tracer *t)
+{
+	struct error err;
+	int ret = t->tables ? unwind_tables_update(t->tables, t->pid, &err) : 0;
+
+	t->cut = false;
+	if (ret && ret != -ESRCH)
+		missing_add(t->missing, "stacks through code loaded lately are cut: %s", err.text);
 }
 
 int tracer_attach(struct tracer *t, pid_t pid, struct error *err)
@@ -225,6 +248,7 @@ int tracer_attach(struct tracer *t, pid_t pid, struct error *err)
 		return error_set(err, ret, "cannot mark process %d as traced: %s", pid, strerror(-ret));
 	say_mode(t);
 	t->pid = pid;
+	update_tables(t);
 	t->follow = follow_new(pid, &ctx, t->programs, t->feature.backend);
 	if (!t->follow)
 		return error_set(err, -ENOMEM, "out of memory");
@@ -244,6 +268,7 @@ void tracer_free(struct tracer *t)
 	if (!t)
 		return;
 	follow_free(t->follow);
+	unwind_tables_free(t->tables);
 	link_reaper_free(t->reaper);
 	ring_buffer__free(t->ring);
 	programs_free(t->programs);
@@ -281,12 +306,17 @@ static void act(struct tracer *t)
 	if (!t->follow)
 		return;
 	if (t->execed) {
+		if (t->tables)
+			unwind_tables_forget(t->tables, t->pid);
+		update_tables(t);
 		note_failure(t, follow_exec(t->follow, t->changed_leader, &err), &err);
 		say_mode(t);
 		t->execed = t->changed_leader = t->loaded = false;
 		t->last_update = now;
-	} else if (t->loaded && now - t->last_update >= UPDATE_INTERVAL) {
-		note_failure(t, follow_update(t->follow, &err), &err);
+	} else if ((t->loaded || t->cut) && now - t->last_update >= UPDATE_INTERVAL) {
+		update_tables(t);
+		if (t->loaded)
+			note_failure(t, follow_update(t->follow, &err), &err);
 		t->loaded = false;
 		t->last_update = now;
 	}

@@ -164,6 +164,7 @@ void json_allocs(struct json *j, cJSON *parent, const struct snapshot *s)
 	else
 		json_null(j, o, "probe_cpu_share");
 	json_text(j, o, "stopped", a->stopped);
+	json_figure(j, o, "sample_bytes", a->sample_bytes ? a->sample_bytes : UNKNOWN);
 	survey(j, o, s);
 	sites(j, o, a);
 }

@@ -100,6 +100,15 @@ static void put_doubts(FILE *out, const struct allocation_view *a)
 			figure_share(cnt, a->probe_cpu_share));
 }
 
+static void put_sampling(FILE *out, const struct allocation_view *a)
+{
+	char bytes[UNITS_TEXT_MAX];
+
+	if (a->sample_bytes)
+		fprintf(out, "  by site: estimates, from one stack in %s on average\n",
+			units_bytes(bytes, a->sample_bytes));
+}
+
 static size_t rows_max(const struct snapshot *s)
 {
 	if (s->allocs->top)
@@ -333,6 +342,7 @@ int text_allocs(FILE *out, const struct snapshot *s, bool colour)
 	}
 	put_before(out, s->allocs);
 	put_doubts(out, s->allocs);
+	put_sampling(out, s->allocs);
 	result = s->allocs->older_ns ? put_old_sites(out, s, colour) : put_live_sites(out, s, colour);
 	if (result == 0)
 		result = put_freed_sites(out, s, colour);

@@ -63,7 +63,7 @@ static struct stack *make_stack(struct stacks *s, const struct event_stack *ev, 
 	if (!stack)
 		return NULL;
 	stack->id = id;
-	stack->truncated = ev->truncated || cnt < ev->cnt;
+	stack->truncated = ev->end != STACK_END_OUTERMOST || cnt < ev->cnt;
 	stack->cnt = cnt;
 	for (uint32_t i = 0; i < cnt; i++)
 		stack->frames[cnt - 1 - i] = frames_name(s->frames, ev->frames[i]);
@@ -79,9 +79,7 @@ int stacks_add(struct stacks *s, const struct event_stack *ev)
 	uint64_t id = own_id(ev, cnt);
 	struct stack *stack;
 
-	if (map_get(&s->ids, ev->id))
-		return 0;
-	if (s->ids.cnt >= IDS_MAX)
+	if (s->ids.cnt >= IDS_MAX && !map_get(&s->ids, ev->id))
 		return -ENOSPC;
 	stack = map_get(&s->stacks, id) ?: make_stack(s, ev, cnt, id);
 	return stack ? map_set(&s->ids, ev->id, stack) : -ENOMEM;

@@ -23,7 +23,7 @@ struct stacks;
 
 struct stacks *stacks_new(struct frames *frames); /* frames must outlive them. NULL: no memory */
 void stacks_free(struct stacks *stacks);          /* NULL-safe */
-/* 0 (also if it is known), −ENOMEM, −ENOSPC beyond a million. */
+/* From now on ev->id means this stack. 0, −ENOMEM, −ENOSPC beyond a million. */
 int stacks_add(struct stacks *stacks, const struct event_stack *ev);
 /* The id of the stack that the one of an event was taken for; 0: not known. */
 uint64_t stacks_own_id(const struct stacks *stacks, uint64_t id);

@@ -1,0 +1,83 @@
+/*
+ * Sampling by bytes: a Poisson process over the bytes that pass, so that a block of n bytes is
+ * taken with probability 1 − e^(−n/mean), whatever came before, and what is taken can be
+ * scaled to an unbiased estimate (user/heap/sampling.h).
+ */
+#ifndef ALLOCTRACE_SAMPLING_BPF_H
+#define ALLOCTRACE_SAMPLING_BPF_H
+
+#include "events.bpf.h"
+
+/* Bytes until the next sample, of each CPU: to a process without memory it is one who counts. 0: not drawn
+ * yet. */
+struct distance {
+	s64 allocs, frees;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, u32);
+	__type(value, struct distance);
+	__uint(max_entries, 1);
+} distances SEC(".maps");
+
+/* Set by the loader. */
+const volatile __u64 sample_bytes = 0; /* the mean; 0: everything is taken */
+const volatile __u16 log2_fractions[SAMPLING_FRACTIONS] = {};
+
+/* −ln of a random number from 0 to 1, times the mean; at least 1. */
+static __always_inline s64 draw_distance(void)
+{
+	u32 random = bpf_get_prandom_u32() | 1, zeros = 0;
+	u64 log2;
+
+#pragma unroll
+	for (u32 bits = 16; bits; bits /= 2) {
+		if (random >> (32 - bits))
+			continue;
+		random <<= bits;
+		zeros += bits;
+	}
+	log2 = ((u64)(zeros + 1) << 16) - log2_fractions[random >> 23 & (SAMPLING_FRACTIONS - 1)];
+	return (s64)((log2 * 45426 >> 16) * sample_bytes >> 16) + 1; /* ln 2 = 45426 / 2^16 */
+}
+
+static __always_inline bool is_reached(s64 *left, u64 bytes)
+{
+	if (!*left)
+		*left = draw_distance();
+	*left -= (s64)sampled_bytes(bytes);
+	if (*left > 0)
+		return false;
+	*left = draw_distance();
+	return true;
+}
+
+static __always_inline struct distance *distance(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&distances, &zero);
+}
+
+/* Whether the stack of this allocation is to be taken. */
+static __always_inline bool samples_alloc(u64 size)
+{
+	struct distance *left = sample_bytes ? distance() : NULL;
+
+	return !left || is_reached(&left->allocs, size);
+}
+
+/* … of this free; header: the word before the block, 0: it tells no size. */
+static __always_inline bool samples_free(u64 header)
+{
+	struct distance *left = sample_bytes ? distance() : NULL;
+
+	if (!left)
+		return true;
+	if (!header)
+		return !(bpf_get_prandom_u32() % SAMPLING_FREES);
+	return is_reached(&left->frees, SAMPLING_HEADER_BYTES(header));
+}
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * Leaving one frame after the other by the tables of unwind.h. x86-64.
+ *
+ * One step is a global function: the verifier looks at it once, whatever the number of frames.
+ */
+#ifndef ALLOCTRACE_UNWIND_BPF_H
+#define ALLOCTRACE_UNWIND_BPF_H
+
+#include "calls.bpf.h"
+#include "unwind.h"
+
+#define WINDOW_WORDS 64 /* of the stack read at once: a read costs more than a frame */
+
+/* A thread's stack as far as it has been left. */
+struct unwinding {
+	u64 pc, sp, fp, bx;
+	u64 exact;      /* pc is where the frame stands, not where it will return to */
+	u64 trampoline; /* what stands in place of a return address that a return probe waits at; 0: none
+			   waits */
+	u64 window_at, window_len; /* bytes */
+	u64 window[WINDOW_WORDS];
+	u32 mapping; /* that the last frame was in */
+	u32 pad;
+};
+
+struct unwind_rows_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct unwind_row);
+	__uint(max_entries, UNWIND_ROWS_MAX);
+};
+extern struct unwind_rows_map unwind_rows SEC(".maps");
+
+struct unwind_pages_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, u64);
+	__uint(max_entries, UNWIND_PAGES_MAX);
+};
+extern struct unwind_pages_map unwind_pages SEC(".maps");
+
+struct unwind_processes_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, u32); /* tgid */
+	__type(value, struct unwind_process);
+	__uint(max_entries, UNWIND_PROCESSES_MAX);
+};
+extern struct unwind_processes_map unwind_processes SEC(".maps");
+
+/* Leaves the frame: 0, or enum stack_end of event.h. */
+int unwind_step(struct unwinding *u, const struct unwind_process *process);
+
+#endif
