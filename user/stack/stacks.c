@@ -8,17 +8,17 @@
 #define IDS_MAX (1u << 20)
 
 struct stacks {
-	struct frames *frames;
+	struct locations *locations;
 	struct map stacks; /* own id → struct stack */
 	struct map ids;    /* as events name them → the stack that it was taken for */
 };
 
-struct stacks *stacks_new(struct frames *frames)
+struct stacks *stacks_new(struct locations *locations)
 {
 	struct stacks *s = calloc(1, sizeof(*s));
 
 	if (s)
-		s->frames = frames;
+		s->locations = locations;
 	return s;
 }
 
@@ -41,7 +41,7 @@ static uint32_t sound_cnt(const struct stacks *s, const struct event_stack *ev)
 {
 	uint32_t cnt = 1;
 
-	while (cnt < ev->cnt && frames_is_code(s->frames, ev->frames[cnt]))
+	while (cnt < ev->cnt && locations_is_code(s->locations, ev->frames[cnt]))
 		cnt++;
 	return cnt;
 }
@@ -58,7 +58,7 @@ static uint64_t own_id(const struct event_stack *ev, uint32_t cnt)
 
 static struct stack *make_stack(struct stacks *s, const struct event_stack *ev, uint32_t cnt, uint64_t id)
 {
-	struct stack *stack = calloc(1, sizeof(*stack) + cnt * sizeof(stack->frames[0]));
+	struct stack *stack = calloc(1, sizeof(*stack) + cnt * sizeof(stack->locations[0]));
 
 	if (!stack)
 		return NULL;
@@ -66,7 +66,7 @@ static struct stack *make_stack(struct stacks *s, const struct event_stack *ev, 
 	stack->truncated = ev->truncated || cnt < ev->cnt;
 	stack->cnt = cnt;
 	for (uint32_t i = 0; i < cnt; i++)
-		stack->frames[cnt - 1 - i] = frames_name(s->frames, ev->frames[i]);
+		stack->locations[cnt - 1 - i] = locations_get(s->locations, ev->frames[i]);
 	if (!map_set(&s->stacks, id, stack))
 		return stack;
 	free(stack);
@@ -102,4 +102,35 @@ const struct stack *stacks_find(const struct stacks *s, uint64_t id)
 size_t stacks_cnt(const struct stacks *s)
 {
 	return s->stacks.cnt;
+}
+
+static const struct frame_name *next(struct stack_walk *walk, bool out)
+{
+	for (; walk->location < walk->stack->cnt; walk->location++, walk->frame = 0) {
+		uint32_t at = out ? walk->stack->cnt - 1 - walk->location : walk->location;
+		const struct frame_list *list = names_of(walk->stack->locations[at]);
+
+		if (walk->frame < list->cnt) {
+			uint32_t frame = walk->frame++;
+
+			return &list->v[out ? list->cnt - 1 - frame : frame];
+		}
+	}
+	return NULL;
+}
+
+const struct frame_name *stack_next(struct stack_walk *walk)
+{
+	return next(walk, false);
+}
+
+const struct frame_name *stack_next_out(struct stack_walk *walk)
+{
+	return next(walk, true);
+}
+
+void stack_want(struct names *names, const struct stack *stack)
+{
+	for (uint32_t i = 0; names && stack && i < stack->cnt; i++)
+		names_want(names, stack->locations[i]);
 }
