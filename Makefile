@@ -8,7 +8,7 @@ CC       ?= gcc
 CLANG    ?= clang
 BPFTOOL  ?= bpftool
 PYTHON   ?= /usr/bin/python3
-PKGS     := libbpf libelf zlib libcjson
+PKGS     := libbpf libelf libdw zlib libcjson
 
 MANDIR   := $(PREFIX)/share/man/man8
 COMPDIR  := $(PREFIX)/share/bash-completion/completions
@@ -17,7 +17,7 @@ CFLAGS   ?= -O2 -g
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DALLOCTRACE_VERSION='"$(VERSION)"' $(WARN) $(CFLAGS) \
 	-Iuser -I$(BUILD)/gen -MMD -MP $(shell pkg-config --cflags $(PKGS)) $(SAN)
-LDLIBS   := $(shell pkg-config --libs $(PKGS)) -lZydis -lpthread -lm
+LDLIBS   := $(shell pkg-config --libs $(PKGS)) -lZydis -liberty -lpthread -lm
 
 # SANITIZE=1 builds everything with ASan and UBSan.
 ifdef SANITIZE

@@ -21,7 +21,7 @@ def pinner(tree, tmp_path):
 def site_of(report, function):
     """The sites whose stack has the function in it, as one."""
     sites = [site for site in report["allocs"]["sites"]
-             if any(frame.startswith(f"{function} ") for frame in site["stack"])]
+             if any(frame.split(" ")[0].endswith(f":{function}") for frame in site["stack"])]
     return {field: sum(site[field] or 0 for site in sites)
             for field in ("live", "live_blocks", "pinned", "alone")}
 

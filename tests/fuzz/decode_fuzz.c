@@ -7,6 +7,7 @@
 #include "detect/returned.h"
 #include "event/source.h"
 
+static struct location caller;
 static const struct allocator glibc = { .name = "glibc" };
 
 struct detectors {
@@ -19,13 +20,13 @@ static void detect(struct detectors *d, const struct event *ev)
 {
 	switch (ev->head->kind) {
 	case EVENT_PURGE:
-		purge_log_add(d->purges, ev->purge, "malloc_trim", &glibc, true, NULL, "caller");
+		purge_log_add(d->purges, ev->purge, "malloc_trim", &glibc, true, NULL, &caller);
 		break;
 	case EVENT_DLOPEN:
-		churn_log_open(d->churn, ev->dlopen, "caller");
+		churn_log_open(d->churn, ev->dlopen, &caller);
 		break;
 	case EVENT_DLCLOSE:
-		churn_log_close(d->churn, ev->dlclose, "caller");
+		churn_log_close(d->churn, ev->dlclose, &caller);
 		break;
 	case EVENT_MEMORY:
 		returned_add(&d->returned, ev->memory, ev->head->tid & 1);

@@ -21,16 +21,15 @@ static void start(struct fixture *x)
 	fixture_allocs(x);
 }
 
-#define ROWS "_start (app);main (app);serve (app);load_table (app);make_row (app)"
+#define ROWS "app:_start;app:main;app:serve;app:load_table;app:make_row"
 #define PYTHON                                                                                               \
-	"[truncated];Py_RunMain (libpython3.11.so.1.0);_PyEval_EvalFrameDefault (libpython3.11.so.1.0);"     \
-	"PyObject_Vectorcall (libpython3.11.so.1.0);list_append (libpython3.11.so.1.0);"                     \
-	"list_resize (libpython3.11.so.1.0);PyMem_RawRealloc (libpython3.11.so.1.0)"
-#define SESSIONS                                                                                             \
-	"start_thread (libc.so.6);worker (app);handle (app);session_new (app);Znwm (libstdc++.so.6.0.30)"
-#define ODD "[unknown];app+0x1234;a:b? (app)"
-#define CLEAR "start_thread (libc.so.6);worker (app);drop_table (app)"
-#define LOG "main (app);log_line (app);vasprintf (libc.so.6)"
+	"[truncated];libpython3.11.so.1.0:Py_RunMain;libpython3.11.so.1.0:_PyEval_EvalFrameDefault;"         \
+	"libpython3.11.so.1.0:PyObject_Vectorcall;libpython3.11.so.1.0:list_append;"                         \
+	"libpython3.11.so.1.0:list_resize;libpython3.11.so.1.0:PyMem_RawRealloc"
+#define SESSIONS "libc.so.6:start_thread;app:worker;app:handle;app:session_new;libstdc++.so.6.0.30:Znwm"
+#define ODD "[unknown];app+0x1234;app:a:b?"
+#define CLEAR "libc.so.6:start_thread;app:worker;app:drop_table"
+#define LOG "app:main;app:log_line;libc.so.6:vasprintf"
 
 static void the_heaviest_first(void **state)
 {

@@ -199,13 +199,52 @@ static inline void fixture_start(struct fixture *x)
 		x->churn_view[i] = &x->churn[i];
 }
 
+/*
+ * A location by its text, without lines: "function (object)", else as a whole; one and the same
+ * for each. Lives as long as the program.
+ */
+static inline struct location *fixture_location(const char *text)
+{
+	static struct fixture_name {
+		struct fixture_name *next;
+		struct location location;
+		char text[512];
+	} *all;
+	struct fixture_name *name = all;
+	struct frame_list *list;
+	char *object;
+
+	while (name && strcmp(name->text, text) != 0)
+		name = name->next;
+	if (name)
+		return &name->location;
+	name = calloc(1, sizeof(*name));
+	list = calloc(1, sizeof(*list) + sizeof(list->v[0]));
+	assert_true(name && list && strlen(text) < sizeof(name->text));
+	strcpy(name->text, text);
+	list->cnt = 1;
+	list->v[0] = (struct frame_name){.function = strdup(text)};
+	object = strstr(list->v[0].function, " (");
+	if (object && object > list->v[0].function && text[strlen(text) - 1] == ')') {
+		object[strlen(object) - 1] = '\0';
+		*object = '\0';
+		list->v[0].kind = FRAME_NATIVE;
+		list->v[0].module = object + 2;
+	}
+	name->location.frames = list;
+	name->location.stage = LOCATION_DONE;
+	name->next = all;
+	all = name;
+	return &name->location;
+}
+
 static inline void fixture_findings(struct fixture *x)
 {
 	x->purges[0] = (struct purge_finding){
 		.time_ns = 96 * SEC,
 		.function = "mi_collect",
 		.allocator = "mimalloc",
-		.caller = (char *)"ffi_call (libffi.so.8.1.2)",
+		.caller = fixture_location("ffi_call (libffi.so.8.1.2)"),
 		.duration_ns = 190000,
 		.predicted = UNKNOWN,
 		.misdirected = true,
@@ -214,7 +253,7 @@ static inline void fixture_findings(struct fixture *x)
 		.time_ns = 98 * SEC,
 		.function = "malloc_trim",
 		.allocator = "glibc",
-		.caller = (char *)"ffi_call (libffi.so.8.1.2)",
+		.caller = fixture_location("ffi_call (libffi.so.8.1.2)"),
 		.duration_ns = 26 * MSEC,
 		.has_result = true,
 		.result = 1,
@@ -244,7 +283,7 @@ static inline void fixture_findings(struct fixture *x)
 	x->s.window_cnt = 2;
 	x->churn[0] = (struct churn_finding){
 		.library = (char *)"/usr/lib/x86_64-linux-gnu/libm.so.6",
-		.caller = (char *)"py_dl_open (_ctypes.cpython-311-x86_64-linux-gnu.so)",
+		.caller = fixture_location("py_dl_open (_ctypes.cpython-311-x86_64-linux-gnu.so)"),
 		.opens = 12,
 		.repeats = 11,
 		.new_mappings = 1,
@@ -253,7 +292,7 @@ static inline void fixture_findings(struct fixture *x)
 	};
 	x->churn[1] = (struct churn_finding){
 		.library = (char *)"libc.so.6",
-		.caller = (char *)"py_dl_open (_ctypes.cpython-311-x86_64-linux-gnu.so)",
+		.caller = fixture_location("py_dl_open (_ctypes.cpython-311-x86_64-linux-gnu.so)"),
 		.opens = 1400,
 		.closes = 3,
 		.repeats = 1399,
@@ -284,7 +323,7 @@ static inline const struct stack *fixture_stack(unsigned which, bool truncated, 
 	stack->truncated = truncated;
 	stack->cnt = 0;
 	for (; *names; names++)
-		stack->frames[stack->cnt++] = *names;
+		stack->locations[stack->cnt++] = fixture_location(*names);
 	return stack;
 }
 

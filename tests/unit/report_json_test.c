@@ -148,7 +148,7 @@ static void sites_add_up_for_python(void **state)
 		       "assert v[\"pinned\"] == v[\"rest\"][\"pinned\"] + sum(s[\"pinned\"] for s in a[\"sites\"])\n"
 		       "assert v[\"rest\"][\"classes\"][0] == {\"min\": 32, \"blocks\": 1000, \"pinned\": 3 << 20}\n"
 		       "w = o[\"windows\"]\n"
-		       "assert w[0][\"freed\"] == [] and w[1][\"freed\"][0][\"stack\"][-1] == \"drop_table (app)\"'",
+		       "assert w[0][\"freed\"] == [] and w[1][\"freed\"][0][\"stack\"][-1] == \"app:drop_table\"'",
 		       "w");
 	assert_non_null(python);
 	assert_int_equal(report_json(python, &x.s), 0);

@@ -35,10 +35,45 @@ static void five_frames_at_most(void **state)
 static void frames_that_are_no_names(void **state)
 {
 	(void)state;
-	check(STACK("[unknown]", "lib.so+0x12", ")", "()", "(x)"), false,
-	      "(x) ← () ← ) ← lib.so+0x12 ← [unknown]");
-	check(STACK("", "operator() (app)"), false, "operator() (app) ← ");
+	check(STACK("[unknown]", "lib.so+0x12", ")"), false, ") ← lib.so+0x12 ← [unknown]");
+	check(STACK("operator() (app)"), false, "operator() (app)");
 	check(STACK("a\nb\033 (\xff)"), false, "a?b? (?)");
+}
+
+static struct location *at(const char *function, const char *module, const char *file, unsigned line)
+{
+	struct location *location = calloc(1, sizeof(*location));
+	struct frame_list *list = calloc(1, sizeof(*list) + sizeof(list->v[0]));
+
+	assert_true(location && list);
+	list->cnt = 1;
+	list->v[0] = (struct frame_name){
+		.kind = FRAME_NATIVE, .function = function, .module = module, .file = file, .line = line};
+	location->frames = list;
+	return location;
+}
+
+/* Lines where there is room for two frames with them, else as many frames as fit without. */
+static void lines_as_far_as_they_fit(void **state)
+{
+	struct stack *stack = calloc(1, sizeof(*stack) + 4 * sizeof(stack->locations[0]));
+	const struct site_view view = {.stack = stack};
+	char buf[SITE_TEXT_MAX];
+
+	(void)state;
+	assert_non_null(stack);
+	stack->cnt = 3;
+	stack->locations[0] = at("main", "app", "/src/main.c", 7);
+	stack->locations[1] = at("work", "app", NULL, 0);
+	stack->locations[2] = at("row", "app", "rows.c", 12);
+	assert_string_equal(site_text(buf, &view), "row (rows.c:12) ← work (app) ← main (main.c:7)");
+	stack->locations[1] = at("handler", NULL, "/srv/some_application/handlers.py", 1234);
+	assert_string_equal(site_text(buf, &view),
+			    "row (rows.c:12) ← handler (handlers.py:1234) ← main (main.c:7)");
+	stack->locations[0] = at("a_function_with_a_long_name", "app", "/src/main.c", 7);
+	assert_string_equal(site_text(buf, &view), "row (rows.c:12) ← handler (handlers.py:1234) ← …");
+	stack->locations[1] = at("a_function_with_a_name_too_long_for_it", "app", "a_long_file.c", 123456);
+	assert_string_equal(site_text(buf, &view), "row ← a_function_with_a_name_too_long_for_it (app) ← …");
 }
 
 static void no_stack(void **state)
@@ -55,8 +90,7 @@ static void no_stack(void **state)
 static void long_names_are_cut(void **state)
 {
 	char name[400], object[400], buf[SITE_TEXT_MAX];
-	const struct site_view view = {
-		.stack = fixture_stack(0, false, STACK(object, name, "g (app)", name, "f (app)"))};
+	struct site_view view = {.stack = NULL};
 
 	(void)state;
 	memset(name, 'n', sizeof(name));
@@ -64,6 +98,7 @@ static void long_names_are_cut(void **state)
 	memset(object, 'o', sizeof(object));
 	memcpy(object, "f (", 3);
 	strcpy(object + sizeof(object) - 2, ")");
+	view.stack = fixture_stack(0, false, STACK(object, name, "g (app)", name, "f (app)"));
 	site_text(buf, &view);
 	assert_string_equal(buf, "f (app) ← …");
 	check(STACK("m (app)", name), false,
@@ -118,6 +153,7 @@ int main(void)
 		cmocka_unit_test(innermost_first),
 		cmocka_unit_test(five_frames_at_most),
 		cmocka_unit_test(frames_that_are_no_names),
+		cmocka_unit_test(lines_as_far_as_they_fit),
 		cmocka_unit_test(no_stack),
 		cmocka_unit_test(long_names_are_cut),
 		cmocka_unit_test(counts_have_commas),

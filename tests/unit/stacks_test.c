@@ -4,12 +4,15 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/units.h"
 #include "stack/stacks.h"
 
 /* Different, so that no linker folds them. */
+enum { OUTER_LINE = __LINE__ + 9 }; /* where stacks_test_outer begins */
 int stacks_test_inner(int x);
 int stacks_test_outer(int x);
 
@@ -23,22 +26,25 @@ __attribute__((noinline)) int stacks_test_outer(int x)
 	return stacks_test_inner(x) * 5 + 2;
 }
 
-static struct frames *frames;
+static struct locations *locations;
+static struct names *names;
 static struct stacks *stacks;
 
 static int start(void **state)
 {
 	(void)state;
-	frames = frames_new(getpid());
-	stacks = frames ? stacks_new(frames) : NULL;
-	return stacks ? 0 : -1;
+	locations = locations_new(getpid());
+	stacks = locations ? stacks_new(locations) : NULL;
+	names = locations ? names_new(locations, &(struct log){.out = stderr}) : NULL;
+	return stacks && names ? 0 : -1;
 }
 
 static int stop(void **state)
 {
 	(void)state;
 	stacks_free(stacks);
-	frames_free(frames);
+	assert_true(names_free(names));
+	locations_free(locations);
 	return 0;
 }
 
@@ -52,6 +58,21 @@ static struct event_stack two_frames(uint64_t id)
 {
 	return (struct event_stack){
 		.id = id, .cnt = 2, .end = STACK_END_OUTERMOST, .frames = {in(stacks_test_inner, 0), in(stacks_test_outer, 0)}};
+}
+
+/* The frame at a location, written as outputs write it but for the line. */
+static const char *text_of(struct location *at)
+{
+	static char text[FRAME_TEXT_MAX];
+	const struct frame_list *list;
+
+	names_begin(names, 10 * NSEC_PER_SEC);
+	names_want(names, at);
+	names_wait(names);
+	list = names_of(at);
+	frame_text(text, sizeof(text), &list->v[list->cnt - 1], &(struct frame_form){.module = true});
+	names_end(names);
+	return text;
 }
 
 /* As whoever has an event's id finds it. */
@@ -72,8 +93,8 @@ static void outermost_first(void **state)
 	assert_non_null(found);
 	assert_int_equal(found->cnt, 2);
 	assert_false(found->truncated);
-	assert_string_equal(found->frames[0], "stacks_test_outer (stacks_test)");
-	assert_string_equal(found->frames[1], "stacks_test_inner (stacks_test)");
+	assert_string_equal(text_of(found->locations[0]), "stacks_test:stacks_test_outer");
+	assert_string_equal(text_of(found->locations[1]), "stacks_test:stacks_test_inner");
 	assert_null(find(8));
 }
 
@@ -103,58 +124,71 @@ static void no_stack_is_none(void **state)
 	assert_null(find(0));
 }
 
-/* Frame pointers that lead astray: the same code, and each time other addresses behind. */
-static void what_is_no_code_ends_a_stack(void **state)
+/* The line is that of the call, which is before the address that it returns to. */
+static void names_have_lines(void **state)
 {
-	struct event_stack ev = two_frames(1);
+	const struct frame_list *list;
+	struct location *at;
 
 	(void)state;
-	for (ev.id = 1; ev.id <= 100; ev.id++) {
-		ev.cnt = 4;
-		ev.frames[2] = (uintptr_t)&ev + ev.id; /* on the stack */
-		ev.frames[3] = in(stacks_test_outer, 0);
-		assert_int_equal(stacks_add(stacks, &ev), 0);
-	}
-	assert_int_equal(stacks_cnt(stacks), 1);
-	assert_int_equal(find(1)->cnt, 2);
-	assert_true(find(1)->truncated);
-	assert_ptr_equal(find(1), find(100));
+	at = locations_get(locations, in(stacks_test_outer, 0));
+	text_of(at);
+	list = names_of(at);
+	assert_int_equal(list->cnt, 1);
+	assert_string_equal(list->v[0].file + strlen(list->v[0].file) - 13, "stacks_test.c");
+	assert_in_range(list->v[0].line, OUTER_LINE, OUTER_LINE + 2); /* its few instructions are all at its start */
+	assert_false(list->v[0].inlined);
 }
 
-static void names_outlive_the_mappings(void **state)
+static void locations_outlive_the_mappings(void **state)
 {
 	struct event_stack ev = two_frames(1);
-	const char *before;
+	struct location *before;
 
 	(void)state;
 	stacks_add(stacks, &ev);
-	before = find(1)->frames[0];
-	frames_stale(frames);
-	assert_string_equal(before, "stacks_test_outer (stacks_test)");
+	before = find(1)->locations[0];
+	locations_stale(locations);
 	ev.id = 2;
 	stacks_add(stacks, &ev);
-	assert_ptr_equal(find(2)->frames[0], before);
+	assert_ptr_equal(find(2)->locations[0], before);
+	assert_string_equal(text_of(before), "stacks_test:stacks_test_outer");
 }
 
-static void a_name_is_kept_once(void **state)
-{
-	(void)state;
-	assert_ptr_equal(frames_name(frames, in(stacks_test_outer, 0)),
-			 frames_name(frames, in(stacks_test_outer, 2)));
-	assert_ptr_not_equal(frames_name(frames, in(stacks_test_outer, 0)),
-			     frames_name(frames, in(stacks_test_inner, 0)));
-}
-
-/* More addresses than are remembered: names of the first ones are still there. */
+/* More addresses than are remembered: the first ones are still what they were. */
 static void any_number_of_addresses(void **state)
 {
-	const char *first = frames_name(frames, in(stacks_test_outer, 0));
+	struct location *first = locations_get(locations, in(stacks_test_outer, 0));
 
 	(void)state;
 	for (uint64_t addr = 1; addr < 1100000; addr++)
-		assert_string_equal(frames_name(frames, addr), "[unknown]");
-	assert_string_equal(first, "stacks_test_outer (stacks_test)");
-	assert_ptr_equal(frames_name(frames, in(stacks_test_outer, 0)), first);
+		assert_ptr_equal(locations_get(locations, addr), locations_get(locations, 1));
+	assert_string_equal(text_of(locations_get(locations, 1)), "[unknown]");
+	assert_ptr_equal(locations_get(locations, in(stacks_test_outer, 0)), first);
+}
+
+static void a_walk_sees_what_was_inlined(void **state)
+{
+	struct {
+		struct frame_list list;
+		struct frame_name v[2];
+	} two = {{.cnt = 2}, {{.function = "a"}, {.function = "b", .inlined = true}}}, one = {{.cnt = 1}, {{.function = "c"}}};
+	struct location first = {.frames = &two.list}, second = {.frames = &one.list};
+	struct stack *stack = calloc(1, sizeof(*stack) + 2 * sizeof(stack->locations[0]));
+	struct stack_walk in_ = {.stack = stack}, out = {.stack = stack};
+
+	(void)state;
+	assert_non_null(stack);
+	stack->cnt = 2;
+	stack->locations[0] = &first;
+	stack->locations[1] = &second;
+	for (const char *c = "abc"; *c; c++)
+		assert_int_equal(stack_next(&in_)->function[0], *c);
+	for (const char *c = "cba"; *c; c++)
+		assert_int_equal(stack_next_out(&out)->function[0], *c);
+	assert_null(stack_next(&in_));
+	assert_null(stack_next_out(&out));
+	free(stack);
 }
 
 static void the_number_of_stacks_is_bounded(void **state)
@@ -181,9 +215,9 @@ int main(void)
 		TEST(outermost_first),
 		TEST(the_last_of_an_id_holds),
 		TEST(no_stack_is_none),
-		TEST(what_is_no_code_ends_a_stack),
-		TEST(names_outlive_the_mappings),
-		TEST(a_name_is_kept_once),
+		TEST(names_have_lines),
+		TEST(locations_outlive_the_mappings),
+		TEST(a_walk_sees_what_was_inlined),
 		TEST(any_number_of_addresses),
 		TEST(the_number_of_stacks_is_bounded),
 	};

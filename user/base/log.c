@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include <stdarg.h>
+#include <unistd.h>
 
 static void put(FILE *out, const char *fmt, va_list args)
 {
@@ -27,4 +28,20 @@ void log_note(const struct log *log, const char *fmt, ...)
 	va_start(args, fmt);
 	put(log->out, fmt, args);
 	va_end(args);
+}
+
+void log_progress(const struct log *log, const char *fmt, ...)
+{
+	va_list args;
+
+	if (!isatty(fileno(log->out)))
+		return;
+	fputs("\r\033[K", log->out);
+	if (fmt) {
+		fputs("alloctrace: ", log->out);
+		va_start(args, fmt);
+		vfprintf(log->out, fmt, args);
+		va_end(args);
+	}
+	fflush(log->out);
 }

@@ -17,5 +17,7 @@ struct log {
 void log_warn(const struct log *log, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Shown with --verbose only. */
 void log_note(const struct log *log, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A line that the next one replaces, and only on a terminal; fmt NULL takes it away. */
+void log_progress(const struct log *log, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

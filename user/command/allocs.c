@@ -34,7 +34,7 @@ struct allocs {
 };
 
 struct allocs *allocs_new(const struct allocs_options *options, const struct process *process,
-			  struct tracer *tracer, struct frames *frames)
+			  struct tracer *tracer, struct locations *locations)
 {
 	const struct ledger_options ledger = {
 		.max_memory = options->max_memory,
@@ -51,7 +51,7 @@ struct allocs *allocs_new(const struct allocs_options *options, const struct pro
 	a->process = process;
 	a->tracer = tracer;
 	a->ledger = ledger_new(&ledger);
-	a->stacks = stacks_new(frames);
+	a->stacks = stacks_new(locations);
 	a->survey = survey_new();
 	brake_init(&a->brake, options->max_share);
 	if (a->ledger && a->stacks && a->survey)

@@ -12,7 +12,7 @@
 #include "heap/sampler.h"
 #include "probe/tracer.h"
 #include "report/snapshot.h"
-#include "stack/frame.h"
+#include "stack/location.h"
 #include "target/process.h"
 
 struct allocs_options {
@@ -29,7 +29,7 @@ struct allocs;
 
 /* NULL: no memory. The pointers must outlive it. */
 struct allocs *allocs_new(const struct allocs_options *options, const struct process *process,
-			  struct tracer *tracer, struct frames *frames);
+			  struct tracer *tracer, struct locations *locations);
 void allocs_free(struct allocs *allocs); /* NULL-safe */
 
 void allocs_event(struct allocs *allocs, const struct event *ev);

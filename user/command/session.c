@@ -9,17 +9,23 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "base/units.h"
 #include "detect/churn.h"
 #include "detect/purge.h"
 #include "detect/returned.h"
-#include "stack/frame.h"
+#include "stack/location.h"
+#include "stack/names.h"
 
 #define MISSING_MAX 16
+/* How long a report waits for lines. Events wait meanwhile, except for the last one. */
+#define NAMES_NS (NSEC_PER_SEC / 4)
+#define NAMES_LAST_NS (5 * NSEC_PER_SEC)
 
 struct session {
 	struct process *process;
 	struct tracer *tracer; /* NULL: states only */
-	struct frames *frames;
+	struct locations *locations;
+	struct names *names;
 	struct sampler *sampler;
 	struct sample now, before; /* the newest reading and the one before it */
 	uint64_t hurried_ns;       /* when a reading was asked for; 0: never */
@@ -43,16 +49,17 @@ struct session {
 
 static int make_parts(struct session *s, const struct session_options *options)
 {
-	s->frames = frames_new(s->process->pid);
+	s->locations = locations_new(s->process->pid);
+	s->names = s->locations ? names_new(s->locations, options->log) : NULL;
 	s->purges = purge_log_new();
 	s->windows = window_detector_new(&options->window);
 	s->churn = churn_log_new(options->churn_min);
-	if (s->frames && s->tracer && options->want_allocs) {
-		s->allocs = allocs_new(&options->allocs, s->process, s->tracer, s->frames);
+	if (s->locations && s->tracer && options->want_allocs) {
+		s->allocs = allocs_new(&options->allocs, s->process, s->tracer, s->locations);
 		if (!s->allocs)
 			return -ENOMEM;
 	}
-	return s->frames && s->purges && s->windows && s->churn ? 0 : -ENOMEM;
+	return s->names && s->purges && s->windows && s->churn ? 0 : -ENOMEM;
 }
 
 int session_open(const struct session_options *options, struct process *p, struct tracer *tracer,
@@ -89,7 +96,8 @@ void session_close(struct session *s)
 	churn_log_free(s->churn);
 	window_detector_free(s->windows);
 	purge_log_free(s->purges);
-	frames_free(s->frames);
+	if (names_free(s->names))
+		locations_free(s->locations);
 	free(s->churn_rows);
 	free(s->window_rows);
 	free(s);
@@ -112,7 +120,7 @@ static void on_purge(struct session *s, const struct event *ev)
 	if (!fn || !fn->allocator)
 		return;
 	found = purge_log_add(s->purges, purge, fn->symbol, fn->allocator, fn->has_result,
-			      state_before(s, purge->head.time), frames_name(s->frames, purge->caller));
+			      state_before(s, purge->head.time), locations_get(s->locations, purge->caller));
 	if (!found)
 		return;
 	returned_add_purge(&s->returned, found->returned);
@@ -123,17 +131,17 @@ static void on_purge(struct session *s, const struct event *ev)
 
 static void on_dlopen(struct session *s, const struct event *ev)
 {
-	churn_log_open(s->churn, ev->dlopen, frames_name(s->frames, ev->dlopen->caller));
+	churn_log_open(s->churn, ev->dlopen, locations_get(s->locations, ev->dlopen->caller));
 }
 
 static void on_dlclose(struct session *s, const struct event *ev)
 {
-	churn_log_close(s->churn, ev->dlclose, frames_name(s->frames, ev->dlclose->caller));
+	churn_log_close(s->churn, ev->dlclose, locations_get(s->locations, ev->dlclose->caller));
 }
 
 static void on_memory(struct session *s, const struct event *ev)
 {
-	returned_add(&s->returned, ev->memory, frames_in_libc(s->frames, ev->memory->caller));
+	returned_add(&s->returned, ev->memory, locations_in_libc(s->locations, ev->memory->caller));
 	if (ev->memory->op == MEMORY_MADVISE && ev->memory->advice == MADV_FREE)
 		sampler_lazy_free(s->sampler);
 }
@@ -141,13 +149,13 @@ static void on_memory(struct session *s, const struct event *ev)
 static void on_loaded(struct session *s, const struct event *ev)
 {
 	(void)ev;
-	frames_stale(s->frames);
+	locations_stale(s->locations);
 }
 
 static void on_exec(struct session *s, const struct event *ev)
 {
 	process_refresh(s->process, ev->exec->comm, NULL);
-	frames_stale(s->frames);
+	locations_stale(s->locations);
 	sampler_restart(s->sampler);
 	if (s->allocs)
 		allocs_exec(s->allocs);
@@ -342,5 +350,12 @@ void session_snapshot(struct session *s, bool final, const char *ended, struct s
 		tracer_losses(s->tracer, snap->lost);
 	if (s->allocs)
 		snap->allocs = allocs_view(s->allocs, snap->heap);
+	snap->names = s->names;
+	names_begin(s->names, final ? NAMES_LAST_NS : NAMES_NS);
 	s->reported_ns = snap->time_ns;
+}
+
+void session_shown(struct session *s)
+{
+	names_end(s->names);
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "command/allocs.h"
 #include "detect/window.h"
 #include "event/source.h"
@@ -23,6 +24,7 @@ struct session_options {
 	struct sampler_options sampler;
 	struct allocs_options allocs; /* of a tracer with allocation probes */
 	bool want_allocs;
+	const struct log *log; /* progress */
 };
 
 struct session;
@@ -49,7 +51,11 @@ bool session_is_current(const struct session *s);
 /* Why the target ended, in words ("exited with status 0"), or NULL while no exit was seen. */
 const char *session_target_end(const struct session *s);
 
-/* The picture now; valid until the next call on the session. final: everything since the attach. */
+/*
+ * The picture now; valid until the next call on the session. final: everything since the attach.
+ * Its names are looked up by the reports made of it, until session_shown.
+ */
 void session_snapshot(struct session *s, bool final, const char *ended, struct snapshot *snapshot);
+void session_shown(struct session *s);
 
 #endif

@@ -66,6 +66,7 @@ static void report(struct watch *w, bool final)
 	session_snapshot(w->session, final, w->ended, &snapshot);
 	w->output = w->options->json ? report_json(stdout, &snapshot)
 				     : report_text(stdout, &snapshot, isatty(STDOUT_FILENO));
+	session_shown(w->session);
 	if (!w->output && fflush(stdout))
 		w->output = -errno;
 	w->reports++;
@@ -85,6 +86,7 @@ static int finish(struct watch *w)
 		return 0;
 	session_snapshot(w->session, true, w->ended, &snapshot);
 	rc = report_folded(w->folded.file, &snapshot, w->options->weight);
+	session_shown(w->session);
 	rc = replace_commit(&w->folded) ?: rc;
 	if (rc)
 		log_warn(w->log, "cannot write %s: %s", w->options->folded, strerror(-rc));
@@ -273,7 +275,7 @@ static uint64_t memory_limit(const struct options *options)
 	return has / 8 < GIB ? has / 8 : GIB;
 }
 
-static struct session_options session_options(const struct options *options)
+static struct session_options session_options(const struct options *options, const struct log *log)
 {
 	return (struct session_options){
 		.window = {.retained_min = options->retained_min, .min_ns = options->window_min_ns},
@@ -285,6 +287,7 @@ static struct session_options session_options(const struct options *options)
 				.want_pages = !options->no_alloc,
 			},
 		.want_allocs = !options->no_alloc,
+		.log = log,
 		.allocs =
 			{
 				.max_memory = memory_limit(options),
@@ -323,7 +326,7 @@ static int open_folded(struct watch *w)
 
 int watch(const struct options *options, struct watch_target *target, int signal_fd, const struct log *log)
 {
-	const struct session_options wanted = session_options(options);
+	const struct session_options wanted = session_options(options, log);
 	struct watch w = {.options = options, .target = target, .log = log, .epoll = -1};
 	struct error err;
 	int rc;

@@ -43,7 +43,6 @@ static void row_free(struct row *row)
 	if (!row)
 		return;
 	free(row->f.library);
-	free(row->f.caller);
 	free(row);
 }
 
@@ -61,15 +60,15 @@ void churn_log_free(struct churn_log *log)
 	free(log);
 }
 
-static struct row *row_new(const char *library, const char *caller)
+static struct row *row_new(const char *library, struct location *caller)
 {
 	struct row *row = calloc(1, sizeof(*row));
 
 	if (!row)
 		return NULL;
 	row->f.library = strdup(library);
-	row->f.caller = strdup(caller);
-	if (row->f.library && row->f.caller)
+	row->f.caller = caller;
+	if (row->f.library)
 		return row;
 	row_free(row);
 	return NULL;
@@ -90,7 +89,7 @@ static int order_reserve(struct churn_log *log)
 	return 0;
 }
 
-static struct row *row_add(struct churn_log *log, uint64_t hash, const char *library, const char *caller)
+static struct row *row_add(struct churn_log *log, uint64_t hash, const char *library, struct location *caller)
 {
 	struct row *row;
 
@@ -109,20 +108,20 @@ static struct row *row_add(struct churn_log *log, uint64_t hash, const char *lib
 }
 
 /* The row of library and caller, made if it is new; NULL: no memory. */
-static struct row *row_of(struct churn_log *log, const char *library, const char *caller)
+static struct row *row_of(struct churn_log *log, const char *library, struct location *caller)
 {
-	uint64_t hash = map_hash(map_hash(0, library), caller);
+	uint64_t hash = map_hash(0, library) ^ (uint64_t)(uintptr_t)caller;
 	struct row *row = map_get(&log->rows, hash);
 
 	for (; row; row = row->same_hash) {
-		if (!strcmp(row->f.library, library) && !strcmp(row->f.caller, caller))
+		if (!strcmp(row->f.library, library) && row->f.caller == caller)
 			return row;
 	}
 	if (log->others)
 		return log->others;
 	if (log->cnt < CHURN_ROWS_MAX - 1)
 		return row_add(log, hash, library, caller);
-	log->others = row_add(log, map_hash(0, "(others)"), "(others)", "");
+	log->others = row_add(log, map_hash(0, "(others)"), "(others)", NULL);
 	return log->others;
 }
 
@@ -188,7 +187,7 @@ static void charge(struct churn_log *log, struct row *row, const struct event_he
 	log->sorted = false;
 }
 
-int churn_log_open(struct churn_log *log, const struct event_dlopen *ev, const char *caller)
+int churn_log_open(struct churn_log *log, const struct event_dlopen *ev, struct location *caller)
 {
 	struct row *row = row_of(log, library_of(ev->name, ev->path), caller);
 
@@ -206,7 +205,7 @@ int churn_log_open(struct churn_log *log, const struct event_dlopen *ev, const c
 	return ev->handle ? handle_open(log, ev->handle, row) : 0;
 }
 
-int churn_log_close(struct churn_log *log, const struct event_dlclose *ev, const char *caller)
+int churn_log_close(struct churn_log *log, const struct event_dlclose *ev, struct location *caller)
 {
 	struct row *row = handle_close(log, ev->handle);
 
@@ -228,7 +227,9 @@ static int most_opens_first(const void *a, const void *b)
 	if (x->opens != y->opens)
 		return x->opens > y->opens ? -1 : 1;
 	by_library = strcmp(x->library, y->library);
-	return by_library ? by_library : strcmp(x->caller, y->caller);
+	if (by_library || !x->caller || !y->caller)
+		return by_library ? by_library : (x->caller != NULL) - (y->caller != NULL);
+	return x->caller->addr < y->caller->addr ? -1 : x->caller->addr > y->caller->addr;
 }
 
 size_t churn_log_view(struct churn_log *log, const struct churn_finding *const **view)

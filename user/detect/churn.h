@@ -7,12 +7,13 @@
 #include <stdint.h>
 
 #include "../bpf/event.h"
+#include "stack/location.h"
 
 #define CHURN_ROWS_MAX 10000 /* further (library, caller) pairs are counted together in one row, "(others)" */
 
 struct churn_finding {
 	char *library;         /* the loaded name where known, else what was asked for; "(main program)" */
-	char *caller;          /* one frame in words */
+	struct location *caller; /* NULL: several, or not known */
 	uint64_t opens, closes;
 	uint64_t repeats;      /* opens that mapped nothing new */
 	uint64_t new_mappings; /* opens that did */
@@ -28,10 +29,10 @@ struct churn_log;
 
 struct churn_log *churn_log_new(uint64_t flag_min);
 void churn_log_free(struct churn_log *log); /* NULL-safe */
-/* caller: one frame in words, copied when new. 0 or −ENOMEM. */
-int churn_log_open(struct churn_log *log, const struct event_dlopen *ev, const char *caller);
+/* caller: as locations_get gives it, and must outlive the log. 0 or −ENOMEM. */
+int churn_log_open(struct churn_log *log, const struct event_dlopen *ev, struct location *caller);
 /* Charged to the row that last opened the handle; unknown handles get a row of their own. */
-int churn_log_close(struct churn_log *log, const struct event_dlclose *ev, const char *caller);
+int churn_log_close(struct churn_log *log, const struct event_dlclose *ev, struct location *caller);
 /* All rows, most opens first. Valid until the next open, close or view. */
 size_t churn_log_view(struct churn_log *log, const struct churn_finding *const **view);
 

@@ -20,18 +20,12 @@ struct purge_log *purge_log_new(void)
 	return calloc(1, sizeof(struct purge_log));
 }
 
-static void finding_free(struct purge_finding *f)
-{
-	free(f->caller);
-	free(f);
-}
-
 void purge_log_free(struct purge_log *log)
 {
 	if (!log)
 		return;
 	for (size_t i = 0; i < log->cnt; i++)
-		finding_free(log->kept[log->first + i]);
+		free(log->kept[log->first + i]);
 	free(log);
 }
 
@@ -91,7 +85,7 @@ static void judge(const struct purge_log *log, struct purge_finding *f, const st
 
 static void forget_oldest(struct purge_log *log)
 {
-	finding_free(log->kept[log->first++]);
+	free(log->kept[log->first++]);
 	log->cnt--;
 	if (log->first == PURGE_KEPT) {
 		memcpy(log->kept, log->kept + log->first, log->cnt * sizeof(log->kept[0]));
@@ -101,17 +95,13 @@ static void forget_oldest(struct purge_log *log)
 
 const struct purge_finding *purge_log_add(struct purge_log *log, const struct event_purge *ev,
 					  const char *function, const struct allocator *kind, bool has_result,
-					  const struct heap_state *state, const char *caller)
+					  const struct heap_state *state, struct location *caller)
 {
 	struct purge_finding *f = calloc(1, sizeof(*f));
 
 	if (!f)
 		return NULL;
-	f->caller = strdup(caller ? caller : "");
-	if (!f->caller) {
-		free(f);
-		return NULL;
-	}
+	f->caller = caller;
 	f->time_ns = ev->head.time;
 	f->function = function;
 	f->allocator = kind->name;

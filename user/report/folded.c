@@ -8,8 +8,6 @@
 #include "heap/state.h"
 #include "report/ranking.h"
 
-#define FRAME_MAX 512
-
 const char *const site_weight_names[WEIGHT_CNT] = {
 	[WEIGHT_LIVE] = "live",           [WEIGHT_ALLOCATED] = "allocated", [WEIGHT_FREED] = "freed",
 	[WEIGHT_COUNT] = "count",         [WEIGHT_PINNED] = "pinned",       [WEIGHT_PEAK] = "peak",
@@ -21,28 +19,24 @@ static bool has_frames(const struct stack *stack)
 	return stack && stack->cnt;
 }
 
-static int compare_frames(const char *a, const char *b)
-{
-	return a == b ? 0 : strcmp(a, b); /* equal names are mostly one and the same */
-}
-
 /* By what is written of them: ids differ already where two calls lie in one function. */
 static int compare_stacks(const struct stack *a, const struct stack *b)
 {
-	uint32_t cnt;
+	struct stack_walk left = {.stack = a}, right = {.stack = b};
+	const struct frame_name *x, *y;
+	int order = 0;
 
 	if (!has_frames(a) || !has_frames(b))
 		return has_frames(a) - has_frames(b);
 	if (a->truncated != b->truncated)
 		return a->truncated - b->truncated;
-	cnt = a->cnt < b->cnt ? a->cnt : b->cnt;
-	for (uint32_t i = 0; i < cnt; i++) {
-		int order = compare_frames(a->frames[i], b->frames[i]);
-
-		if (order)
-			return order;
-	}
-	return a->cnt < b->cnt ? -1 : a->cnt > b->cnt;
+	do {
+		x = stack_next(&left);
+		y = stack_next(&right);
+		if (x && y && x != y)
+			order = frame_compare(x, y);
+	} while (x && y && !order);
+	return order ? order : (x != NULL) - (y != NULL);
 }
 
 static int by_stack(const void *x, const void *y)
@@ -77,11 +71,11 @@ static void merge(struct ranking *r)
 }
 
 /* ';' is the form's own; line ends and other controls become '?'. */
-static void put_frame(FILE *out, const char *frame)
+static void put_frame(FILE *out, const struct frame_name *frame)
 {
-	char name[FRAME_MAX];
+	char name[FRAME_TEXT_MAX];
 
-	printable(name, sizeof(name), frame);
+	printable(name, sizeof(name), frame_text(name, sizeof(name), frame, &frame_whole));
 	for (char *c = strchr(name, ';'); c; c = strchr(c, ';'))
 		*c = ':';
 	fputs(name, out);
@@ -89,14 +83,19 @@ static void put_frame(FILE *out, const char *frame)
 
 static void put_line(FILE *out, const struct stack *stack, uint64_t weight)
 {
+	struct stack_walk walk = {.stack = stack};
+	const struct frame_name *frame;
+	bool first = true;
+
 	if (!has_frames(stack))
 		fputs("[no stack]", out);
 	else if (stack->truncated)
 		fputs("[truncated];", out);
-	for (uint32_t i = 0; stack && i < stack->cnt; i++) {
-		if (i)
+	while (has_frames(stack) && (frame = stack_next(&walk))) {
+		if (!first)
 			putc(';', out);
-		put_frame(out, stack->frames[i]);
+		first = false;
+		put_frame(out, frame);
 	}
 	fprintf(out, " %" PRIu64 "\n", weight);
 }
@@ -122,6 +121,9 @@ int report_folded(FILE *out, const struct snapshot *s, enum site_weight weight)
 		return 0;
 	if (ranking_make(&sites, s->allocs, ranking_weigh[weight]))
 		return -ENOMEM;
+	for (size_t i = 0; i < sites.cnt; i++)
+		stack_want(s->names, sites.sites[i].view->stack);
+	names_wait(s->names);
 	merge(&sites);
 	for (size_t i = 0; i < sites.cnt; i++)
 		put_line(out, sites.sites[i].view->stack, sites.sites[i].weight);

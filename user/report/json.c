@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "report/json_allocs.h"
+#include "report/json_frame.h"
 #include "report/json_heap.h"
 #include "report/json_tree.h"
 #include "report/snapshot.h"
@@ -13,13 +14,23 @@
 
 #define SCHEMA 1
 
-/* Stacks are arrays, outermost first; what we have of them is one frame, the caller. */
-static void stack(struct json *j, cJSON *o, const char *caller)
+/* What we have of these stacks is one location, the caller. */
+static void stack(struct json *j, cJSON *o, const struct location *caller)
 {
 	cJSON *frames = json_array(j, o, "stack");
+	const struct frame_list *list = names_of(caller);
 
-	if (caller)
-		json_text(j, frames, NULL, caller);
+	for (uint32_t i = 0; caller && i < list->cnt; i++)
+		json_frame(j, frames, &list->v[i]);
+}
+
+static void name_callers(const struct snapshot *s)
+{
+	for (size_t i = 0; i < s->purge_cnt; i++)
+		names_want(s->names, s->purges[i]->caller);
+	for (size_t i = 0; i < s->churn_cnt; i++)
+		names_want(s->names, s->churn[i]->caller);
+	names_wait(s->names);
 }
 
 static void purge(struct json *j, cJSON *purges, const struct purge_finding *p)
@@ -129,6 +140,7 @@ static void findings(struct json *j, cJSON *o, const struct snapshot *s)
 {
 	cJSON *list = json_array(j, o, "purges");
 
+	name_callers(s);
 	for (size_t i = 0; i < s->purge_cnt; i++)
 		purge(j, list, s->purges[i]);
 	json_integer(j, o, "purges_total", s->purges_total);

@@ -1,13 +1,17 @@
 #include "report/json_allocs.h"
 
 #include "base/clock.h"
+#include "report/json_frame.h"
 
 static void stack(struct json *j, cJSON *o, const struct stack *stack)
 {
 	cJSON *frames = json_array(j, o, "stack");
 
-	for (uint32_t i = 0; stack && i < stack->cnt; i++)
-		json_text(j, frames, NULL, stack->frames[i]);
+	struct stack_walk walk = {.stack = stack};
+	const struct frame_name *frame;
+
+	while (stack && (frame = stack_next(&walk)))
+		json_frame(j, frames, frame);
 }
 
 static void count(struct json *j, cJSON *parent, const char *name, const struct site_count *c)
@@ -134,11 +138,15 @@ static void site(struct json *j, cJSON *o, const struct site_view *v)
 }
 
 /* There may be a hundred thousand of them. */
-static void sites(struct json *j, cJSON *parent, const struct allocation_view *a)
+static void sites(struct json *j, cJSON *parent, const struct snapshot *s)
 {
+	const struct allocation_view *a = s->allocs;
 	cJSON *list = json_array(j, parent, "sites");
 	struct json item;
 
+	for (size_t i = 0; i < a->site_cnt && (!a->top || i < a->top); i++)
+		stack_want(s->names, a->sites[i].stack);
+	names_wait(s->names);
 	for (size_t i = 0; i < a->site_cnt && (!a->top || i < a->top); i++) {
 		json_init(&item);
 		site(&item, item.root, &a->sites[i]);
@@ -166,7 +174,7 @@ void json_allocs(struct json *j, cJSON *parent, const struct snapshot *s)
 	json_text(j, o, "stopped", a->stopped);
 	json_figure(j, o, "sample_bytes", a->sample_bytes ? a->sample_bytes : UNKNOWN);
 	survey(j, o, s);
-	sites(j, o, a);
+	sites(j, o, s);
 }
 
 void json_window_freed(struct json *j, cJSON *parent, const struct snapshot *s,
@@ -178,6 +186,9 @@ void json_window_freed(struct json *j, cJSON *parent, const struct snapshot *s,
 	for (unsigned i = 0; a && i < w->freed_cnt; i++) {
 		uint32_t number = w->freed[i].site;
 		const struct site_view *view = number < a->number_cnt ? a->by_number[number] : NULL;
+
+		stack_want(s->names, view ? view->stack : NULL);
+		names_wait(s->names);
 
 		o = json_object(j, list, NULL);
 		json_integer(j, o, "bytes", w->freed[i].bytes);

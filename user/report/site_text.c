@@ -5,44 +5,47 @@
 #include "base/printable.h"
 
 #define FRAMES_SHOWN 5
+#define FRAMES_WITH_LINES 2 /* as many are worth more than lines */
 #define WIDTH_MAX 72
 #define FUNCTION_MAX 60 /* bytes of a name; C++ has longer ones than a terminal is wide */
 
-/* "function (object)" in two; all of it is the function where there is no symbol. */
-struct name {
-	const char *function, *object;
-	size_t len; /* of the function */
+struct shown {
+	const struct frame_name *v[FRAMES_SHOWN + 1]; /* innermost first */
+	uint32_t cnt;                                 /* FRAMES_SHOWN + 1: there are more */
+	bool truncated;
 };
 
-static struct name split(const char *frame)
+static bool says_where(const struct frame_name *name, bool lines)
 {
-	struct name name = {.function = frame, .object = "", .len = strlen(frame)};
-	const char *object = frame[0] && frame[name.len - 1] == ')' ? strrchr(frame, '(') : NULL;
-
-	if (object && object > frame + 1 && object[-1] == ' ') {
-		name.object = object - 1;
-		name.len = (size_t)(object - 1 - frame);
-	}
-	return name;
+	return !name->module || !name->function || (lines && name->file);
 }
 
-/* The object is said once for neighbours in the same one, behind the last of them. */
-static void put_frames(char buf[SITE_TEXT_MAX], const struct stack *stack, uint32_t cnt)
+/* Whether the next frame out says, for this one too, which object they lie in. */
+static bool is_said_later(const struct shown *s, uint32_t i, uint32_t cnt, bool lines)
 {
+	const struct frame_name *next = i + 1 < cnt ? s->v[i + 1] : NULL;
+
+	return next && !says_where(next, lines) && !strcmp(next->module, s->v[i]->module);
+}
+
+/* Each frame says its line, or its object; that once for neighbours in the same one, behind the last of them.
+ */
+static void put_frames(char buf[SITE_TEXT_MAX], const struct shown *s, uint32_t cnt, bool lines)
+{
+	const struct frame_form form = {.line = lines, .function_max = FUNCTION_MAX};
 	const size_t size = SITE_TEXT_MAX;
+	char text[FRAME_TEXT_MAX];
 	size_t used = 0;
 
 	for (uint32_t i = 0; i < cnt && used < size; i++) {
-		struct name name = split(stack->frames[stack->cnt - 1 - i]);
-		bool cut = name.len > FUNCTION_MAX, same = false;
+		const struct frame_name *name = s->v[i];
+		bool object = !says_where(name, lines) && !is_said_later(s, i, cnt, lines);
 
-		if (i + 1 < cnt)
-			same = !strcmp(name.object, split(stack->frames[stack->cnt - 2 - i]).object);
-		used += (size_t)snprintf(buf + used, size - used, "%s%.*s%s%s", i ? " ← " : "",
-					 cut ? FUNCTION_MAX - 1 : (int)name.len, name.function,
-					 cut ? "…" : "", same ? "" : name.object);
+		used += (size_t)snprintf(buf + used, size - used, "%s%s%s%s%s", i ? " ← " : "",
+					 frame_text(text, sizeof(text), name, &form), object ? " (" : "",
+					 object ? name->module : "", object ? ")" : "");
 	}
-	if ((cnt < stack->cnt || stack->truncated) && used < size)
+	if ((cnt < s->cnt || s->truncated) && used < size)
 		snprintf(buf + used, size - used, " ← …");
 	printable(buf, size, buf);
 }
@@ -50,13 +53,22 @@ static void put_frames(char buf[SITE_TEXT_MAX], const struct stack *stack, uint3
 const char *site_text(char buf[SITE_TEXT_MAX], const struct site_view *view)
 {
 	const struct stack *stack = view ? view->stack : NULL;
+	struct shown s = {.truncated = stack && stack->truncated};
+	struct stack_walk walk = {.stack = stack};
 	uint32_t cnt;
 
 	if (!stack || !stack->cnt)
 		return "[no stack]";
-	cnt = stack->cnt < FRAMES_SHOWN ? stack->cnt : FRAMES_SHOWN;
-	put_frames(buf, stack, cnt);
+	while (s.cnt <= FRAMES_SHOWN && (s.v[s.cnt] = stack_next_out(&walk)))
+		s.cnt++;
+	cnt = s.cnt < FRAMES_SHOWN ? s.cnt : FRAMES_SHOWN;
+	for (uint32_t with = cnt; with && (with >= FRAMES_WITH_LINES || with == cnt); with--) {
+		put_frames(buf, &s, with, true);
+		if (printable_width(buf) <= WIDTH_MAX)
+			return buf;
+	}
+	put_frames(buf, &s, cnt, false);
 	while (cnt > 1 && printable_width(buf) > WIDTH_MAX)
-		put_frames(buf, stack, --cnt);
+		put_frames(buf, &s, --cnt, false);
 	return buf;
 }

@@ -67,6 +67,7 @@ struct snapshot {
 	const struct churn_finding *const *churn;
 	size_t churn_cnt;
 	const struct allocation_view *allocs; /* NULL: without allocation events */
+	struct names *names; /* who names the locations; NULL: all have their names */
 	uint64_t lost[SOURCE_LOSS_CNT];
 	const char *const *missing; /* what is not seen, and why */
 	size_t missing_cnt;

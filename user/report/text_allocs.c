@@ -160,6 +160,9 @@ static int put_table(FILE *out, const struct snapshot *s, const struct site_tabl
 	rest = sites.total;
 	shown = sites.cnt < rows_max(s) ? sites.cnt : rows_max(s);
 	table_heading(t, form->names);
+	for (size_t i = 0; i < shown; i++)
+		stack_want(s->names, sites.sites[i].view->stack);
+	names_wait(s->names);
 	for (size_t i = 0; i < shown; i++) {
 		form->row(t, &sites.sites[i], sites.total);
 		rest -= sites.sites[i].weight;

@@ -57,6 +57,19 @@ static void cell_verdict(struct table *t, const struct snapshot *s, const struct
 			   call);
 }
 
+/* The call itself, though it may have been inlined. */
+static void cell_caller(struct table *t, const struct snapshot *s, struct location *caller)
+{
+	const struct frame_list *frames;
+	char text[FRAME_TEXT_MAX];
+
+	names_want(s->names, caller);
+	names_wait(s->names);
+	frames = names_of(caller);
+	table_cell(t, TABLE_PLAIN, "%s",
+		   caller ? frame_text(text, sizeof(text), &frames->v[frames->cnt - 1], &frame_whole) : "?");
+}
+
 static void purge_row(struct table *t, const struct snapshot *s, const struct purge_finding *p)
 {
 	char at[TEXT_CLOCK_MAX];
@@ -66,7 +79,7 @@ static void purge_row(struct table *t, const struct snapshot *s, const struct pu
 	table_time(t, p->duration_ns);
 	table_bytes(t, TABLE_BOLD, p->returned);
 	cell_predicted(t, p);
-	table_cell(t, TABLE_PLAIN, "%s", p->caller ? p->caller : "?");
+	cell_caller(t, s, p->caller);
 	cell_verdict(t, s, p);
 }
 
@@ -144,10 +157,13 @@ static void window_freed(struct table *t, const struct snapshot *s, const struct
 
 	for (unsigned i = 0; a && i < cnt; i++) {
 		uint32_t number = w->freed[i].site;
+		const struct site_view *view = number < a->number_cnt ? a->by_number[number] : NULL;
 
+		stack_want(s->names, view ? view->stack : NULL);
+		names_wait(s->names);
 		if (w->freed[i].bytes)
 			table_line(t, "  %8s freed in it by %s", units_bytes(bytes, w->freed[i].bytes),
-				   site_text(site, number < a->number_cnt ? a->by_number[number] : NULL));
+				   site_text(site, view));
 	}
 }
 
@@ -184,7 +200,7 @@ static void cell_growth(struct table *t, int64_t bytes)
 	table_cell(t, TABLE_PLAIN, "%s%s", bytes < 0 ? "−" : bytes > 0 ? "+" : "", units_bytes(text, size));
 }
 
-static void churn_row(struct table *t, const struct churn_finding *c)
+static void churn_row(struct table *t, const struct snapshot *s, const struct churn_finding *c)
 {
 	table_cell(t, c->flagged ? TABLE_BOLD : TABLE_PLAIN, "%s", c->library ? c->library : "?");
 	table_cell(t, TABLE_PLAIN, "%" PRIu64, c->opens);
@@ -195,7 +211,7 @@ static void churn_row(struct table *t, const struct churn_finding *c)
 	table_time(t, c->ns);
 	cell_growth(t, c->maps_grown);
 	cell_growth(t, c->heap_grown);
-	table_cell(t, TABLE_PLAIN, "%s", c->caller ? c->caller : "?");
+	cell_caller(t, s, c->caller);
 }
 
 /* An import: opened once, and it worked. A program has hundreds, and none of them is news. */
@@ -211,7 +227,7 @@ static size_t churn_rows(struct table *t, const struct snapshot *s, bool flagged
 
 	for (size_t i = 0; i < s->churn_cnt && shown < room; i++) {
 		if (s->churn[i]->flagged == flagged && !is_ordinary(s->churn[i])) {
-			churn_row(t, s->churn[i]);
+			churn_row(t, s, s->churn[i]);
 			shown++;
 		}
 	}

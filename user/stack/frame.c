@@ -2,203 +2,70 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/map.h"
-#include "base/units.h"
-#include "target/maps.h"
-#include "target/objects.h"
+const struct frame_form frame_whole = {.module = true, .line = true};
 
-#define ADDRESSES_MAX 1000000 /* known at once; beyond, all are forgotten and looked up again */
-#define TEXTS_MAX 1000000     /* names; code without symbols has one an address */
-#define REREAD_NS (NSEC_PER_SEC / 10)
-
-/* A name, once, however many addresses have it; those that share a hash are chained. */
-struct text {
-	struct text *next;
-	char name[];
-};
-
-struct address {
-	const char *name;
-	bool in_libc;
-};
-
-struct frames {
-	pid_t pid;
-	struct objects *objects;
-	struct maps maps;
-	bool fresh;
-	uint64_t read_ns;
-	struct map addresses; /* → struct address; until the mappings change */
-	struct map texts;     /* hash → struct text */
-};
-
-struct frames *frames_new(pid_t pid)
-{
-	struct frames *f = calloc(1, sizeof(*f));
-
-	if (!f)
-		return NULL;
-	f->pid = pid;
-	f->objects = objects_new(pid);
-	if (!f->objects) {
-		free(f);
-		return NULL;
-	}
-	return f;
-}
-
-static void forget_addresses(struct frames *f)
-{
-	for (size_t i = 0; i < f->addresses.cap; i++)
-		free(f->addresses.slots[i].value);
-	map_free(&f->addresses);
-}
-
-void frames_stale(struct frames *f)
-{
-	forget_addresses(f);
-	f->fresh = false;
-}
-
-static void free_texts(struct map *texts)
-{
-	for (size_t i = 0; i < texts->cap; i++) {
-		struct text *text = texts->slots[i].value, *next;
-
-		for (; text; text = next) {
-			next = text->next;
-			free(text);
-		}
-	}
-	map_free(texts);
-}
-
-void frames_free(struct frames *f)
-{
-	if (!f)
-		return;
-	frames_stale(f);
-	free_texts(&f->texts);
-	maps_free(&f->maps);
-	objects_free(f->objects);
-	free(f);
-}
-
-/* The one copy of that name; NULL: no memory. */
-static const char *intern(struct frames *f, const char *name)
-{
-	uint64_t hash = map_hash(0, name);
-	struct text *first = map_get(&f->texts, hash), *text;
-	size_t size = strlen(name) + 1;
-
-	for (text = first; text; text = text->next)
-		if (!strcmp(text->name, name))
-			return text->name;
-	if (f->texts.cnt == TEXTS_MAX)
-		return "[one name too many]";
-	text = malloc(sizeof(*text) + size);
-	if (!text)
-		return NULL;
-	text->next = first;
-	memcpy(text->name, name, size);
-	if (!map_set(&f->texts, hash, text))
-		return text->name;
-	free(text);
-	return NULL;
-}
-
-static const struct mapping *find(struct frames *f, uint64_t addr)
-{
-	const struct mapping *m = f->fresh ? maps_find(&f->maps, addr) : NULL;
-
-	if (m)
-		return m;
-	/* A stack that is none has addresses that lie nowhere: each would have the maps read. */
-	if (f->fresh && clock_monotonic_ns() - f->read_ns < REREAD_NS)
-		return NULL;
-	maps_free(&f->maps);
-	f->fresh = !maps_read(f->pid, &f->maps, NULL);
-	f->read_ns = clock_monotonic_ns();
-	return f->fresh ? maps_find(&f->maps, addr) : NULL;
-}
-
-static const char *base_name(const char *path)
+const char *frame_base_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
-	return slash ? slash + 1 : path;
+	return slash && slash[1] ? slash + 1 : path;
 }
 
-static const char *describe(struct frames *f, uint64_t addr, const struct mapping *m)
+/* snprintf's result as bytes really used. */
+static size_t used(size_t size, int wanted)
 {
-	struct object *obj = m ? objects_get(f->objects, m) : NULL;
-	uint64_t offset = m ? addr - m->start + m->offset : 0;
-	struct object_symbol sym;
-	const char *name;
-	char *text;
-	int rc;
-
-	if (obj && !object_symbol_at(obj, offset - 1, &sym))
-		rc = asprintf(&text, "%s (%s)", sym.name, base_name(m->name));
-	else if (m && m->name[0])
-		rc = asprintf(&text, "%s+0x%" PRIx64, base_name(m->name), offset);
-	else
-		return m ? "[code without a file]" : "[unknown]";
-	if (rc < 0)
-		return NULL;
-	name = intern(f, text);
-	free(text);
-	return name;
+	if (wanted < 0)
+		return 0;
+	return (size_t)wanted < size ? (size_t)wanted : size - 1;
 }
 
-static bool is_libc(const struct mapping *m)
+static size_t put_function(char *buf, size_t size, const struct frame_name *name, int max)
 {
-	const char *name = base_name(m->name);
+	const char *module = name->module ? name->module : "[unknown]";
+	size_t len;
 
-	return !strncmp(name, "libc.", 5) || !strncmp(name, "libc-", 5);
+	if (!name->function)
+		return used(size, snprintf(buf, size, "%s+0x%" PRIx64, module, name->offset));
+	len = strlen(name->function);
+	if (max > 0 && len > (size_t)max)
+		return used(size, snprintf(buf, size, "%.*s…", max - 1, name->function));
+	return used(size, snprintf(buf, size, "%s", name->function));
 }
 
-static struct address look_up(struct frames *f, uint64_t addr)
+const char *frame_text(char *buf, size_t size, const struct frame_name *name, const struct frame_form *form)
 {
-	struct address *known = map_get(&f->addresses, addr);
-	const struct mapping *m;
-	struct address found;
+	size_t at = 0;
 
-	if (known)
-		return *known;
-	m = find(f, addr);
-	found.name = describe(f, addr, m);
-	found.in_libc = m && is_libc(m);
-	if (f->addresses.cnt == ADDRESSES_MAX)
-		forget_addresses(f);
-	known = found.name ? malloc(sizeof(*known)) : NULL;
-	if (known) {
-		*known = found;
-		if (map_set(&f->addresses, addr, known))
-			free(known);
-	}
-	return found;
+	if (form->module && name->module && name->function)
+		at += used(size, snprintf(buf, size, "%s:", name->module));
+	at += put_function(buf + at, size - at, name, form->function_max);
+	if (form->line && name->file && name->line)
+		snprintf(buf + at, size - at, " (%s:%u)", frame_base_name(name->file), name->line);
+	else if (form->line && name->file)
+		snprintf(buf + at, size - at, " (%s)", frame_base_name(name->file));
+	return buf;
 }
 
-const char *frames_name(struct frames *f, uint64_t addr)
+static int compare_text(const char *a, const char *b)
 {
-	const char *name = look_up(f, addr).name;
-
-	return name ? name : "?";
+	if (a == b) /* equal names are mostly one and the same */
+		return 0;
+	if (!a || !b)
+		return a ? 1 : -1;
+	return strcmp(a, b);
 }
 
-bool frames_is_code(struct frames *f, uint64_t addr)
+int frame_compare(const struct frame_name *a, const struct frame_name *b)
 {
-	const struct mapping *m = find(f, addr);
+	int order = compare_text(a->module, b->module);
 
-	return m && m->exec;
-}
-
-bool frames_in_libc(struct frames *f, uint64_t addr)
-{
-	return look_up(f, addr).in_libc;
+	order = order ? order : compare_text(a->function, b->function);
+	if (!order && !a->function && a->offset != b->offset)
+		order = a->offset < b->offset ? -1 : 1;
+	order = order ? order : compare_text(a->file, b->file);
+	if (order || a->line == b->line)
+		return order;
+	return a->line < b->line ? -1 : 1;
 }

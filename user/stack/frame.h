@@ -1,27 +1,52 @@
 /*
- * Code addresses of a target in words: "function (object)", "object+0x1234" without a symbol,
- * "[unknown]" where nothing is mapped.
- * One frame at a time; names come from the ELF symbols of the mapped objects.
+ * A frame as outputs see it, and the one way to write it as text: "module:function (file:line)"
+ * for native code, "function (file.py:line)" where there is no module, "module+0x1234" without a
+ * symbol.
  */
 #ifndef ALLOCTRACE_STACK_FRAME_H
 #define ALLOCTRACE_STACK_FRAME_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
-struct frames;
+#define FRAME_TEXT_MAX 1024
 
-struct frames *frames_new(pid_t pid); /* NULL: no memory */
-void frames_free(struct frames *f);   /* NULL-safe */
-/* The target mapped or unmapped objects (dlopen, exec): look again. */
-void frames_stale(struct frames *f);
+enum frame_kind {
+	FRAME_UNKNOWN, /* function says in brackets what is known instead of a name */
+	FRAME_NATIVE,
+	FRAME_PYTHON,
+};
 
-/* Never NULL; lives until frames_free. addr is a return address: its call lies just before. */
-const char *frames_name(struct frames *f, uint64_t addr);
-/* Whether addr lies in code at all. */
-bool frames_is_code(struct frames *f, uint64_t addr);
-/* Whether addr lies in the C library (by the name of its file). */
-bool frames_in_libc(struct frames *f, uint64_t addr);
+struct frame_name {
+	enum frame_kind kind;
+	bool inlined;         /* has no stack frame of its own */
+	unsigned line;        /* 0: not known */
+	const char *function; /* NULL: no symbol */
+	const char *module;   /* base name of the object; NULL: none (Python, code of a JIT) */
+	const char *file;     /* source, a path as its compiler knew it; NULL: not known */
+	uint64_t offset;      /* in the module, as linked */
+};
+
+/* What one code address stands for: calls that were inlined share it. Outermost first; never empty. */
+struct frame_list {
+	uint32_t cnt;
+	struct frame_name v[];
+};
+
+/* Which parts are written; a module without a symbol always is. */
+struct frame_form {
+	bool module, line;
+	int function_max; /* bytes of a function's name; 0: as it is */
+};
+extern const struct frame_form frame_whole;
+
+/* Writes it into buf[size] and returns buf; as the target's files have it, so not yet printable
+ * (base/printable.h). */
+const char *frame_text(char *buf, size_t size, const struct frame_name *name, const struct frame_form *form);
+/* By everything that a text shows of them: <0, 0, >0. */
+int frame_compare(const struct frame_name *a, const struct frame_name *b);
+/* The last part of a path. */
+const char *frame_base_name(const char *path);
 
 #endif

@@ -8,17 +8,17 @@
 #define IDS_MAX (1u << 20)
 
 struct stacks {
-	struct frames *frames;
+	struct locations *locations;
 	struct map stacks; /* own id → struct stack */
 	struct map ids;    /* as events name them → the stack that it was taken for */
 };
 
-struct stacks *stacks_new(struct frames *frames)
+struct stacks *stacks_new(struct locations *locations)
 {
 	struct stacks *s = calloc(1, sizeof(*s));
 
 	if (s)
-		s->frames = frames;
+		s->locations = locations;
 	return s;
 }
 
@@ -33,40 +33,27 @@ void stacks_free(struct stacks *s)
 	free(s);
 }
 
-/*
- * Frame pointers lead astray where code does without them: from the first address that is no
- * code on, a stack is none, and differs each time.
- */
-static uint32_t sound_cnt(const struct stacks *s, const struct event_stack *ev)
+/* FNV-1a over the frames; never 0. */
+static uint64_t own_id(const struct event_stack *ev)
 {
-	uint32_t cnt = 1;
+	uint64_t hash = 0xcbf29ce484222325ULL ^ ev->end;
 
-	while (cnt < ev->cnt && frames_is_code(s->frames, ev->frames[cnt]))
-		cnt++;
-	return cnt;
-}
-
-/* FNV-1a over the frames that are kept; never 0. */
-static uint64_t own_id(const struct event_stack *ev, uint32_t cnt)
-{
-	uint64_t hash = 0xcbf29ce484222325ULL;
-
-	for (uint32_t i = 0; i < cnt; i++)
+	for (uint32_t i = 0; i < ev->cnt; i++)
 		hash = (hash ^ ev->frames[i]) * 0x100000001b3ULL;
 	return hash ? hash : 1;
 }
 
-static struct stack *make_stack(struct stacks *s, const struct event_stack *ev, uint32_t cnt, uint64_t id)
+static struct stack *make_stack(struct stacks *s, const struct event_stack *ev, uint64_t id)
 {
-	struct stack *stack = calloc(1, sizeof(*stack) + cnt * sizeof(stack->frames[0]));
+	struct stack *stack = calloc(1, sizeof(*stack) + ev->cnt * sizeof(stack->locations[0]));
 
 	if (!stack)
 		return NULL;
 	stack->id = id;
-	stack->truncated = ev->end != STACK_END_OUTERMOST || cnt < ev->cnt;
-	stack->cnt = cnt;
-	for (uint32_t i = 0; i < cnt; i++)
-		stack->frames[cnt - 1 - i] = frames_name(s->frames, ev->frames[i]);
+	stack->truncated = ev->end != STACK_END_OUTERMOST;
+	stack->cnt = ev->cnt;
+	for (uint32_t i = 0; i < ev->cnt; i++)
+		stack->locations[ev->cnt - 1 - i] = locations_get(s->locations, ev->frames[i]);
 	if (!map_set(&s->stacks, id, stack))
 		return stack;
 	free(stack);
@@ -75,13 +62,12 @@ static struct stack *make_stack(struct stacks *s, const struct event_stack *ev, 
 
 int stacks_add(struct stacks *s, const struct event_stack *ev)
 {
-	uint32_t cnt = sound_cnt(s, ev);
-	uint64_t id = own_id(ev, cnt);
+	uint64_t id = own_id(ev);
 	struct stack *stack;
 
 	if (s->ids.cnt >= IDS_MAX && !map_get(&s->ids, ev->id))
 		return -ENOSPC;
-	stack = map_get(&s->stacks, id) ?: make_stack(s, ev, cnt, id);
+	stack = map_get(&s->stacks, id) ?: make_stack(s, ev, id);
 	return stack ? map_set(&s->ids, ev->id, stack) : -ENOMEM;
 }
 
@@ -100,4 +86,35 @@ const struct stack *stacks_find(const struct stacks *s, uint64_t id)
 size_t stacks_cnt(const struct stacks *s)
 {
 	return s->stacks.cnt;
+}
+
+static const struct frame_name *next(struct stack_walk *walk, bool out)
+{
+	for (; walk->location < walk->stack->cnt; walk->location++, walk->frame = 0) {
+		uint32_t at = out ? walk->stack->cnt - 1 - walk->location : walk->location;
+		const struct frame_list *list = names_of(walk->stack->locations[at]);
+
+		if (walk->frame < list->cnt) {
+			uint32_t frame = walk->frame++;
+
+			return &list->v[out ? list->cnt - 1 - frame : frame];
+		}
+	}
+	return NULL;
+}
+
+const struct frame_name *stack_next(struct stack_walk *walk)
+{
+	return next(walk, false);
+}
+
+const struct frame_name *stack_next_out(struct stack_walk *walk)
+{
+	return next(walk, true);
+}
+
+void stack_want(struct names *names, const struct stack *stack)
+{
+	for (uint32_t i = 0; names && stack && i < stack->cnt; i++)
+		names_want(names, stack->locations[i]);
 }

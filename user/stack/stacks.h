@@ -1,6 +1,6 @@
 /*
- * The stacks of a target by id: frames are named when a stack is first seen, while the
- * process that they lie in still lives. Names are kept once, however many stacks they are in.
+ * The stacks of a target by id. Frames become locations (stack/location.h) when a stack is first
+ * seen, while the process that they lie in still lives; they are named when a report shows them.
  */
 #ifndef ALLOCTRACE_STACK_STACKS_H
 #define ALLOCTRACE_STACK_STACKS_H
@@ -10,19 +10,31 @@
 #include <stdint.h>
 
 #include "event/source.h"
-#include "stack/frame.h"
+#include "stack/names.h"
 
 struct stack {
 	uint64_t id; /* its own: several of the events may turn out to be one */
 	bool truncated;
 	uint32_t cnt;
-	const char *frames[]; /* names, outermost first; live as long as the stacks */
+	struct location *locations[]; /* outermost first; live as long as what they were taken from */
 };
+
+/* Goes over the frames of a stack, those inlined included, from one end to the other. */
+struct stack_walk {
+	const struct stack *stack;
+	uint32_t location, frame; /* how many are behind it; in the next location */
+};
+/* The next frame, outermost first; NULL: that was the last. */
+const struct frame_name *stack_next(struct stack_walk *walk);
+/* The same, innermost first. */
+const struct frame_name *stack_next_out(struct stack_walk *walk);
+/* Asks for all names of it; stack may be NULL. */
+void stack_want(struct names *names, const struct stack *stack);
 
 struct stacks;
 
-struct stacks *stacks_new(struct frames *frames); /* frames must outlive them. NULL: no memory */
-void stacks_free(struct stacks *stacks);          /* NULL-safe */
+struct stacks *stacks_new(struct locations *locations); /* which must outlive them. NULL: no memory */
+void stacks_free(struct stacks *stacks);                /* NULL-safe */
 /* From now on ev->id means this stack. 0, −ENOMEM, −ENOSPC beyond a million. */
 int stacks_add(struct stacks *stacks, const struct event_stack *ev);
 /* The id of the stack that the one of an event was taken for; 0: not known. */

@@ -1,5 +1,6 @@
 #include "target/object.h"
 
+#include <elfutils/libdwelf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
@@ -215,6 +216,17 @@ static bool is_pie(const struct object *obj)
 bool object_is_static(const struct object *obj)
 {
 	return !obj->has_interpreter && (obj->type == ET_EXEC || is_pie(obj));
+}
+
+size_t object_build_id(struct object *obj, uint8_t *id, size_t size)
+{
+	const void *bits;
+	ssize_t len = dwelf_elf_gnu_build_id(obj->elf, &bits);
+
+	if (len <= 0 || (size_t)len > size)
+		return 0;
+	memcpy(id, bits, (size_t)len);
+	return (size_t)len;
 }
 
 /* Both tables, .dynsym first; each is read when it is first needed. */

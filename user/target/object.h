@@ -38,6 +38,8 @@ const char *object_name(const struct object *obj);
 dev_t object_dev(const struct object *obj);
 uint64_t object_inode(const struct object *obj);
 bool object_is_static(const struct object *obj);
+/* Its GNU build-id into id[size]: bytes, 0 if it has none or a longer one. */
+size_t object_build_id(struct object *obj, uint8_t *id, size_t size);
 
 /*
  * A defined function symbol, default version first, from .dynsym, then .symtab. 0, or −ENOENT.
