@@ -168,6 +168,11 @@ const char *object_access_path(const struct object *obj)
 	return obj->access_path;
 }
 
+int object_fd(const struct object *obj)
+{
+	return obj->fd;
+}
+
 const char *object_name(const struct object *obj)
 {
 	return obj->name;

@@ -31,6 +31,8 @@ void object_free(struct object *obj); /* NULL-safe */
 
 /* A path that opens the object's very file in our own mount namespace (for uprobes): /proc/self/fd/N. */
 const char *object_access_path(const struct object *obj);
+/* The open file, for reading with a handle of one's own; stays the object's. */
+int object_fd(const struct object *obj);
 /* The name in the target. */
 const char *object_name(const struct object *obj);
 dev_t object_dev(const struct object *obj);
