@@ -6,6 +6,7 @@
 #define ALLOCTRACE_FRAMES_BPF_H
 
 #include "events.bpf.h"
+#include "mix.bpf.h"
 
 #define STACKS_SEEN_MAX 65536
 #define SCRATCH_CNT 4 /* threads of one CPU that may be interrupted while they take a stack */
@@ -54,12 +55,6 @@ static __always_inline struct scratch *scratch_take(void)
 static __always_inline void scratch_give(struct scratch *s)
 {
 	__sync_lock_test_and_set(&s->busy, 0);
-}
-
-static __always_inline u64 mix(u64 hash, u64 word)
-{
-	hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
-	return hash ^ hash >> 29;
 }
 
 /* Frames innermost first from raw[skip] on; never 0. */
