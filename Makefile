@@ -83,7 +83,21 @@ $(BUILD)/tests/workload/%: tests/workload/%.cc
 	@mkdir -p $(@D)
 	$(CXX) -O1 -g -Wall -Wextra $< -o $@ -lpthread -ldl
 
-workloads: $(WORK_BIN)
+workloads: $(WORK_BIN) $(BUILD)/tests/stack/python_truth
+
+# Our Python frames beside sys._getframe's: the kernel side's own object files, and one program more.
+$(BUILD)/tests/stack/%.bpf.o: tests/stack/%.bpf.c $(wildcard tests/stack/*.h) $(wildcard bpf/*.h) $(wildcard vmlinux/*.h)
+	@mkdir -p $(@D)
+	$(CLANG) -g -O2 -target bpf -D__TARGET_ARCH_$(BPF_ARCH) $(WARN) -Wno-missing-prototypes -Ivmlinux -Ibpf -c $< -o $@
+
+$(BUILD)/gen/python_truth.skel.h: $(addprefix $(BUILD)/bpf/,events.bpf.o python.bpf.o) $(BUILD)/tests/stack/python_truth.bpf.o
+	@mkdir -p $(@D)
+	$(BPFTOOL) gen object $(@:.h=.o) $^
+	{ echo '/* NOLINTBEGIN: generated */'; $(BPFTOOL) gen skeleton $(@:.h=.o) name python_truth_bpf; echo '/* NOLINTEND */'; } > $@
+
+$(BUILD)/tests/stack/python_truth: tests/stack/python_truth.c $(BUILD)/gen/python_truth.skel.h $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -I$(BUILD) -Ibpf -Itests/stack $< -o $@ $(LIB) $(LDFLAGS) $(LDLIBS)
 
 test: deps ## unit and end-to-end tests (as root)
 	@tools/run-tests $(BUILD)

@@ -72,7 +72,7 @@ static __always_inline void code_scratch_give(struct code_scratch *s)
 	__sync_lock_test_and_set(&s->busy, 0);
 }
 
-static __always_inline bool read_user(void *to, u32 len, u64 from)
+static __always_inline bool read_user(void *to, u64 len, u64 from)
 {
 	return !bpf_probe_read_user(to, len, (void *)from);
 }
@@ -110,6 +110,7 @@ __noinline int python_text(struct event_text *text, u64 at, u32 ascii_at, u32 wi
 		at += len - room;
 		len = room;
 	}
+	barrier_var(len);
 	if (len > EVENT_TEXT_MAX || !read_user(text->bytes, len, at))
 		return 0;
 	text->len = len;
@@ -120,13 +121,12 @@ __noinline int python_text(struct event_text *text, u64 at, u32 ascii_at, u32 wi
 static __always_inline void read_lines(struct event_code *rec)
 {
 	u64 size = word_at(rec->lines_at + BYTES_SIZE);
-	u32 len = EVENT_LINES_MAX;
+	u64 len = size < EVENT_LINES_MAX ? size : EVENT_LINES_MAX;
 
 	rec->lines_len = 0;
 	rec->lines_size = size > 1 << 30 ? 0 : size;
-	if (rec->lines_size < len)
-		len = rec->lines_size;
-	if (len > EVENT_LINES_MAX || !len)
+	barrier_var(len); /* what is compared is what is passed: the verifier sees no other bound */
+	if (!rec->lines_size || len > EVENT_LINES_MAX)
 		return;
 	if (read_user(rec->lines, len, rec->lines_at + BYTES_DATA))
 		rec->lines_len = len;
@@ -141,7 +141,7 @@ struct code_key {
 static __always_inline bool fill_code(struct event_code *rec, const struct code_key *key, u64 id,
 				      const struct python_layout *l)
 {
-	u32 bytes;
+	u64 bytes;
 
 	fill_head(&rec->head, EVENT_CODE, bpf_get_current_pid_tgid(), 0, 0);
 	rec->id = id;
@@ -152,7 +152,8 @@ static __always_inline bool fill_code(struct event_code *rec, const struct code_
 	python_text(&rec->name, key->name, l->text_ascii, l->text_wide);
 	python_text(&rec->file, key->file, l->text_ascii, l->text_wide);
 	read_lines(rec);
-	bytes = (offsetof(struct event_code, lines) + rec->lines_len + 7) & ~7u;
+	bytes = (offsetof(struct event_code, lines) + rec->lines_len + 7) & ~7ULL;
+	barrier_var(bytes);
 	if (bytes > sizeof(*rec))
 		return false;
 	return !bpf_ringbuf_output(&ring, rec, bytes, ring_flags(false));
