@@ -7,6 +7,10 @@
  * seen. What only the kernel can know, in which native frame a shim lies, is in the record
  * (python_frame.native), so that no stack pointer needs to be: those differ among calls that
  * are the same stack.
+ *
+ * Of a call into another interpreter of the same thread the thread tells one side: up to 3.11
+ * the caller's frames, from 3.12 on those of the interpreter that runs. The native frames of
+ * the evaluating function on the other side stay what they are.
  */
 #ifndef ALLOCTRACE_STACK_PYTHON_MERGE_H
 #define ALLOCTRACE_STACK_PYTHON_MERGE_H
