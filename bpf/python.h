@@ -73,7 +73,7 @@ struct python_layout {
 	__u8 shim_owner; /* a frame of this owner or above is a shim */
 	__u8 text_ascii,
 		text_wide; /* sizeof(PyASCIIObject), sizeof(PyCompactUnicodeObject): where the text is */
-	__u8 pad[4];
+	__u8 pad[10];
 };
 
 #endif

@@ -44,26 +44,31 @@ OLDER = {name: command for name, (command, version) in PYTHONS.items() if (3, 7)
 class Traced:
     """The target, and what was read of its frames."""
 
-    def __init__(self, request, command, tmp_path):
-        self.tool = ROOT / (request.config.getoption("--build") or "build") / "tests/stack/python_truth"
+    def __init__(self, request, tmp_path, command, *program):
+        self.tool = ROOT / (request.config.getoption("--build", None) or "build") / "tests/stack/python_truth"
         self.book = tmp_path / "book"
-        self.target = subprocess.Popen(
-            [*command, ROOT / "tests/workload/python_truth.py", self.book, str(COUNT)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        program = program or (ROOT / "tests/workload/python_truth.py", self.book, str(COUNT))
+        self.target = subprocess.Popen([*command, *program], stdin=subprocess.PIPE,
+                                       stdout=subprocess.PIPE, text=True)
         assert self.target.stdout.readline() == "ready\n"
 
     def start(self):
         return subprocess.Popen([self.tool, str(self.target.pid), "3000000"], stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True)
 
-    def run(self):
-        """[(expected, read)] of every allocation, and what was said on stderr."""
+    def read(self):
+        """What was read at each large malloc, and what was said on stderr."""
         tool = self.start()
         said = tool.stderr.readline()
         assert said == "attached\n", said + tool.stderr.read()
         self.target.communicate("go\n")
         out, said = tool.communicate()
-        read = {entry["size"]: entry for entry in map(json.loads, out.splitlines())}
+        return [json.loads(line) for line in out.splitlines()], said
+
+    def run(self):
+        """[(expected, read)] of every allocation, and what was said on stderr."""
+        entries, said = self.read()
+        read = {entry["size"]: entry for entry in entries}
         expected = [json.loads(line) for line in self.book.read_text().splitlines()]
         return [(entry, read.get(entry["size"])) for entry in expected], said
 
@@ -72,8 +77,8 @@ class Traced:
 def traced(request, tmp_path):
     started = []
 
-    def start(command):
-        started.append(Traced(request, command, tmp_path))
+    def start(command, *program):
+        started.append(Traced(request, tmp_path, command, *program))
         return started[-1]
 
     yield start
@@ -95,6 +100,31 @@ def test_names_files_and_lines_are_exact(traced, name):
     pairs, said = traced(KNOWN[name]).run()
     assert_exact(pairs)
     assert "0 frames without a name, 0 stacks dropped" in said
+
+
+SUBINTERPRETER = """
+import sys
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+print("ready", flush=True)
+sys.stdin.readline()
+run = getattr(interpreters, "run_string")
+def host():
+    run(interpreters.create(), "def inner():\\n  bytearray(3500001)\\ninner()")
+    bytearray(3600001)
+host()
+"""
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_of_two_interpreters_in_a_thread_one_is_told(traced, name):
+    version = PYTHONS[name][1]
+    one = traced(KNOWN[name], "-c", SUBINTERPRETER)
+    read = {entry["size"]: [frame[0] for frame in entry["frames"]] for entry in one.read()[0]}
+    assert read[3600002] == ["host", "<module>"]
+    assert read[3500002] == (["host", "<module>"] if version < (3, 12) else ["inner", "<module>"])
 
 
 def test_in_a_venv(traced, tmp_path):

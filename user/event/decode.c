@@ -5,9 +5,12 @@
 #include <string.h>
 
 const char *const source_loss_names[SOURCE_LOSS_CNT] = {
-	[LOSS_RING_FULL] = "ring_full",  [LOSS_PENDING_FULL] = "pending_full",
-	[LOSS_NO_RETURN] = "no_return",  [LOSS_UNREADABLE] = "unreadable",
-	[LOSS_STACK] = "stack",          [LOSS_PYTHON] = "python",
+	[LOSS_RING_FULL] = "ring_full",
+	[LOSS_PENDING_FULL] = "pending_full",
+	[LOSS_NO_RETURN] = "no_return",
+	[LOSS_UNREADABLE] = "unreadable",
+	[LOSS_STACK] = "stack",
+	[LOSS_PYTHON] = "python",
 	[SOURCE_LOSS_MALFORMED] = "malformed",
 	[SOURCE_LOSS_PROBES] = "probes",
 };
