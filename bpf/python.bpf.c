@@ -190,23 +190,18 @@ static __always_inline u64 code_id(struct code_key *key, struct python_layout *l
 	return id;
 }
 
-/* The native frame that addr lies in: the last that begins at or before it. */
+/* The native frame that addr lies in: the last that begins at or before it. By halves that the verifier can
+ * count. */
 static __always_inline __u16 native_at(const struct python_walk *w, u64 addr)
 {
-	u32 low = 0, high = w->sp_cnt;
+	u32 begun = 0; /* frames that begin at or before addr */
 
-	if (high > PYTHON_SPS_MAX)
-		high = PYTHON_SPS_MAX;
-	for (int i = 0; i < 8 && low < high; i++) {
-		u32 mid = (low + high) / 2;
-
-		if (w->sps[mid & (PYTHON_SPS_MAX - 1)] <= addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	/* low is how many begin at or before. After the last nobody knows which one it is. */
-	return low && low < w->sp_cnt ? low - 1 : PYTHON_NOWHERE;
+#pragma unroll
+	for (u32 half = PYTHON_SPS_MAX / 2; half; half /= 2)
+		if (begun + half <= w->sp_cnt && w->sps[(begun + half - 1) & (PYTHON_SPS_MAX - 1)] <= addr)
+			begun += half;
+	/* Where the last one ends nobody knows: what lies behind its beginning may be another's. */
+	return begun && begun < w->sp_cnt ? begun - 1 : PYTHON_NOWHERE;
 }
 
 static __always_inline s32 instruction_at(const struct python_walk *w, const struct python_layout *l,

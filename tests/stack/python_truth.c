@@ -106,8 +106,8 @@ static void print_cost(const struct bpf_program *prog)
 	__u32 len = sizeof(info);
 
 	bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len);
-	fprintf(stderr, "%llu hits, %llu ns each\n", info.run_cnt,
-		info.run_cnt ? info.run_time_ns / info.run_cnt : 0);
+	fprintf(stderr, "%llu hits, %llu ns each; %u instructions looked at by the verifier\n", info.run_cnt,
+		info.run_cnt ? info.run_time_ns / info.run_cnt : 0, info.verified_insns);
 }
 
 int main(int argc, char **argv)
