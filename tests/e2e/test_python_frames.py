@@ -47,7 +47,7 @@ class Traced:
     def __init__(self, request, tmp_path, command, *program):
         self.tool = ROOT / (request.config.getoption("--build", None) or "build") / "tests/stack/python_truth"
         self.book = tmp_path / "book"
-        program = program or (ROOT / "tests/workload/python_truth.py", self.book, str(COUNT))
+        program = program or (ROOT / "tests/workload/python_frames.py", self.book, str(COUNT))
         self.target = subprocess.Popen([*command, *program], stdin=subprocess.PIPE,
                                        stdout=subprocess.PIPE, text=True)
         assert self.target.stdout.readline() == "ready\n"

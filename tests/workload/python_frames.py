@@ -1,6 +1,6 @@
 """Allocates blocks of sizes that occur once, and writes down by sys._getframe which stack each had.
 
-    python_truth.py FILE COUNT      begins at a line on stdin; a JSON line a block: size, thread, frames
+    python_frames.py FILE COUNT      begins at a line on stdin; a JSON line a block: size, thread, frames
 """
 import functools
 import json
