@@ -85,20 +85,24 @@ $(BUILD)/tests/workload/%: tests/workload/%.cc
 	@mkdir -p $(@D)
 	$(CXX) -O1 -g -Wall -Wextra $< -o $@ -lpthread -ldl
 
-workloads: $(WORK_BIN) $(BUILD)/tests/stack/unwind_truth
+STACK_TRUTH := $(BUILD)/tests/stack/unwind_truth $(BUILD)/tests/stack/python_truth
+workloads: $(WORK_BIN) $(STACK_TRUTH)
 
-# Our unwinding beside libdwfl's: the kernel side's own object files, and one program more.
-$(BUILD)/tests/stack/unwind_truth.bpf.o: tests/stack/unwind_truth.bpf.c $(wildcard bpf/*.h) $(wildcard vmlinux/*.h)
+# Our stacks beside libdwfl's, and Python frames beside sys._getframe's: the kernel side's own
+# object files, and one program more.
+$(BUILD)/tests/stack/%.bpf.o: tests/stack/%.bpf.c $(wildcard tests/stack/*.h) $(wildcard bpf/*.h) $(wildcard vmlinux/*.h)
 	@mkdir -p $(@D)
 	$(CLANG) -g -O2 -target bpf -D__TARGET_ARCH_$(BPF_ARCH) $(WARN) -Wno-missing-prototypes -Ivmlinux -Ibpf -c $< -o $@
 
-$(BUILD)/gen/unwind_truth.skel.h: $(addprefix $(BUILD)/bpf/,calls.bpf.o events.bpf.o frames.bpf.o) $(BUILD)/tests/stack/unwind_truth.bpf.o
+STACK_OBJ := $(addprefix $(BUILD)/bpf/,calls.bpf.o events.bpf.o frames.bpf.o python.bpf.o)
+$(STACK_TRUTH:$(BUILD)/tests/stack/%=$(BUILD)/gen/%.skel.h): $(BUILD)/gen/%.skel.h: $(STACK_OBJ) $(BUILD)/tests/stack/%.bpf.o
 	@mkdir -p $(@D)
 	$(BPFTOOL) gen object $(@:.h=.o) $^
-	$(BPFTOOL) gen skeleton $(@:.h=.o) name unwind_truth_bpf > $@
+	{ echo '/* NOLINTBEGIN: generated */'; $(BPFTOOL) gen skeleton $(@:.h=.o) name $*_bpf; echo '/* NOLINTEND */'; } > $@
 
-$(BUILD)/tests/stack/unwind_truth: tests/stack/unwind_truth.c $(BUILD)/gen/unwind_truth.skel.h $(LIB)
-	$(CC) $(ALL_CFLAGS) -Ibpf $< -o $@ $(LIB) $(LDFLAGS) $(LDLIBS) -ldw
+$(STACK_TRUTH): $(BUILD)/tests/stack/%: tests/stack/%.c $(BUILD)/gen/%.skel.h $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -I$(BUILD) -Ibpf -Itests/stack $< -o $@ $(LIB) $(LDFLAGS) $(LDLIBS)
 
 # What benchmarks run beside the program, with BPF programs of their own where NAME.bpf.c is.
 $(BUILD)/tests/bench/%.bpf.o: tests/bench/%.bpf.c $(wildcard vmlinux/*.h)

@@ -11,8 +11,12 @@
 #include <linux/types.h>
 #endif
 
+#include "python.h"
+
 #define EVENT_PATH_MAX 256
 #define EVENT_FRAMES_MAX 128
+#define EVENT_TEXT_MAX 252
+#define EVENT_LINES_MAX 4096
 
 enum event_kind {
 	EVENT_PURGE_BEGIN = 1, /* struct event_purge_begin */
@@ -29,6 +33,7 @@ enum event_kind {
 	EVENT_REALLOC_BEGIN,   /* struct event_block, at its entry: the old block leaves; never of NULL */
 	EVENT_REALLOC,         /* struct event_block, at its return: the new block; addr 0: failed or freed */
 	EVENT_STACK,           /* struct event_stack: before the first record that names its id */
+	EVENT_CODE,            /* struct event_code: before the first record that names its id */
 	EVENT_KIND_CNT
 };
 
@@ -146,15 +151,47 @@ enum stack_end {
 };
 
 /*
- * Frames innermost first: return addresses, the first that of the allocator's function. The
- * record ends behind cnt. An id may come again, with other frames: those hold from then on.
+ * Frames innermost first: return addresses, the first that of the allocator's function. Right
+ * behind cnt of them come python_cnt of struct python_frame, of the same thread (python.h), and
+ * there the record ends. An id may come again, with other frames: those hold from then on.
  */
 struct event_stack {
 	struct event_head head;
 	__u64 id; /* a hash of the frames; never 0 */
 	__u32 cnt;
-	__u32 end; /* enum stack_end */
+	__u16 end;        /* enum stack_end */
+	__u16 python_cnt; /* 0: it runs no Python that is known */
+	__u16 python_end;  /* enum python_end */
+	__u16 python_rule; /* enum python_rule */
+	__u32 pad;
 	__u64 frames[EVENT_FRAMES_MAX];
+	struct python_frame room[PYTHON_FRAMES_MAX];
+};
+
+/* A Python string, as the interpreter keeps it. */
+struct event_text {
+	__u16 len;  /* bytes */
+	__u8 width; /* bytes of a character: 1 Latin-1, 2 UCS-2, 4 UCS-4; 0: it could not be read */
+	__u8 cut;   /* its beginning is missing: what tells one name from another is mostly at the end */
+	__u8 bytes[EVENT_TEXT_MAX];
+};
+
+/*
+ * A Python code object, when it is first seen: compiled by exec or eval, it may be gone by the
+ * time that its id is read. The record ends behind lines_len, rounded up to 8.
+ */
+struct event_code {
+	struct event_head head;
+	__u64 id;          /* a hash of the process, the object's address and what it points to; never 0 */
+	__u64 code;        /* its address, */
+	__u64 lines_at;    /* and its line table's, of which there may be more: lines_size */
+	__u32 lines_size;  /* bytes that the table has */
+	__u32 lines_len;   /* bytes of it that are here; 0: it could not be read */
+	__u32 first_line;  /* where its def, class or lambda stands */
+	__u32 version;     /* of CPython, 0x30b is 3.11: how the table is to be read */
+	struct event_text name; /* qualified from 3.11 on */
+	struct event_text file;
+	__u8 lines[EVENT_LINES_MAX]; /* co_lnotab up to 3.9, co_linetable from 3.10 on */
 };
 
 /* Ways to lose something; each a counter that user space reads and reports when it is not zero. */
@@ -164,6 +201,7 @@ enum loss {
 	LOSS_NO_RETURN,    /* a call whose return was not seen */
 	LOSS_UNREADABLE,   /* an argument in memory that could not be read */
 	LOSS_STACK,        /* a stack that could not be taken or submitted: its event has none */
+	LOSS_PYTHON,       /* a Python frame that could not be read, or whose code could not be submitted */
 	LOSS_CNT
 };
 

@@ -180,10 +180,16 @@ __noinline int unwind_step(struct unwinding *u, const struct unwind_process *p)
 	return pc ? 0 : STACK_END_OUTERMOST;
 }
 
-static __always_inline u64 mix(u64 hash, u64 word)
+/* The Python frames stand right behind the native ones. */
+static __always_inline u32 append_python(struct scratch *s)
 {
-	hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
-	return hash ^ hash >> 29;
+	u32 cnt = s->python.cnt, at = s->rec.cnt;
+
+	if (cnt > PYTHON_FRAMES_MAX || at > EVENT_FRAMES_MAX)
+		return 0;
+	if (cnt)
+		bpf_probe_read_kernel(&s->rec.frames[at], cnt * sizeof(struct python_frame), s->python.frames);
+	return cnt;
 }
 
 static __always_inline bool submit_stack(struct scratch *s, u64 pid_tgid, u64 id)
@@ -193,6 +199,10 @@ static __always_inline bool submit_stack(struct scratch *s, u64 pid_tgid, u64 id
 
 	fill_head(&rec->head, EVENT_STACK, pid_tgid, 0, 0);
 	rec->id = id;
+	rec->python_cnt = append_python(s);
+	rec->python_end = s->python.end;
+	rec->python_rule = s->python.rule;
+	bytes += rec->python_cnt * sizeof(struct python_frame);
 	asm volatile("" : "+r"(bytes)); /* what is checked is what is used */
 	if (bytes > sizeof(*rec))
 		return false;
@@ -211,6 +221,7 @@ static __always_inline int leave_all(struct scratch *s, const struct unwind_proc
 
 		s->rec.frames[i] = frame;
 		s->rec.cnt = i + 1;
+		s->python.sps[i] = s->at.sp;
 		s->hash = mix(s->hash, frame);
 		s->check = mix(s->check, frame);
 		end = unwind_step(&s->at, p);
@@ -227,6 +238,11 @@ __noinline u64 unwind(struct scratch *s, const struct unwind_process *p, u64 pid
 	if (!s || !p)
 		return 0;
 	s->rec.end = leave_all(s, p);
+	s->python.sp_cnt = s->rec.cnt;
+	if (python_walk(&s->python)) {
+		s->hash = python_hash(s->hash, &s->python);
+		s->check = python_hash(s->check, &s->python);
+	}
 	id = s->hash ? s->hash : 1;
 	known = bpf_map_lookup_elem(&stacks_seen, &id);
 	if (known && *known == s->check)

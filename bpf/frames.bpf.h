@@ -5,6 +5,8 @@
 #ifndef ALLOCTRACE_FRAMES_BPF_H
 #define ALLOCTRACE_FRAMES_BPF_H
 
+#include "mix.bpf.h"
+#include "python.bpf.h"
 #include "unwind.bpf.h"
 
 #define STACKS_SEEN_MAX 65536
@@ -14,18 +16,15 @@ struct scratch {
 	u64 busy;
 	u64 hash, check; /* of the frames, two independent ones */
 	struct unwinding at;
+	struct python_walk python;
 	struct event_stack rec;
-};
-
-struct scratch_cpu {
-	struct scratch v[SCRATCH_CNT];
 };
 
 struct scratches_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__type(key, u32);
-	__type(value, struct scratch_cpu);
-	__uint(max_entries, 1);
+	__type(value, struct scratch);
+	__uint(max_entries, SCRATCH_CNT);
 };
 extern struct scratches_map scratches SEC(".maps");
 
@@ -45,15 +44,13 @@ u64 unwind(struct scratch *s, const struct unwind_process *process, u64 pid_tgid
 /* A kernel with preemption may run another thread of this CPU meanwhile: each takes a scratch of its own. */
 static __always_inline struct scratch *scratch_take(void)
 {
-	u32 zero = 0;
-	struct scratch_cpu *cpu = bpf_map_lookup_elem(&scratches, &zero);
+	for (u32 i = 0; i < SCRATCH_CNT; i++) {
+		u32 key = i;
+		struct scratch *s = bpf_map_lookup_elem(&scratches, &key);
 
-	if (!cpu)
-		return NULL;
-#pragma unroll
-	for (int i = 0; i < SCRATCH_CNT; i++)
-		if (!__sync_lock_test_and_set(&cpu->v[i].busy, 1))
-			return &cpu->v[i];
+		if (s && !__sync_lock_test_and_set(&s->busy, 1))
+			return s;
+	}
 	return NULL;
 }
 

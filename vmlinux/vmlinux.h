@@ -134,9 +134,15 @@ struct signal_struct {
 	unsigned long min_flt, maj_flt; /* of threads that have ended */
 };
 
+/* arch/x86/include/asm/processor.h */
+struct thread_struct {
+	unsigned long fsbase;
+};
+
 /* include/linux/sched.h */
 struct task_struct {
 	pid_t pid, tgid;
+	struct thread_struct thread;
 	int exit_code;
 	struct mm_struct *mm;
 	struct signal_struct *signal;

@@ -117,6 +117,46 @@ static void a_stack_has_some_frames_and_not_too_many(void **state)
 	}
 }
 
+static size_t code_len(uint64_t lines)
+{
+	return (offsetof(struct event_code, lines) + lines + 7) & ~(size_t)7;
+}
+
+static void a_code_object_ends_behind_its_lines(void **state)
+{
+	static const uint32_t cnts[] = {0, 1, 8, 1001, EVENT_LINES_MAX};
+	static struct event_code code = {.head.kind = EVENT_CODE, .id = 7, .name.width = 1, .file.width = 2};
+	struct event ev;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cnts) / sizeof(cnts[0]); i++) {
+		code.lines_len = cnts[i];
+		assert_int_equal(event_decode(&code, code_len(cnts[i]), &ev), 0);
+		assert_ptr_equal(ev.code, &code);
+		for (size_t len = 0; len <= sizeof(code); len++)
+			if (len != code_len(cnts[i]))
+				assert_int_equal(event_decode(&code, len, &ev), -EBADMSG);
+	}
+}
+
+static void a_code_object_that_lies_is_not_taken(void **state)
+{
+	static struct event_code code = {.head.kind = EVENT_CODE};
+	struct event ev;
+
+	(void)state;
+	assert_int_equal(event_decode(&code, code_len(0), &ev), 0);
+	code.name.len = EVENT_TEXT_MAX + 1;
+	assert_int_equal(event_decode(&code, code_len(0), &ev), -EBADMSG);
+	code.name.len = 0;
+	code.file.width = 3;
+	assert_int_equal(event_decode(&code, code_len(0), &ev), -EBADMSG);
+	code.file.width = 0;
+	code.lines_len = EVENT_LINES_MAX + 1;
+	for (size_t len = 0; len <= sizeof(code); len++)
+		assert_int_equal(event_decode(&code, len, &ev), -EBADMSG);
+}
+
 static void every_loss_has_a_name(void **state)
 {
 	(void)state;
@@ -133,6 +173,8 @@ int main(void)
 		cmocka_unit_test(a_block_record_is_exact),
 		cmocka_unit_test(a_stack_ends_behind_its_frames),
 		cmocka_unit_test(a_stack_has_some_frames_and_not_too_many),
+		cmocka_unit_test(a_code_object_ends_behind_its_lines),
+		cmocka_unit_test(a_code_object_that_lies_is_not_taken),
 		cmocka_unit_test(every_loss_has_a_name),
 	};
 

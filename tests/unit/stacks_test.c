@@ -34,7 +34,7 @@ static int start(void **state)
 {
 	(void)state;
 	locations = locations_new(getpid());
-	stacks = locations ? stacks_new(locations) : NULL;
+	stacks = locations ? stacks_new(locations, false) : NULL;
 	names = locations ? names_new(locations, &(struct log){.out = stderr}) : NULL;
 	return stacks && names ? 0 : -1;
 }
@@ -88,7 +88,7 @@ static void outermost_first(void **state)
 
 	(void)state;
 	assert_null(find(7));
-	assert_int_equal(stacks_add(stacks, &ev), 0);
+	assert_int_equal(stacks_add(stacks, &ev, NULL), 0);
 	found = find(7);
 	assert_non_null(found);
 	assert_int_equal(found->cnt, 2);
@@ -105,11 +105,11 @@ static void the_last_of_an_id_holds(void **state)
 	const struct stack *first;
 
 	(void)state;
-	assert_int_equal(stacks_add(stacks, &ev), 0);
+	assert_int_equal(stacks_add(stacks, &ev, NULL), 0);
 	first = find(7);
 	ev.end = STACK_END_NO_ROW;
 	ev.cnt = 1;
-	assert_int_equal(stacks_add(stacks, &ev), 0);
+	assert_int_equal(stacks_add(stacks, &ev, NULL), 0);
 	assert_int_equal(stacks_cnt(stacks), 2);
 	assert_true(find(7)->truncated);
 	assert_int_equal(find(7)->cnt, 1);
@@ -146,11 +146,11 @@ static void locations_outlive_the_mappings(void **state)
 	struct location *before;
 
 	(void)state;
-	stacks_add(stacks, &ev);
+	stacks_add(stacks, &ev, NULL);
 	before = find(1)->locations[0];
 	locations_stale(locations);
 	ev.id = 2;
-	stacks_add(stacks, &ev);
+	stacks_add(stacks, &ev, NULL);
 	assert_ptr_equal(find(2)->locations[0], before);
 	assert_string_equal(text_of(before), "stacks_test:stacks_test_outer");
 }
@@ -199,12 +199,12 @@ static void the_number_of_stacks_is_bounded(void **state)
 	(void)state;
 	while (!rc && ev.id < 2u << 20) {
 		ev.id++;
-		rc = stacks_add(stacks, &ev);
+		rc = stacks_add(stacks, &ev, NULL);
 	}
 	assert_int_equal(rc, -ENOSPC);
 	assert_int_equal(ev.id - 1, 1u << 20);
 	ev.id = 1;
-	assert_int_equal(stacks_add(stacks, &ev), 0); /* known already */
+	assert_int_equal(stacks_add(stacks, &ev, NULL), 0); /* known already */
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)

@@ -51,7 +51,7 @@ struct allocs *allocs_new(const struct allocs_options *options, const struct pro
 	a->process = process;
 	a->tracer = tracer;
 	a->ledger = ledger_new(&ledger);
-	a->stacks = stacks_new(locations);
+	a->stacks = stacks_new(locations, options->native);
 	a->survey = survey_new();
 	brake_init(&a->brake, options->max_share);
 	if (a->ledger && a->stacks && a->survey)
@@ -77,8 +77,12 @@ void allocs_event(struct allocs *a, const struct event *ev)
 {
 	const struct traced_function *fn;
 
+	if (ev->head->kind == EVENT_CODE) {
+		stacks_code(a->stacks, ev->code);
+		return;
+	}
 	if (ev->head->kind == EVENT_STACK) {
-		stacks_add(a->stacks, ev->stack);
+		stacks_add(a->stacks, ev->stack, tracer_python(a->tracer));
 		return;
 	}
 	fn = tracer_function(a->tracer, ev->head->func);

@@ -21,6 +21,7 @@ struct allocs_options {
 	uint64_t sample_bytes;       /* as the tracer's */
 	uint64_t older_ns;
 	uint64_t top;
+	bool native;         /* stacks show an interpreter's own frames too */
 	double max_share;    /* of the target's CPU time that probes may take; 0: no limit */
 	double survey_share; /* of one core that surveys may take */
 };

@@ -185,6 +185,8 @@ static const struct option_row rows[] = {
 	 "do not probe malloc and free: no sites, no cost"},
 	{IN_ATTACH | IN_RUN, 0, "stack", "WHICH", &type_stack, FIELD(stacks),
 	 "callers' stacks: all, none, or sampled:SIZE, one in so many\nbytes (all)"},
+	{IN_ATTACH | IN_RUN, 0, "native", NULL, &type_flag, FIELD(native),
+	 "show the C frames of the Python interpreter too"},
 	{IN_ATTACH, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
 	 "remove the probes of malloc and free when they take\nmore than PCT % of the target's CPU for 2 s "
 	 "(25; none)"},

@@ -31,6 +31,7 @@ struct options {
 		bool wanted;
 		uint64_t sample_bytes; /* the mean distance; 0: every stack */
 	} stacks;            /* --stack */
+	bool native;         /* an interpreter's own frames too */
 	double max_overhead; /* percent of the target's CPU time; 0: no limit (run's default) */
 	uint64_t older_ns;   /* 0: all */
 	uint64_t size_min, size_max;

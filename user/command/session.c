@@ -185,6 +185,7 @@ void session_event(const struct event *ev, void *session)
 		[EVENT_MEMORY] = on_memory,       [EVENT_LOADED] = on_loaded, [EVENT_EXEC] = on_exec,
 		[EVENT_EXIT] = on_process_end,    [EVENT_ALLOC] = on_alloc,   [EVENT_FREE] = on_alloc,
 		[EVENT_REALLOC_BEGIN] = on_alloc, [EVENT_REALLOC] = on_alloc, [EVENT_STACK] = on_alloc,
+		[EVENT_CODE] = on_alloc,
 	};
 	struct session *s = session;
 

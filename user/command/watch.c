@@ -296,6 +296,7 @@ static struct session_options session_options(const struct options *options, con
 				.sample_bytes = options->stacks.sample_bytes,
 				.older_ns = options->older_ns,
 				.top = options->top,
+				.native = options->native,
 				.max_share = options->max_overhead / 100,
 				.survey_share = options->walk_budget / 100,
 			},

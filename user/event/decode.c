@@ -5,9 +5,13 @@
 #include <string.h>
 
 const char *const source_loss_names[SOURCE_LOSS_CNT] = {
-	[LOSS_RING_FULL] = "ring_full",  [LOSS_PENDING_FULL] = "pending_full",
-	[LOSS_NO_RETURN] = "no_return",  [LOSS_UNREADABLE] = "unreadable",
-	[LOSS_STACK] = "stack",          [SOURCE_LOSS_MALFORMED] = "malformed",
+	[LOSS_RING_FULL] = "ring_full",
+	[LOSS_PENDING_FULL] = "pending_full",
+	[LOSS_NO_RETURN] = "no_return",
+	[LOSS_UNREADABLE] = "unreadable",
+	[LOSS_STACK] = "stack",
+	[LOSS_PYTHON] = "python",
+	[SOURCE_LOSS_MALFORMED] = "malformed",
 	[SOURCE_LOSS_PROBES] = "probes",
 };
 
@@ -27,6 +31,7 @@ static const size_t record_sizes[EVENT_KIND_CNT] = {
 	[EVENT_REALLOC_BEGIN] = sizeof(struct event_block),
 	[EVENT_REALLOC] = sizeof(struct event_block),
 	[EVENT_STACK] = sizeof(struct event_stack), /* at most */
+	[EVENT_CODE] = sizeof(struct event_code),   /* at most */
 };
 
 static bool is_ended(const char *text, size_t size)
@@ -49,13 +54,43 @@ static bool strings_hold(const struct event *ev)
 	}
 }
 
-/* Cut behind its frames. */
+/* Cut behind its frames, of both kinds. */
 static bool is_whole_stack(const void *record, size_t len)
 {
 	const struct event_stack *stack = record;
 
 	return len > offsetof(struct event_stack, frames) && stack->cnt <= EVENT_FRAMES_MAX &&
-	       len == offsetof(struct event_stack, frames) + stack->cnt * sizeof(stack->frames[0]);
+	       stack->python_cnt <= PYTHON_FRAMES_MAX &&
+	       len == offsetof(struct event_stack, frames) + stack->cnt * sizeof(stack->frames[0]) +
+			       stack->python_cnt * sizeof(struct python_frame);
+}
+
+static bool is_whole_text(const struct event_text *text)
+{
+	return text->len <= sizeof(text->bytes) &&
+	       (text->width == 0 || text->width == 1 || text->width == 2 || text->width == 4);
+}
+
+/* Cut behind its line table, rounded up. */
+static bool is_whole_code(const void *record, size_t len)
+{
+	const struct event_code *code = record;
+
+	return len >= offsetof(struct event_code, lines) && code->lines_len <= EVENT_LINES_MAX &&
+	       len == ((offsetof(struct event_code, lines) + code->lines_len + 7) & ~7UL) &&
+	       is_whole_text(&code->name) && is_whole_text(&code->file);
+}
+
+static bool is_whole(uint32_t kind, const void *record, size_t len)
+{
+	switch (kind) {
+	case EVENT_STACK:
+		return is_whole_stack(record, len);
+	case EVENT_CODE:
+		return is_whole_code(record, len);
+	default:
+		return len == record_sizes[kind];
+	}
 }
 
 int event_decode(const void *record, size_t len, struct event *ev)
@@ -65,7 +100,7 @@ int event_decode(const void *record, size_t len, struct event *ev)
 	if (len < sizeof(*head) || head->kind >= EVENT_KIND_CNT || !record_sizes[head->kind])
 		return -EBADMSG;
 	/* The ring rounds records up to 8 bytes; every record is a multiple of that, so sizes are exact. */
-	if (head->kind == EVENT_STACK ? !is_whole_stack(record, len) : len != record_sizes[head->kind])
+	if (!is_whole(head->kind, record, len))
 		return -EBADMSG;
 	ev->head = head;
 	ev->purge = record; /* all pointers of the union are the same one */

@@ -35,6 +35,7 @@ struct event {
 		const struct event_exit *exit;
 		const struct event_block *block;
 		const struct event_stack *stack;
+		const struct event_code *code;
 	};
 };
 

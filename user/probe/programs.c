@@ -289,6 +289,16 @@ struct unwind_maps programs_unwind_maps(const struct programs *p)
 	};
 }
 
+int programs_python(const struct programs *p, pid_t pid, const struct python_layout *layout)
+{
+	int fd = bpf_map__fd(p->skel->maps.python_layouts);
+	uint32_t tgid = (uint32_t)pid;
+
+	if (!layout)
+		return bpf_map_delete_elem(fd, &tgid) ? -errno : 0;
+	return bpf_map_update_elem(fd, &tgid, layout, BPF_ANY) ? -errno : 0;
+}
+
 void programs_silent_hits(const struct programs *p, uint64_t *nested, uint64_t *filtered)
 {
 	int cpu_cnt = libbpf_num_possible_cpus();

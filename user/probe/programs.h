@@ -43,6 +43,8 @@ int programs_ring_fd(const struct programs *programs);
 int programs_trace(const struct programs *programs, pid_t pid, bool sees_loads);
 void programs_untrace(const struct programs *programs, pid_t pid);
 struct unwind_maps programs_unwind_maps(const struct programs *programs);
+/* Where a process keeps its Python frames; NULL: it has none any more. */
+int programs_python(const struct programs *programs, pid_t pid, const struct python_layout *layout);
 /* Hits of allocation probes that left no record. */
 void programs_silent_hits(const struct programs *programs, uint64_t *nested, uint64_t *filtered);
 void programs_losses(const struct programs *programs, uint64_t lost[LOSS_CNT]);

@@ -15,8 +15,11 @@
 #include "probe/follow.h"
 #include "probe/functions.h"
 #include "probe/missing.h"
+#include "probe/python.h"
 #include "probe/unwind_tables.h"
 #include "probe/watch.h"
+#include "target/memory.h"
+#include "target/objects.h"
 
 /* Records that wait for more to come are fetched at the latest then. */
 #define TICK_NS (NSEC_PER_SEC / 5)
@@ -36,6 +39,8 @@ struct tracer {
 	struct missing *missing;
 	struct follow *follow;        /* NULL before tracer_attach */
 	struct unwind_tables *tables; /* NULL: no stacks are taken */
+	struct python python;
+	int python_status; /* of python_find: 0, or −ENOENT as long as there is none */
 	struct ring_buffer *ring;
 	struct watch watch;
 	struct link_reaper *reaper; /* of calibration's links */
@@ -104,7 +109,7 @@ static int take_record(void *ctx, void *data, size_t len)
 	}
 	if (ev.head->kind == EVENT_STACK)
 		t->cut = t->cut || ev.stack->end == STACK_END_NO_MAPPING;
-	else if (ev.head->kind >= EVENT_ALLOC)
+	else if (ev.head->kind >= EVENT_ALLOC && ev.head->kind <= EVENT_REALLOC)
 		count_hit(t, ev.head);
 	else
 		note(t, &ev);
@@ -170,6 +175,7 @@ int tracer_open(const struct log *log, const struct tracer_options *options, str
 	t->log = log;
 	t->options = *options;
 	t->epoll_fd = t->timer_fd = -1;
+	t->python_status = -ENOENT;
 	t->functions = functions_new();
 	t->missing = missing_new();
 	t->reaper = link_reaper_new();
@@ -218,6 +224,31 @@ static void say_mode(struct tracer *t)
 			    "calls are seen to end at their exits' instructions instead");
 }
 
+/* An interpreter may be loaded at any time; one that is found stays where it is. */
+static void update_python(struct tracer *t)
+{
+	struct objects *objects = objects_new(t->pid);
+	struct memory *mem = NULL;
+	struct maps maps = {.v = NULL};
+	struct error err = {.text = ""};
+	int ret = objects ? maps_read(t->pid, &maps, &err) : -ENOMEM;
+
+	ret = ret ?: memory_open_process(t->pid, &mem, &err);
+	ret = ret ?: python_find(mem, &maps, objects, &t->python, &err);
+	ret = ret ?: programs_python(t->programs, t->pid, &t->python.layout);
+	if (ret == -ENOTSUP)
+		missing_add(t->missing, "%s", err.text);
+	t->python_status = ret;
+	memory_free(mem);
+	maps_free(&maps);
+	objects_free(objects);
+}
+
+const struct python *tracer_python(const struct tracer *t)
+{
+	return t->tables && !t->python_status ? &t->python : NULL;
+}
+
 /* Of what is mapped now; the process's end is told otherwise. */
 static void update_tables(struct tracer *t)
 {
@@ -225,6 +256,8 @@ static void update_tables(struct tracer *t)
 	int ret = t->tables ? unwind_tables_update(t->tables, t->pid, &err) : 0;
 
 	t->cut = false;
+	if (t->tables && t->python_status == -ENOENT)
+		update_python(t);
 	if (ret && ret != -ESRCH)
 		missing_add(t->missing, "stacks through code loaded lately are cut: %s", err.text);
 }
@@ -306,8 +339,11 @@ static void act(struct tracer *t)
 	if (!t->follow)
 		return;
 	if (t->execed) {
-		if (t->tables)
+		if (t->tables) {
 			unwind_tables_forget(t->tables, t->pid);
+			programs_python(t->programs, t->pid, NULL);
+		}
+		t->python_status = -ENOENT;
 		update_tables(t);
 		note_failure(t, follow_exec(t->follow, t->changed_leader, &err), &err);
 		say_mode(t);

@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "event/source.h"
 #include "probe/allocator.h"
+#include "probe/python.h"
 
 struct tracer;
 
@@ -75,6 +76,8 @@ int tracer_fd(const struct tracer *tracer);
 #define TRACER_POLL_MAX 65536
 int tracer_poll(struct tracer *tracer, void (*fn)(const struct event *ev, void *arg), void *arg);
 
+/* The process's CPython, if its frames are read; NULL: none. Valid until the next tracer_poll. */
+const struct python *tracer_python(const struct tracer *tracer);
 /* The function that head.func names, or NULL (0, or out of range). Valid until tracer_free. */
 const struct traced_function *tracer_function(const struct tracer *tracer, uint32_t func);
 /* Cumulative losses. */

@@ -109,6 +109,38 @@ static struct location *intern(struct locations *l, struct module *module, uint6
 	return &l->too_many;
 }
 
+static struct frame_list *list_of(const struct frame_name *name)
+{
+	struct frame_list *list = malloc(sizeof(*list) + sizeof(list->v[0]));
+
+	if (list) {
+		list->cnt = 1;
+		list->v[0] = *name;
+	}
+	return list;
+}
+
+struct location *locations_named(struct locations *l, const struct frame_name *name)
+{
+	uint64_t hash = map_hash(map_hash(name->line, name->function), name->file);
+	struct location *first = map_get(&l->known, hash), *at;
+
+	for (at = first; at; at = at->same_hash)
+		if (!at->module && !frame_compare(&at->frames->v[0], name))
+			return at;
+	at = l->known.cnt < LOCATIONS_MAX ? calloc(1, sizeof(*at)) : NULL;
+	if (!at)
+		return &l->too_many;
+	at->frames = list_of(name);
+	at->stage = LOCATION_DONE;
+	at->same_hash = first;
+	if (at->frames && !map_set(&l->known, hash, at))
+		return at;
+	free(at->frames);
+	free(at);
+	return &l->too_many;
+}
+
 static struct location *look_up(struct locations *l, uint64_t addr)
 {
 	const struct mapping *m = find(l, addr);

@@ -40,6 +40,8 @@ void locations_free(struct locations *l);   /* NULL-safe */
 void locations_stale(struct locations *l);
 /* Never NULL; one and the same for one place in one module. Lives as long as l. */
 struct location *locations_get(struct locations *l, uint64_t addr);
+/* The same of what has its name already, by what the name says; its texts must live as long as l. */
+struct location *locations_named(struct locations *l, const struct frame_name *name);
 /* Whether addr lies in the C library (by the name of its file). */
 bool locations_in_libc(struct locations *l, uint64_t addr);
 struct modules *locations_modules(const struct locations *l);

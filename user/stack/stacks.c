@@ -4,22 +4,32 @@
 #include <stdlib.h>
 
 #include "base/map.h"
+#include "stack/python_codes.h"
+#include "stack/python_merge.h"
 
 #define IDS_MAX (1u << 20)
 
 struct stacks {
 	struct locations *locations;
+	struct python_codes *codes;
+	bool native;
 	struct map stacks; /* own id → struct stack */
 	struct map ids;    /* as events name them → the stack that it was taken for */
 };
 
-struct stacks *stacks_new(struct locations *locations)
+struct stacks *stacks_new(struct locations *locations, bool native)
 {
 	struct stacks *s = calloc(1, sizeof(*s));
 
-	if (s)
-		s->locations = locations;
-	return s;
+	if (!s)
+		return NULL;
+	s->locations = locations;
+	s->native = native;
+	s->codes = python_codes_new();
+	if (s->codes)
+		return s;
+	free(s);
+	return NULL;
 }
 
 void stacks_free(struct stacks *s)
@@ -30,44 +40,96 @@ void stacks_free(struct stacks *s)
 		free(s->stacks.slots[i].value);
 	map_free(&s->stacks);
 	map_free(&s->ids);
+	python_codes_free(s->codes);
 	free(s);
 }
 
-/* FNV-1a over the frames; never 0. */
-static uint64_t own_id(const struct event_stack *ev)
+int stacks_code(struct stacks *s, const struct event_code *ev)
 {
-	uint64_t hash = 0xcbf29ce484222325ULL ^ ev->end;
+	return python_codes_add(s->codes, ev);
+}
 
+/* The frames of an event at their places, innermost first. */
+struct frames {
+	struct location *v[EVENT_FRAMES_MAX + PYTHON_FRAMES_MAX];
+	uint32_t cnt;
+	bool truncated;
+};
+
+static void take_native(const struct stacks *s, const struct event_stack *ev, struct frames *frames)
+{
 	for (uint32_t i = 0; i < ev->cnt; i++)
-		hash = (hash ^ ev->frames[i]) * 0x100000001b3ULL;
+		frames->v[frames->cnt++] = locations_get(s->locations, ev->frames[i]);
+}
+
+static void take_python(const struct stacks *s, const struct event_stack *ev, const struct python *python,
+			struct frames *frames)
+{
+	struct python_merged merged[EVENT_FRAMES_MAX + PYTHON_FRAMES_MAX];
+	const struct module *own = locations_get(s->locations, python->text)->module;
+	const struct python_stack both = {
+		.pcs = (const uint64_t *)ev->frames,
+		.pc_cnt = ev->cnt,
+		.pcs_whole = ev->end == STACK_END_OUTERMOST,
+		.frames = (const struct python_frame *)&ev->frames[ev->cnt],
+		.frame_cnt = ev->python_cnt,
+		.frames_whole = ev->python_end == PYTHON_WHOLE,
+		.rule = ev->python_rule,
+	};
+	size_t cnt = python_merge(&python->evals, &both, merged);
+
+	frames->truncated |= !both.frames_whole;
+	for (size_t i = 0; i < cnt; i++) {
+		struct location *at = merged[i].python
+					      ? python_codes_locate(s->codes, s->locations, merged[i].python)
+					      : locations_get(s->locations, merged[i].pc);
+
+		if (merged[i].python || s->native || !own || at->module != own)
+			frames->v[frames->cnt++] = at;
+	}
+}
+
+/* FNV-1a over the places; never 0. */
+static uint64_t own_id(const struct frames *frames)
+{
+	uint64_t hash = 0xcbf29ce484222325ULL ^ frames->truncated;
+
+	for (uint32_t i = 0; i < frames->cnt; i++)
+		hash = (hash ^ (uintptr_t)frames->v[i]) * 0x100000001b3ULL;
 	return hash ? hash : 1;
 }
 
-static struct stack *make_stack(struct stacks *s, const struct event_stack *ev, uint64_t id)
+static struct stack *make_stack(struct stacks *s, const struct frames *frames, uint64_t id)
 {
-	struct stack *stack = calloc(1, sizeof(*stack) + ev->cnt * sizeof(stack->locations[0]));
+	struct stack *stack = calloc(1, sizeof(*stack) + frames->cnt * sizeof(stack->locations[0]));
 
 	if (!stack)
 		return NULL;
 	stack->id = id;
-	stack->truncated = ev->end != STACK_END_OUTERMOST;
-	stack->cnt = ev->cnt;
-	for (uint32_t i = 0; i < ev->cnt; i++)
-		stack->locations[ev->cnt - 1 - i] = locations_get(s->locations, ev->frames[i]);
+	stack->truncated = frames->truncated;
+	stack->cnt = frames->cnt;
+	for (uint32_t i = 0; i < frames->cnt; i++)
+		stack->locations[frames->cnt - 1 - i] = frames->v[i];
 	if (!map_set(&s->stacks, id, stack))
 		return stack;
 	free(stack);
 	return NULL;
 }
 
-int stacks_add(struct stacks *s, const struct event_stack *ev)
+int stacks_add(struct stacks *s, const struct event_stack *ev, const struct python *python)
 {
-	uint64_t id = own_id(ev);
+	struct frames frames = {.truncated = ev->end != STACK_END_OUTERMOST};
 	struct stack *stack;
+	uint64_t id;
 
 	if (s->ids.cnt >= IDS_MAX && !map_get(&s->ids, ev->id))
 		return -ENOSPC;
-	stack = map_get(&s->stacks, id) ?: make_stack(s, ev, id);
+	if (python && ev->python_cnt)
+		take_python(s, ev, python, &frames);
+	else
+		take_native(s, ev, &frames);
+	id = own_id(&frames);
+	stack = map_get(&s->stacks, id) ?: make_stack(s, &frames, id);
 	return stack ? map_set(&s->ids, ev->id, stack) : -ENOMEM;
 }
 

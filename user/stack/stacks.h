@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "event/source.h"
+#include "probe/python.h"
 #include "stack/names.h"
 
 struct stack {
@@ -33,10 +34,19 @@ void stack_want(struct names *names, const struct stack *stack);
 
 struct stacks;
 
-struct stacks *stacks_new(struct locations *locations); /* which must outlive them. NULL: no memory */
-void stacks_free(struct stacks *stacks);                /* NULL-safe */
-/* From now on ev->id means this stack. 0, −ENOMEM, −ENOSPC beyond a million. */
-int stacks_add(struct stacks *stacks, const struct event_stack *ev);
+/*
+ * native: an interpreter's own frames are shown beside its program's, else left out of stacks that
+ * run Python. locations must outlive them, and texts of theirs live as long as they. NULL: no memory.
+ */
+struct stacks *stacks_new(struct locations *locations, bool native);
+void stacks_free(struct stacks *stacks); /* NULL-safe */
+/* Code objects come before the stacks that name them. As python_codes_add. */
+int stacks_code(struct stacks *stacks, const struct event_code *ev);
+/*
+ * From now on ev->id means this stack. python: the process's interpreter, NULL: none is known.
+ * 0, −ENOMEM, −ENOSPC beyond a million.
+ */
+int stacks_add(struct stacks *stacks, const struct event_stack *ev, const struct python *python);
 /* The id of the stack that the one of an event was taken for; 0: not known. */
 uint64_t stacks_own_id(const struct stacks *stacks, uint64_t id);
 /* By its own id. NULL: not known. */

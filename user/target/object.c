@@ -282,6 +282,21 @@ int object_find_symbol(struct object *obj, const char *name, struct object_symbo
 	return -ENOENT;
 }
 
+int object_find_data(struct object *obj, const char *name, struct object_symbol *sym)
+{
+	GElf_Sym s;
+
+	for (int i = 0; i < 2; i++) {
+		const struct symtab *tab = table(obj, i);
+
+		if (!tab || symtab_find_data(tab, name, &s))
+			continue;
+		*sym = (struct object_symbol){.name = name, .value = s.st_value, .size = s.st_size};
+		return 0;
+	}
+	return -ENOENT;
+}
+
 int object_symbol_at(struct object *obj, uint64_t file_offset, struct object_symbol *sym)
 {
 	GElf_Sym best = {.st_value = 0}, s;

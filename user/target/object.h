@@ -46,6 +46,11 @@ size_t object_build_id(struct object *obj, uint8_t *id, size_t size);
  * IFUNCs are not functions here: −ENOENT.
  */
 int object_find_symbol(struct object *obj, const char *name, struct object_symbol *sym);
+/*
+ * A defined variable, from .dynsym, then .symtab: value and size only (it may lie behind what
+ * the file holds). Costs a pass over the symbols. 0, or −ENOENT.
+ */
+int object_find_data(struct object *obj, const char *name, struct object_symbol *sym);
 /* The function that covers a file offset: the symbol with the greatest value not above it. −ENOENT. */
 int object_symbol_at(struct object *obj, uint64_t file_offset, struct object_symbol *sym);
 /* Up to len bytes of the file at file_offset; bytes read or −errno. */

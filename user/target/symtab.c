@@ -148,6 +148,21 @@ int symtab_find(const struct symtab *tab, const char *name, GElf_Sym *sym, const
 	return -ENOENT;
 }
 
+int symtab_find_data(const struct symtab *tab, const char *name, GElf_Sym *sym)
+{
+	for (uint32_t i = 1; i < tab->cnt; i++) {
+		const char *other;
+
+		if (!gelf_getsym(tab->data, (int)i, sym) || GELF_ST_TYPE(sym->st_info) != STT_OBJECT ||
+		    sym->st_shndx == SHN_UNDEF)
+			continue;
+		other = name_of(tab, sym);
+		if (other && !strcmp(other, name))
+			return 0;
+	}
+	return -ENOENT;
+}
+
 int symtab_at(const struct symtab *tab, uint64_t addr, GElf_Sym *sym, const char **found)
 {
 	GElf_Sym best = {.st_value = 0}, s;

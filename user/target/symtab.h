@@ -17,6 +17,8 @@ void symtab_free(struct symtab *tab); /* NULL-safe */
 
 /* The defined function of that name, default version first. 0, or −ENOENT. */
 int symtab_find(const struct symtab *tab, const char *name, GElf_Sym *sym, const char **found);
+/* The defined variable of that name: looked for in the whole table, so for a few names only. 0, or −ENOENT. */
+int symtab_find_data(const struct symtab *tab, const char *name, GElf_Sym *sym);
 /* The function with the greatest value not above addr. 0, or −ENOENT. */
 int symtab_at(const struct symtab *tab, uint64_t addr, GElf_Sym *sym, const char **found);
 
