@@ -1,12 +1,15 @@
 """Functions, files and lines of those who call malloc, against what the targets say themselves."""
+import http.server
+import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 
-from attach_harness import NOBODY, attach
+from attach_harness import LIBRARIES, NOBODY, attach
 from heap_targets import root_only
 
 FLAGS = ["-O2", "-g", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls"]
@@ -127,7 +130,7 @@ class Running:
         self.process.stdout.close()
 
 
-def stacks_of(tree, target, tmp_path, while_attached=lambda: None, **options):
+def stacks_of(tree, target, tmp_path, **options):
     """The frames of the stack that allocated most, outermost first."""
     root_only()
     out = tmp_path / "folded"
@@ -135,7 +138,6 @@ def stacks_of(tree, target, tmp_path, while_attached=lambda: None, **options):
                 **options) as tracer:
         tracer.ready()
         tracer.until(lambda report: report["allocs"]["allocs"] > 20)
-        while_attached()
         tracer.stop()
     first = out.read_text().splitlines()[0]
     return first.rsplit(" ", 1)[0].split(";")
@@ -228,6 +230,53 @@ def test_a_debug_file_of_another_program_is_not_believed(tree, built, tmp_path):
     shutil.copy(built("other", CPP), tmp_path / "rows.debug")
     with Running(program) as target:
         assert stacks_of(tree, target, tmp_path)[-1].startswith("rows+0x")
+
+
+@pytest.fixture
+def debug_server():
+    """A debuginfod on this machine: what it serves, by path, and its address."""
+    files, asked = {}, []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            body = files.get(self.path)
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Length", str(len(body or b"")))
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield files, asked, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_debug_file_of_a_server(tree, built, tmp_path, debug_server, wanted):
+    """Asked for only if DEBUGINFOD_URLS is set."""
+    if not list(LIBRARIES.glob("libdebuginfod.so.1")):
+        pytest.skip("libdebuginfod is not installed")
+    files, asked, url = debug_server
+    program = built("rows", C)
+    name = build_id(program)
+    separate(program, tmp_path / "elsewhere.debug")
+    files[f"/buildid/{name}/debuginfo"] = (tmp_path / "elsewhere.debug").read_bytes()
+    env = {word: value for word, value in os.environ.items() if not word.startswith("DEBUGINFOD")}
+    env["DEBUGINFOD_CACHE_PATH"] = str(tmp_path / "cache")
+    if wanted:
+        env["DEBUGINFOD_URLS"] = url
+    with Running(program) as target:
+        frames = stacks_of(tree, target, tmp_path, env=env)
+        if wanted:
+            assert frames[-1] == f"rows:make_row (rows.c:{target.truth[0]})"
+        else:
+            assert frames[-1].startswith("rows+0x") and not asked
 
 
 def test_small_symbol_table_in_the_object(tree, built, tmp_path):
