@@ -156,6 +156,8 @@ struct location *locations_get(struct locations *l, uint64_t addr)
 	if (at)
 		return at;
 	at = look_up(l, addr);
+	if (!at->module) /* perhaps it is mapped later: a JIT tells nobody */
+		return at;
 	if (l->addresses.cnt == ADDRESSES_MAX)
 		map_free(&l->addresses);
 	map_set(&l->addresses, addr, at);
