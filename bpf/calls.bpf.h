@@ -28,7 +28,7 @@ struct call {
 	s64 rss;
 	union {
 		struct {
-			u64 id, arg, advised;
+			u64 id, stack, arg, advised;
 			s64 own_rss, all_rss, own_dropped, all_dropped; /* see struct watch */
 			u64 faults, own_faults;
 			u32 calls, flags;

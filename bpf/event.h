@@ -56,6 +56,7 @@ struct event_purge {
 	struct event_head head;
 	__u64 id;
 	__u64 caller;       /* return address */
+	__u64 stack;        /* id of the caller's stack; 0: none */
 	__u64 arg;          /* first argument (pad, force) */
 	__u64 result;       /* return register; meaningless without PURGE_HAS_RESULT */
 	__u64 duration;     /* ns */
@@ -92,6 +93,7 @@ struct event_memory {
 struct event_dlopen {
 	struct event_head head;
 	__u64 caller;
+	__u64 stack;
 	__u64 handle;      /* 0: failed */
 	__u64 duration;    /* ns */
 	__s64 maps_grown;  /* bytes of address space */
@@ -105,6 +107,7 @@ struct event_dlopen {
 struct event_dlclose {
 	struct event_head head;
 	__u64 caller;
+	__u64 stack;
 	__u64 handle;
 	__u64 duration;
 	__s64 maps_grown;

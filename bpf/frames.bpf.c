@@ -9,6 +9,8 @@ struct scratches_map scratches SEC(".maps");
 /* LRU: a stack that has been forgotten is submitted again. */
 struct seen_map stacks_seen SEC(".maps");
 
+const volatile bool takes_stacks = true;
+
 struct unwind_rows_map unwind_rows SEC(".maps");
 struct unwind_pages_map unwind_pages SEC(".maps");
 struct unwind_processes_map unwind_processes SEC(".maps");

@@ -37,6 +37,8 @@ struct seen_map {
 };
 extern struct seen_map stacks_seen SEC(".maps");
 
+extern const volatile bool takes_stacks; /* set by the loader */
+
 /* Leaves frame after frame from where s->at stands. The stack's id, submitted if it is new; 0: it could not
  * be. */
 u64 unwind(struct scratch *s, const struct unwind_process *process, u64 pid_tgid);

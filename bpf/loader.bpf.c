@@ -4,8 +4,8 @@
  * probes here, but probes on the instructions that leave the function, matched by stack
  * pointer. Opens nest (a constructor may open another), and each is an event.
  */
-#include "events.bpf.h"
-#include "calls.bpf.h"
+#include "frames.bpf.h"
+#include "frames.bpf.h"
 
 /* The public head of <link.h>'s struct link_map, which a handle points to. */
 #define LINK_MAP_NAME 8
@@ -16,7 +16,7 @@ struct open_key {
 };
 
 struct open_call {
-	u64 caller, time;
+	u64 caller, stack, time;
 	u64 total_vm, brk;
 	u32 func, shape;
 	u32 loads, pad;
@@ -83,6 +83,7 @@ static __always_inline struct open_call *open_begin(struct pt_regs *ctx)
 		return NULL;
 	}
 	call->caller = user_word(key.sp);
+	call->stack = takes_stacks ? take_stack(ctx, key.pid_tgid, false) : 0;
 	call->func = (u32)cookie;
 	call->shape = cookie >> COOKIE_SHAPE_SHIFT & 0xff;
 	call->total_vm = BPF_CORE_READ(task, mm, total_vm);
@@ -135,6 +136,7 @@ static __always_inline void report_open(struct pt_regs *ctx, u64 pid_tgid, const
 		return;
 	fill_head(&rec->head, EVENT_DLOPEN, pid_tgid, call->func, call->time);
 	rec->caller = call->caller;
+	rec->stack = call->stack;
 	rec->handle = ctx->ax;
 	rec->duration = now - call->time;
 	rec->maps_grown = pages_grown(task, call) * 4096;
@@ -162,6 +164,7 @@ static __always_inline void report_close(u64 pid_tgid, const struct open_call *c
 		return;
 	fill_head(&rec->head, EVENT_DLCLOSE, pid_tgid, call->func, call->time);
 	rec->caller = call->caller;
+	rec->stack = call->stack;
 	rec->handle = call->handle;
 	rec->duration = now - call->time;
 	rec->maps_grown = pages_grown(task, call) * 4096;

@@ -32,7 +32,6 @@ struct {
 } pending SEC(".maps");
 
 /* Set by the loader. */
-const volatile bool takes_stacks = true;
 const volatile bool keeps_in_session = false; /* sessions, and the kernel has bpf_session_cookie */
 const volatile __u64 size_min = 0, size_max = ~0ULL;
 

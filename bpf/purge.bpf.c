@@ -8,7 +8,7 @@
  * Until it is attached (a millisecond) the other threads' page faults are taken, a page each,
  * and what other purges gave back by their system calls.
  */
-#include "calls.bpf.h"
+#include "frames.bpf.h"
 #include "rss.bpf.h"
 
 struct cpu_slots {
@@ -107,6 +107,7 @@ static __always_inline bool purge_begin(struct pt_regs *ctx)
 	bpf_map_update_elem(&watches, &mm, &unwatched, BPF_NOEXIST);
 	call.sp = SP_AT_INSTRUCTION(ctx);
 	call.caller = user_word(call.sp);
+	call.stack = takes_stacks ? take_stack(ctx, pid_tgid, false) : 0;
 	call.func = (u32)cookie;
 	call.shape = SHAPE_PURGE;
 	call.flags = (cookie & COOKIE_HAS_RESULT ? PURGE_HAS_RESULT : 0) |
@@ -150,6 +151,7 @@ static __always_inline void purge_end(struct pt_regs *ctx, u64 sp)
 		fill_head(&rec->head, EVENT_PURGE, pid_tgid, call->func, call->time);
 		rec->id = call->id;
 		rec->caller = call->caller;
+		rec->stack = call->stack;
 		rec->arg = call->arg;
 		rec->result = ctx->ax;
 		rec->duration = now - call->time;

@@ -24,7 +24,9 @@ def test_right_purge(tree):
         assert target.began <= purge["time"] <= target.ended
         assert 0 < purge["duration_ns"] <= (target.ended - target.began) * 1e9
         assert purge["prediction_age"] >= 0
-        assert purge["stack"]
+        # Who called it: ctypes, and the line of Python.
+        assert any(frame.startswith("purge_glibc (python_target.py:") for frame in purge["stack"])
+        assert "libffi" in purge["stack"][-1]
         assert final["returned"]["purge"] == purge["returned"]
 
 

@@ -8,14 +8,14 @@
 
 #include <cmocka.h>
 
-/* The caller of that one-letter name; "": none. */
-static struct location *caller_named(const char *name)
+/* The stack of that one-letter name; "": none. */
+static const struct stack *stack_named(const char *name)
 {
-	static struct location callers[256];
-	struct location *caller = &callers[(unsigned char)name[0]];
+	static struct stack stacks[256];
+	struct stack *stack = &stacks[(unsigned char)name[0]];
 
-	caller->addr = (unsigned char)name[0];
-	return name[0] ? caller : NULL;
+	stack->id = (unsigned char)name[0];
+	return name[0] ? stack : NULL;
 }
 
 static struct churn_log *log_;
@@ -48,7 +48,7 @@ static struct event_dlopen opened(uint64_t handle, bool mapped, const char *path
 
 static void open_by(struct event_dlopen ev, const char *caller)
 {
-	assert_int_equal(churn_log_open(log_, &ev, caller_named(caller)), 0);
+	assert_int_equal(churn_log_open(log_, &ev, stack_named(caller)), 0);
 }
 
 static void close_by(uint64_t handle, const char *name, const char *caller)
@@ -56,7 +56,7 @@ static void close_by(uint64_t handle, const char *name, const char *caller)
 	struct event_dlclose ev = { .head.time = 200, .handle = handle, .duration = 5, .maps_grown = -4096 };
 
 	snprintf(ev.name, sizeof(ev.name), "%s", name);
-	assert_int_equal(churn_log_close(log_, &ev, caller_named(caller)), 0);
+	assert_int_equal(churn_log_close(log_, &ev, stack_named(caller)), 0);
 }
 
 static const struct churn_finding *row(const char *library, const char *caller)
@@ -64,7 +64,7 @@ static const struct churn_finding *row(const char *library, const char *caller)
 	size_t cnt = churn_log_view(log_, &view);
 
 	for (size_t i = 0; i < cnt; i++)
-		if (!strcmp(view[i]->library, library) && view[i]->caller == caller_named(caller))
+		if (!strcmp(view[i]->library, library) && view[i]->stack == stack_named(caller))
 			return view[i];
 	fail_msg("no row for %s by %s", library, caller);
 	return NULL;
@@ -83,7 +83,7 @@ static void counts_each_kind(void **state)
 	assert_int_equal(churn_log_view(log_, &view), 1);
 	f = view[0];
 	assert_string_equal(f->library, "/lib/libz.so.1");
-	assert_ptr_equal(f->caller, caller_named("a"));
+	assert_ptr_equal(f->stack, stack_named("a"));
 	assert_int_equal(f->opens, 4);
 	assert_int_equal(f->closes, 1);
 	assert_int_equal(f->new_mappings, 1);
@@ -108,8 +108,8 @@ static void libraries_and_callers_apart(void **state)
 	assert_int_equal(row("/liba.so", "y")->repeats, 1);
 	assert_int_equal(row("/liba.so", "x")->new_mappings, 1);
 	assert_string_equal(view[0]->library, "/libb.so"); /* most opens first, then by name */
-	assert_ptr_equal(view[1]->caller, caller_named("x"));
-	assert_ptr_equal(view[2]->caller, caller_named("y"));
+	assert_ptr_equal(view[1]->stack, stack_named("x"));
+	assert_ptr_equal(view[2]->stack, stack_named("y"));
 }
 
 static void names_without_a_loaded_object(void **state)

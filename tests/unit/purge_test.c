@@ -9,7 +9,7 @@
 
 #include "base/units.h"
 
-static struct location caller;
+static const struct stack stack;
 static const struct allocator glibc = { .name = "glibc" }, mimalloc = { .name = "mimalloc" };
 
 /* A process that glibc serves; mimalloc is loaded and idle. */
@@ -42,7 +42,7 @@ static const struct purge_finding *add(struct event_purge ev, const struct alloc
 {
 	if (!ev.head.time)
 		ev.head.time = 5000;
-	return purge_log_add(log_, &ev, "malloc_trim", kind, true, state, &caller);
+	return purge_log_add(log_, &ev, "malloc_trim", kind, true, state, &stack);
 }
 
 static void keeps_what_was_seen(void **state)
@@ -58,7 +58,7 @@ static void keeps_what_was_seen(void **state)
 	assert_true(f->has_result);
 	assert_string_equal(f->function, "malloc_trim");
 	assert_string_equal(f->allocator, "glibc");
-	assert_ptr_equal(f->caller, &caller);
+	assert_ptr_equal(f->stack, &stack);
 	assert_int_equal(f->returned, 300 * MIB);
 	assert_int_equal(f->predicted, 400 * MIB);
 	assert_int_equal(f->prediction_age_ns, 4000);

@@ -238,13 +238,24 @@ static inline struct location *fixture_location(const char *text)
 	return &name->location;
 }
 
+/* A stack of that one frame; a new one for each call. */
+static inline const struct stack *fixture_stack_of(const char *text)
+{
+	struct stack *stack = calloc(1, sizeof(*stack) + sizeof(stack->locations[0]));
+
+	assert_non_null(stack);
+	stack->cnt = 1;
+	stack->locations[0] = fixture_location(text);
+	return stack;
+}
+
 static inline void fixture_findings(struct fixture *x)
 {
 	x->purges[0] = (struct purge_finding){
 		.time_ns = 96 * SEC,
 		.function = "mi_collect",
 		.allocator = "mimalloc",
-		.caller = fixture_location("ffi_call (libffi.so.8.1.2)"),
+		.stack = fixture_stack_of("ffi_call (libffi.so.8.1.2)"),
 		.duration_ns = 190000,
 		.predicted = UNKNOWN,
 		.misdirected = true,
@@ -253,7 +264,7 @@ static inline void fixture_findings(struct fixture *x)
 		.time_ns = 98 * SEC,
 		.function = "malloc_trim",
 		.allocator = "glibc",
-		.caller = fixture_location("ffi_call (libffi.so.8.1.2)"),
+		.stack = fixture_stack_of("ffi_call (libffi.so.8.1.2)"),
 		.duration_ns = 26 * MSEC,
 		.has_result = true,
 		.result = 1,
@@ -283,7 +294,7 @@ static inline void fixture_findings(struct fixture *x)
 	x->s.window_cnt = 2;
 	x->churn[0] = (struct churn_finding){
 		.library = (char *)"/usr/lib/x86_64-linux-gnu/libm.so.6",
-		.caller = fixture_location("py_dl_open (_ctypes.cpython-311-x86_64-linux-gnu.so)"),
+		.stack = fixture_stack_of("py_dl_open (_ctypes.cpython-311-x86_64-linux-gnu.so)"),
 		.opens = 12,
 		.repeats = 11,
 		.new_mappings = 1,
@@ -292,7 +303,7 @@ static inline void fixture_findings(struct fixture *x)
 	};
 	x->churn[1] = (struct churn_finding){
 		.library = (char *)"libc.so.6",
-		.caller = fixture_location("py_dl_open (_ctypes.cpython-311-x86_64-linux-gnu.so)"),
+		.stack = fixture_stack_of("py_dl_open (_ctypes.cpython-311-x86_64-linux-gnu.so)"),
 		.opens = 1400,
 		.closes = 3,
 		.repeats = 1399,

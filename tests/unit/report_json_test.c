@@ -79,7 +79,7 @@ static void hostile_names_stay_valid(void **state)
 	fixture_findings(&x);
 	x.s.command = "a\"\\\n\xff\033";
 	x.churn[0].library = (char *)"\xed\xa0\x80\xc2\x85";
-	x.purges[0].caller = NULL;
+	x.purges[0].stack = NULL;
 	text = FORM_TEXT(report_json(out, &x.s));
 	parsed = cJSON_Parse(text);
 	assert_non_null(parsed);

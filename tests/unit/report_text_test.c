@@ -100,7 +100,7 @@ static void hostile_names_are_harmless(void **state)
 	fixture_findings(&x);
 	x.s.command = "a\033]0;owned\007\n";
 	x.churn[0].library = (char *)"/tmp/\033[2J\xff.so";
-	x.purges[0].caller = fixture_location("x\r\ny");
+	x.purges[0].stack = fixture_stack_of("x\r\ny");
 	x.missing[0] = "line\nbreak";
 	x.s.missing_cnt = 1;
 	text = FORM_TEXT(report_text(out, &x.s, false));
@@ -183,7 +183,7 @@ static void imports_are_one_line(void **state)
 	fixture_start(&x);
 	for (unsigned i = 0; i < 5; i++) {
 		x.churn[i] = (struct churn_finding){
-			.library = (char *)"import.so", .caller = fixture_location("main"), .opens = 1, .new_mappings = 1,
+			.library = (char *)"import.so", .stack = fixture_stack_of("main"), .opens = 1, .new_mappings = 1,
 			.maps_grown = MIB,
 		};
 		x.churn_view[i] = &x.churn[i];

@@ -10,7 +10,7 @@ static void check(const char *const *names, bool truncated, const char *expected
 	const struct site_view view = {.stack = fixture_stack(0, truncated, names)};
 	char buf[SITE_TEXT_MAX];
 
-	assert_string_equal(site_text(buf, &view), expected);
+	assert_string_equal(site_text(buf, view.stack), expected);
 }
 
 #define STACK(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -66,14 +66,35 @@ static void lines_as_far_as_they_fit(void **state)
 	stack->locations[0] = at("main", "app", "/src/main.c", 7);
 	stack->locations[1] = at("work", "app", NULL, 0);
 	stack->locations[2] = at("row", "app", "rows.c", 12);
-	assert_string_equal(site_text(buf, &view), "row (rows.c:12) ← work (app) ← main (main.c:7)");
+	assert_string_equal(site_text(buf, view.stack), "row (rows.c:12) ← work (app) ← main (main.c:7)");
 	stack->locations[1] = at("handler", NULL, "/srv/some_application/handlers.py", 1234);
-	assert_string_equal(site_text(buf, &view),
+	assert_string_equal(site_text(buf, view.stack),
 			    "row (rows.c:12) ← handler (handlers.py:1234) ← main (main.c:7)");
 	stack->locations[0] = at("a_function_with_a_long_name", "app", "/src/main.c", 7);
-	assert_string_equal(site_text(buf, &view), "row (rows.c:12) ← handler (handlers.py:1234) ← …");
+	assert_string_equal(site_text(buf, view.stack), "row (rows.c:12) ← handler (handlers.py:1234) ← …");
 	stack->locations[1] = at("a_function_with_a_name_too_long_for_it", "app", "a_long_file.c", 123456);
-	assert_string_equal(site_text(buf, &view), "row ← a_function_with_a_name_too_long_for_it (app) ← …");
+	assert_string_equal(site_text(buf, view.stack), "row ← a_function_with_a_name_too_long_for_it (app) ← …");
+}
+
+/* Who reads a Python stack wants its lines: of the C frames below them the innermost stays. */
+static void python_lines_come_before_c(void **state)
+{
+	struct stack *stack = calloc(1, sizeof(*stack) + 5 * sizeof(stack->locations[0]));
+	char buf[SITE_TEXT_MAX];
+
+	(void)state;
+	assert_non_null(stack);
+	stack->cnt = 5;
+	stack->locations[0] = at("main", "libc.so.6", NULL, 0);
+	stack->locations[1] = at("work", NULL, "/srv/app/load.py", 8);
+	stack->locations[2] = at("parse", NULL, "/srv/app/load.py", 5);
+	stack->locations[3] = at("call", "_json.cpython-311-x86_64-linux-gnu.so", NULL, 0);
+	stack->locations[4] = at("scan", "_json.cpython-311-x86_64-linux-gnu.so", NULL, 0);
+	stack->locations[1]->frames->v[0].kind = stack->locations[2]->frames->v[0].kind = FRAME_PYTHON;
+	assert_string_equal(site_text(buf, stack), "scan (_json) ← … ← parse (load.py:5) ← work (load.py:8)");
+	stack->locations[4] = at("a_function_with_a_name_that_needs_nearly_all_the_room", "lib.so", NULL, 0);
+	assert_string_equal(site_text(buf, stack),
+			    "a_function_with_a_name_that_needs_nearly_all_the_room (lib.so) ← … ← parse (load.py:5) ← …");
 }
 
 static void no_stack(void **state)
@@ -82,7 +103,7 @@ static void no_stack(void **state)
 
 	(void)state;
 	assert_string_equal(site_text(buf, NULL), "[no stack]");
-	assert_string_equal(site_text(buf, &(struct site_view){0}), "[no stack]");
+	assert_string_equal(site_text(buf, &(struct stack){.id = 1}), "[no stack]");
 	check((const char *const[]){NULL}, true, "[no stack]");
 }
 
@@ -99,13 +120,13 @@ static void long_names_are_cut(void **state)
 	memcpy(object, "f (", 3);
 	strcpy(object + sizeof(object) - 2, ")");
 	view.stack = fixture_stack(0, false, STACK(object, name, "g (app)", name, "f (app)"));
-	site_text(buf, &view);
+	site_text(buf, view.stack);
 	assert_string_equal(buf, "f (app) ← …");
 	check(STACK("m (app)", name), false,
 	      "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn… ← m (app)");
 	check(STACK("main (library.so)", name), false,
 	      "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn… (app) ← …");
-	site_text(buf, &(struct site_view){.stack = fixture_stack(0, false, STACK(object, object, name))});
+	site_text(buf, fixture_stack(0, false, STACK(object, object, name)));
 	assert_true(printable_width(buf) < 100);
 }
 
@@ -154,6 +175,7 @@ int main(void)
 		cmocka_unit_test(five_frames_at_most),
 		cmocka_unit_test(frames_that_are_no_names),
 		cmocka_unit_test(lines_as_far_as_they_fit),
+		cmocka_unit_test(python_lines_come_before_c),
 		cmocka_unit_test(no_stack),
 		cmocka_unit_test(long_names_are_cut),
 		cmocka_unit_test(counts_have_commas),

@@ -18,7 +18,7 @@ struct allocs {
 	const struct process *process;
 	struct tracer *tracer;
 	struct ledger *ledger;
-	struct stacks *stacks;
+	const struct stacks *stacks;
 	struct survey *survey;
 	struct brake brake;
 	struct freed freed;
@@ -34,7 +34,7 @@ struct allocs {
 };
 
 struct allocs *allocs_new(const struct allocs_options *options, const struct process *process,
-			  struct tracer *tracer, struct locations *locations)
+			  struct tracer *tracer, const struct stacks *stacks)
 {
 	const struct ledger_options ledger = {
 		.max_memory = options->max_memory,
@@ -51,10 +51,10 @@ struct allocs *allocs_new(const struct allocs_options *options, const struct pro
 	a->process = process;
 	a->tracer = tracer;
 	a->ledger = ledger_new(&ledger);
-	a->stacks = stacks_new(locations, options->native);
+	a->stacks = stacks;
 	a->survey = survey_new();
 	brake_init(&a->brake, options->max_share);
-	if (a->ledger && a->stacks && a->survey)
+	if (a->ledger && a->survey)
 		return a;
 	allocs_free(a);
 	return NULL;
@@ -65,7 +65,6 @@ void allocs_free(struct allocs *a)
 	if (!a)
 		return;
 	survey_free(a->survey);
-	stacks_free(a->stacks);
 	ledger_free(a->ledger);
 	freed_free(&a->freed);
 	free(a->sites);
@@ -77,14 +76,6 @@ void allocs_event(struct allocs *a, const struct event *ev)
 {
 	const struct traced_function *fn;
 
-	if (ev->head->kind == EVENT_CODE) {
-		stacks_code(a->stacks, ev->code);
-		return;
-	}
-	if (ev->head->kind == EVENT_STACK) {
-		stacks_add(a->stacks, ev->stack, tracer_python(a->tracer));
-		return;
-	}
 	fn = tracer_function(a->tracer, ev->head->func);
 	if (fn)
 		ledger_event(a->ledger, ev, stacks_own_id(a->stacks, ev->block->stack), fn->allocator,

@@ -12,7 +12,7 @@
 #include "heap/sampler.h"
 #include "probe/tracer.h"
 #include "report/snapshot.h"
-#include "stack/location.h"
+#include "stack/stacks.h"
 #include "target/process.h"
 
 struct allocs_options {
@@ -21,7 +21,6 @@ struct allocs_options {
 	uint64_t sample_bytes;       /* as the tracer's */
 	uint64_t older_ns;
 	uint64_t top;
-	bool native;         /* stacks show an interpreter's own frames too */
 	double max_share;    /* of the target's CPU time that probes may take; 0: no limit */
 	double survey_share; /* of one core that surveys may take */
 };
@@ -30,7 +29,7 @@ struct allocs;
 
 /* NULL: no memory. The pointers must outlive it. */
 struct allocs *allocs_new(const struct allocs_options *options, const struct process *process,
-			  struct tracer *tracer, struct locations *locations);
+			  struct tracer *tracer, const struct stacks *stacks);
 void allocs_free(struct allocs *allocs); /* NULL-safe */
 
 void allocs_event(struct allocs *allocs, const struct event *ev);

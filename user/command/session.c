@@ -26,6 +26,7 @@ struct session {
 	struct tracer *tracer; /* NULL: states only */
 	struct locations *locations;
 	struct names *names;
+	struct stacks *stacks;
 	struct sampler *sampler;
 	struct sample now, before; /* the newest reading and the one before it */
 	uint64_t hurried_ns;       /* when a reading was asked for; 0: never */
@@ -54,12 +55,13 @@ static int make_parts(struct session *s, const struct session_options *options)
 	s->purges = purge_log_new();
 	s->windows = window_detector_new(&options->window);
 	s->churn = churn_log_new(options->churn_min);
-	if (s->locations && s->tracer && options->want_allocs) {
-		s->allocs = allocs_new(&options->allocs, s->process, s->tracer, s->locations);
+	s->stacks = s->locations ? stacks_new(s->locations, options->native) : NULL;
+	if (s->stacks && s->tracer && options->want_allocs) {
+		s->allocs = allocs_new(&options->allocs, s->process, s->tracer, s->stacks);
 		if (!s->allocs)
 			return -ENOMEM;
 	}
-	return s->names && s->purges && s->windows && s->churn ? 0 : -ENOMEM;
+	return s->names && s->stacks && s->purges && s->windows && s->churn ? 0 : -ENOMEM;
 }
 
 int session_open(const struct session_options *options, struct process *p, struct tracer *tracer,
@@ -96,6 +98,7 @@ void session_close(struct session *s)
 	churn_log_free(s->churn);
 	window_detector_free(s->windows);
 	purge_log_free(s->purges);
+	stacks_free(s->stacks);
 	if (names_free(s->names))
 		locations_free(s->locations);
 	free(s->churn_rows);
@@ -111,6 +114,13 @@ static const struct heap_state *state_before(const struct session *s, uint64_t t
 	return s->before.heap.taken_ns ? &s->before.heap : NULL;
 }
 
+static const struct stack *stack_of(const struct session *s, uint64_t id, uint64_t caller)
+{
+	const struct stack *stack = stacks_find(s->stacks, stacks_own_id(s->stacks, id));
+
+	return stack ? stack : stacks_of_caller(s->stacks, caller);
+}
+
 static void on_purge(struct session *s, const struct event *ev)
 {
 	const struct event_purge *purge = ev->purge;
@@ -120,7 +130,7 @@ static void on_purge(struct session *s, const struct event *ev)
 	if (!fn || !fn->allocator)
 		return;
 	found = purge_log_add(s->purges, purge, fn->symbol, fn->allocator, fn->has_result,
-			      state_before(s, purge->head.time), locations_get(s->locations, purge->caller));
+			      state_before(s, purge->head.time), stack_of(s, purge->stack, purge->caller));
 	if (!found)
 		return;
 	returned_add_purge(&s->returned, found->returned);
@@ -131,12 +141,12 @@ static void on_purge(struct session *s, const struct event *ev)
 
 static void on_dlopen(struct session *s, const struct event *ev)
 {
-	churn_log_open(s->churn, ev->dlopen, locations_get(s->locations, ev->dlopen->caller));
+	churn_log_open(s->churn, ev->dlopen, stack_of(s, ev->dlopen->stack, ev->dlopen->caller));
 }
 
 static void on_dlclose(struct session *s, const struct event *ev)
 {
-	churn_log_close(s->churn, ev->dlclose, locations_get(s->locations, ev->dlclose->caller));
+	churn_log_close(s->churn, ev->dlclose, stack_of(s, ev->dlclose->stack, ev->dlclose->caller));
 }
 
 static void on_memory(struct session *s, const struct event *ev)
@@ -159,6 +169,16 @@ static void on_exec(struct session *s, const struct event *ev)
 	sampler_restart(s->sampler);
 	if (s->allocs)
 		allocs_exec(s->allocs);
+}
+
+static void on_stack(struct session *s, const struct event *ev)
+{
+	stacks_add(s->stacks, ev->stack, tracer_python(s->tracer));
+}
+
+static void on_code(struct session *s, const struct event *ev)
+{
+	stacks_code(s->stacks, ev->code);
 }
 
 static void on_alloc(struct session *s, const struct event *ev)
@@ -184,8 +204,8 @@ void session_event(const struct event *ev, void *session)
 		[EVENT_PURGE] = on_purge,         [EVENT_DLOPEN] = on_dlopen, [EVENT_DLCLOSE] = on_dlclose,
 		[EVENT_MEMORY] = on_memory,       [EVENT_LOADED] = on_loaded, [EVENT_EXEC] = on_exec,
 		[EVENT_EXIT] = on_process_end,    [EVENT_ALLOC] = on_alloc,   [EVENT_FREE] = on_alloc,
-		[EVENT_REALLOC_BEGIN] = on_alloc, [EVENT_REALLOC] = on_alloc, [EVENT_STACK] = on_alloc,
-		[EVENT_CODE] = on_alloc,
+		[EVENT_REALLOC_BEGIN] = on_alloc, [EVENT_REALLOC] = on_alloc, [EVENT_STACK] = on_stack,
+		[EVENT_CODE] = on_code,
 	};
 	struct session *s = session;
 

@@ -21,6 +21,7 @@
 struct session_options {
 	struct window_options window;
 	uint64_t churn_min;
+	bool native; /* stacks show an interpreter's own frames too */
 	struct sampler_options sampler;
 	struct allocs_options allocs; /* of a tracer with allocation probes */
 	bool want_allocs;

@@ -280,6 +280,7 @@ static struct session_options session_options(const struct options *options, con
 	return (struct session_options){
 		.window = {.retained_min = options->retained_min, .min_ns = options->window_min_ns},
 		.churn_min = options->churn_min,
+		.native = options->native,
 		.sampler =
 			{
 				.budget = options->walk_budget / 100,
@@ -296,7 +297,6 @@ static struct session_options session_options(const struct options *options, con
 				.sample_bytes = options->stacks.sample_bytes,
 				.older_ns = options->older_ns,
 				.top = options->top,
-				.native = options->native,
 				.max_share = options->max_overhead / 100,
 				.survey_share = options->walk_budget / 100,
 			},

@@ -21,7 +21,7 @@ struct handle {
 
 struct churn_log {
 	uint64_t flag_min;
-	struct map rows;    /* hash of library and caller → struct row */
+	struct map rows;    /* hash of library and stack → struct row */
 	struct map handles; /* handle → struct handle */
 	const struct churn_finding **order; /* every row, sorted when looked at */
 	size_t cnt, cap;
@@ -60,14 +60,14 @@ void churn_log_free(struct churn_log *log)
 	free(log);
 }
 
-static struct row *row_new(const char *library, struct location *caller)
+static struct row *row_new(const char *library, const struct stack *stack)
 {
 	struct row *row = calloc(1, sizeof(*row));
 
 	if (!row)
 		return NULL;
 	row->f.library = strdup(library);
-	row->f.caller = caller;
+	row->f.stack = stack;
 	if (row->f.library)
 		return row;
 	row_free(row);
@@ -89,13 +89,13 @@ static int order_reserve(struct churn_log *log)
 	return 0;
 }
 
-static struct row *row_add(struct churn_log *log, uint64_t hash, const char *library, struct location *caller)
+static struct row *row_add(struct churn_log *log, uint64_t hash, const char *library, const struct stack *stack)
 {
 	struct row *row;
 
 	if (order_reserve(log))
 		return NULL;
-	row = row_new(library, caller);
+	row = row_new(library, stack);
 	if (!row)
 		return NULL;
 	row->same_hash = map_get(&log->rows, hash);
@@ -107,20 +107,20 @@ static struct row *row_add(struct churn_log *log, uint64_t hash, const char *lib
 	return row;
 }
 
-/* The row of library and caller, made if it is new; NULL: no memory. */
-static struct row *row_of(struct churn_log *log, const char *library, struct location *caller)
+/* The row of library and stack, made if it is new; NULL: no memory. */
+static struct row *row_of(struct churn_log *log, const char *library, const struct stack *stack)
 {
-	uint64_t hash = map_hash(0, library) ^ (uint64_t)(uintptr_t)caller;
+	uint64_t hash = map_hash(0, library) ^ (uint64_t)(uintptr_t)stack;
 	struct row *row = map_get(&log->rows, hash);
 
 	for (; row; row = row->same_hash) {
-		if (!strcmp(row->f.library, library) && row->f.caller == caller)
+		if (!strcmp(row->f.library, library) && row->f.stack == stack)
 			return row;
 	}
 	if (log->others)
 		return log->others;
 	if (log->cnt < CHURN_ROWS_MAX - 1)
-		return row_add(log, hash, library, caller);
+		return row_add(log, hash, library, stack);
 	log->others = row_add(log, map_hash(0, "(others)"), "(others)", NULL);
 	return log->others;
 }
@@ -187,9 +187,9 @@ static void charge(struct churn_log *log, struct row *row, const struct event_he
 	log->sorted = false;
 }
 
-int churn_log_open(struct churn_log *log, const struct event_dlopen *ev, struct location *caller)
+int churn_log_open(struct churn_log *log, const struct event_dlopen *ev, const struct stack *stack)
 {
-	struct row *row = row_of(log, library_of(ev->name, ev->path), caller);
+	struct row *row = row_of(log, library_of(ev->name, ev->path), stack);
 
 	if (!row)
 		return -ENOMEM;
@@ -205,12 +205,12 @@ int churn_log_open(struct churn_log *log, const struct event_dlopen *ev, struct 
 	return ev->handle ? handle_open(log, ev->handle, row) : 0;
 }
 
-int churn_log_close(struct churn_log *log, const struct event_dlclose *ev, struct location *caller)
+int churn_log_close(struct churn_log *log, const struct event_dlclose *ev, const struct stack *stack)
 {
 	struct row *row = handle_close(log, ev->handle);
 
 	if (!row)
-		row = row_of(log, library_of(ev->name, ""), caller);
+		row = row_of(log, library_of(ev->name, ""), stack);
 	if (!row)
 		return -ENOMEM;
 	row->f.closes++;
@@ -227,9 +227,9 @@ static int most_opens_first(const void *a, const void *b)
 	if (x->opens != y->opens)
 		return x->opens > y->opens ? -1 : 1;
 	by_library = strcmp(x->library, y->library);
-	if (by_library || !x->caller || !y->caller)
-		return by_library ? by_library : (x->caller != NULL) - (y->caller != NULL);
-	return x->caller->addr < y->caller->addr ? -1 : x->caller->addr > y->caller->addr;
+	if (by_library || !x->stack || !y->stack)
+		return by_library ? by_library : (x->stack != NULL) - (y->stack != NULL);
+	return x->stack->id < y->stack->id ? -1 : x->stack->id > y->stack->id;
 }
 
 size_t churn_log_view(struct churn_log *log, const struct churn_finding *const **view)

@@ -95,13 +95,13 @@ static void forget_oldest(struct purge_log *log)
 
 const struct purge_finding *purge_log_add(struct purge_log *log, const struct event_purge *ev,
 					  const char *function, const struct allocator *kind, bool has_result,
-					  const struct heap_state *state, struct location *caller)
+					  const struct heap_state *state, const struct stack *stack)
 {
 	struct purge_finding *f = calloc(1, sizeof(*f));
 
 	if (!f)
 		return NULL;
-	f->caller = caller;
+	f->stack = stack;
 	f->time_ns = ev->head.time;
 	f->function = function;
 	f->allocator = kind->name;

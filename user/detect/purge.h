@@ -11,7 +11,7 @@
 
 #include "../bpf/event.h"
 #include "heap/state.h"
-#include "stack/location.h"
+#include "stack/stacks.h"
 
 #define PURGE_KEPT 10000
 
@@ -19,7 +19,7 @@ struct purge_finding {
 	uint64_t time_ns;         /* its begin */
 	const char *function;     /* "malloc_trim"; outlives the finding */
 	const char *allocator;    /* "glibc" */
-	struct location *caller;  /* NULL: not known; outlives the finding */
+	const struct stack *stack;  /* NULL: not known; outlives the finding */
 	uint64_t duration_ns;
 	uint64_t result;
 	bool has_result;
@@ -36,11 +36,11 @@ struct purge_log *purge_log_new(void);          /* NULL: no memory */
 void purge_log_free(struct purge_log *log);     /* NULL-safe */
 /*
  * Judges one purge and keeps it. state: the last one taken before ev (NULL or taken_ns 0: none).
- * caller must outlive the log. NULL: no memory.
+ * stack: the caller's, which must outlive the log. NULL: no memory.
  */
 const struct purge_finding *purge_log_add(struct purge_log *log, const struct event_purge *ev,
 					  const char *function, const struct allocator *kind, bool has_result,
-					  const struct heap_state *state, struct location *caller);
+					  const struct heap_state *state, const struct stack *stack);
 /* Kept findings, oldest first; total counts the forgotten ones too. */
 size_t purge_log_view(const struct purge_log *log, const struct purge_finding *const **view);
 uint64_t purge_log_total(const struct purge_log *log);

@@ -197,7 +197,7 @@ int tracer_open(const struct log *log, const struct tracer_options *options, str
 		error_set(err, ret, "cannot open the ring of events: %s", strerror(-ret));
 		goto fail;
 	}
-	if (options->allocs && options->stacks) {
+	if (options->stacks) {
 		const struct unwind_maps maps = programs_unwind_maps(t->programs);
 
 		ret = unwind_tables_new(log, &maps, t->missing, &t->tables, err);

@@ -32,7 +32,7 @@ struct tracer;
 
 struct tracer_options {
 	bool allocs;                 /* probe the allocation functions too */
-	bool stacks;                 /* with the stacks of their callers */
+	bool stacks;                 /* record the stacks of callers: of purges and dlopen too */
 	uint64_t sample_bytes;       /* … one in so many bytes, on average; 0: all */
 	uint64_t size_min, size_max; /* allocations of other sizes are not recorded; inclusive */
 };

@@ -14,22 +14,12 @@
 
 #define SCHEMA 1
 
-/* What we have of these stacks is one location, the caller. */
-static void stack(struct json *j, cJSON *o, const struct location *caller)
-{
-	cJSON *frames = json_array(j, o, "stack");
-	const struct frame_list *list = names_of(caller);
-
-	for (uint32_t i = 0; caller && i < list->cnt; i++)
-		json_frame(j, frames, &list->v[i]);
-}
-
 static void name_callers(const struct snapshot *s)
 {
 	for (size_t i = 0; i < s->purge_cnt; i++)
-		names_want(s->names, s->purges[i]->caller);
+		stack_want(s->names, s->purges[i]->stack);
 	for (size_t i = 0; i < s->churn_cnt; i++)
-		names_want(s->names, s->churn[i]->caller);
+		stack_want(s->names, s->churn[i]->stack);
 	names_wait(s->names);
 }
 
@@ -40,7 +30,7 @@ static void purge(struct json *j, cJSON *purges, const struct purge_finding *p)
 	json_seconds(j, o, "time", clock_epoch(p->time_ns));
 	json_text(j, o, "function", p->function);
 	json_text(j, o, "allocator", p->allocator);
-	stack(j, o, p->caller);
+	json_stack(j, o, p->stack);
 	json_integer(j, o, "duration_ns", p->duration_ns);
 	if (p->has_result)
 		json_integer(j, o, "result", p->result);
@@ -78,7 +68,7 @@ static void churn(struct json *j, cJSON *rows, const struct churn_finding *c)
 	cJSON *o = json_object(j, rows, NULL);
 
 	json_text(j, o, "library", c->library);
-	stack(j, o, c->caller);
+	json_stack(j, o, c->stack);
 	json_integer(j, o, "opens", c->opens);
 	json_integer(j, o, "closes", c->closes);
 	json_integer(j, o, "repeats", c->repeats);

@@ -3,16 +3,7 @@
 #include "base/clock.h"
 #include "report/json_frame.h"
 
-static void stack(struct json *j, cJSON *o, const struct stack *stack)
-{
-	cJSON *frames = json_array(j, o, "stack");
-
-	struct stack_walk walk = {.stack = stack};
-	const struct frame_name *frame;
-
-	while (stack && (frame = stack_next(&walk)))
-		json_frame(j, frames, frame);
-}
+#define SITES_INTERVAL 100 /* of those with most live bytes */
 
 static void count(struct json *j, cJSON *parent, const char *name, const struct site_count *c)
 {
@@ -120,7 +111,7 @@ static void site(struct json *j, cJSON *o, const struct site_view *v)
 {
 	const struct site *f = v->figures;
 
-	stack(j, o, v->stack);
+	json_stack(j, o, v->stack);
 	json_bool(j, o, "truncated", v->stack && v->stack->truncated);
 	json_integer(j, o, "live", f->live.bytes);
 	json_integer(j, o, "live_blocks", f->live.cnt);
@@ -137,17 +128,18 @@ static void site(struct json *j, cJSON *o, const struct site_view *v)
 	surveyed(j, o, v->survey);
 }
 
-/* There may be a hundred thousand of them. */
+/* There may be a hundred thousand of them: all only in the last object. */
 static void sites(struct json *j, cJSON *parent, const struct snapshot *s)
 {
 	const struct allocation_view *a = s->allocs;
+	size_t max = a->top ? a->top : s->final ? SIZE_MAX : SITES_INTERVAL;
 	cJSON *list = json_array(j, parent, "sites");
 	struct json item;
 
-	for (size_t i = 0; i < a->site_cnt && (!a->top || i < a->top); i++)
+	for (size_t i = 0; i < a->site_cnt && i < max; i++)
 		stack_want(s->names, a->sites[i].stack);
 	names_wait(s->names);
-	for (size_t i = 0; i < a->site_cnt && (!a->top || i < a->top); i++) {
+	for (size_t i = 0; i < a->site_cnt && i < max; i++) {
 		json_init(&item);
 		site(&item, item.root, &a->sites[i]);
 		json_flat(j, list, NULL, &item);
@@ -192,6 +184,6 @@ void json_window_freed(struct json *j, cJSON *parent, const struct snapshot *s,
 
 		o = json_object(j, list, NULL);
 		json_integer(j, o, "bytes", w->freed[i].bytes);
-		stack(j, o, view ? view->stack : NULL);
+		json_stack(j, o, view ? view->stack : NULL);
 	}
 }

@@ -1,10 +1,11 @@
-/* A frame of a stack, as JSON: its text. */
+/* Stacks in JSON: an array of the frames' texts, outermost first. */
 #ifndef ALLOCTRACE_REPORT_JSON_FRAME_H
 #define ALLOCTRACE_REPORT_JSON_FRAME_H
 
 #include "report/json_tree.h"
-#include "stack/frame.h"
+#include "stack/stacks.h"
 
-void json_frame(struct json *j, cJSON *stack, const struct frame_name *frame);
+/* stack may be NULL: an empty array. */
+void json_stack(struct json *j, cJSON *parent, const struct stack *stack);
 
 #endif

@@ -11,7 +11,9 @@
 
 struct shown {
 	const struct frame_name *v[FRAMES_SHOWN + 1]; /* innermost first */
+	bool skipped[FRAMES_SHOWN + 1];               /* others lie before it */
 	uint32_t cnt;                                 /* FRAMES_SHOWN + 1: there are more */
+	uint32_t least;                               /* so many are shown, however wide */
 	bool truncated;
 };
 
@@ -28,6 +30,14 @@ static bool is_said_later(const struct shown *s, uint32_t i, uint32_t cnt, bool 
 	return next && !says_where(next, lines) && !strcmp(next->module, s->v[i]->module);
 }
 
+/* Python's own tag is as long as a table is wide: "_json.cpython-311-x86_64-linux-gnu.so" is _json. */
+static int module_len(const char *module)
+{
+	const char *tag = strstr(module, ".cpython-");
+
+	return (int)(tag ? (size_t)(tag - module) : strlen(module));
+}
+
 /* Each frame says its line, or its object; that once for neighbours in the same one, behind the last of them.
  */
 static void put_frames(char buf[SITE_TEXT_MAX], const struct shown *s, uint32_t cnt, bool lines)
@@ -41,30 +51,59 @@ static void put_frames(char buf[SITE_TEXT_MAX], const struct shown *s, uint32_t 
 		const struct frame_name *name = s->v[i];
 		bool object = !says_where(name, lines) && !is_said_later(s, i, cnt, lines);
 
-		used += (size_t)snprintf(buf + used, size - used, "%s%s%s%s%s", i ? " ← " : "",
+		used += (size_t)snprintf(buf + used, size - used, "%s%s%s%s%.*s%s", i ? " ← " : "",
+					 s->skipped[i] ? "… ← " : "",
 					 frame_text(text, sizeof(text), name, &form), object ? " (" : "",
-					 object ? name->module : "", object ? ")" : "");
+					 object ? module_len(name->module) : 0, object ? name->module : "",
+					 object ? ")" : "");
 	}
 	if ((cnt < s->cnt || s->truncated) && used < size)
 		snprintf(buf + used, size - used, " ← …");
 	printable(buf, size, buf);
 }
 
-const char *site_text(char buf[SITE_TEXT_MAX], const struct site_view *view)
+static bool has_python(const struct stack *stack)
 {
-	const struct stack *stack = view ? view->stack : NULL;
-	struct shown s = {.truncated = stack && stack->truncated};
 	struct stack_walk walk = {.stack = stack};
+	const struct frame_name *name;
+
+	while ((name = stack_next_out(&walk)))
+		if (name->kind == FRAME_PYTHON)
+			return true;
+	return false;
+}
+
+/* Of a stack that runs Python the innermost frame, and then Python: what lies between is C that no reader wrote. */
+static void choose(struct shown *s, const struct stack *stack)
+{
+	struct stack_walk walk = {.stack = stack};
+	bool python = has_python(stack), skipped = false;
+	const struct frame_name *name;
+
+	while (s->cnt <= FRAMES_SHOWN && (name = stack_next_out(&walk))) {
+		if (python && s->cnt && name->kind != FRAME_PYTHON) {
+			skipped = true;
+			continue;
+		}
+		s->skipped[s->cnt] = skipped;
+		s->v[s->cnt++] = name;
+		skipped = false;
+	}
+	s->least = python && s->cnt > 1 && s->v[0]->kind != FRAME_PYTHON ? 2 : 1;
+}
+
+const char *site_text(char buf[SITE_TEXT_MAX], const struct stack *stack)
+{
+	struct shown s = {.truncated = stack && stack->truncated};
 	uint32_t cnt;
 
 	if (!stack || !stack->cnt)
 		return "[no stack]";
-	while (s.cnt <= FRAMES_SHOWN && (s.v[s.cnt] = stack_next_out(&walk)))
-		s.cnt++;
+	choose(&s, stack);
 	cnt = s.cnt < FRAMES_SHOWN ? s.cnt : FRAMES_SHOWN;
 	for (uint32_t with = cnt; with && (with >= FRAMES_WITH_LINES || with == cnt); with--) {
 		put_frames(buf, &s, with, true);
-		if (printable_width(buf) <= WIDTH_MAX)
+		if (printable_width(buf) <= WIDTH_MAX || (s.least > 1 && with == s.least))
 			return buf;
 	}
 	put_frames(buf, &s, cnt, false);

@@ -134,7 +134,7 @@ static void cell_site(struct table *t, const struct site_view *view)
 {
 	char text[SITE_TEXT_MAX];
 
-	table_cell(t, TABLE_PLAIN, "%s", site_text(text, view));
+	table_cell(t, TABLE_PLAIN, "%s", site_text(text, view ? view->stack : NULL));
 }
 
 /* One of the tables: what sites are ranked by, and how a row of them looks. */

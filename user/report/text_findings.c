@@ -57,17 +57,13 @@ static void cell_verdict(struct table *t, const struct snapshot *s, const struct
 			   call);
 }
 
-/* The call itself, though it may have been inlined. */
-static void cell_caller(struct table *t, const struct snapshot *s, struct location *caller)
+static void cell_stack(struct table *t, const struct snapshot *s, const struct stack *stack)
 {
-	const struct frame_list *frames;
-	char text[FRAME_TEXT_MAX];
+	char text[SITE_TEXT_MAX];
 
-	names_want(s->names, caller);
+	stack_want(s->names, stack);
 	names_wait(s->names);
-	frames = names_of(caller);
-	table_cell(t, TABLE_PLAIN, "%s",
-		   caller ? frame_text(text, sizeof(text), &frames->v[frames->cnt - 1], &frame_whole) : "?");
+	table_cell(t, TABLE_PLAIN, "%s", stack ? site_text(text, stack) : "?");
 }
 
 static void purge_row(struct table *t, const struct snapshot *s, const struct purge_finding *p)
@@ -79,7 +75,7 @@ static void purge_row(struct table *t, const struct snapshot *s, const struct pu
 	table_time(t, p->duration_ns);
 	table_bytes(t, TABLE_BOLD, p->returned);
 	cell_predicted(t, p);
-	cell_caller(t, s, p->caller);
+	cell_stack(t, s, p->stack);
 	cell_verdict(t, s, p);
 }
 
@@ -163,7 +159,7 @@ static void window_freed(struct table *t, const struct snapshot *s, const struct
 		names_wait(s->names);
 		if (w->freed[i].bytes)
 			table_line(t, "  %8s freed in it by %s", units_bytes(bytes, w->freed[i].bytes),
-				   site_text(site, view));
+				   site_text(site, view ? view->stack : NULL));
 	}
 }
 
@@ -211,7 +207,7 @@ static void churn_row(struct table *t, const struct snapshot *s, const struct ch
 	table_time(t, c->ns);
 	cell_growth(t, c->maps_grown);
 	cell_growth(t, c->heap_grown);
-	cell_caller(t, s, c->caller);
+	cell_stack(t, s, c->stack);
 }
 
 /* An import: opened once, and it worked. A program has hundreds, and none of them is news. */

@@ -133,6 +133,14 @@ int stacks_add(struct stacks *s, const struct event_stack *ev, const struct pyth
 	return stack ? map_set(&s->ids, ev->id, stack) : -ENOMEM;
 }
 
+const struct stack *stacks_of_caller(struct stacks *s, uint64_t caller)
+{
+	const struct frames frames = {.v = {locations_get(s->locations, caller)}, .cnt = 1};
+	uint64_t id = own_id(&frames);
+
+	return map_get(&s->stacks, id) ?: make_stack(s, &frames, id);
+}
+
 uint64_t stacks_own_id(const struct stacks *s, uint64_t id)
 {
 	const struct stack *stack = id ? map_get(&s->ids, id) : NULL;

@@ -49,6 +49,8 @@ int stacks_code(struct stacks *stacks, const struct event_code *ev);
 int stacks_add(struct stacks *stacks, const struct event_stack *ev, const struct python *python);
 /* The id of the stack that the one of an event was taken for; 0: not known. */
 uint64_t stacks_own_id(const struct stacks *stacks, uint64_t id);
+/* A stack of the caller alone, where no other was taken. NULL: no memory. */
+const struct stack *stacks_of_caller(struct stacks *stacks, uint64_t caller);
 /* By its own id. NULL: not known. */
 const struct stack *stacks_find(const struct stacks *stacks, uint64_t id);
 size_t stacks_cnt(const struct stacks *stacks);
