@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cfi_fault.h"
 #include "cfi_scene.h"
 #include "target/cfi.h"
 
