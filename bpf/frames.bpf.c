@@ -166,6 +166,8 @@ __noinline int unwind_step(struct unwinding *u, const struct unwind_process *p)
 		return leave_signal_frame(u);
 	case UNWIND_END:
 		return STACK_END_OUTERMOST;
+	case UNWIND_UNSAID:
+		return leave_by_frame_pointer(u);
 	default:
 		return STACK_END_NO_ROW;
 	}

@@ -22,6 +22,7 @@
 
 enum unwind_kind {
 	UNWIND_INVALID,  /* no rule that a row can express: the stack ends, truncated */
+	UNWIND_UNSAID,   /* nothing is said of this code, as of a JIT's that was built in: frame pointers are tried */
 	UNWIND_SP,       /* CFA = rsp + 8·cfa */
 	UNWIND_FP,       /* CFA = rbp + 8·cfa */
 	UNWIND_BX,       /* CFA = rbx + 8·cfa */

@@ -24,7 +24,7 @@ _alloctrace()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} at i
 	local common="--json --verbose --help"
-	local watch="--duration --retained-min --window-min --churn-min --walk-budget --no-alloc --stack
+	local watch="--duration --retained-min --window-min --churn-min --walk-budget --no-alloc --stack --native
 		--max-overhead --top --older --min-size --max-size --max-memory --folded --weight"
 	local -A options=(
 		[attach]="--pid $watch $common"

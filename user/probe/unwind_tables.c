@@ -179,8 +179,6 @@ static const struct part *take_part(struct unwind_tables *t, pid_t pid, const st
 	struct part *part;
 	bool has_table;
 
-	if (!m->inode && !is_vdso(m))
-		return NULL;
 	part = part_add(t, m, &has_table);
 	if (!part)
 		return NULL;
@@ -196,7 +194,9 @@ static const struct part *take_part(struct unwind_tables *t, pid_t pid, const st
 
 static void take_mapping(struct unwind_tables *t, pid_t pid, const struct mapping *m)
 {
-	const struct part *part = part_of(t, m) ?: take_part(t, pid, m);
+	/* The vdso is of no file either; memory that a JIT writes code to has no table. */
+	bool has_none = !m->inode && !is_vdso(m);
+	const struct part *part = has_none ? NULL : part_of(t, m) ?: take_part(t, pid, m);
 
 	t->process.v[t->process.cnt++] = (struct unwind_mapping){
 		.start = m->start,

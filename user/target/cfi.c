@@ -85,6 +85,8 @@ static bool locate_by_header(Elf *elf, struct cfi_section *section)
 	    named.sh_size <= len) {
 		len = named.sh_size;
 		section->open_ended = false;
+	} else if (len > SECTION_MAX) {
+		len = SECTION_MAX;
 	}
 	section->form = CFI_EH_FRAME;
 	section->data_base = header.p_vaddr;

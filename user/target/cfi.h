@@ -18,7 +18,7 @@
 struct cfi_table {
 	/*
 	 * By strictly ascending pc; no two neighbours say the same. Where functions are more than
-	 * 15 bytes apart lies an UNWIND_INVALID row; the last row is one too, at the end of the
+	 * 15 bytes apart lies an UNWIND_UNSAID row; the last row is one too, at the end of the
 	 * last function. Addresses from 2³² on are left out.
 	 */
 	struct unwind_row *rows;

@@ -104,10 +104,10 @@ static void put_span(struct cfi_table *table, const struct cfi_rows *rows, const
 	}
 }
 
-/* Every address between the table's first row and its last is somebody's, if only UNWIND_INVALID's. */
+/* Every address between the table's first row and its last is somebody's, if only UNWIND_UNSAID's. */
 static void put_all(struct cfi_table *table, const struct cfi_rows *rows)
 {
-	static const struct unwind_row nothing = {.kind = UNWIND_INVALID};
+	static const struct unwind_row nothing = {.kind = UNWIND_UNSAID};
 	uint32_t covered = rows->spans[0].start;
 
 	table->text = covered & ~(PAGE - 1);
