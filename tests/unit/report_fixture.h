@@ -414,6 +414,7 @@ static inline void fixture_allocs(struct fixture *x)
 		.by_number = x->by_number,
 		.number_cnt = SITES_CNT + 1,
 		.survey = &x->survey,
+		.truncated = {31000, 93 * MIB},
 		.unattributed = 57 * MIB,
 		.probe_cpu_share = 0.124,
 	};

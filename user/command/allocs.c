@@ -209,6 +209,7 @@ static int fill_sites(struct allocs *a, const struct survey_result *survey)
 	free(a->sites);
 	free(a->by_number);
 	a->view.site_cnt = 0;
+	a->view.truncated = (struct site_count){0};
 	a->view.number_cnt = cnt;
 	a->sites = calloc(cnt, sizeof(*a->sites));
 	a->by_number = calloc(cnt, sizeof(*a->by_number));
@@ -228,6 +229,14 @@ static int fill_sites(struct allocs *a, const struct survey_result *survey)
 			.peak = ledger_at_peak(a->ledger, site),
 			.stack = stacks_find(a->stacks, site->stack),
 		};
+	}
+	for (size_t i = 0; i < a->view.site_cnt; i++) {
+		const struct site_view *view = &a->sites[i];
+
+		if (view->stack && view->stack->truncated) {
+			a->view.truncated.cnt += view->figures->allocated.cnt;
+			a->view.truncated.bytes += view->figures->allocated.bytes;
+		}
 	}
 	qsort(a->sites, a->view.site_cnt, sizeof(*a->sites), by_live);
 	for (size_t i = 0; i < a->view.site_cnt; i++)

@@ -163,6 +163,7 @@ void json_allocs(struct json *j, cJSON *parent, const struct snapshot *s)
 		json_number(j, o, "probe_cpu_share", a->probe_cpu_share);
 	else
 		json_null(j, o, "probe_cpu_share");
+	count(j, o, "truncated", &a->truncated);
 	json_text(j, o, "stopped", a->stopped);
 	json_figure(j, o, "sample_bytes", a->sample_bytes ? a->sample_bytes : UNKNOWN);
 	survey(j, o, s);

@@ -109,6 +109,15 @@ static void put_sampling(FILE *out, const struct allocation_view *a)
 			units_bytes(bytes, a->sample_bytes));
 }
 
+static void put_truncated(FILE *out, const struct allocation_view *a)
+{
+	char cnt[UNITS_TEXT_MAX];
+
+	if (a->truncated.cnt && a->totals.allocated.cnt)
+		fprintf(out, "  stacks of %s of the allocations could not be followed to their end\n",
+			figure_share(cnt, (double)a->truncated.cnt / (double)a->totals.allocated.cnt));
+}
+
 static size_t rows_max(const struct snapshot *s)
 {
 	if (s->allocs->top)
@@ -346,6 +355,7 @@ int text_allocs(FILE *out, const struct snapshot *s, bool colour)
 	put_before(out, s->allocs);
 	put_doubts(out, s->allocs);
 	put_sampling(out, s->allocs);
+	put_truncated(out, s->allocs);
 	result = s->allocs->older_ns ? put_old_sites(out, s, colour) : put_live_sites(out, s, colour);
 	if (result == 0)
 		result = put_freed_sites(out, s, colour);
