@@ -237,7 +237,7 @@ static __always_inline int leave_all(struct scratch *s, const struct unwind_proc
 
 __noinline u64 unwind(struct scratch *s, const struct unwind_process *p, u64 pid_tgid)
 {
-	u64 id, *known;
+	u64 id, check, *known; /* on the stack: up to 6.1 a map takes no value from elsewhere */
 
 	if (!s || !p)
 		return 0;
@@ -248,11 +248,12 @@ __noinline u64 unwind(struct scratch *s, const struct unwind_process *p, u64 pid
 		s->check = python_hash(s->check, &s->python);
 	}
 	id = s->hash ? s->hash : 1;
+	check = s->check;
 	known = bpf_map_lookup_elem(&stacks_seen, &id);
-	if (known && *known == s->check)
+	if (known && *known == check)
 		return id;
 	if (!submit_stack(s, pid_tgid, id))
 		return 0;
-	bpf_map_update_elem(&stacks_seen, &id, &s->check, BPF_ANY);
+	bpf_map_update_elem(&stacks_seen, &id, &check, BPF_ANY);
 	return id;
 }

@@ -88,7 +88,7 @@ static __always_inline u64 word_at(u64 addr)
 /* A str object; width 0 if it cannot be read. Where it is too long its end is kept. */
 __noinline int python_text(struct event_text *text, u64 at, u32 ascii_at, u32 wide_at)
 {
-	u8 head[STR_HEAD];
+	u8 *head; /* where the text will be: the BPF stack is short */
 	u64 len;
 	u32 state, width, room = EVENT_TEXT_MAX;
 
@@ -96,7 +96,8 @@ __noinline int python_text(struct event_text *text, u64 at, u32 ascii_at, u32 wi
 		return 0;
 	text->len = 0;
 	text->width = text->cut = 0;
-	if (!read_user(head, sizeof(head), at))
+	head = text->bytes;
+	if (!read_user(head, STR_HEAD, at))
 		return 0;
 	len = *(u64 *)(head + STR_LENGTH);
 	state = *(u32 *)(head + STR_STATE);
@@ -131,12 +132,6 @@ static __always_inline void read_lines(struct event_code *rec)
 	if (read_user(rec->lines, len, rec->lines_at + BYTES_DATA))
 		rec->lines_len = len;
 }
-
-/* What a code object points to: with its address and the process this tells it from all others. */
-struct code_key {
-	u64 code, name, file, lines;
-	u32 first_line;
-};
 
 static __always_inline bool fill_code(struct event_code *rec, const struct code_key *key, u64 id,
 				      const struct python_layout *l)
@@ -219,24 +214,26 @@ static __always_inline s32 instruction_at(const struct python_walk *w, const str
 static __always_inline void read_code(struct python_walk *w, struct python_layout *l,
 				      struct python_frame *out, u64 code)
 {
-	struct code_key key = {.code = code};
+	struct code_key *key = &w->key;
 	u32 size = l->code_size;
 
 	if (size > PYTHON_READ_MAX || !read_user(w->code, size, code + l->code_first_line)) {
 		count_loss(LOSS_PYTHON);
 		return;
 	}
-	key.first_line = *(u32 *)w->code;
-	key.file = *(u64 *)&w->code[l->code_file];
-	key.name = *(u64 *)&w->code[l->code_name];
-	key.lines = *(u64 *)&w->code[l->code_lines];
+	key->code = code;
+	key->first_line = *(u32 *)w->code;
+	key->pad = 0;
+	key->file = *(u64 *)&w->code[l->code_file];
+	key->name = *(u64 *)&w->code[l->code_name];
+	key->lines = *(u64 *)&w->code[l->code_lines];
 	/* _Py_MakeShimCode() in 3.12's Objects/codeobject.c: one string for all, no line; 3.13 and 3.14 have
 	 * neither. */
-	if (!key.first_line && key.file == key.name) {
+	if (!key->first_line && key->file == key->name) {
 		out->kind = PYTHON_HIDDEN;
 		return;
 	}
-	out->code = code_id(&key, l);
+	out->code = code_id(key, l);
 	if (!out->code)
 		count_loss(LOSS_PYTHON);
 	out->at = instruction_at(w, l, code);

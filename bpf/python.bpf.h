@@ -15,6 +15,12 @@
 #include "mix.bpf.h"
 #include "python.h"
 
+/* What a code object points to: with its address and the process this tells it from all others. */
+struct code_key {
+	u64 code, name, file, lines;
+	u32 first_line, pad;
+};
+
 struct python_walk {
 	/* In: native frame i, innermost first, covers [sps[i], sps[i + 1]). */
 	u64 sps[PYTHON_SPS_MAX];
@@ -28,6 +34,7 @@ struct python_walk {
 
 	/* Its own. */
 	u64 next;                        /* the frame to be read */
+	struct code_key key;             /* of the code object that is looked at */
 	u8 frame[PYTHON_READ_MAX + 256]; /* whatever a place may be, it lies within */
 	u8 code[PYTHON_READ_MAX + 256];
 };

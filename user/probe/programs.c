@@ -75,18 +75,23 @@ struct programs {
 /* libbpf prints through one function of the whole process, without an argument of ours. */
 static const struct log *libbpf_log;
 
+#define LOG_TAIL 3000 /* of what libbpf says: a verifier's reason is at the end of megabytes */
+
 static int print_to_log(enum libbpf_print_level level, const char *fmt, va_list args)
 {
-	char line[1024];
-	size_t len;
+	char *line, *from;
+	int len;
 
 	if (level == LIBBPF_DEBUG || !libbpf_log || !libbpf_log->verbose)
 		return 0;
-	vsnprintf(line, sizeof(line), fmt, args);
-	len = strlen(line);
+	len = vasprintf(&line, fmt, args);
+	if (len < 0)
+		return 0;
 	if (len && line[len - 1] == '\n')
-		line[len - 1] = '\0';
-	log_note(libbpf_log, "%s", line);
+		line[--len] = '\0';
+	from = len > LOG_TAIL ? line + len - LOG_TAIL : line;
+	log_note(libbpf_log, "%s%s", from > line ? "… " : "", from);
+	free(line);
 	return 0;
 }
 
