@@ -136,7 +136,8 @@ static void names_have_lines(void **state)
 	list = names_of(at);
 	assert_int_equal(list->cnt, 1);
 	assert_string_equal(list->v[0].file + strlen(list->v[0].file) - 13, "stacks_test.c");
-	assert_in_range(list->v[0].line, OUTER_LINE, OUTER_LINE + 2); /* its few instructions are all at its start */
+	assert_in_range(list->v[0].line, OUTER_LINE,
+			OUTER_LINE + 2); /* its few instructions are all at its start */
 	assert_false(list->v[0].inlined);
 }
 
@@ -169,11 +170,9 @@ static void any_number_of_addresses(void **state)
 
 static void a_walk_sees_what_was_inlined(void **state)
 {
-	struct {
-		struct frame_list list;
-		struct frame_name v[2];
-	} two = {{.cnt = 2}, {{.function = "a"}, {.function = "b", .inlined = true}}}, one = {{.cnt = 1}, {{.function = "c"}}};
-	struct location first = {.frames = &two.list}, second = {.frames = &one.list};
+	static struct frame_list two = {2, {{.function = "a"}, {.function = "b", .inlined = true}}};
+	static struct frame_list one = {1, {{.function = "c"}}};
+	struct location first = {.frames = &two}, second = {.frames = &one};
 	struct stack *stack = calloc(1, sizeof(*stack) + 2 * sizeof(stack->locations[0]));
 	struct stack_walk in_ = {.stack = stack}, out = {.stack = stack};
 

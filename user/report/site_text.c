@@ -109,5 +109,7 @@ const char *site_text(char buf[SITE_TEXT_MAX], const struct stack *stack)
 	put_frames(buf, &s, cnt, false);
 	while (cnt > 1 && printable_width(buf) > WIDTH_MAX)
 		put_frames(buf, &s, --cnt, false);
+	if (cnt == 1) /* however long its name is: the line is what tells it apart */
+		put_frames(buf, &s, 1, true);
 	return buf;
 }

@@ -12,8 +12,8 @@
 #include "target/root.h"
 
 #define FILE_MAX (128UL << 20) /* bytes; what comes behind is not read */
-#define REREAD_NS NSEC_PER_SEC
-#define COST_FACTOR 50  /* a reading is followed by this many times its cost of rest */
+#define REREAD_NS (NSEC_PER_SEC / 100)
+#define COST_FACTOR 20  /* a reading is followed by this many times its cost of rest */
 #define OVERLAPS_MAX 64 /* older entries that are looked at behind the nearest */
 
 struct perf_map {

@@ -22,7 +22,7 @@ struct perf_map *perf_map_new(pid_t pid, int root);
 void perf_map_free(struct perf_map *map); /* NULL-safe */
 /* Opens the file while the process lives, unless it is open. */
 void perf_map_open(struct perf_map *map);
-/* Reads the file if it has grown, at most every second and for a small share of the time. */
+/* Reads the file if it has changed, for a small share of the time. */
 void perf_map_refresh(struct perf_map *map);
 /* Parses text in place of a file (tests). −ENOMEM. */
 int perf_map_parse(struct perf_map *map, const char *text, size_t len);
