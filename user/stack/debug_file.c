@@ -67,7 +67,7 @@ static int by_build_id(int root, const struct wanted *w)
 	at += sprintf(at, DEBUG_FOLDER "/.build-id/%02x/", w->id[0]);
 	for (size_t i = 1; i < w->id_sz; i++)
 		at += sprintf(at, "%02x", w->id[i]);
-	strcpy(at, ".debug");
+	sprintf(at, ".debug");
 	return open_if_wanted(root, path, w);
 }
 

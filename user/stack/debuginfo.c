@@ -115,11 +115,12 @@ static bool report(struct debuginfo *info)
 
 struct debuginfo *debuginfo_open(const struct debuginfo_source *source)
 {
-	struct debuginfo *info = calloc(1, sizeof(*info) + strlen(source->path) + 1);
+	size_t path_size = strlen(source->path) + 1;
+	struct debuginfo *info = calloc(1, sizeof(*info) + path_size);
 
 	if (!info)
 		return NULL;
-	strcpy(info->path, source->path);
+	memcpy(info->path, source->path, path_size);
 	info->root = source->root;
 	info->separate = source->separate;
 	info->fd = open(source->access_path, O_RDONLY | O_CLOEXEC);
@@ -187,7 +188,7 @@ static void read_symbols(struct debuginfo *info)
 		info->symbols[info->symbol_cnt++] = (struct symbol){
 			.start = addr - bias, .size = sym.st_size, .name = name, .rank = rank_of(&sym, name)};
 	}
-	if (info->symbol_cnt)
+	if (info->symbols && info->symbol_cnt)
 		qsort(info->symbols, info->symbol_cnt, sizeof(*info->symbols), by_start);
 }
 
