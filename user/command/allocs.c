@@ -219,6 +219,7 @@ static int fill_sites(struct allocs *a, const struct survey_result *survey)
 		return -1;
 	for (uint32_t i = 0; i < cnt; i++) {
 		const struct site *site = sites_at(sites, i);
+		const struct stack *stack = stacks_find(a->stacks, site->stack);
 
 		if (!has_anything(site))
 			continue;
@@ -227,15 +228,11 @@ static int fill_sites(struct allocs *a, const struct survey_result *survey)
 			.figures = site,
 			.survey = survey && i < survey->site_cnt ? &survey->sites[i] : NULL,
 			.peak = ledger_at_peak(a->ledger, site),
-			.stack = stacks_find(a->stacks, site->stack),
+			.stack = stack,
 		};
-	}
-	for (size_t i = 0; i < a->view.site_cnt; i++) {
-		const struct site_view *view = &a->sites[i];
-
-		if (view->stack && view->stack->truncated) {
-			a->view.truncated.cnt += view->figures->allocated.cnt;
-			a->view.truncated.bytes += view->figures->allocated.bytes;
+		if (stack && stack->truncated) {
+			a->view.truncated.cnt += site->allocated.cnt;
+			a->view.truncated.bytes += site->allocated.bytes;
 		}
 	}
 	qsort(a->sites, a->view.site_cnt, sizeof(*a->sites), by_live);

@@ -224,15 +224,22 @@ static void say_mode(struct tracer *t)
 			    "calls are seen to end at their exits' instructions instead");
 }
 
-/* An interpreter may be loaded at any time; one that is found stays where it is. */
-static void update_python(struct tracer *t)
+/*
+ * An interpreter may come with any library that is loaded; one that is found stays where it is.
+ * Every object's symbols are looked through: not for a stack that was cut, of which a JIT makes many.
+ */
+static void find_python(struct tracer *t)
 {
-	struct objects *objects = objects_new(t->pid);
+	struct objects *objects;
 	struct memory *mem = NULL;
 	struct maps maps = {.v = NULL};
 	struct error err = {.text = ""};
-	int ret = objects ? maps_read(t->pid, &maps, &err) : -ENOMEM;
+	int ret;
 
+	if (!t->tables || t->python_status != -ENOENT)
+		return;
+	objects = objects_new(t->pid);
+	ret = objects ? maps_read(t->pid, &maps, &err) : -ENOMEM;
 	ret = ret ?: memory_open_process(t->pid, &mem, &err);
 	ret = ret ?: python_find(mem, &maps, objects, &t->python, &err);
 	ret = ret ?: programs_python(t->programs, t->pid, &t->python.layout);
@@ -256,8 +263,6 @@ static void update_tables(struct tracer *t)
 	int ret = t->tables ? unwind_tables_update(t->tables, t->pid, &err) : 0;
 
 	t->cut = false;
-	if (t->tables && t->python_status == -ENOENT)
-		update_python(t);
 	if (ret && ret != -ESRCH)
 		missing_add(t->missing, "stacks through code loaded lately are cut: %s", err.text);
 }
@@ -282,6 +287,7 @@ int tracer_attach(struct tracer *t, pid_t pid, struct error *err)
 	say_mode(t);
 	t->pid = pid;
 	update_tables(t);
+	find_python(t);
 	t->follow = follow_new(pid, &ctx, t->programs, t->feature.backend);
 	if (!t->follow)
 		return error_set(err, -ENOMEM, "out of memory");
@@ -345,14 +351,17 @@ static void act(struct tracer *t)
 		}
 		t->python_status = -ENOENT;
 		update_tables(t);
+		find_python(t);
 		note_failure(t, follow_exec(t->follow, t->changed_leader, &err), &err);
 		say_mode(t);
 		t->execed = t->changed_leader = t->loaded = false;
 		t->last_update = now;
 	} else if ((t->loaded || t->cut) && now - t->last_update >= UPDATE_INTERVAL) {
 		update_tables(t);
-		if (t->loaded)
+		if (t->loaded) {
+			find_python(t);
 			note_failure(t, follow_update(t->follow, &err), &err);
+		}
 		t->loaded = false;
 		t->last_update = now;
 	}
