@@ -284,6 +284,16 @@ static __always_inline u64 header_of(u64 block, u64 cookie)
 	return cookie & COOKIE_HAS_HEADER ? user_word(block - sizeof(u64)) : 0;
 }
 
+/* The old block is sampled by its own size: the new one's, which may be nothing, would scale it beyond measure. */
+static __always_inline bool begin_realloc(struct pt_regs *ctx, u64 cookie, u64 old)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid(), header = header_of(old, cookie), stack = 0;
+
+	if (takes_stacks && sample_bytes && samples_free(header))
+		stack = take_stack(ctx, pid_tgid, false);
+	return submit_block(EVENT_REALLOC_BEGIN, pid_tgid, (u32)cookie, old, header, stack);
+}
+
 /* What is kept of the call that begins here until its end; 0: its end is not to be seen. */
 static __always_inline u64 begin(struct pt_regs *ctx, u64 cookie)
 {
@@ -295,10 +305,7 @@ static __always_inline u64 begin(struct pt_regs *ctx, u64 cookie)
 	if (shape == SHAPE_REALLOC) {
 		old = read_argument(ctx, cookie, COOKIE_PTR_SHIFT);
 		if (old)
-			return submit_block(EVENT_REALLOC_BEGIN, bpf_get_current_pid_tgid(), (u32)cookie, old,
-					    header_of(old, cookie), 0)
-				       ? KEPT_REALLOC << KEPT_SIZE_BITS | size
-				       : 0;
+			return begin_realloc(ctx, cookie, old) ? KEPT_REALLOC << KEPT_SIZE_BITS | size : 0;
 	}
 	if (size < size_min || size > size_max) {
 		count_filtered();

@@ -16,6 +16,7 @@ struct thread {
 	bool known;         /* … and was in the table */
 	struct block block; /* … as it was; of an unknown one only the address */
 	uint64_t usable;    /* … bytes of an unknown one by its header */
+	struct event_block begin;
 };
 
 /* An event with what ledger_event was told of it. */
@@ -141,19 +142,14 @@ bool ledger_is_sampled(const struct ledger *l)
 	return l->options.sample_bytes != 0;
 }
 
-/* What a free counts at the site that made it. A realloc's stack was taken for what it allocates. */
+/* What a free counts at the site that made it. */
 static struct site_count at_free(const struct ledger *l, const struct event_block *ev, uint64_t bytes)
 {
-	uint64_t mean = l->options.sample_bytes;
-	double scale;
-
-	if (!mean)
+	if (!l->options.sample_bytes)
 		return (struct site_count){1, bytes};
 	if (!ev->stack)
 		return (struct site_count){0};
-	scale = ev->head.kind == EVENT_FREE ? sampling_scale_free(mean, ev->size)
-					    : sampling_scale(mean, ev->size);
-	return sampling_count(scale, bytes, ev->addr);
+	return sampling_count(sampling_scale_free(l->options.sample_bytes, ev->size), bytes, ev->addr);
 }
 
 /* Before a site's live changes: what it was at the peak, if the peak has risen since it last did. */
@@ -312,6 +308,7 @@ static void on_realloc_begin(struct ledger *l, struct thread *t, const struct ev
 			     const struct allocator *allocator)
 {
 	t->reallocating = true;
+	t->begin = *ev;
 	t->known = blocks_remove(l->blocks, ev->addr, &t->block);
 	t->usable = usable(allocator, ev->size);
 }
@@ -320,6 +317,8 @@ static void on_realloc_begin(struct ledger *l, struct thread *t, const struct ev
 static void old_freed(struct ledger *l, struct thread *t, const struct event_block *ev)
 {
 	t->reallocating = false;
+	if (l->options.sample_bytes) /* the old block's own sample */
+		ev = &t->begin;
 	if (t->known)
 		freed(l, &t->block, ev, false);
 	else
