@@ -152,11 +152,12 @@ int main(int argc, char **argv)
 	const struct log log = {.out = stderr};
 	struct attaching a = {.ctx = {.log = &log, .allocs = true}};
 	struct error err = {.text = ""};
+	struct keeper *keeper;
 	struct feature feature;
 	char byte;
 	int ret;
 
-	if (argc != 3 || feature_probe(&log, &feature, &err)) {
+	if (argc != 3 || keeper_start(&keeper) || feature_probe(&log, keeper, &feature, &err)) {
 		fprintf(stderr, "%s\n", argc == 3 ? err.text : "usage: shapes floor|memleak PID");
 		return 2;
 	}
@@ -175,6 +176,7 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	while (!ret && read(STDIN_FILENO, &byte, 1) > 0)
 		;
+	keeper_stop(keeper);
 	links_close(a.links, a.link_cnt);
 	shapes_bpf__destroy(a.skel);
 	missing_free(a.ctx.missing);

@@ -10,6 +10,10 @@ from heap_targets import tree  # noqa: F401 (a fixture)
 TEST_SECONDS = int(os.environ.get("ALLOCTRACE_TEST_SECONDS", "240"))
 
 
+# A suite started in a shell's background ignores SIGINT, and so would all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_addoption(parser):
     parser.addoption("--build", default=None, help="the build folder (build)")
 

@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -253,9 +254,33 @@ def test_tracer_killed(tree):
                 tracer.kill()
             assert tracer.wait() == -signal.SIGKILL
             assert target.process.poll() is None
-        # What the kernel could not take back of one killed in the midst of attaching goes with the next.
-        with attached(tree, target.pid) as tracer:
-            tracer.stop()
+            assert probes_left(target.pid) == []
+        check_unharmed(target)
+
+
+def keeper_of(tracer):
+    """The child of the tracer that holds its probes."""
+    task = Path(f"/proc/{tracer}/task/{tracer}/children")
+    return next(int(pid) for pid in task.read_text().split()
+                if Path(f"/proc/{pid}/comm").read_text() == "uprobe-keeper\n")
+
+
+def test_killed_with_its_process_group(tree):
+    """As `kill -9 -PGID`, or a terminal that closes: the probes' holder has a session of its own."""
+    with all_probed(tree, 3) as target, attach(tree, target.pid, start_new_session=True) as tracer:
+        tracer.ready()
+        os.killpg(tracer.process.pid, signal.SIGKILL)
+        tracer.process.wait()
+        assert probes_left(target.pid) == []
+        check_unharmed(target)
+
+
+def test_keeper_killed(tree):
+    with all_probed(tree, 3) as target, attached(tree, target.pid) as tracer:
+        os.kill(keeper_of(tracer.process.pid), signal.SIGKILL)
+        tracer.until(lambda report: any("all probes are gone" in line for line in report["missing"]))
+        tracer.stop()
+        assert probes_left(target.pid) == []
         check_unharmed(target)
 
 

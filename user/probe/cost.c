@@ -114,9 +114,9 @@ static int child_run(const struct child *child, double ns[CALL_CNT])
 }
 
 /* Attaches a role's programs to one place of our own code, in the child. */
-static int attach(const struct programs *programs, const struct feature *feature, pid_t pid,
-		  enum plan_role role, void (*code)(uint64_t), enum call_shape shape, struct link **links,
-		  size_t *cnt)
+static int attach(const struct programs *programs, const struct feature *feature, struct keeper *keeper,
+		  pid_t pid, enum plan_role role, void (*code)(uint64_t), enum call_shape shape,
+		  kept_link *links, size_t *cnt)
 {
 	const uint64_t none = (uint64_t)ARG_NONE;
 	bool frees = shape == SHAPE_FREE;
@@ -130,40 +130,42 @@ static int attach(const struct programs *programs, const struct feature *feature
 	int ret = own_code_offset((const void *)(uintptr_t)code, &spot.offset);
 
 	for (unsigned i = 0; !ret && i < use_cnt && *cnt < LINKS_MAX; i++) {
-		ret = link_open(
-			&(struct link_request){
-				.backend = feature->backend,
-				.when = use[i].when,
-				.prog_fd = use[i].fd,
-				.path = "/proc/self/exe",
-				.pid = pid,
-				.spots = &spot,
-				.spot_cnt = 1,
-			},
-			&links[*cnt]);
+		ret = keeper_open(keeper,
+				  &(struct link_request){
+					  .backend = feature->backend,
+					  .when = use[i].when,
+					  .prog_fd = use[i].fd,
+					  .path = "/proc/self/exe",
+					  .pid = pid,
+					  .spots = &spot,
+					  .spot_cnt = 1,
+				  },
+				  &links[*cnt]);
 		if (!ret)
 			++*cnt;
 	}
 	return ret;
 }
 
-static int attach_all(const struct programs *programs, const struct feature *feature, pid_t pid,
-		      struct link **links, size_t *cnt)
+static int attach_all(const struct programs *programs, const struct feature *feature, struct keeper *keeper,
+		      pid_t pid, kept_link *links, size_t *cnt)
 {
 	int ret = 0;
 
 	if (!feature->return_probes)
-		ret = attach(programs, feature, pid, PLAN_ALLOC_EXIT, (void (*)(uint64_t))cost_alloc_ret,
-			     SHAPE_ALLOC, links, cnt);
-	ret = ret ?: attach(programs, feature, pid, PLAN_ALLOC, cost_alloc, SHAPE_ALLOC, links, cnt);
-	ret = ret ?: attach(programs, feature, pid, PLAN_FREE, cost_free, SHAPE_FREE, links, cnt);
-	return ret ?: attach(programs, feature, pid, PLAN_FREE, cost_free_stepped, SHAPE_FREE, links, cnt);
+		ret = attach(programs, feature, keeper, pid, PLAN_ALLOC_EXIT,
+			     (void (*)(uint64_t))cost_alloc_ret, SHAPE_ALLOC, links, cnt);
+	ret = ret ?: attach(programs, feature, keeper, pid, PLAN_ALLOC, cost_alloc, SHAPE_ALLOC, links, cnt);
+	ret = ret ?: attach(programs, feature, keeper, pid, PLAN_FREE, cost_free, SHAPE_FREE, links, cnt);
+	return ret
+		       ?: attach(programs, feature, keeper, pid, PLAN_FREE, cost_free_stepped, SHAPE_FREE,
+				 links, cnt);
 }
 
 int cost_calibrate(struct programs *programs, const struct feature *feature, struct unwind_tables *tables,
-		   struct link_reaper *reaper, struct probe_cost *cost)
+		   struct keeper *keeper, struct probe_cost *cost)
 {
-	struct link *links[LINKS_MAX];
+	kept_link links[LINKS_MAX];
 	double ns[CALL_CNT];
 	struct child child = {0};
 	size_t cnt = 0;
@@ -176,9 +178,9 @@ int cost_calibrate(struct programs *programs, const struct feature *feature, str
 	programs_trace(programs, child.pid, false);
 	if (tables)
 		unwind_tables_update(tables, child.pid, NULL);
-	ret = attach_all(programs, feature, child.pid, links, &cnt);
+	ret = attach_all(programs, feature, keeper, child.pid, links, &cnt);
 	run = child_run(&child, ns);
-	link_reaper_close(reaper, links, cnt);
+	keeper_drop(keeper, links, cnt);
 	if (tables)
 		unwind_tables_forget(tables, child.pid);
 	programs_untrace(programs, child.pid);

@@ -6,6 +6,7 @@
 #define ALLOCTRACE_PROBE_COST_H
 
 #include "probe/feature.h"
+#include "probe/keeper.h"
 #include "probe/programs.h"
 
 struct probe_cost { /* ns of CPU time */
@@ -20,6 +21,6 @@ struct probe_cost { /* ns of CPU time */
  * 0, or −errno and *cost is what other machines were seen to take.
  */
 int cost_calibrate(struct programs *programs, const struct feature *feature, struct unwind_tables *tables,
-		   struct link_reaper *reaper, struct probe_cost *cost);
+		   struct keeper *keeper, struct probe_cost *cost);
 
 #endif

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "probe/keeper.h"
 #include "probe/return_probe.h"
 
 /* What came of one backend. */
@@ -41,33 +42,35 @@ static int load_counter(int map_fd, uint32_t attach_type)
 }
 
 /* Attaches to the child as the tracer will attach to its target, and lets the child run into it. */
-static int run_subject(enum link_backend backend, int prog_fd, uint64_t offset, int *status)
+static int run_subject(struct keeper *keeper, enum link_backend backend, int prog_fd, uint64_t offset,
+		       int *status)
 {
 	struct link_spot spot = {.offset = offset};
 	struct subject subject;
-	struct link *link = NULL;
+	kept_link link;
 	int ret = subject_start(&subject), end;
 
 	if (ret)
 		return ret;
-	ret = link_open(
-		&(struct link_request){
-			.backend = backend,
-			.when = backend == LINK_SESSION ? LINK_AT_BOTH : LINK_AT_RETURN,
-			.prog_fd = prog_fd,
-			.path = "/proc/self/exe",
-			.pid = subject.pid,
-			.spots = &spot,
-			.spot_cnt = 1,
-		},
-		&link);
+	ret = keeper_open(keeper,
+			  &(struct link_request){
+				  .backend = backend,
+				  .when = backend == LINK_SESSION ? LINK_AT_BOTH : LINK_AT_RETURN,
+				  .prog_fd = prog_fd,
+				  .path = "/proc/self/exe",
+				  .pid = subject.pid,
+				  .spots = &spot,
+				  .spot_cnt = 1,
+			  },
+			  &link);
 	end = subject_run(&subject);
-	links_close(&link, 1);
+	if (!ret)
+		keeper_close(keeper, &link, 1);
 	*status = end;
 	return ret ? ret : end < 0 ? end : 0;
 }
 
-static struct outcome try_backend(enum link_backend backend, uint64_t offset)
+static struct outcome try_backend(struct keeper *keeper, enum link_backend backend, uint64_t offset)
 {
 	enum link_when when = backend == LINK_SESSION ? LINK_AT_BOTH : LINK_AT_RETURN;
 	struct outcome outcome = {.error = 0};
@@ -79,7 +82,8 @@ static struct outcome try_backend(enum link_backend backend, uint64_t offset)
 	if (map_fd < 0)
 		return (struct outcome){.error = map_fd};
 	prog_fd = load_counter(map_fd, link_attach_type(backend, when));
-	outcome.error = prog_fd < 0 ? prog_fd : run_subject(backend, prog_fd, offset, &outcome.status);
+	outcome.error =
+		prog_fd < 0 ? prog_fd : run_subject(keeper, backend, prog_fd, offset, &outcome.status);
 	bpf_map_lookup_elem(map_fd, &key, &outcome.hits);
 	if (prog_fd >= 0)
 		close(prog_fd);
@@ -113,7 +117,7 @@ static int no_backend(int code, struct error *err)
 	}
 }
 
-int feature_probe(const struct log *log, struct feature *feature, struct error *err)
+int feature_probe(const struct log *log, struct keeper *keeper, struct feature *feature, struct error *err)
 {
 	int last = -ENOTSUP;
 	uint64_t offset;
@@ -121,7 +125,7 @@ int feature_probe(const struct log *log, struct feature *feature, struct error *
 	if (subject_offset(&offset))
 		return error_set(err, -ENOTSUP, "cannot find our own code in /proc/self/exe");
 	for (int backend = 0; backend < LINK_BACKEND_CNT; backend++) {
-		struct outcome o = try_backend(backend, offset);
+		struct outcome o = try_backend(keeper, backend, offset);
 		const char *name = link_backend_names[backend];
 
 		if (o.error) {

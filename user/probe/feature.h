@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "probe/link.h"
+#include "probe/keeper.h"
 
 struct feature {
 	enum link_backend backend;
@@ -14,6 +14,6 @@ struct feature {
 };
 
 /* Some 30 ms. −EPERM without privilege, −ENOTSUP where uprobes or BPF are missing. */
-int feature_probe(const struct log *log, struct feature *feature, struct error *err);
+int feature_probe(const struct log *log, struct keeper *keeper, struct feature *feature, struct error *err);
 
 #endif

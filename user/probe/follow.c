@@ -24,7 +24,7 @@ struct file {
 	bool mapped;
 	struct object *obj; /* NULL: nothing is probed in it */
 	struct plan plan;
-	struct link *links[LINKS_MAX];
+	kept_link links[LINKS_MAX];
 	enum plan_role roles[LINKS_MAX]; /* what each is for */
 	size_t link_cnt;
 };
@@ -33,6 +33,7 @@ struct follow {
 	pid_t pid;
 	struct plan_context ctx;
 	const struct programs *programs;
+	struct keeper *keeper;
 	enum link_backend backend;
 	struct file *files;
 	size_t file_cnt, file_cap;
@@ -40,23 +41,20 @@ struct follow {
 	size_t dir_cnt, dir_cap;
 	unsigned lost_cnt;
 	struct sweep *sweep;
-	struct link_reaper *reaper;
 };
 
 struct follow *follow_new(pid_t pid, const struct plan_context *ctx, const struct programs *programs,
-			  enum link_backend backend)
+			  struct keeper *keeper, enum link_backend backend)
 {
 	struct follow *f = calloc(1, sizeof(*f));
 
 	if (!f)
 		return NULL;
-	*f = (struct follow){.pid = pid, .ctx = *ctx, .programs = programs, .backend = backend};
-	f->sweep = sweep_new(programs_sweeper_fd(programs), pid);
-	f->reaper = link_reaper_new();
-	if (f->sweep && f->reaper)
+	*f = (struct follow){
+		.pid = pid, .ctx = *ctx, .programs = programs, .keeper = keeper, .backend = backend};
+	f->sweep = sweep_new(keeper, programs_sweeper_fd(programs), pid);
+	if (f->sweep)
 		return f;
-	sweep_free(f->sweep);
-	link_reaper_free(f->reaper);
 	free(f);
 	return NULL;
 }
@@ -82,9 +80,9 @@ static bool is_one_of(enum which_links which, const struct file *file, size_t li
 }
 
 /* Takes links from the files, to be closed together, because each waits long. */
-static struct link **take_links(struct follow *f, enum which_links which, size_t *cnt)
+static kept_link *take_links(struct follow *f, enum which_links which, size_t *cnt)
 {
-	struct link **links = calloc(f->file_cnt * LINKS_MAX + 1, sizeof(struct link *));
+	kept_link *links = calloc(f->file_cnt * LINKS_MAX + 1, sizeof(*links));
 
 	*cnt = 0;
 	for (size_t i = 0; i < f->file_cnt; i++) {
@@ -98,7 +96,7 @@ static struct link **take_links(struct follow *f, enum which_links which, size_t
 			} else if (links) {
 				links[(*cnt)++] = file->links[k];
 			} else {
-				links_close(&file->links[k], 1);
+				keeper_drop(f->keeper, &file->links[k], 1);
 			}
 		}
 		file->link_cnt = kept;
@@ -109,9 +107,9 @@ static struct link **take_links(struct follow *f, enum which_links which, size_t
 static void reap_links(struct follow *f, enum which_links which)
 {
 	size_t cnt;
-	struct link **links = take_links(f, which, &cnt);
+	kept_link *links = take_links(f, which, &cnt);
 
-	link_reaper_close(f->reaper, links, cnt);
+	keeper_drop(f->keeper, links, cnt);
 	free(links);
 }
 
@@ -123,16 +121,15 @@ static void file_clear(struct file *file)
 
 void follow_free(struct follow *f)
 {
-	struct link **links;
+	kept_link *links;
 	size_t cnt;
 
 	if (!f)
 		return;
 	links = take_links(f, LINKS_ALL, &cnt);
-	links_close(links, cnt);
+	keeper_close(f->keeper, links, cnt);
 	free(links);
 	sweep_free(f->sweep);
-	link_reaper_free(f->reaper);
 	for (size_t i = 0; i < f->file_cnt; i++)
 		file_clear(&f->files[i]);
 	free(f->files);
@@ -187,12 +184,12 @@ static void attach_program(struct follow *f, struct file *file, enum plan_role r
 		.spots = spots,
 		.spot_cnt = cnt,
 	};
-	struct link *link;
+	kept_link link;
 	int ret;
 
 	if (!cnt || file->link_cnt == LINKS_MAX)
 		return;
-	ret = link_open(&request, &link);
+	ret = keeper_open(f->keeper, &request, &link);
 	if (!ret) {
 		file->roles[file->link_cnt] = role;
 		file->links[file->link_cnt++] = link;
@@ -395,7 +392,7 @@ static void forget_gone(struct follow *f)
 /* New links stand before the old ones go: of the new program's first calls none is missed. */
 int follow_exec(struct follow *f, bool changed_leader, struct error *err)
 {
-	struct link **old = NULL;
+	kept_link *old = NULL;
 	size_t cnt;
 	int ret;
 
@@ -408,7 +405,7 @@ int follow_exec(struct follow *f, bool changed_leader, struct error *err)
 		for (size_t i = 0; i < f->file_cnt; i++)
 			if (f->files[i].obj)
 				attach(f, &f->files[i]);
-		link_reaper_close(f->reaper, old, cnt);
+		keeper_drop(f->keeper, old, cnt);
 		free(old);
 	}
 	ret = follow_update(f, err);

@@ -10,13 +10,14 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "probe/keeper.h"
 #include "probe/plan.h"
 #include "probe/programs.h"
 
 struct follow;
 
 struct follow *follow_new(pid_t pid, const struct plan_context *ctx, const struct programs *programs,
-			  enum link_backend backend); /* NULL: no memory. The pointers must outlive it. */
+			  struct keeper *keeper, enum link_backend backend); /* NULL: no memory. The pointers must outlive it. */
 void follow_free(struct follow *follow); /* NULL-safe; removes every probe */
 
 /* Plans and attaches what has come since. −ESRCH when the process is gone. */

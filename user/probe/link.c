@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,55 +210,4 @@ void links_close(struct link *const *links, size_t cnt)
 	if (fds)
 		close_all(fds, fd_cnt);
 	free(fds);
-}
-
-struct link_reaper {
-	pthread_t thread;
-	bool started; /* there is a thread to join */
-	struct link **links;
-	size_t cnt;
-};
-
-struct link_reaper *link_reaper_new(void)
-{
-	return calloc(1, sizeof(struct link_reaper));
-}
-
-static void reaper_join(struct link_reaper *reaper)
-{
-	if (reaper->started)
-		pthread_join(reaper->thread, NULL);
-	reaper->started = false;
-	free(reaper->links);
-	reaper->links = NULL;
-}
-
-void link_reaper_free(struct link_reaper *reaper)
-{
-	if (!reaper)
-		return;
-	reaper_join(reaper);
-	free(reaper);
-}
-
-static void *reaper_main(void *arg)
-{
-	struct link_reaper *reaper = arg;
-
-	links_close(reaper->links, reaper->cnt);
-	return NULL;
-}
-
-void link_reaper_close(struct link_reaper *reaper, struct link *const *links, size_t cnt)
-{
-	if (!cnt)
-		return;
-	reaper_join(reaper);
-	reaper->links = calloc(cnt, sizeof(struct link *));
-	reaper->cnt = cnt;
-	if (reaper->links)
-		memcpy(reaper->links, links, cnt * sizeof(struct link *));
-	reaper->started = reaper->links && !pthread_create(&reaper->thread, NULL, reaper_main, reaper);
-	if (!reaper->started)
-		links_close(links, cnt);
 }

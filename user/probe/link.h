@@ -2,6 +2,7 @@
  * Attaching programs to instructions of a file, for one process: by one session or
  * uprobe_multi link for many offsets where the kernel has them (6.13, 6.6), else by a perf
  * uprobe for each. Spoken to the kernel directly: libbpf 1.1 knows neither of the first two.
+ * Done by the process that keeper.h tells of.
  */
 #ifndef ALLOCTRACE_PROBE_LINK_H
 #define ALLOCTRACE_PROBE_LINK_H
@@ -44,16 +45,6 @@ int link_open(const struct link_request *request, struct link **link);
  * pass together. Elements may be NULL.
  */
 void links_close(struct link *const *links, size_t cnt);
-
-/*
- * The same in a thread of its own; one at a time, a second waits for the first. Afterwards
- * the links are no longer the caller's.
- */
-struct link_reaper;
-
-struct link_reaper *link_reaper_new(void);
-void link_reaper_free(struct link_reaper *reaper); /* NULL-safe; waits */
-void link_reaper_close(struct link_reaper *reaper, struct link *const *links, size_t cnt);
 
 /* The expected_attach_type of a program for that backend: it is set before the program is loaded. */
 uint32_t link_attach_type(enum link_backend backend, enum link_when when);

@@ -20,6 +20,7 @@ struct sweep_file {
 };
 
 struct sweep {
+	struct keeper *keeper;
 	int prog_fd;
 	pid_t pid;
 	bool wanted;
@@ -31,12 +32,12 @@ struct sweep {
 	size_t file_cnt;
 };
 
-struct sweep *sweep_new(int prog_fd, pid_t pid)
+struct sweep *sweep_new(struct keeper *keeper, int prog_fd, pid_t pid)
 {
 	struct sweep *s = calloc(1, sizeof(*s));
 
 	if (s)
-		*s = (struct sweep){.prog_fd = prog_fd, .pid = pid};
+		*s = (struct sweep){.keeper = keeper, .prog_fd = prog_fd, .pid = pid};
 	return s;
 }
 
@@ -102,7 +103,8 @@ void sweep_add(struct sweep *s, const char *path, const struct plan *plan)
 
 static void *sweep_main(void *arg)
 {
-	struct link *links[FILES_MAX] = {NULL};
+	kept_link links[FILES_MAX];
+	size_t cnt = 0;
 	struct sweep *s = arg;
 
 	for (size_t i = 0; i < s->file_cnt; i++) {
@@ -110,19 +112,19 @@ static void *sweep_main(void *arg)
 
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", s->files[i].fd);
 		/* The target may be gone: then its children are no longer held to anything either. */
-		link_open(
-			&(struct link_request){
-				.backend = LINK_MULTI,
-				.when = LINK_AT_ENTRY,
-				.prog_fd = s->prog_fd,
-				.path = path,
-				.pid = s->pid,
-				.spots = s->files[i].spots,
-				.spot_cnt = s->files[i].spot_cnt,
-			},
-			&links[i]);
+		cnt += !keeper_open(s->keeper,
+				    &(struct link_request){
+					    .backend = LINK_MULTI,
+					    .when = LINK_AT_ENTRY,
+					    .prog_fd = s->prog_fd,
+					    .path = path,
+					    .pid = s->pid,
+					    .spots = s->files[i].spots,
+					    .spot_cnt = s->files[i].spot_cnt,
+				    },
+				    &links[cnt]);
 	}
-	links_close(links, s->file_cnt);
+	keeper_close(s->keeper, links, cnt);
 	__atomic_store_n(&s->done, true, __ATOMIC_RELEASE);
 	return NULL;
 }

@@ -11,12 +11,12 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "probe/link.h"
+#include "probe/keeper.h"
 #include "probe/plan.h"
 
 struct sweep;
 
-struct sweep *sweep_new(int prog_fd, pid_t pid); /* NULL: no memory */
+struct sweep *sweep_new(struct keeper *keeper, int prog_fd, pid_t pid); /* NULL: no memory */
 void sweep_free(struct sweep *sweep); /* NULL-safe; waits for the thread */
 
 void sweep_want(struct sweep *sweep);

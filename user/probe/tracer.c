@@ -43,7 +43,7 @@ struct tracer {
 	int python_status; /* of python_find: 0, or −ENOENT as long as there is none */
 	struct ring_buffer *ring;
 	struct watch watch;
-	struct link_reaper *reaper; /* of calibration's links */
+	struct keeper *keeper; /* of all links to the target and to children of ours */
 	struct probe_cost cost;
 	uint64_t *hits; /* by function, of those that leave a record */
 	uint32_t hits_cap;
@@ -155,7 +155,7 @@ static int open_wakeups(struct tracer *t)
 
 static void calibrate(struct tracer *t)
 {
-	int ret = t->reaper ? cost_calibrate(t->programs, &t->feature, t->tables, t->reaper, &t->cost) : -ENOMEM;
+	int ret = cost_calibrate(t->programs, &t->feature, t->tables, t->keeper, &t->cost);
 
 	if (ret)
 		log_note(t->log, "what a probe costs is not measured, but taken from elsewhere: %s",
@@ -178,15 +178,19 @@ int tracer_open(const struct log *log, const struct tracer_options *options, str
 	t->python_status = -ENOENT;
 	t->functions = functions_new();
 	t->missing = missing_new();
-	t->reaper = link_reaper_new();
-	if (!t->functions || !t->missing || !t->reaper) {
+	if (!t->functions || !t->missing) {
 		ret = error_set(err, -ENOMEM, "out of memory");
 		goto fail;
 	}
 	ret = check_pid_namespace(err);
 	if (ret)
 		goto fail;
-	ret = feature_probe(log, &t->feature, err);
+	ret = keeper_start(&t->keeper);
+	if (ret) {
+		error_set(err, ret, "cannot start the process that holds the probes: %s", strerror(-ret));
+		goto fail;
+	}
+	ret = feature_probe(log, t->keeper, &t->feature, err);
 	if (ret)
 		goto fail;
 	ret = programs_load(log, &t->feature, options, &t->programs, err);
@@ -288,7 +292,7 @@ int tracer_attach(struct tracer *t, pid_t pid, struct error *err)
 	t->pid = pid;
 	update_tables(t);
 	find_python(t);
-	t->follow = follow_new(pid, &ctx, t->programs, t->feature.backend);
+	t->follow = follow_new(pid, &ctx, t->programs, t->keeper, t->feature.backend);
 	if (!t->follow)
 		return error_set(err, -ENOMEM, "out of memory");
 	ret = follow_update(t->follow, err);
@@ -307,8 +311,8 @@ void tracer_free(struct tracer *t)
 	if (!t)
 		return;
 	follow_free(t->follow);
+	keeper_stop(t->keeper);
 	unwind_tables_free(t->tables);
-	link_reaper_free(t->reaper);
 	ring_buffer__free(t->ring);
 	programs_free(t->programs);
 	functions_free(t->functions);
@@ -376,8 +380,13 @@ int tracer_poll(struct tracer *t, void (*fn)(const struct event *ev, void *arg),
 	uint64_t expirations;
 	int total = 0, ret;
 
-	if (read(t->timer_fd, &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
-		return -errno;
+	if (read(t->timer_fd, &expirations, sizeof(expirations)) < 0) {
+		if (errno != EAGAIN)
+			return -errno;
+	} else if (keeper_is_dead(t->keeper)) {
+		missing_add(t->missing, "all probes are gone: the process that held them (uprobe-keeper) was "
+					"killed; attach again");
+	}
 	t->fn = fn;
 	t->arg = arg;
 	do {

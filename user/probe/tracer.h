@@ -7,6 +7,7 @@
  *   plan.c      which functions of which objects: rows × mapped objects (× installed, not yet mapped)
  *   place.c     where exactly in a function (Zydis): entry, exits
  *   link.c      attaching: session, multi or perf links
+ *   keeper.c    the process that does it and holds them, so that none outlives us
  *   follow.c    the objects of one process through loads and exec; sweep.c clears its children
  *   programs.c  the BPF side, loaded; watch.c turns the costly part on while a purge is in flight
  *   feature.c   what this kernel can do, found by trying
