@@ -32,6 +32,7 @@ enum event_kind {
 	EVENT_FREE,            /* struct event_block, at its entry; never of NULL */
 	EVENT_REALLOC_BEGIN,   /* struct event_block, at its entry: the old block leaves; never of NULL */
 	EVENT_REALLOC,         /* struct event_block, at its return: the new block; addr 0: failed or freed */
+	EVENT_FREE_OWN,        /* struct event_block: the thread's EVENT_FREE of addr that follows is the allocator's own */
 	EVENT_STACK,           /* struct event_stack: before the first record that names its id */
 	EVENT_CODE,            /* struct event_code: before the first record that names its id */
 	EVENT_KIND_CNT

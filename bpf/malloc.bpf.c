@@ -284,7 +284,8 @@ static __always_inline u64 header_of(u64 block, u64 cookie)
 	return cookie & COOKIE_HAS_HEADER ? user_word(block - sizeof(u64)) : 0;
 }
 
-/* The old block is sampled by its own size: the new one's, which may be nothing, would scale it beyond measure. */
+/* The old block is sampled by its own size: the new one's, which may be nothing, would scale it beyond
+ * measure. */
 static __always_inline bool begin_realloc(struct pt_regs *ctx, u64 cookie, u64 old)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid(), header = header_of(old, cookie), stack = 0;
@@ -426,14 +427,29 @@ int malloc_session(struct pt_regs *ctx)
 	return !*kept;
 }
 
+/*
+ * At an allocator's own call of free, before free_enter sees it: what it was passed before,
+ * such as what a thread's cache holds when the thread ends.
+ */
+SEC("uprobe/free")
+int free_own(struct pt_regs *ctx)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(ctx),
+	    block = context_word(ctx, di);
+
+	if (block && (keeps_in_session || traced_process(pid_tgid)) &&
+	    !is_nested(SP_AT_INSTRUCTION(ctx), (u32)cookie))
+		submit_block(EVENT_FREE_OWN, pid_tgid, (u32)cookie, block, 0, 0);
+	return 0;
+}
+
 SEC("uprobe/free")
 int free_enter(struct pt_regs *ctx)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(ctx);
 	u64 block = read_argument(ctx, cookie, COOKIE_PTR_SHIFT), sp = SP_AT_INSTRUCTION(ctx), header, stack;
 
-	if (!block || (!keeps_in_session && !traced_process(pid_tgid)) ||
-	    is_nested(sp, (u32)cookie))
+	if (!block || (!keeps_in_session && !traced_process(pid_tgid)) || is_nested(sp, (u32)cookie))
 		return 0;
 	header = header_of(block, cookie);
 	stack = takes_stacks && samples_free(header) ? take_stack(ctx, pid_tgid, false) : 0;

@@ -93,6 +93,20 @@ def test_the_same_in_a_static_program(tree):
         run_rounds(tree, target)
 
 
+@pytest.mark.parametrize("variant", ["2.31", "2.36", "2.41", "newest", "static"])
+def test_what_ending_threads_had_freed_is_not_freed_again(tree, variant):
+    """What was in the C library's hands before the attach are the threads' vectors, one a thread."""
+    with worker(tree.variant("thread_ends", variant)) as target:
+        with attach(tree, target.pid, "--max-overhead", "none") as tracer:
+            tracer.ready()
+            blocks = target.ask("")["blocks"] + target.ask("")["blocks"]
+            final = tracer.stop()
+    allocs = final["allocs"]
+    assert final["lost"] == {}
+    assert allocs["freed_before"] == {"count": 0, "bytes": 0}
+    assert blocks <= allocs["frees"] <= allocs["allocs"] <= blocks + 2 * 8
+
+
 def test_blocks_from_before_the_attach_are_told_by_their_headers(tree):
     with worker(tree.workload("alloc_truth")) as target:
         before = target.ask("go")

@@ -107,6 +107,34 @@ static void a_block_from_before_counts_by_its_header(void **state)
 	ledger_free(l);
 }
 
+static void what_the_allocator_frees_anew_is_freed_once(void **state)
+{
+	struct ledger *l = begin();
+
+	(void)state;
+	say(l, EVENT_ALLOC, 0x1000, 100);
+	say(l, EVENT_FREE, 0x1000, 112);
+	say(l, EVENT_FREE_OWN, 0x1000, 0);
+	say(l, EVENT_FREE, 0x1000, 112);
+	assert_count(ledger_totals(l)->freed, 1, 100);
+	assert_count(ledger_totals(l)->freed_before, 0, 0);
+	/* Of this block and thread, and of no later free. */
+	say(l, EVENT_FREE_OWN, 0x1000, 0);
+	tid = 2;
+	say(l, EVENT_FREE, 0x1000, 112);
+	assert_count(ledger_totals(l)->freed_before, 1, 104);
+	tid = 1;
+	say(l, EVENT_FREE, 0x2000, 112);
+	say(l, EVENT_FREE, 0x1000, 112);
+	assert_count(ledger_totals(l)->freed_before, 3, 312);
+	/* The record of its first free was lost. */
+	say(l, EVENT_ALLOC, 0x3000, 10);
+	say(l, EVENT_FREE_OWN, 0x3000, 0);
+	say(l, EVENT_FREE, 0x3000, 0);
+	assert_count(ledger_totals(l)->live, 0, 0);
+	ledger_free(l);
+}
+
 static void a_failed_call_changes_nothing(void **state)
 {
 	struct ledger *l = begin();
@@ -404,6 +432,7 @@ int main(void)
 		cmocka_unit_test_setup(sizes_outside_are_not_booked, reset),
 		cmocka_unit_test_setup(beyond_the_limit_blocks_are_counted_only, reset),
 		cmocka_unit_test_setup(an_exec_begins_anew, reset),
+		cmocka_unit_test_setup(what_the_allocator_frees_anew_is_freed_once, reset),
 		cmocka_unit_test_setup(rounding_is_unknown_where_an_allocator_does_not_tell, reset),
 		cmocka_unit_test_setup(threads_are_forgotten, reset),
 		cmocka_unit_test_setup(sums_agree_over_noise, reset),

@@ -223,6 +223,22 @@ static void noise_is_survived(void **state)
 	}
 }
 
+static void a_call_is_one_where_an_instruction_begins(void **state)
+{
+	/* nop; call −0x20; mov $imm32,%eax, whose constant looks like a call of the same; jmp −0x20 */
+	static const uint8_t code[] = {0x90, 0xe8, 0xda, 0xff, 0xff, 0xff, 0xb8, 0xe8,
+				       0xd4, 0xff, 0xff, 0xff, 0xff, 0xe9, 0xce, 0xff};
+	const int64_t target = -0x20;
+
+	(void)state;
+	assert_true(place_is_call(code, sizeof(code), 1, target));
+	assert_false(place_is_call(code, sizeof(code), 1, target + 1)); /* of something else */
+	assert_false(place_is_call(code, sizeof(code), 7, target));     /* inside of the mov */
+	assert_false(place_is_call(code, sizeof(code), 0, target));     /* a nop */
+	assert_false(place_is_call(code, sizeof(code), 13, target));    /* cut */
+	assert_false(place_is_call(code, sizeof(code), 100, target));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,6 +256,7 @@ int main(void)
 		cmocka_unit_test(a_ret_inside_another_instruction_is_none),
 		cmocka_unit_test(a_jump_through_a_register_needs_the_whole),
 		cmocka_unit_test(undecodable_code_is_declined),
+		cmocka_unit_test(a_call_is_one_where_an_instruction_begins),
 		cmocka_unit_test(noise_is_survived),
 	};
 

@@ -204,8 +204,8 @@ void session_event(const struct event *ev, void *session)
 		[EVENT_PURGE] = on_purge,         [EVENT_DLOPEN] = on_dlopen, [EVENT_DLCLOSE] = on_dlclose,
 		[EVENT_MEMORY] = on_memory,       [EVENT_LOADED] = on_loaded, [EVENT_EXEC] = on_exec,
 		[EVENT_EXIT] = on_process_end,    [EVENT_ALLOC] = on_alloc,   [EVENT_FREE] = on_alloc,
-		[EVENT_REALLOC_BEGIN] = on_alloc, [EVENT_REALLOC] = on_alloc, [EVENT_STACK] = on_stack,
-		[EVENT_CODE] = on_code,
+		[EVENT_REALLOC_BEGIN] = on_alloc, [EVENT_REALLOC] = on_alloc, [EVENT_FREE_OWN] = on_alloc,
+		[EVENT_STACK] = on_stack,         [EVENT_CODE] = on_code,
 	};
 	struct session *s = session;
 

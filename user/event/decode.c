@@ -30,6 +30,7 @@ static const size_t record_sizes[EVENT_KIND_CNT] = {
 	[EVENT_FREE] = sizeof(struct event_block),
 	[EVENT_REALLOC_BEGIN] = sizeof(struct event_block),
 	[EVENT_REALLOC] = sizeof(struct event_block),
+	[EVENT_FREE_OWN] = sizeof(struct event_block),
 	[EVENT_STACK] = sizeof(struct event_stack), /* at most */
 	[EVENT_CODE] = sizeof(struct event_code),   /* at most */
 };

@@ -12,6 +12,7 @@
 /* What a thread did last. */
 struct thread {
 	uint64_t last;      /* address that its last event allocated, or 0 */
+	uint64_t own;       /* block that the allocator itself is about to free, or 0 */
 	bool reallocating;  /* a realloc has begun: its old block is here */
 	bool known;         /* … and was in the table */
 	struct block block; /* … as it was; of an unknown one only the address */
@@ -293,14 +294,15 @@ static void on_alloc(struct ledger *l, struct thread *t, const struct event_bloc
 		l->totals.failed++;
 }
 
+/* What the allocator itself frees was booked when the program freed it, unless that record was lost. */
 static void on_free(struct ledger *l, const struct event_block *ev, const struct allocator *allocator,
-		    uint64_t last)
+		    uint64_t last, uint64_t own)
 {
 	struct block block;
 
 	if (blocks_remove(l->blocks, ev->addr, &block))
 		freed(l, &block, ev, ev->addr == last);
-	else
+	else if (ev->addr != own)
 		freed_unknown(l, usable(allocator, ev->size), ev);
 }
 
@@ -349,12 +351,13 @@ static void book(struct ledger *l, const struct waiting *w)
 {
 	const struct event_block *block = &w->block;
 	struct thread *t = thread_of(l, block->head.tid);
-	uint64_t last;
+	uint64_t last, own;
 
 	if (!t)
 		return;
 	last = t->last;
-	t->last = 0;
+	own = t->own;
+	t->last = t->own = 0;
 	l->totals.events++;
 	if (w->allocator && w->allocator->rounded)
 		l->rounded = w->allocator->rounded;
@@ -367,7 +370,10 @@ static void book(struct ledger *l, const struct waiting *w)
 		on_alloc(l, t, block);
 		break;
 	case EVENT_FREE:
-		on_free(l, block, w->allocator, last);
+		on_free(l, block, w->allocator, last, own);
+		break;
+	case EVENT_FREE_OWN:
+		t->own = block->addr;
 		break;
 	case EVENT_REALLOC_BEGIN:
 		on_realloc_begin(l, t, block, w->allocator);

@@ -48,7 +48,7 @@ struct ledger;
 struct ledger *ledger_new(const struct ledger_options *options); /* NULL: no memory */
 void ledger_free(struct ledger *ledger);                         /* NULL-safe */
 /*
- * EVENT_ALLOC, FREE, REALLOC_BEGIN, REALLOC of the process. allocator, on_null: of the
+ * EVENT_ALLOC, FREE, REALLOC_BEGIN, REALLOC, FREE_OWN of the process. allocator, on_null: of the
  * function (head.func); stack: by which its site is known, 0: none. Unknown frees are normal.
  */
 void ledger_event(struct ledger *ledger, const struct event *ev, uint64_t stack,

@@ -61,6 +61,7 @@ struct allocator {
 	uint64_t (*usable)(uint64_t header);
 	/* Bytes that the heap walk counts for a block of that size asked for. NULL: not known. */
 	uint64_t (*rounded)(uint64_t size);
+	bool frees_twice; /* it passes its own free what it was passed before: own_free.h */
 };
 
 struct object;

@@ -42,4 +42,5 @@ const struct allocator allocator_glibc = {
 	.rows = rows,
 	.usable = usable,
 	.rounded = rounded,
+	.frees_twice = true,
 };

@@ -337,6 +337,22 @@ out:
 	return ret;
 }
 
+bool place_is_call(const uint8_t *code, size_t len, uint64_t at, int64_t target)
+{
+	struct insn insn;
+	uint64_t offset = 0;
+	int64_t to;
+
+	while (offset < at) {
+		if (!decode(code, len, offset, &insn))
+			return false;
+		offset += insn.i.length;
+	}
+	return offset == at && decode(code, len, at, &insn) &&
+	       (insn.i.mnemonic == ZYDIS_MNEMONIC_CALL || insn.i.mnemonic == ZYDIS_MNEMONIC_JMP) &&
+	       direct_target(&insn, at, &to) && to == target;
+}
+
 /* Whether some direct jump of the function leads into (0, at]: a call would pass the probe twice. */
 static bool is_jumped_into(const uint8_t *code, size_t len, uint64_t at)
 {

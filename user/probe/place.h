@@ -55,4 +55,7 @@ struct place_exits {
  */
 int place_exits(const uint8_t *code, size_t len, struct place_exits *exits, const char **why);
 
+/* Whether a direct call of, or jump to, target stands at offset `at`, as decoding from code[0] shows, where an instruction begins. */
+bool place_is_call(const uint8_t *code, size_t len, uint64_t at, int64_t target);
+
 #endif

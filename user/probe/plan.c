@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../bpf/share.h"
+#include "probe/own_free.h"
 #include "probe/place.h"
 
 #define CODE_MAX 65536
@@ -318,6 +319,20 @@ static uint32_t add_function(const struct planning *p, const struct probe_row *r
 						});
 }
 
+/* Where the allocator calls this free itself. */
+static int plan_own_calls(const struct planning *p, const struct object_symbol *sym, uint64_t cookie)
+{
+	uint64_t offsets[OWN_FREE_MAX];
+	size_t cnt = own_free_find(p->obj, sym, offsets);
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < cnt; i++)
+		ret = add_spot(p->plan, PLAN_OWN_FREE, offsets[i], cookie);
+	log_note(p->ctx->log, "%s in %s: called anew by the allocator itself at %zu places", sym->name,
+		 object_name(p->obj), cnt);
+	return ret;
+}
+
 static int plan_function(const struct plan_context *ctx, struct object *obj, const struct probe_row *row,
 			 const struct allocator *kind, struct plan *plan)
 {
@@ -355,6 +370,8 @@ static int plan_function(const struct plan_context *ctx, struct object *obj, con
 		return -ENOMEM;
 	cookie = make_cookie(number, row, kind, &args);
 	note_placed(&p, row, offset, why_entry, return_probe);
+	if (row->shape == PROBE_FREE && kind->frees_twice && plan_own_calls(&p, &sym, cookie))
+		return -ENOMEM;
 	return add_spot(plan, role, sym.file_offset + offset, cookie);
 }
 

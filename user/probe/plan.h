@@ -28,6 +28,7 @@ enum plan_role {
 	PLAN_LOADED,
 	PLAN_ALLOC,        /* entry and, where return probes are used, return */
 	PLAN_ALLOC_THROWS, /* entry only: no return probe on what may throw */
+	PLAN_OWN_FREE, /* where an allocator calls its own free anew */
 	PLAN_FREE,
 	PLAN_ROLE_CNT
 };
@@ -36,7 +37,7 @@ enum plan_role {
 static inline bool plan_role_allocs(enum plan_role role)
 {
 	return role == PLAN_ALLOC_EXIT || role == PLAN_ALLOC || role == PLAN_ALLOC_THROWS ||
-	       role == PLAN_FREE;
+	       role == PLAN_OWN_FREE || role == PLAN_FREE;
 }
 
 struct plan_spot {

@@ -49,6 +49,7 @@ static const struct row {
 	{"malloc_return", PLAN_ALLOC, MODE_RETURN, LINK_AT_RETURN},
 	{"malloc_enter", PLAN_ALLOC, MODE_RETURN | MODE_NO_RETURN, LINK_AT_ENTRY},
 	{"malloc_enter", PLAN_ALLOC_THROWS, MODE_ANY, LINK_AT_ENTRY},
+	{"free_own", PLAN_OWN_FREE, MODE_ANY, LINK_AT_ENTRY},
 	{"free_enter", PLAN_FREE, MODE_ANY, LINK_AT_ENTRY},
 	{"sweep", PLAN_ROLE_CNT, MODE_ANY, LINK_AT_ENTRY},
 };
