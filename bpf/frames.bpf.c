@@ -102,6 +102,7 @@ static __always_inline int leave_by_frame_pointer(struct unwinding *u)
 	if (stack_word(u, fp, &caller) || stack_word(u, fp + 8, &pc))
 		return STACK_END_UNREADABLE;
 	u->fp = caller;
+	u->bx = 0;
 	u->sp = fp + 16;
 	u->pc = pc;
 	return pc ? 0 : STACK_END_OUTERMOST;
@@ -152,6 +153,8 @@ __noinline int unwind_step(struct unwinding *u, const struct unwind_process *p)
 		cfa = u->fp + row->cfa * 8;
 		break;
 	case UNWIND_BX:
+		if (!u->tracks_bx)
+			return UNWIND_AGAIN;
 		cfa = u->bx + row->cfa * 8;
 		break;
 	case UNWIND_PLT:
@@ -175,6 +178,9 @@ __noinline int unwind_step(struct unwinding *u, const struct unwind_process *p)
 		return STACK_END_NO_ROW;
 	if (row->fp && row->kind != UNWIND_DEREF_FP && stack_word(u, cfa + row->fp * 8, &u->fp))
 		return STACK_END_UNREADABLE;
+	if (u->tracks_bx && row->bx &&
+	    (row->bx == UNWIND_BX_LOST || stack_word(u, cfa - 8 * (row->bx + 1), &u->bx)))
+		u->bx = 0;
 	if (stack_word(u, cfa - 8, &pc))
 		return STACK_END_UNREADABLE;
 	if (u->trampoline && pc == u->trampoline)
@@ -213,10 +219,12 @@ static __always_inline bool submit_stack(struct scratch *s, u64 pid_tgid, u64 id
 	return !bpf_ringbuf_output(&ring, rec, bytes, ring_flags(false));
 }
 
-static __always_inline int leave_all(struct scratch *s, const struct unwind_process *p)
+__noinline int leave_all(struct scratch *s, const struct unwind_process *p)
 {
 	int end;
 
+	if (!s || !p)
+		return STACK_END_NO_MAPPING;
 	s->hash = 0;
 	s->check = 1;
 	for (u32 i = 0; i < EVENT_FRAMES_MAX; i++) {
@@ -237,11 +245,25 @@ static __always_inline int leave_all(struct scratch *s, const struct unwind_proc
 
 __noinline u64 unwind(struct scratch *s, const struct unwind_process *p, u64 pid_tgid)
 {
+	u64 pc, sp, fp, bx;
 	u64 id, check, *known; /* on the stack: up to 6.1 a map takes no value from elsewhere */
 
 	if (!s || !p)
 		return 0;
+	pc = s->at.pc;
+	sp = s->at.sp;
+	fp = s->at.fp;
+	bx = s->at.bx;
 	s->rec.end = leave_all(s, p);
+	if (s->rec.end == UNWIND_AGAIN) {
+		s->at.pc = pc;
+		s->at.sp = sp;
+		s->at.fp = fp;
+		s->at.bx = bx;
+		s->at.exact = false;
+		s->at.tracks_bx = true;
+		s->rec.end = leave_all(s, p);
+	}
 	s->python.sp_cnt = s->rec.cnt;
 	if (python_walk(&s->python)) {
 		s->hash = python_hash(s->hash, &s->python);

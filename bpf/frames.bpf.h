@@ -74,6 +74,7 @@ static __always_inline void unwind_from(struct unwinding *u, struct pt_regs *ctx
 	u->exact = false;
 	u->window_len = 0;
 	u->mapping = 0;
+	u->tracks_bx = false;
 	u->trampoline = task->utask ? BPF_CORE_READ(task, mm, uprobes_state.xol_area, vaddr) : 0;
 	if (at_return) {
 		u->pc = context_word(ctx, ip);

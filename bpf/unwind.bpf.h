@@ -19,8 +19,8 @@ struct unwinding {
 			   waits */
 	u64 window_at, window_len; /* bytes */
 	u64 window[WINDOW_WORDS];
-	u32 mapping; /* that the last frame was in */
-	u32 pad;
+	u32 mapping;   /* that the last frame was in */
+	u32 tracks_bx; /* rbx is restored too: hardly a stack has a frame that counts from it */
 };
 
 struct unwind_rows_map {
@@ -49,7 +49,10 @@ struct unwind_processes_map {
 };
 extern struct unwind_processes_map unwind_processes SEC(".maps");
 
-/* Leaves the frame: 0, or enum stack_end of event.h. */
+/* The frame counts from rbx, which was not tracked: once more from the first frame, with tracks_bx. */
+#define UNWIND_AGAIN 100
+
+/* Leaves the frame: 0, enum stack_end of event.h, or UNWIND_AGAIN. */
 int unwind_step(struct unwinding *u, const struct unwind_process *process);
 
 #endif

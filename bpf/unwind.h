@@ -32,12 +32,15 @@ enum unwind_kind {
 	UNWIND_END,      /* the outermost function: nobody called it */
 };
 
+#define UNWIND_BX_LOST 15 /* it lies elsewhere */
+
 /* Holds from pc up to the next row's. */
 struct unwind_row {
 	__u32 pc;  /* virtual address as linked */
 	__u16 cfa; /* as kind says */
 	__s8 fp;   /* rbp = *(CFA + 8·fp); 0: as it is */
-	__u8 kind; /* enum unwind_kind */
+	__u8 kind : 4; /* enum unwind_kind */
+	__u8 bx : 4;   /* rbx = *(CFA − 8·(bx + 1)); 0: as it is; UNWIND_BX_LOST */
 };
 
 struct unwind_mapping {

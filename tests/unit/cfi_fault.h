@@ -21,7 +21,8 @@ static inline const char *table_fault(const struct cfi_table *t)
 			return "kind";
 		if (i && row->pc <= before->pc)
 			return "order";
-		if (i && row->kind == before->kind && row->cfa == before->cfa && row->fp == before->fp)
+		if (i && row->kind == before->kind && row->cfa == before->cfa && row->fp == before->fp &&
+		    row->bx == before->bx)
 			return "equal neighbours";
 		if (page >= t->page_cnt || i < (uint32_t)t->pages[page] || i >= t->pages[page] >> 32)
 			return "index";

@@ -34,19 +34,19 @@ struct example {
 #define PROGRAM(...) {__VA_ARGS__}, sizeof((uint8_t[]){__VA_ARGS__})
 #define SP(pc, cfa, fp)                                                                                      \
 	{                                                                                                    \
-		pc, cfa, fp, UNWIND_SP                                                                       \
+		pc, cfa, fp, UNWIND_SP, 0                                                                    \
 	}
 #define FP(pc, cfa, fp)                                                                                      \
 	{                                                                                                    \
-		pc, cfa, fp, UNWIND_FP                                                                       \
+		pc, cfa, fp, UNWIND_FP, 0                                                                    \
 	}
 #define INVALID(pc)                                                                                          \
 	{                                                                                                    \
-		pc, 0, 0, UNWIND_INVALID                                                                     \
+		pc, 0, 0, UNWIND_INVALID, 0                                                                  \
 	}
 #define UNSAID(pc)                                                                                           \
 	{                                                                                                    \
-		pc, 0, 0, UNWIND_UNSAID                                                                      \
+		pc, 0, 0, UNWIND_UNSAID, 0                                                                   \
 	}
 
 static const struct example examples[] = {
@@ -71,12 +71,12 @@ static const struct example examples[] = {
 	 PROGRAM(0x1d, 255, 255, 255, 255, 255, 255, 255, 255, 0x0e, 16),
 	 {SP(START, 1, 0)}},
 	{"equal neighbours",
-	 PROGRAM(0x41, 0x0e, 16, 0x41, 0x83, 2, 0x41, 0x0e, 24),
+	 PROGRAM(0x41, 0x0e, 16, 0x41, 0x8c, 2, 0x41, 0x0e, 24),
 	 {SP(START, 1, 0), SP(START + 1, 2, 0), SP(START + 3, 3, 0)}},
 
 	{"def_cfa_sf", PROGRAM(0x12, 6, 0x7e), {FP(START, 2, 0)}},
 	{"def_cfa_offset_sf", PROGRAM(0x13, 0x7d), {SP(START, 3, 0)}},
-	{"rbx", PROGRAM(0x0c, 3, 24), {{START, 3, 0, UNWIND_BX}}},
+	{"rbx", PROGRAM(0x0c, 3, 24), {{START, 3, 0, UNWIND_BX, 0}}},
 	{"another register",
 	 PROGRAM(0x41, 0x0c, 10, 0, 0x41, 0x0c, 7, 8),
 	 {SP(START, 1, 0), INVALID(START + 1), SP(START + 2, 1, 0)}},
@@ -96,6 +96,15 @@ static const struct example examples[] = {
 	{"the lowest rbp", PROGRAM(0x86, 0x80, 0x01), {SP(START, 1, -128)}},
 	{"an rbp too low", PROGRAM(0x86, 0x81, 0x01), {INVALID(START)}},
 	{"an rbp at the CFA", PROGRAM(0x86, 0), {INVALID(START)}},
+	{"rbx as it is, stored, as it was",
+	 PROGRAM(0x41, 0x83, 2, 0x41, 0x83, 15, 0x41, 0x08, 3),
+	 {SP(START, 1, 0),
+	  {START + 1, 1, 0, UNWIND_SP, 1},
+	  {START + 2, 1, 0, UNWIND_SP, 14},
+	  SP(START + 3, 1, 0)}},
+	{"rbx out of reach",
+	 PROGRAM(0x83, 1, 0x41, 0x83, 16, 0x41, 0x09, 3, 12, 0x41, 0xc3),
+	 {{START, 1, 0, UNWIND_SP, UNWIND_BX_LOST}, SP(START + 3, 1, 0)}},
 	{"restore", PROGRAM(0x86, 2, 0x41, 0xc6), {SP(START, 1, -2), SP(START + 1, 1, 0)}},
 	{"restore_extended", PROGRAM(0x86, 2, 0x41, 0x06, 6), {SP(START, 1, -2), SP(START + 1, 1, 0)}},
 	{"same_value", PROGRAM(0x86, 2, 0x41, 0x08, 6), {SP(START, 1, -2), SP(START + 1, 1, 0)}},
@@ -116,33 +125,33 @@ static const struct example examples[] = {
 	 {INVALID(START)}},
 	{"GNU_args_size and window_save", PROGRAM(0x2e, 0x80, 1, 0x2d, 0x0e, 16), {SP(START, 2, 0)}},
 
-	{"undefined return address", PROGRAM(0x07, 16), {{START, 0, 0, UNWIND_END}}},
+	{"undefined return address", PROGRAM(0x07, 16), {{START, 0, 0, UNWIND_END, 0}}},
 	{"undefined return address, later",
 	 PROGRAM(0x41, 0x07, 16, 0x41, 0xd0),
-	 {SP(START, 1, 0), {START + 1, 0, 0, UNWIND_END}, SP(START + 2, 1, 0)}},
+	 {SP(START, 1, 0), {START + 1, 0, 0, UNWIND_END, 0}, SP(START + 2, 1, 0)}},
 	{"return address in a register", PROGRAM(0x09, 16, 5), {INVALID(START)}},
 	{"return address elsewhere", PROGRAM(0x90, 2), {INVALID(START)}},
 
 	{"CFA by breg7", PROGRAM(0x0f, 2, 0x77, 16), {SP(START, 2, 0)}},
 	{"CFA by breg6", PROGRAM(0x0f, 2, 0x76, 16), {FP(START, 2, 0)}},
-	{"CFA by breg3", PROGRAM(0x0f, 2, 0x73, 16), {{START, 2, 0, UNWIND_BX}}},
+	{"CFA by breg3", PROGRAM(0x0f, 2, 0x73, 16), {{START, 2, 0, UNWIND_BX, 0}}},
 	{"CFA by what is on the stack", PROGRAM(0x0f, 3, 0x77, 16, 0x06), {INVALID(START)}},
 	{"CFA by an empty expression", PROGRAM(0x0f, 0), {INVALID(START)}},
 	{"a PLT of 11",
 	 PROGRAM(0x0f, 11, 0x77, 8, 0x80, 0, 0x3f, 0x1a, 0x3b, 0x2a, 0x33, 0x24, 0x22),
-	 {{START, 11, 0, UNWIND_PLT}}},
+	 {{START, 11, 0, UNWIND_PLT, 0}}},
 	{"a PLT of 5",
 	 PROGRAM(0x0f, 11, 0x77, 8, 0x80, 0, 0x3f, 0x1a, 0x35, 0x2a, 0x33, 0x24, 0x22),
-	 {{START, 5, 0, UNWIND_PLT}}},
+	 {{START, 5, 0, UNWIND_PLT, 0}}},
 	{"no PLT after all",
 	 PROGRAM(0x0f, 11, 0x77, 8, 0x80, 0, 0x3f, 0x1a, 0x3b, 0x2a, 0x33, 0x24, 0x1c),
 	 {INVALID(START)}},
 	{"DRAP",
 	 PROGRAM(0x10, 6, 2, 0x76, 0, 0x41, 0x0f, 3, 0x76, 0x78, 0x06),
-	 {INVALID(START), {START + 1, (uint16_t)-1, 0, UNWIND_DEREF_FP}}},
+	 {INVALID(START), {START + 1, (uint16_t)-1, 0, UNWIND_DEREF_FP, 0}}},
 	{"DRAP, rbp above",
 	 PROGRAM(0x10, 6, 2, 0x76, 16, 0x0f, 3, 0x76, 8, 0x06),
-	 {{START, 1, 2, UNWIND_DEREF_FP}}},
+	 {{START, 1, 2, UNWIND_DEREF_FP, 0}}},
 	{"DRAP without rbp", PROGRAM(0x0f, 3, 0x76, 0x78, 0x06), {INVALID(START)}},
 	{"rbp by the CFA's own register", PROGRAM(0x0c, 6, 16, 0x10, 6, 2, 0x76, 0), {FP(START, 2, -2)}},
 	{"a signal frame's rule without its flag",
@@ -348,7 +357,7 @@ static void signal_frame(void **state)
 	scene_add_cie(&s, &cie);
 	scene_add_function(&s, START, LEN, restorer, sizeof(restorer));
 	assert_int_equal(scene_read(&s, &table), 0);
-	assert_rows(&table, (struct unwind_row[ROWS_MAX]){{START, 0, 0, UNWIND_SIGNAL}}, START + LEN,
+	assert_rows(&table, (struct unwind_row[ROWS_MAX]){{START, 0, 0, UNWIND_SIGNAL, 0}}, START + LEN,
 		    "signal");
 	cfi_free(&table);
 }

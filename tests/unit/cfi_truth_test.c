@@ -102,6 +102,21 @@ static bool is_fp_of(const struct unwind_row *row, Dwarf_Frame *frame)
 	return is_at_cfa(ops, cnt, row->fp * 8);
 }
 
+/* What no row can say is only lost. */
+static bool is_bx_of(const struct unwind_row *row, Dwarf_Frame *frame)
+{
+	Dwarf_Op mem[3], *ops;
+	size_t cnt;
+
+	if (dwarf_frame_register(frame, RBX, mem, &ops, &cnt))
+		return false;
+	if (row->bx == UNWIND_BX_LOST)
+		return cnt > 0;
+	if (!row->bx)
+		return !cnt; /* "as it is"; libdw 0.188 takes rax for rbx there, and says "undefined" */
+	return is_at_cfa(ops, cnt, -8 * (row->bx + 1));
+}
+
 static bool is_return_address_undefined(Dwarf_Frame *frame)
 {
 	Dwarf_Op mem[3], *ops;
@@ -131,7 +146,7 @@ static bool agrees(const struct unwind_row *row, Dwarf_Frame *frame)
 	if (row->kind == UNWIND_SIGNAL)
 		return is_signal;
 	return !is_signal && is_return_address_usual(frame) && !dwarf_frame_cfa(frame, &ops, &cnt) &&
-	       is_cfa_of(row, ops, cnt) && is_fp_of(row, frame);
+	       is_cfa_of(row, ops, cnt) && is_fp_of(row, frame) && is_bx_of(row, frame);
 }
 
 /* Within the 15 bytes behind a function: alignment, which the row before covers. */
@@ -153,7 +168,8 @@ static void compare_at(struct comparison *c, const struct unwind_row *row, uint6
 	Dwarf_Frame *frame = NULL;
 
 	if (dwarf_cfi_addrframe(c->cfi, pc, &frame)) {
-		if (row->kind != UNWIND_UNSAID && row->kind != UNWIND_INVALID && (pc == row->pc || !is_padding(c, pc)))
+		if (row->kind != UNWIND_UNSAID && row->kind != UNWIND_INVALID &&
+		    (pc == row->pc || !is_padding(c, pc)))
 			fail_msg("%s: a row at %#lx where libdw knows none", path, (unsigned long)pc);
 		return;
 	}

@@ -94,6 +94,36 @@ static void sort()
 	std::qsort(numbers, 50, sizeof(int), compare);
 }
 
+// A frame that counts from rbx, as ld.so's resolver of lazy bindings has it, and a callee that uses rbx too.
+extern "C" void frame_by_rbx(void (*callee)());
+asm(".text\n"
+    ".type frame_by_rbx, @function\n"
+    "frame_by_rbx:\n"
+    "	.cfi_startproc\n"
+    "	push %rbx\n"
+    "	.cfi_def_cfa_offset 16\n"
+    "	.cfi_offset %rbx, -16\n"
+    "	mov %rsp, %rbx\n"
+    "	.cfi_def_cfa_register %rbx\n"
+    "	sub $192, %rsp\n"
+    "	and $-64, %rsp\n"
+    "	call *%rdi\n"
+    "	mov %rbx, %rsp\n"
+    "	.cfi_def_cfa_register %rsp\n"
+    "	pop %rbx\n"
+    "	.cfi_restore %rbx\n"
+    "	.cfi_def_cfa_offset 8\n"
+    "	ret\n"
+    "	.cfi_endproc\n"
+    ".size frame_by_rbx, . - frame_by_rbx\n");
+
+NOINLINE static void uses_rbx()
+{
+	asm volatile("xor %%ebx, %%ebx" ::: "rbx");
+	allocate(99);
+	asm volatile("" ::: "rbx");
+}
+
 // Signals come only here, where no allocation can be interrupted: in computing, and in the vdso.
 static void let_signals_in()
 {
@@ -121,6 +151,7 @@ static void round_of(int number)
 	}
 	recurse(number % 100);
 	recurse(300); // deeper than is kept
+	frame_by_rbx(uses_rbx);
 	sort();
 	for (int i = 0; i < 20; i++)
 		table[std::to_string(i)].push_back(i);

@@ -96,6 +96,8 @@ static struct cfi_rule *rule_of(struct cfi_rules *rules, uint64_t reg)
 	switch (reg) {
 	case CFI_RBP:
 		return &rules->fp;
+	case CFI_RBX:
+		return &rules->bx;
 	case CFI_RSP:
 		return &rules->sp;
 	case CFI_RETURN_ADDRESS:
@@ -261,7 +263,7 @@ static void carry_out_extended(struct run *run, uint8_t op)
 	case OP_SAME_VALUE:
 		reg = cursor_uleb(p);
 		/* rsp and the return address as they are in the callee: no frame looks like that. */
-		set_rule(run, reg, reg == CFI_RBP ? CFI_SAME : CFI_OTHER, 0);
+		set_rule(run, reg, reg == CFI_RBP || reg == CFI_RBX ? CFI_SAME : CFI_OTHER, 0);
 		break;
 	case OP_RESTORE_EXTENDED:
 		restore(run, cursor_uleb(p));

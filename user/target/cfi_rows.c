@@ -43,7 +43,7 @@ void cfi_rows_begin(struct cfi_rows *rows, uint32_t start, uint32_t end)
 
 static bool says_the_same(const struct unwind_row *a, const struct unwind_row *b)
 {
-	return a->kind == b->kind && a->cfa == b->cfa && a->fp == b->fp;
+	return a->kind == b->kind && a->cfa == b->cfa && a->fp == b->fp && a->bx == b->bx;
 }
 
 void cfi_rows_add(struct cfi_rows *rows, struct unwind_row row)

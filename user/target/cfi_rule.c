@@ -20,6 +20,7 @@
 const struct cfi_rules cfi_rules_unsaid = {
 	.cfa = {.kind = CFI_OTHER},
 	.fp = {.kind = CFI_SAME},
+	.bx = {.kind = CFI_SAME},
 	.sp = {.kind = CFI_SAME},
 	.ra = {.kind = CFI_OTHER},
 };
@@ -146,6 +147,16 @@ static bool row_of_fp(const struct cfi_rules *rules, struct unwind_row *row)
 	return is_words(offset, INT8_MIN, INT8_MAX);
 }
 
+/* Only frames that count from rbx need it: where a row cannot say it, it is lost, and the row still holds. */
+static unsigned char row_of_bx(const struct cfi_rule *bx)
+{
+	if (bx->kind == CFI_SAME)
+		return 0;
+	if (bx->kind == CFI_AT_CFA && is_words(bx->offset, -UNWIND_BX_LOST, -2))
+		return (unsigned char)(-bx->offset / WORD - 1);
+	return UNWIND_BX_LOST;
+}
+
 static bool is_signal_frame(const struct cfi_rule *cfa)
 {
 	return cfa->kind == CFI_AT_REGISTER && cfa->reg == CFI_RSP && cfa->offset == SIGNAL_RSP_OFFSET;
@@ -153,7 +164,7 @@ static bool is_signal_frame(const struct cfi_rule *cfa)
 
 struct unwind_row cfi_rules_row(const struct cfi_rules *rules, bool signal, uint32_t pc)
 {
-	struct unwind_row row = {.pc = pc};
+	struct unwind_row row = {.pc = pc, .bx = row_of_bx(&rules->bx) & 15};
 
 	if (signal && is_signal_frame(&rules->cfa))
 		return (struct unwind_row){.pc = pc, .kind = UNWIND_SIGNAL};

@@ -1,6 +1,6 @@
 /*
  * The rules of one location (DWARF 5, 6.4.1) as far as a walk up the stack needs them: where
- * the CFA is, and where the caller's rbp, rsp and return address are; and the unwind row that
+ * the CFA is, and where the caller's rbp, rbx, rsp and return address are; and the unwind row that
  * says the same. What a row cannot say becomes UNWIND_INVALID.
  */
 #ifndef ALLOCTRACE_TARGET_CFI_RULE_H
@@ -37,10 +37,10 @@ struct cfi_rule {
 };
 
 struct cfi_rules {
-	struct cfi_rule cfa, fp, sp, ra;
+	struct cfi_rule cfa, fp, bx, sp, ra;
 };
 
-/* What holds where a CIE says nothing: rbp is callee-saved (x86-64 psABI, figure 3.4). */
+/* What holds where a CIE says nothing: rbp and rbx are callee-saved (x86-64 psABI, figure 3.4). */
 extern const struct cfi_rules cfi_rules_unsaid;
 
 /* The rule that a DWARF expression (DWARF 5, 2.5) gives the CFA, or a register that it says where to find. */
