@@ -140,7 +140,7 @@ struct event_exit {
 struct event_block {
 	struct event_head head;
 	__u64 addr;
-	__u64 size;  /* ALLOC, REALLOC: bytes asked for. FREE, REALLOC_BEGIN: the word before the block; 0: unread */
+	__u64 size;  /* ALLOC, REALLOC: bytes asked for. FREE, REALLOC_BEGIN: the word before the block; 0: unread, or known by its ALLOC */
 	__u64 stack; /* id of the caller's stack; 0: none. REALLOC_BEGIN: 0 unless stacks are sampled, its end has it */
 };
 

@@ -165,6 +165,8 @@ void allocs_tick(struct allocs *a)
 {
 	uint64_t now = clock_monotonic_ns();
 
+	if (ledger_totals(a->ledger)->untracked.cnt)
+		tracer_read_headers(a->tracer);
 	if (a->stopped[0] || !brake_is_due(&a->brake, now) ||
 	    !brake_sample(&a->brake, now, tracer_probe_ns(a->tracer), target_cpu_ns(a->process)))
 		return;

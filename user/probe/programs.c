@@ -305,6 +305,16 @@ int programs_python(const struct programs *p, pid_t pid, const struct python_lay
 	return bpf_map_update_elem(fd, &tgid, layout, BPF_ANY) ? -errno : 0;
 }
 
+void programs_forget_blocks(struct programs *p)
+{
+	memset(p->skel->bss->recent, 0, sizeof(p->skel->bss->recent));
+}
+
+void programs_read_headers(struct programs *p)
+{
+	p->skel->bss->reads_headers = true;
+}
+
 void programs_silent_hits(const struct programs *p, uint64_t *nested, uint64_t *filtered)
 {
 	int cpu_cnt = libbpf_num_possible_cpus();

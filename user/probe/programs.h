@@ -45,6 +45,10 @@ void programs_untrace(const struct programs *programs, pid_t pid);
 struct unwind_maps programs_unwind_maps(const struct programs *programs);
 /* Where a process keeps its Python frames; NULL: it has none any more. */
 int programs_python(const struct programs *programs, pid_t pid, const struct python_layout *layout);
+/* The program was replaced: none of its blocks is there any more. */
+void programs_forget_blocks(struct programs *programs);
+/* From now on frees tell what stands before their block also if its allocation was recorded. */
+void programs_read_headers(struct programs *programs);
 /* Hits of allocation probes that left no record. */
 void programs_silent_hits(const struct programs *programs, uint64_t *nested, uint64_t *filtered);
 void programs_losses(const struct programs *programs, uint64_t lost[LOSS_CNT]);

@@ -349,6 +349,7 @@ static void act(struct tracer *t)
 	if (!t->follow)
 		return;
 	if (t->execed) {
+		programs_forget_blocks(t->programs);
 		if (t->tables) {
 			unwind_tables_forget(t->tables, t->pid);
 			programs_python(t->programs, t->pid, NULL);
@@ -431,6 +432,11 @@ uint64_t tracer_probe_ns(const struct tracer *t)
 						    (fn->stepped ? t->cost.stepped : 0));
 	}
 	return (uint64_t)ns;
+}
+
+void tracer_read_headers(struct tracer *t)
+{
+	programs_read_headers(t->programs);
 }
 
 void tracer_drop_allocs(struct tracer *t)

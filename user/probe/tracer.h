@@ -90,6 +90,8 @@ size_t tracer_missing(const struct tracer *tracer, const char *const **lines);
  * costs, found out on a child of ours. An estimate; 0 without allocation probes.
  */
 uint64_t tracer_probe_ns(const struct tracer *tracer);
+/* Not every recorded block is known any more: frees are to tell sizes of all (event_block.size). */
+void tracer_read_headers(struct tracer *tracer);
 /* Removes the allocation probes, for good; everything else stays. Returns at once, a thread waits for the kernel. */
 void tracer_drop_allocs(struct tracer *tracer);
 unsigned tracer_probe_cnt(const struct tracer *tracer);
