@@ -219,12 +219,23 @@ static __always_inline bool submit_stack(struct scratch *s, u64 pid_tgid, u64 id
 	return !bpf_ringbuf_output(&ring, rec, bytes, ring_flags(false));
 }
 
-__noinline int leave_all(struct scratch *s, const struct unwind_process *p)
+/* Back to the first frame. */
+static __always_inline void begin_again(struct scratch *s)
+{
+	struct unwinding *u = &s->at;
+
+	u->pc = s->first.pc;
+	u->sp = s->first.sp;
+	u->fp = s->first.fp;
+	u->bx = s->first.bx;
+	u->exact = false;
+	u->tracks_bx = true;
+}
+
+static __always_inline int leave_all(struct scratch *s, const struct unwind_process *p)
 {
 	int end;
 
-	if (!s || !p)
-		return STACK_END_NO_MAPPING;
 	s->hash = 0;
 	s->check = 1;
 	for (u32 i = 0; i < EVENT_FRAMES_MAX; i++) {
@@ -245,24 +256,18 @@ __noinline int leave_all(struct scratch *s, const struct unwind_process *p)
 
 __noinline u64 unwind(struct scratch *s, const struct unwind_process *p, u64 pid_tgid)
 {
-	u64 pc, sp, fp, bx;
 	u64 id, check, *known; /* on the stack: up to 6.1 a map takes no value from elsewhere */
 
 	if (!s || !p)
 		return 0;
-	pc = s->at.pc;
-	sp = s->at.sp;
-	fp = s->at.fp;
-	bx = s->at.bx;
+	s->first.pc = s->at.pc;
+	s->first.sp = s->at.sp;
+	s->first.fp = s->at.fp;
+	s->first.bx = s->at.bx;
 	s->rec.end = leave_all(s, p);
 	if (s->rec.end == UNWIND_AGAIN) {
-		s->at.pc = pc;
-		s->at.sp = sp;
-		s->at.fp = fp;
-		s->at.bx = bx;
-		s->at.exact = false;
-		s->at.tracks_bx = true;
-		s->rec.end = leave_all(s, p);
+		begin_again(s);
+		return 0;
 	}
 	s->python.sp_cnt = s->rec.cnt;
 	if (python_walk(&s->python)) {

@@ -15,6 +15,9 @@
 struct scratch {
 	u64 busy;
 	u64 hash, check; /* of the frames, two independent ones */
+	struct {
+		u64 pc, sp, fp, bx;
+	} first; /* where the stack began */
 	struct unwinding at;
 	struct python_walk python;
 	struct event_stack rec;
@@ -39,8 +42,10 @@ extern struct seen_map stacks_seen SEC(".maps");
 
 extern const volatile bool takes_stacks; /* set by the loader */
 
-/* Leaves frame after frame from where s->at stands. The stack's id, submitted if it is new; 0: it could not
- * be. */
+/*
+ * Leaves frame after frame from where s->at stands. The stack's id, submitted if it is new; 0: it
+ * could not be, or rbx was needed: s->at is at the first frame again and tracks it.
+ */
 u64 unwind(struct scratch *s, const struct unwind_process *process, u64 pid_tgid);
 
 /* A kernel with preemption may run another thread of this CPU meanwhile: each takes a scratch of its own. */
@@ -101,6 +106,8 @@ static __always_inline u64 take_stack(struct pt_regs *ctx, u64 pid_tgid, bool at
 	if (s) {
 		unwind_from(&s->at, ctx, at_return);
 		id = unwind(s, process, pid_tgid);
+		if (!id && s->at.tracks_bx)
+			id = unwind(s, process, pid_tgid);
 		scratch_give(s);
 	}
 	if (!id && traced_process(pid_tgid)) /* a forked child is nobody's loss */

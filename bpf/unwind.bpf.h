@@ -49,7 +49,7 @@ struct unwind_processes_map {
 };
 extern struct unwind_processes_map unwind_processes SEC(".maps");
 
-/* The frame counts from rbx, which was not tracked: once more from the first frame, with tracks_bx. */
+/* The frame counts from rbx, which was not tracked. */
 #define UNWIND_AGAIN 100
 
 /* Leaves the frame: 0, enum stack_end of event.h, or UNWIND_AGAIN. */
