@@ -137,10 +137,13 @@ struct event_exit {
  * nothing of the same thread's blocks between them; if the second is missing (the thread
  * ended, longjmp) nobody knows which block lives.
  */
+#define EVENT_SIZE_KNOWN 1 /* the block was allocated lately: by its ALLOC; no header is that */
+
 struct event_block {
 	struct event_head head;
 	__u64 addr;
-	__u64 size;  /* ALLOC, REALLOC: bytes asked for. FREE, REALLOC_BEGIN: the word before the block; 0: unread, or known by its ALLOC */
+	__u64 size;  /* ALLOC, REALLOC: bytes asked for. FREE, REALLOC_BEGIN: the word before the block, EVENT_SIZE_KNOWN, or
+		     0: it was not read */
 	__u64 stack; /* id of the caller's stack; 0: none. REALLOC_BEGIN: 0 unless stacks are sampled, its end has it */
 };
 

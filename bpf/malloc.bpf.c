@@ -283,12 +283,11 @@ static __always_inline bool submit_block(u32 kind, u64 pid_tgid, u32 func, u64 a
  * what a pair's programs take. By address, 8-byte aligned in 47 bits, and process: a forked
  * child has its parent's addresses.
  */
-#define RECENT_BITS 16
-__u64 recent[1 << RECENT_BITS];
+struct recent_block recent[1 << RECENT_BITS];
 
 bool reads_headers; /* set by the loader when user space cannot keep every block any more */
 
-static __always_inline u64 *recent_slot(u64 block)
+static __always_inline struct recent_block *recent_of(u64 block)
 {
 	return &recent[block * 0x9e3779b97f4a7c15ULL >> (64 - RECENT_BITS)];
 }
@@ -298,35 +297,36 @@ static __always_inline u64 recent_key(u64 block, u64 pid_tgid)
 	return block >> 3 | pid_tgid >> 32 << 44;
 }
 
-/* Sampling goes by the headers of all. */
-static __always_inline void remember(u64 block, u64 pid_tgid)
+static __always_inline void remember(u64 block, u64 size, u64 pid_tgid)
 {
-	if (!sample_bytes)
-		*recent_slot(block) = recent_key(block, pid_tgid);
+	struct recent_block *r = recent_of(block);
+
+	r->size = size;
+	r->key = recent_key(block, pid_tgid);
 }
 
-/* The word before a block, where the allocator keeps its size; 0 where user space knows the size. */
-static __always_inline u64 take_header(u64 block, u64 pid_tgid, u64 cookie)
+/* What event_block.size says of a block that leaves: EVENT_SIZE_KNOWN, *size; or the word before it; or 0. */
+static __always_inline u64 take_header(u64 block, u64 pid_tgid, u64 cookie, u64 *size)
 {
-	u64 *slot = recent_slot(block);
+	struct recent_block *r = recent_of(block);
 
-	if (!(cookie & COOKIE_HAS_HEADER))
-		return 0;
-	if (*slot == recent_key(block, pid_tgid)) {
-		*slot = 0;
+	if (r->key == recent_key(block, pid_tgid)) {
+		*size = r->size;
+		r->key = 0;
 		if (!reads_headers)
-			return 0;
+			return EVENT_SIZE_KNOWN;
 	}
-	return user_word(block - sizeof(u64));
+	return cookie & COOKIE_HAS_HEADER ? user_word(block - sizeof(u64)) : 0;
 }
 
 /* The old block is sampled by its own size: the new one's, which may be nothing, would scale it beyond
  * measure. */
 static __always_inline bool begin_realloc(struct pt_regs *ctx, u64 cookie, u64 old)
 {
-	u64 pid_tgid = bpf_get_current_pid_tgid(), header = take_header(old, pid_tgid, cookie), stack = 0;
+	u64 pid_tgid = bpf_get_current_pid_tgid(), size = 0, stack = 0;
+	u64 header = take_header(old, pid_tgid, cookie, &size);
 
-	if (takes_stacks && sample_bytes && samples_free(header))
+	if (takes_stacks && sample_bytes && samples_free(header, size))
 		stack = take_stack(ctx, pid_tgid, false);
 	return submit_block(EVENT_REALLOC_BEGIN, pid_tgid, (u32)cookie, old, header, stack);
 }
@@ -384,7 +384,7 @@ static __always_inline void end(struct pt_regs *ctx, u64 pid_tgid, u32 func, u64
 	stack = takes_stacks && samples_alloc(kept & KEPT_SIZE_MAX) ? take_stack(ctx, pid_tgid, at_return)
 								    : 0;
 	if (submit_block(kind, pid_tgid, func, block, kept & KEPT_SIZE_MAX, stack) && block)
-		remember(block, pid_tgid);
+		remember(block, kept & KEPT_SIZE_MAX, pid_tgid);
 }
 
 /* Ends the pending call whose return address is at sp. */
@@ -497,13 +497,13 @@ int free_enter(struct pt_regs *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	u64 cookie = bpf_get_attach_cookie(ctx), block = read_argument(ctx, cookie, COOKIE_PTR_SHIFT);
-	u64 pid_tgid, header, stack;
+	u64 pid_tgid, size = 0, header, stack;
 
 	if (!is_recorded(task, block, SP_AT_INSTRUCTION(ctx), cookie))
 		return 0;
 	pid_tgid = pid_tgid_of(task);
-	header = take_header(block, pid_tgid, cookie);
-	stack = takes_stacks && samples_free(header) ? take_stack(ctx, pid_tgid, false) : 0;
+	header = take_header(block, pid_tgid, cookie, &size);
+	stack = takes_stacks && samples_free(header, size) ? take_stack(ctx, pid_tgid, false) : 0;
 	submit_block(EVENT_FREE, pid_tgid, (u32)cookie, block, header, stack);
 	return 0;
 }

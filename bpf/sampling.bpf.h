@@ -22,11 +22,11 @@ struct {
 } distances SEC(".maps");
 
 /* Set by the loader. */
-const volatile __u64 sample_bytes = 0; /* the mean; 0: everything is taken */
+const volatile __u64 sample_bytes = 0, free_sample_bytes = 0; /* the means; 0: everything is taken */
 const volatile __u16 log2_fractions[SAMPLING_FRACTIONS] = {};
 
 /* −ln of a random number from 0 to 1, times the mean; at least 1. */
-static __always_inline s64 draw_distance(void)
+static __always_inline s64 draw_distance(u64 mean)
 {
 	u32 random = bpf_get_prandom_u32() | 1, zeros = 0;
 	u64 log2;
@@ -39,17 +39,17 @@ static __always_inline s64 draw_distance(void)
 		zeros += bits;
 	}
 	log2 = ((u64)(zeros + 1) << 16) - log2_fractions[random >> 23 & (SAMPLING_FRACTIONS - 1)];
-	return (s64)((log2 * 45426 >> 16) * sample_bytes >> 16) + 1; /* ln 2 = 45426 / 2^16 */
+	return (s64)((log2 * 45426 >> 16) * mean >> 16) + 1; /* ln 2 = 45426 / 2^16 */
 }
 
-static __always_inline bool is_reached(s64 *left, u64 bytes)
+static __always_inline bool is_reached(s64 *left, u64 bytes, u64 mean)
 {
 	if (!*left)
-		*left = draw_distance();
+		*left = draw_distance(mean);
 	*left -= (s64)sampled_bytes(bytes);
 	if (*left > 0)
 		return false;
-	*left = draw_distance();
+	*left = draw_distance(mean);
 	return true;
 }
 
@@ -65,19 +65,20 @@ static __always_inline bool samples_alloc(u64 size)
 {
 	struct distance *left = sample_bytes ? distance() : NULL;
 
-	return !left || is_reached(&left->allocs, size);
+	return !left || is_reached(&left->allocs, size, sample_bytes);
 }
 
-/* … of this free; header: the word before the block, 0: it tells no size. */
-static __always_inline bool samples_free(u64 header)
+/* … of this free. header: the word before the block, EVENT_SIZE_KNOWN (of size bytes), or 0. */
+static __always_inline bool samples_free(u64 header, u64 size)
 {
-	struct distance *left = sample_bytes ? distance() : NULL;
+	struct distance *left = free_sample_bytes ? distance() : NULL;
 
 	if (!left)
 		return true;
 	if (!header)
 		return !(bpf_get_prandom_u32() % SAMPLING_FREES);
-	return is_reached(&left->frees, SAMPLING_HEADER_BYTES(header));
+	return is_reached(&left->frees, header == EVENT_SIZE_KNOWN ? size : SAMPLING_HEADER_BYTES(header),
+			  free_sample_bytes);
 }
 
 #endif

@@ -75,9 +75,17 @@ struct silent_hits {
 	__u64 filtered; /* of a size that is not asked for */
 };
 
+#define RECENT_BITS 16
+
+struct recent_block { /* allocated lately; the loader only clears them */
+	__u64 key; /* of address and process; 0: none */
+	__u64 size;
+};
+
 /*
- * Sampling of stacks by bytes. A block of no bytes counts as one; a freed block as what its
- * header says, and where no header says anything one free of SAMPLING_FREES is taken.
+ * Sampling of stacks by bytes. A block of no bytes counts as one; a freed block as what was
+ * asked for if it was allocated lately, else as what its header says, and where no header
+ * says anything one free of SAMPLING_FREES is taken.
  */
 #define SAMPLING_FRACTIONS 256 /* log2(1 + (i + ½) / 256) · 2^16: what the loader fills in */
 #define SAMPLING_FREES 16

@@ -39,10 +39,14 @@ def check(final, said, before=None):
 
 
 def check_sites(allocs):
-    """Sums over sites are the totals."""
-    for total, field in (("live", "live"), ("live_blocks", "live_blocks"), ("allocs", "allocs"),
-                         ("allocated", "allocated"), ("freed", "freed_here"), ("frees", "frees_here")):
-        assert sum(site[field] for site in allocs["sites"]) == allocs[total], total
+    """Sums over sites are the totals; of what was freed where, near them if only some frees' stacks are taken."""
+    for field in ("live", "live_blocks", "allocs", "allocated"):
+        assert sum(site[field] for site in allocs["sites"]) == allocs[field], field
+    mean = allocs["free_sample_bytes"]
+    for total, field, scatter in (("freed", "freed_here", (mean or 0) * allocs["freed"]),
+                                  ("frees", "frees_here", (mean or 0) / 16 * allocs["frees"])):
+        # Six standard deviations, of blocks of 16 bytes and more.
+        assert abs(sum(site[field] for site in allocs["sites"]) - allocs[total]) <= 6 * scatter ** 0.5, field
 
 
 def run_rounds(tree, target, *options, known_sizes=True):

@@ -135,6 +135,36 @@ static void what_the_allocator_frees_anew_is_freed_once(void **state)
 	ledger_free(l);
 }
 
+static void a_sampled_free_stands_for_others(void **state)
+{
+	struct ledger *l = ledger_new(&(struct ledger_options){
+		.max_memory = GIB, .size_max = UINT64_MAX, .began_ns = BEGAN, .free_sample_bytes = 4096});
+
+	(void)state;
+	for (uint64_t i = 1; i <= 4; i++)
+		say(l, EVENT_ALLOC, i * 0x1000, 64);
+	stack = 200;
+	say(l, EVENT_FREE, 0x1000, EVENT_SIZE_KNOWN);
+	stack = 0;
+	say(l, EVENT_FREE, 0x2000, EVENT_SIZE_KNOWN);
+	stack = 300;
+	say(l, EVENT_FREE, 0x9000, 4096); /* by its header, as if it had been allocated before */
+	stack = 400;
+	say(l, EVENT_REALLOC_BEGIN, 0x3000, EVENT_SIZE_KNOWN);
+	say(l, EVENT_REALLOC, 0x4800, 32);
+	/* 64 bytes of 4096: 1 / (1 − e^(−1/64)) = 64.5; 4096 of 4096: 1.58. */
+	assert_in_range(site(l, 200)->freed_here.cnt, 64, 65);
+	assert_in_range(site(l, 200)->freed_here.bytes, 64 * 64.5 - 1, 64 * 64.5 + 1);
+	assert_in_range(site(l, 300)->freed_here.cnt, 1, 2);
+	assert_in_range(site(l, 300)->freed_here.bytes, 4088 * 1.58, 4088 * 1.59);
+	assert_count(site(l, 0)->freed_here, 0, 0);
+	assert_count(site(l, 400)->freed_here, 1, 64); /* the stack of its allocation was taken */
+	assert_count(site(l, 100)->freed, 3, 192);
+	assert_count(ledger_totals(l)->freed, 4, 192 + 4088);
+	assert_count(ledger_totals(l)->freed_before, 1, 4088);
+	ledger_free(l);
+}
+
 static void a_failed_call_changes_nothing(void **state)
 {
 	struct ledger *l = begin();
@@ -433,6 +463,7 @@ int main(void)
 		cmocka_unit_test_setup(beyond_the_limit_blocks_are_counted_only, reset),
 		cmocka_unit_test_setup(an_exec_begins_anew, reset),
 		cmocka_unit_test_setup(what_the_allocator_frees_anew_is_freed_once, reset),
+		cmocka_unit_test_setup(a_sampled_free_stands_for_others, reset),
 		cmocka_unit_test_setup(rounding_is_unknown_where_an_allocator_does_not_tell, reset),
 		cmocka_unit_test_setup(threads_are_forgotten, reset),
 		cmocka_unit_test_setup(sums_agree_over_noise, reset),

@@ -99,7 +99,7 @@ static void allocation_options_have_defaults(void **state)
 
 	(void)state;
 	assert_int_equal(parse(options_parse_attach, "attach 7", &o), OPTIONS_GO);
-	assert_true(o.stacks.wanted && !o.stacks.sample_bytes && !o.no_alloc && o.max_overhead == 25);
+	assert_true(o.stacks.wanted && !o.stacks.sample_bytes && o.stacks.free_sample_bytes == 4096 && !o.no_alloc && o.max_overhead == 25);
 	assert_true(!o.size_min && o.size_max == UINT64_MAX && !o.older_ns && !o.top && !o.max_memory);
 	assert_true(!o.folded && o.weight == WEIGHT_LIVE);
 	assert_int_equal(parse(options_parse_run, "run true", &o), OPTIONS_GO);
@@ -123,7 +123,7 @@ static void allocation_options_are_read(void **state)
 			 OPTIONS_GO);
 	assert_true(o.weight == WEIGHT_PEAK && o.max_overhead == 1.5);
 	assert_int_equal(parse(options_parse_attach, "attach 7 --stack sampled:64K", &o), OPTIONS_GO);
-	assert_true(o.stacks.wanted && o.stacks.sample_bytes == 64 * KIB);
+	assert_true(o.stacks.wanted && o.stacks.sample_bytes == 64 * KIB && o.stacks.free_sample_bytes == 64 * KIB);
 	assert_int_equal(parse(options_parse_attach, "attach 7 --no-alloc", &o), OPTIONS_GO);
 	assert_true(o.no_alloc);
 }

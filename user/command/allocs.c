@@ -42,6 +42,7 @@ struct allocs *allocs_new(const struct allocs_options *options, const struct pro
 		.size_max = options->size_max,
 		.began_ns = clock_monotonic_ns(),
 		.sample_bytes = options->sample_bytes,
+		.free_sample_bytes = options->free_sample_bytes,
 	};
 	struct allocs *a = calloc(1, sizeof(*a));
 
@@ -262,6 +263,7 @@ const struct allocation_view *allocs_view(struct allocs *a, const struct heap_st
 	a->view.older_ns = a->options.older_ns;
 	a->view.top = a->options.top;
 	a->view.sample_bytes = a->options.sample_bytes;
+	a->view.free_sample_bytes = a->options.free_sample_bytes;
 	a->view.probe_cpu_share = a->brake.share;
 	a->view.stopped = a->stopped[0] ? a->stopped : NULL;
 	return fill_sites(a, survey) ? NULL : &a->view;

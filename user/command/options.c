@@ -106,6 +106,8 @@ static int parse_overhead(const char *text, void *field)
 }
 
 #define SAMPLE_BYTES_MAX (1ULL << 40)
+/* Frees by byte-sampling in any case: who frees is asked of windows of a MiB and more. */
+#define FREE_SAMPLE_BYTES 4096
 
 static int parse_stack(const char *text, void *field)
 {
@@ -113,12 +115,16 @@ static int parse_stack(const char *text, void *field)
 	struct stack_choice *choice = field;
 
 	*choice = (struct stack_choice){.wanted = strcmp(text, "none") != 0};
-	if (!choice->wanted || !strcmp(text, "all"))
+	if (!choice->wanted)
+		return 0;
+	choice->free_sample_bytes = FREE_SAMPLE_BYTES;
+	if (!strcmp(text, "all"))
 		return 0;
 	if (strncmp(text, sampled, sizeof(sampled) - 1))
 		return -EINVAL;
 	if (parse_size(text + sizeof(sampled) - 1, &choice->sample_bytes))
 		return -EINVAL;
+	choice->free_sample_bytes = choice->sample_bytes;
 	return choice->sample_bytes && choice->sample_bytes <= SAMPLE_BYTES_MAX ? 0 : -EINVAL;
 }
 
@@ -184,7 +190,7 @@ static const struct option_row rows[] = {
 	{IN_ATTACH | IN_RUN, 0, "no-alloc", NULL, &type_flag, FIELD(no_alloc),
 	 "do not probe malloc and free: no sites, no cost"},
 	{IN_ATTACH | IN_RUN, 0, "stack", "WHICH", &type_stack, FIELD(stacks),
-	 "callers' stacks: all, none, or sampled:SIZE, one in so many\nbytes (all)"},
+	 "callers' stacks: all, but of frees one in 4096 bytes; none;\nor sampled:SIZE, one in so many bytes (all)"},
 	{IN_ATTACH | IN_RUN, 0, "native", NULL, &type_flag, FIELD(native),
 	 "show the C frames of the Python interpreter too"},
 	{IN_ATTACH, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
@@ -426,7 +432,7 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 		.window_min_ns = 5 * NSEC_PER_SEC,
 		.churn_min = 20,
 		.walk_budget = 2,
-		.stacks = {.wanted = true},
+		.stacks = {.wanted = true, .free_sample_bytes = FREE_SAMPLE_BYTES},
 		.max_overhead = g->bit == IN_ATTACH ? 25 : 0,
 		.size_max = UINT64_MAX,
 	};

@@ -29,7 +29,8 @@ struct options {
 	bool no_alloc;
 	struct stack_choice {
 		bool wanted;
-		uint64_t sample_bytes; /* the mean distance; 0: every stack */
+		uint64_t sample_bytes;      /* of allocations, the mean distance; 0: every stack */
+		uint64_t free_sample_bytes; /* of frees */
 	} stacks;            /* --stack */
 	bool native;         /* an interpreter's own frames too */
 	double max_overhead; /* percent of the target's CPU time; 0: no limit (run's default) */

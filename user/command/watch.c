@@ -298,6 +298,7 @@ static struct session_options session_options(const struct options *options, con
 				.size_min = options->size_min,
 				.size_max = options->size_max,
 				.sample_bytes = options->stacks.sample_bytes,
+				.free_sample_bytes = options->stacks.free_sample_bytes,
 				.older_ns = options->older_ns,
 				.top = options->top,
 				.max_share = options->max_overhead / 100,
@@ -312,6 +313,7 @@ struct tracer_options watch_tracer_options(const struct options *options)
 		.allocs = !options->no_alloc,
 		.stacks = options->stacks.wanted,
 		.sample_bytes = options->stacks.sample_bytes,
+		.free_sample_bytes = options->stacks.free_sample_bytes,
 		.size_min = options->size_min,
 		.size_max = options->size_max,
 	};

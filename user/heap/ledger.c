@@ -143,14 +143,18 @@ bool ledger_is_sampled(const struct ledger *l)
 	return l->options.sample_bytes != 0;
 }
 
-/* What a free counts at the site that made it. */
+/* What a free counts at the site that made it. Of a realloc the stack is that of its allocation. */
 static struct site_count at_free(const struct ledger *l, const struct event_block *ev, uint64_t bytes)
 {
-	if (!l->options.sample_bytes)
+	uint64_t mean = l->options.free_sample_bytes;
+
+	if (!mean || ev->head.kind == EVENT_REALLOC)
 		return (struct site_count){1, bytes};
 	if (!ev->stack)
 		return (struct site_count){0};
-	return sampling_count(sampling_scale_free(l->options.sample_bytes, ev->size), bytes, ev->addr);
+	return sampling_count(ev->size == EVENT_SIZE_KNOWN ? sampling_scale(mean, bytes)
+							   : sampling_scale_free(mean, ev->size),
+			      bytes, ev->addr);
 }
 
 /* Before a site's live changes: what it was at the peak, if the peak has risen since it last did. */

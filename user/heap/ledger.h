@@ -25,6 +25,7 @@ struct ledger_options {
 	uint64_t began_ns;           /* CLOCK_MONOTONIC: the attach */
 	uint64_t sample_bytes; /* stacks are sampled: sites count estimates (heap/sampling.h); 0: all are
 				  taken */
+	uint64_t free_sample_bytes; /* the same of frees, and of what sites freed here */
 };
 
 /* Since the attach. A realloc that moved, grew or shrank a block is one free and one allocation. */

@@ -142,6 +142,7 @@ static void prepare(struct programs *p, const struct feature *feature, const str
 	p->skel->rodata->tick_ns = kernel_tick();
 	p->skel->rodata->takes_stacks = options->stacks;
 	p->skel->rodata->sample_bytes = options->sample_bytes;
+	p->skel->rodata->free_sample_bytes = options->free_sample_bytes;
 	for (int i = 0; i < SAMPLING_FRACTIONS; i++)
 		p->skel->rodata->log2_fractions[i] =
 			(uint16_t)(log2(1 + (i + 0.5) / SAMPLING_FRACTIONS) * 65536);

@@ -34,7 +34,8 @@ struct tracer;
 struct tracer_options {
 	bool allocs;                 /* probe the allocation functions too */
 	bool stacks;                 /* record the stacks of callers: of purges and dlopen too */
-	uint64_t sample_bytes;       /* … one in so many bytes, on average; 0: all */
+	uint64_t sample_bytes;       /* … of allocations one in so many bytes, on average; 0: all */
+	uint64_t free_sample_bytes;  /* … of frees */
 	uint64_t size_min, size_max; /* allocations of other sizes are not recorded; inclusive */
 };
 

@@ -166,6 +166,7 @@ void json_allocs(struct json *j, cJSON *parent, const struct snapshot *s)
 	count(j, o, "truncated", &a->truncated);
 	json_text(j, o, "stopped", a->stopped);
 	json_figure(j, o, "sample_bytes", a->sample_bytes ? a->sample_bytes : UNKNOWN);
+	json_figure(j, o, "free_sample_bytes", a->free_sample_bytes ? a->free_sample_bytes : UNKNOWN);
 	survey(j, o, s);
 	sites(j, o, s);
 }

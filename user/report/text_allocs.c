@@ -251,7 +251,8 @@ static void freed_row(struct table *t, const struct ranked_site *site, uint64_t 
 
 static int put_freed_sites(FILE *out, const struct snapshot *s, bool colour)
 {
-	static const char *const names[] = {"freed here", "blocks", "share", "by", NULL};
+	const char *const names[] = {s->allocs->free_sample_bytes ? "freed here, about" : "freed here", "blocks",
+				     "share", "by", NULL};
 	const struct site_table form = {.align = "rrrl",
 					.names = names,
 					.weigh = ranking_weigh[WEIGHT_FREED],

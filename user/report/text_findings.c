@@ -158,7 +158,8 @@ static void window_freed(struct table *t, const struct snapshot *s, const struct
 		stack_want(s->names, view ? view->stack : NULL);
 		names_wait(s->names);
 		if (w->freed[i].bytes)
-			table_line(t, "  %8s freed in it by %s", units_bytes(bytes, w->freed[i].bytes),
+			table_line(t, "  %s%8s freed in it by %s", a->free_sample_bytes ? "about " : "",
+				   units_bytes(bytes, w->freed[i].bytes),
 				   site_text(site, view ? view->stack : NULL));
 	}
 }
