@@ -258,6 +258,7 @@ const struct allocation_view *allocs_view(struct allocs *a, const struct heap_st
 
 	a->view.before = a->view.totals;
 	a->view.totals = *ledger_totals(a->ledger);
+	a->view.stacks = stacks_counts(a->stacks);
 	a->view.survey = survey;
 	a->view.unattributed = unattributed(a, heap);
 	a->view.older_ns = a->options.older_ns;

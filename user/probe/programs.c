@@ -199,6 +199,28 @@ static int attach_tracepoints(struct programs *p, struct error *err)
 	return 0;
 }
 
+/* What the verifier went through for the costliest of them: the kernel's bound is a million. */
+static void note_verified(const struct log *log, const struct programs *p)
+{
+	struct bpf_program *prog;
+	struct bpf_prog_info most = {.verified_insns = 0};
+	unsigned cnt = 0;
+
+	bpf_object__for_each_program(prog, p->skel->obj)
+	{
+		struct bpf_prog_info info = {.verified_insns = 0};
+		uint32_t size = sizeof(info);
+
+		if (bpf_program__fd(prog) < 0 || bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &size))
+			continue;
+		cnt++;
+		if (info.verified_insns >= most.verified_insns)
+			most = info;
+	}
+	log_note(log, "%u programs loaded, at most %u instructions verified (%s)", cnt, most.verified_insns,
+		 most.name);
+}
+
 int programs_load(const struct log *log, const struct feature *feature, const struct tracer_options *options,
 		  struct programs **result, struct error *err)
 {
@@ -223,6 +245,7 @@ int programs_load(const struct log *log, const struct feature *feature, const st
 		ret = load_failed(ret, err);
 		goto fail;
 	}
+	note_verified(log, p);
 	ret = init_rss(p);
 	if (ret)
 		log_note(log, "RSS is read without its per-CPU parts: %s", strerror(-ret));

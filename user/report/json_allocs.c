@@ -13,6 +13,15 @@ static void count(struct json *j, cJSON *parent, const char *name, const struct 
 	json_integer(j, o, "bytes", c->bytes);
 }
 
+static void stacks(struct json *j, cJSON *parent, const struct stacks_counts *c)
+{
+	cJSON *o = json_object(j, parent, "stacks");
+
+	json_integer(j, o, "known", c->known);
+	json_integer(j, o, "again", c->again);
+	json_integer(j, o, "refused", c->refused);
+}
+
 static void rate(struct json *j, cJSON *o, const char *name, uint64_t now, uint64_t before, uint64_t ns)
 {
 	if (ns)
@@ -163,6 +172,7 @@ void json_allocs(struct json *j, cJSON *parent, const struct snapshot *s)
 		json_number(j, o, "probe_cpu_share", a->probe_cpu_share);
 	else
 		json_null(j, o, "probe_cpu_share");
+	stacks(j, o, &a->stacks);
 	count(j, o, "truncated", &a->truncated);
 	json_text(j, o, "stopped", a->stopped);
 	json_figure(j, o, "sample_bytes", a->sample_bytes ? a->sample_bytes : UNKNOWN);

@@ -42,6 +42,7 @@ struct allocation_view {
 	const struct survey_result *survey;  /* pins and ages; NULL: none yet */
 	uint64_t older_ns;                   /* --older; 0: not asked for */
 	uint64_t top;                        /* rows of a table, -T; 0: as the form likes */
+	struct stacks_counts stacks;
 	struct site_count truncated; /* allocated, from stacks that could not be followed to their end */
 	uint64_t sample_bytes;               /* figures of sites are estimates from one stack in so many bytes; 0: exact */
 	uint64_t free_sample_bytes;          /* the same of what they freed here */

@@ -116,6 +116,9 @@ static void put_truncated(FILE *out, const struct allocation_view *a)
 	if (a->truncated.cnt && a->totals.allocated.cnt)
 		fprintf(out, "  stacks of %s of the allocations could not be followed to their end\n",
 			figure_share(cnt, (double)a->truncated.cnt / (double)a->totals.allocated.cnt));
+	if (a->stacks.refused)
+		fprintf(out, "  %" PRIu64 " stacks were not kept: too many distinct ones, or no memory\n",
+			a->stacks.refused);
 }
 
 static size_t rows_max(const struct snapshot *s)
@@ -251,8 +254,8 @@ static void freed_row(struct table *t, const struct ranked_site *site, uint64_t 
 
 static int put_freed_sites(FILE *out, const struct snapshot *s, bool colour)
 {
-	const char *const names[] = {s->allocs->free_sample_bytes ? "freed here, about" : "freed here", "blocks",
-				     "share", "by", NULL};
+	const char *const names[] = {s->allocs->free_sample_bytes ? "freed here, about" : "freed here",
+				     "blocks", "share", "by", NULL};
 	const struct site_table form = {.align = "rrrl",
 					.names = names,
 					.weigh = ranking_weigh[WEIGHT_FREED],

@@ -15,6 +15,7 @@ struct stacks {
 	bool native;
 	struct map stacks; /* own id → struct stack */
 	struct map ids;    /* as events name them → the stack that it was taken for */
+	uint64_t again, refused;
 };
 
 struct stacks *stacks_new(struct locations *locations, bool native)
@@ -119,18 +120,25 @@ static struct stack *make_stack(struct stacks *s, const struct frames *frames, u
 int stacks_add(struct stacks *s, const struct event_stack *ev, const struct python *python)
 {
 	struct frames frames = {.truncated = ev->end != STACK_END_OUTERMOST};
+	bool known = map_get(&s->ids, ev->id);
 	struct stack *stack;
 	uint64_t id;
 
-	if (s->ids.cnt >= IDS_MAX && !map_get(&s->ids, ev->id))
+	s->again += known;
+	if (s->ids.cnt >= IDS_MAX && !known) {
+		s->refused++;
 		return -ENOSPC;
+	}
 	if (python && ev->python_cnt)
 		take_python(s, ev, python, &frames);
 	else
 		take_native(s, ev, &frames);
 	id = own_id(&frames);
 	stack = map_get(&s->stacks, id) ?: make_stack(s, &frames, id);
-	return stack ? map_set(&s->ids, ev->id, stack) : -ENOMEM;
+	if (stack && !map_set(&s->ids, ev->id, stack))
+		return 0;
+	s->refused++;
+	return -ENOMEM;
 }
 
 const struct stack *stacks_of_caller(struct stacks *s, uint64_t caller)
@@ -153,9 +161,9 @@ const struct stack *stacks_find(const struct stacks *s, uint64_t id)
 	return id ? map_get(&s->stacks, id) : NULL;
 }
 
-size_t stacks_cnt(const struct stacks *s)
+struct stacks_counts stacks_counts(const struct stacks *s)
 {
-	return s->stacks.cnt;
+	return (struct stacks_counts){.known = s->stacks.cnt, .again = s->again, .refused = s->refused};
 }
 
 static const struct frame_name *next(struct stack_walk *walk, bool out)

@@ -53,6 +53,12 @@ uint64_t stacks_own_id(const struct stacks *stacks, uint64_t id);
 const struct stack *stacks_of_caller(struct stacks *stacks, uint64_t caller);
 /* By its own id. NULL: not known. */
 const struct stack *stacks_find(const struct stacks *stacks, uint64_t id);
-size_t stacks_cnt(const struct stacks *stacks);
+
+struct stacks_counts {
+	uint64_t known;   /* distinct ones */
+	uint64_t again;   /* submitted once more: the kernel side had forgotten that it knew them */
+	uint64_t refused; /* beyond a million, or for want of memory: what they did has no stack */
+};
+struct stacks_counts stacks_counts(const struct stacks *stacks);
 
 #endif
