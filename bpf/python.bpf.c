@@ -25,6 +25,7 @@
 #define BYTES_SIZE 16
 #define BYTES_DATA 32
 
+#define PAGE_BYTES 4096
 #define CODES_SEEN_MAX 32768
 #define CODE_SCRATCH_CNT 4 /* threads of one CPU that may be interrupted while they submit a code object */
 
@@ -42,6 +43,11 @@ struct {
 	__type(value, u8);
 	__uint(max_entries, CODES_SEEN_MAX);
 } codes_seen SEC(".maps");
+
+/* In front of it, without a helper's cost: ids by their low bits, of all CPUs. What is in here has been
+ * submitted. */
+#define CODES_KNOWN 16384
+static u64 codes_known[CODES_KNOWN];
 
 struct code_scratch {
 	u64 busy;
@@ -180,8 +186,11 @@ static __always_inline u64 code_id(struct code_key *key, struct python_layout *l
 	id = mix(mix(mix(mix(id, key->name), key->file), key->lines), key->first_line);
 	if (!id)
 		id = 1;
+	if (codes_known[id & (CODES_KNOWN - 1)] == id)
+		return id;
 	if (!bpf_map_lookup_elem(&codes_seen, &id) && !python_submit_code(key, id, l))
 		return 0;
+	codes_known[id & (CODES_KNOWN - 1)] = id;
 	return id;
 }
 
@@ -199,15 +208,50 @@ static __always_inline __u16 native_at(const struct python_walk *w, u64 addr)
 	return begun && begun < w->sp_cnt ? begun - 1 : PYTHON_NOWHERE;
 }
 
+/* What stands at a place of the frame that was read last. */
+static __always_inline u64 frame_word(const struct python_walk *w, u8 place)
+{
+	return *(u64 *)&w->window[(w->at & (PYTHON_WINDOW - 1)) + place];
+}
+
+/*
+ * Makes the frame at addr the one that frame_word reads. From 3.11 on the caller's frame
+ * mostly stands right before it; but what lies on the page before may not be there, and
+ * finding that out takes longer than all else.
+ */
+static __always_inline bool read_frame(struct python_walk *w, const struct python_layout *l, u64 addr)
+{
+	u64 offset = addr - w->window_at, before;
+	u32 size = l->frame_size;
+
+	if (size > PYTHON_READ_MAX)
+		return false;
+	if (offset < w->window_len && offset + size <= w->window_len) {
+		w->at = offset;
+		return true;
+	}
+	before = PYTHON_WINDOW - size;
+	if (before > (addr & (PAGE_BYTES - 1)))
+		before = addr & (PAGE_BYTES - 1);
+	if (l->rule == PYTHON_BY_COUNT)
+		before = 0;
+	w->at = before;
+	w->window_at = addr - before;
+	before += size;
+	barrier_var(before);
+	w->window_len = before;
+	return before <= PYTHON_WINDOW && read_user(w->window, before, w->window_at);
+}
+
 static __always_inline s32 instruction_at(const struct python_walk *w, const struct python_layout *l,
 					  u64 code)
 {
 	s64 at;
 
 	if (l->rule == PYTHON_BY_COUNT)
-		at = (s64) * (s32 *)&w->frame[l->frame_at] << (l->at_shift & 1);
+		at = (s64)(s32)frame_word(w, l->frame_at) << (l->at_shift & 1);
 	else
-		at = *(u64 *)&w->frame[l->frame_at] - code - l->code_bytes;
+		at = frame_word(w, l->frame_at) - code - l->code_bytes;
 	return at < 0 ? -1 : at;
 }
 
@@ -217,6 +261,12 @@ static __always_inline void read_code(struct python_walk *w, struct python_layou
 	struct code_key *key = &w->key;
 	u32 size = l->code_size;
 
+	if (key->code == code && w->id) { /* it has called itself */
+		out->code = w->id;
+		out->at = instruction_at(w, l, code);
+		return;
+	}
+	w->id = 0;
 	if (size > PYTHON_READ_MAX || !read_user(w->code, size, code + l->code_first_line)) {
 		count_loss(LOSS_PYTHON);
 		return;
@@ -233,7 +283,7 @@ static __always_inline void read_code(struct python_walk *w, struct python_layou
 		out->kind = PYTHON_HIDDEN;
 		return;
 	}
-	out->code = code_id(key, l);
+	out->code = w->id = code_id(key, l);
 	if (!out->code)
 		count_loss(LOSS_PYTHON);
 	out->at = instruction_at(w, l, code);
@@ -244,14 +294,12 @@ __noinline int python_step(struct python_walk *w, struct python_layout *l)
 {
 	struct python_frame *out;
 	u64 addr, code;
-	u32 size;
 	u8 owner;
 
 	if (!w || !l)
 		return false;
 	addr = w->next;
-	size = l->frame_size;
-	if (size > PYTHON_READ_MAX || !read_user(w->frame, size, addr))
+	if (!read_frame(w, l, addr))
 		return false;
 	out = &w->frames[w->cnt & (PYTHON_FRAMES_MAX - 1)];
 	out->code = 0;
@@ -259,9 +307,9 @@ __noinline int python_step(struct python_walk *w, struct python_layout *l)
 	out->native = PYTHON_NOWHERE;
 	out->kind = PYTHON_CODE;
 	out->pad = 0;
-	w->next = *(u64 *)&w->frame[l->frame_back];
-	code = *(u64 *)&w->frame[l->frame_code] & ~(u64)l->code_tags;
-	owner = w->frame[l->frame_owner];
+	w->next = frame_word(w, l->frame_back);
+	code = frame_word(w, l->frame_code) & ~(u64)l->code_tags;
+	owner = frame_word(w, l->frame_owner);
 	if (l->rule == PYTHON_BY_ADDRESS && owner >= l->shim_owner) {
 		out->kind = PYTHON_SHIM;
 		out->native = native_at(w, addr);
@@ -273,38 +321,59 @@ __noinline int python_step(struct python_walk *w, struct python_layout *l)
 	return true;
 }
 
-/* What the current thread keeps under the interpreter's key: its PyThreadState; 0: none. */
-static __always_inline u64 thread_state(const struct python_layout *l, u64 thread_pointer)
+/* The key of thread-specific data that the interpreter uses: it is made once. */
+static __always_inline bool find_key(struct python_layout *l)
 {
 	u32 tss[2]; /* Py_tss_t: _is_initialized, _key */
-	u64 block = thread_pointer + PTHREAD_SPECIFIC_1STBLOCK;
 
+	if (l->key)
+		return true;
 	if (!read_user(tss, sizeof(tss), l->tss) || !tss[0] || tss[1] >= PTHREAD_KEYS_MAX)
+		return false;
+	l->key = tss[1] + 1;
+	return true;
+}
+
+/* What the current thread keeps under it: its PyThreadState; 0: none. */
+static __always_inline u64 thread_state(struct python_layout *l, u64 thread_pointer)
+{
+	u64 block = thread_pointer + PTHREAD_SPECIFIC_1STBLOCK;
+	u32 key;
+
+	if (!find_key(l))
 		return 0;
-	if (tss[1] >= PTHREAD_KEY_2NDLEVEL_SIZE)
+	key = l->key - 1;
+	if (key >= PTHREAD_KEY_2NDLEVEL_SIZE)
 		block = word_at(thread_pointer + PTHREAD_SPECIFIC +
-				tss[1] / PTHREAD_KEY_2NDLEVEL_SIZE * sizeof(u64));
-	return block ? word_at(block + tss[1] % PTHREAD_KEY_2NDLEVEL_SIZE * PTHREAD_KEY_DATA_SIZE +
+				key / PTHREAD_KEY_2NDLEVEL_SIZE * sizeof(u64));
+	return block ? word_at(block + key % PTHREAD_KEY_2NDLEVEL_SIZE * PTHREAD_KEY_DATA_SIZE +
 			       PTHREAD_KEY_DATA)
 		     : 0;
 }
 
-/* Where the walk begins; false if the thread runs no Python. */
-static __always_inline bool find_first(struct python_walk *w, const struct python_layout *l)
+/* Where the walk begins; false if the thread runs no Python. Both words of its state in one read. */
+static __always_inline bool find_first(struct python_walk *w, struct python_layout *l)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	u64 thread_pointer = BPF_CORE_READ(task, thread.fsbase);
 	u64 state = thread_state(l, thread_pointer);
+	u32 frame = l->thread_frame, id = l->thread_id, from = frame < id ? frame : id;
+	u64 size = (frame < id ? id - frame : frame - id) + sizeof(u64);
 
-	if (!state)
+	barrier_var(size);
+	if (!state || size > PYTHON_STATE_MAX || !read_user(w->window, size, state + from))
 		return false;
-	if (word_at(state + l->thread_id) != thread_pointer) {
+	frame = (frame - from) & (PYTHON_STATE_MAX - 1);
+	id = (id - from) & (PYTHON_STATE_MAX - 1);
+	if (*(u64 *)&w->window[id] != thread_pointer) {
 		w->end = PYTHON_FOREIGN;
 		return false;
 	}
-	w->next = word_at(state + l->thread_frame);
+	w->next = *(u64 *)&w->window[frame];
 	if (w->next && l->has_cframe)
 		w->next = word_at(w->next + l->cframe_frame);
+	w->window_len = 0;
+	w->key.code = 0;
 	return w->next;
 }
 

@@ -21,6 +21,8 @@ struct code_key {
 	u32 first_line, pad;
 };
 
+#define PYTHON_WINDOW 512 /* a power of two */
+
 struct python_walk {
 	/* In: native frame i, innermost first, covers [sps[i], sps[i + 1]). */
 	u64 sps[PYTHON_SPS_MAX];
@@ -33,9 +35,13 @@ struct python_walk {
 	struct python_frame frames[PYTHON_FRAMES_MAX];
 
 	/* Its own. */
-	u64 next;                        /* the frame to be read */
-	struct code_key key;             /* of the code object that is looked at */
-	u8 frame[PYTHON_READ_MAX + 256]; /* whatever a place may be, it lies within */
+	u64 next;            /* the frame to be read */
+	struct code_key key; /* of the code object that was looked at last */
+	u64 id;              /* of it */
+	u64 window_at;       /* frames of one chunk lie side by side: some are read at once */
+	u32 window_len, at;  /* where in the window the frame is */
+	/* Whatever a place may be, it lies within. */
+	u8 window[PYTHON_WINDOW + 256];
 	u8 code[PYTHON_READ_MAX + 256];
 };
 

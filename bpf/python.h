@@ -16,6 +16,7 @@
 #define PYTHON_FRAMES_MAX 128 /* a power of two */
 #define PYTHON_SPS_MAX 128    /* a power of two: native frames, and where the last one ends */
 #define PYTHON_READ_MAX 128   /* bytes of a frame, or of a code object, that are read at once */
+#define PYTHON_STATE_MAX 256  /* bytes of a PyThreadState from thread_frame to thread_id, whichever is first */
 #define PYTHON_NOWHERE 0xffff
 
 /* How Python frames and native frames of the function that evaluates them belong together. */
@@ -73,7 +74,8 @@ struct python_layout {
 	__u8 shim_owner; /* a frame of this owner or above is a shim */
 	__u8 text_ascii,
 		text_wide; /* sizeof(PyASCIIObject), sizeof(PyCompactUnicodeObject): where the text is */
-	__u8 pad[10];
+	__u8 pad[6];
+	__u32 key;       /* the kernel side's own: what tss was found to hold, plus 1; 0: not looked yet */
 };
 
 #endif

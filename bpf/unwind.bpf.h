@@ -9,7 +9,7 @@
 #include "calls.bpf.h"
 #include "unwind.h"
 
-#define WINDOW_WORDS 64 /* of the stack read at once: a read costs more than a frame */
+#define WINDOW_WORDS 128 /* of the stack read at once: a read costs more than a frame */
 
 /* A thread's stack as far as it has been left. */
 struct unwinding {

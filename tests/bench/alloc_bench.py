@@ -45,11 +45,11 @@ def nothing(tree, pid):
 
 
 @contextlib.contextmanager
-def alloctrace(tree, pid, stack="all", final=None):
+def alloctrace(tree, pid, stack="all", final=None, *options):
     """Entered once its first report is out; its last one goes into final."""
     with tempfile.TemporaryFile("w+") as out:
         tracer = subprocess.Popen([tree.alloctrace, "attach", str(pid), "1", "--json", "--max-overhead", "none",
-                                   "--stack", stack], stdout=out)
+                                   "--stack", stack, *options], stdout=out)
         try:
             while not os.fstat(out.fileno()).st_size:
                 if tracer.poll() is not None:

@@ -1,6 +1,10 @@
 /*
  * What a malloc and its free cost here: threads that do nothing else, below some frames of
- * stack. For each line on stdin one answer:
+ * stack.
+ *
+ *   pair_loop [FRAMES]
+ *
+ * For each line on stdin one answer:
  *
  *   round THREADS MS   the threads' pairs, ns on the clock and ns of CPU, summed
  *   child MS           the same of one thread of a forked child, "first" and "after": two rounds
@@ -15,7 +19,7 @@
 
 #define BLOCK_SIZE 64
 #define BATCH 100 /* pairs between two looks at the clock */
-#define DEPTH 10  /* frames, with frame pointers: those are what most tools walk */
+#define DEPTH 10  /* frames, unless the argument says so; with frame pointers: those are what most tools walk */
 #define THREAD_MAX 64
 
 struct count {
@@ -29,6 +33,7 @@ struct looper {
 };
 
 static pthread_barrier_t ready;
+static int depth = DEPTH;
 
 static uint64_t now_ns(clockid_t clock)
 {
@@ -55,10 +60,10 @@ static void make_pairs(struct looper *l)
 	l->count.cpu_ns = now_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
 }
 
-__attribute__((noinline, optimize("no-omit-frame-pointer"))) static void descend(struct looper *l, int depth)
+__attribute__((noinline, optimize("no-omit-frame-pointer"))) static void descend(struct looper *l, int frames)
 {
-	if (depth)
-		descend(l, depth - 1);
+	if (frames)
+		descend(l, frames - 1);
 	else
 		make_pairs(l);
 	__asm__ volatile("" ::: "memory"); /* no tail call */
@@ -67,7 +72,7 @@ __attribute__((noinline, optimize("no-omit-frame-pointer"))) static void descend
 static void *loop(void *looper)
 {
 	pthread_barrier_wait(&ready);
-	descend(looper, DEPTH);
+	descend(looper, depth);
 	return NULL;
 }
 
@@ -117,11 +122,13 @@ static void child_rounds(uint64_t length_ns)
 	waitpid(pid, NULL, 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	unsigned long thread_cnt, ms;
 	char line[64];
 
+	if (argc > 1)
+		depth = atoi(argv[1]);
 	printf("{\"pid\":%d}\n", getpid());
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin)) {
