@@ -86,6 +86,8 @@ static __always_inline void announce(u64 pid_tgid, const struct call *call)
 	ring_submit(rec, true);
 }
 
+static const struct watch unwatched; /* not on the stack: there is little */
+
 /* Whether a call begins here whose return is to be seen. */
 static __always_inline bool purge_begin(struct pt_regs *ctx)
 {
@@ -93,8 +95,8 @@ static __always_inline bool purge_begin(struct pt_regs *ctx)
 	u64 pid_tgid = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(ctx);
 	struct call_key key = call_key(pid_tgid, CALL_PURGE);
 	u64 mm = (u64)BPF_CORE_READ(task, mm);
-	struct watch unwatched = {}, *watch;
 	struct call call = {}, *outer;
+	struct watch *watch;
 
 	if (!traced_process(pid_tgid))
 		return false;
@@ -104,7 +106,7 @@ static __always_inline bool purge_begin(struct pt_regs *ctx)
 			return false;
 		count_loss(LOSS_NO_RETURN);
 	}
-	bpf_map_update_elem(&watches, &mm, &unwatched, BPF_NOEXIST);
+	bpf_map_update_elem(&watches, &mm, (void *)&unwatched, BPF_NOEXIST);
 	call.sp = SP_AT_INSTRUCTION(ctx);
 	call.caller = user_word(call.sp);
 	call.stack = takes_stacks ? take_stack(ctx, pid_tgid, false) : 0;

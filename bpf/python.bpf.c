@@ -160,17 +160,14 @@ static __always_inline bool fill_code(struct event_code *rec, const struct code_
 	return !bpf_ringbuf_output(&ring, rec, bytes, ring_flags(false));
 }
 
-__noinline int python_submit_code(struct code_key *key, u64 id, struct python_layout *l)
+static __always_inline bool submit_code(const struct code_key *key, u64 id, const struct python_layout *l)
 {
-	struct code_scratch *s;
+	struct code_scratch *s = code_scratch_take();
 	u8 one = 1;
-	int ok = 0;
+	bool ok;
 
-	if (!key || !l)
-		return 0;
-	s = code_scratch_take();
 	if (!s)
-		return 0;
+		return false;
 	ok = fill_code(&s->rec, key, id, l);
 	code_scratch_give(s);
 	if (ok)
@@ -179,16 +176,19 @@ __noinline int python_submit_code(struct code_key *key, u64 id, struct python_la
 }
 
 /* 0: its record could not be submitted. */
-static __always_inline u64 code_id(struct code_key *key, struct python_layout *l)
+__noinline u64 python_code_id(struct code_key *key, struct python_layout *l)
 {
-	u64 id = mix(bpf_get_current_pid_tgid() >> 32, key->code);
+	u64 id;
 
+	if (!key || !l)
+		return 0;
+	id = mix(bpf_get_current_pid_tgid() >> 32, key->code);
 	id = mix(mix(mix(mix(id, key->name), key->file), key->lines), key->first_line);
 	if (!id)
 		id = 1;
 	if (codes_known[id & (CODES_KNOWN - 1)] == id)
 		return id;
-	if (!bpf_map_lookup_elem(&codes_seen, &id) && !python_submit_code(key, id, l))
+	if (!bpf_map_lookup_elem(&codes_seen, &id) && !submit_code(key, id, l))
 		return 0;
 	codes_known[id & (CODES_KNOWN - 1)] = id;
 	return id;
@@ -196,9 +196,12 @@ static __always_inline u64 code_id(struct code_key *key, struct python_layout *l
 
 /* The native frame that addr lies in: the last that begins at or before it. By halves that the verifier can
  * count. */
-static __always_inline __u16 native_at(const struct python_walk *w, u64 addr)
+__noinline int python_native_at(const struct python_walk *w, u64 addr)
 {
 	u32 begun = 0; /* frames that begin at or before addr */
+
+	if (!w)
+		return PYTHON_NOWHERE;
 
 #pragma unroll
 	for (u32 half = PYTHON_SPS_MAX / 2; half; half /= 2)
@@ -219,10 +222,15 @@ static __always_inline u64 frame_word(const struct python_walk *w, u8 place)
  * mostly stands right before it; but what lies on the page before may not be there, and
  * finding that out takes longer than all else.
  */
-static __always_inline bool read_frame(struct python_walk *w, const struct python_layout *l, u64 addr)
+__noinline int python_read_frame(struct python_walk *w, struct python_layout *l, u64 addr)
 {
-	u64 offset = addr - w->window_at, before;
-	u32 size = l->frame_size;
+	u64 offset, before;
+	u32 size;
+
+	if (!w || !l)
+		return false;
+	offset = addr - w->window_at;
+	size = l->frame_size;
 
 	if (size > PYTHON_READ_MAX)
 		return false;
@@ -283,7 +291,7 @@ static __always_inline void read_code(struct python_walk *w, struct python_layou
 		out->kind = PYTHON_HIDDEN;
 		return;
 	}
-	out->code = w->id = code_id(key, l);
+	out->code = w->id = python_code_id(key, l);
 	if (!out->code)
 		count_loss(LOSS_PYTHON);
 	out->at = instruction_at(w, l, code);
@@ -299,7 +307,7 @@ __noinline int python_step(struct python_walk *w, struct python_layout *l)
 	if (!w || !l)
 		return false;
 	addr = w->next;
-	if (!read_frame(w, l, addr))
+	if (!python_read_frame(w, l, addr))
 		return false;
 	out = &w->frames[w->cnt & (PYTHON_FRAMES_MAX - 1)];
 	out->code = 0;
@@ -312,7 +320,7 @@ __noinline int python_step(struct python_walk *w, struct python_layout *l)
 	owner = frame_word(w, l->frame_owner);
 	if (l->rule == PYTHON_BY_ADDRESS && owner >= l->shim_owner) {
 		out->kind = PYTHON_SHIM;
-		out->native = native_at(w, addr);
+		out->native = python_native_at(w, addr);
 		return true;
 	}
 	if (l->rule == PYTHON_BY_ENTRY && owner)
@@ -352,14 +360,20 @@ static __always_inline u64 thread_state(struct python_layout *l, u64 thread_poin
 }
 
 /* Where the walk begins; false if the thread runs no Python. Both words of its state in one read. */
-static __always_inline bool find_first(struct python_walk *w, struct python_layout *l)
+__noinline int python_find_first(struct python_walk *w, struct python_layout *l)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	u64 thread_pointer = BPF_CORE_READ(task, thread.fsbase);
-	u64 state = thread_state(l, thread_pointer);
-	u32 frame = l->thread_frame, id = l->thread_id, from = frame < id ? frame : id;
-	u64 size = (frame < id ? id - frame : frame - id) + sizeof(u64);
+	u32 frame, id, from;
+	u64 state, size;
 
+	if (!w || !l)
+		return false;
+	state = thread_state(l, thread_pointer);
+	frame = l->thread_frame;
+	id = l->thread_id;
+	from = frame < id ? frame : id;
+	size = (frame < id ? id - frame : frame - id) + sizeof(u64);
 	barrier_var(size);
 	if (!state || size > PYTHON_STATE_MAX || !read_user(w->window, size, state + from))
 		return false;
@@ -374,7 +388,7 @@ static __always_inline bool find_first(struct python_walk *w, struct python_layo
 		w->next = word_at(w->next + l->cframe_frame);
 	w->window_len = 0;
 	w->key.code = 0;
-	return w->next;
+	return w->next != 0;
 }
 
 __noinline int python_walk(struct python_walk *w)
@@ -390,7 +404,7 @@ __noinline int python_walk(struct python_walk *w)
 	if (!l)
 		return 0;
 	w->rule = l->rule;
-	if (!find_first(w, l)) {
+	if (!python_find_first(w, l)) {
 		if (w->end != PYTHON_WHOLE)
 			count_loss(LOSS_PYTHON);
 		return 0;
