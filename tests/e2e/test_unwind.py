@@ -2,6 +2,7 @@
 kernel and has libdwfl unwind the registers and the stack that it saw."""
 import json
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -60,6 +61,16 @@ def test_rbx_is_restored(tree, tmp_path):
     for stack in stacks:
         assert "main" in stack or "std::thread" in stack, stack
         assert stack.index("work") < stack.index("round_of") < stack.index("frame_by_rbx") < stack.index("uses_rbx"), stack
+
+
+@pytest.mark.parametrize("flags", [("-O",), ("-g",), ("-O", "-C", "panic=unwind", "-C", "lto")], ids=" ".join)
+def test_rust(tree, tmp_path, flags):
+    if not shutil.which("rustc"):
+        pytest.skip("rustc is not installed")
+    program = tmp_path / "odd_stacks"
+    subprocess.run(["rustc", *flags, SOURCES / "odd_stacks.rs", "-o", program], check=True)
+    with Target([program]) as target:
+        check(compare(tree, target.pid, every=31))
 
 
 def test_python(tree):
