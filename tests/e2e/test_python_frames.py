@@ -1,7 +1,7 @@
 """Python frames as the kernel side reads them, beside what sys._getframe says of the same allocation.
 
 In isolation from the native unwinder and the program: tests/stack/python_truth. Every CPython
-at hand is a case: the system's, pyenv's, and the commands in ALLOCTRACE_PYTHONS, one a line.
+at hand is a case: the system's, pyenv's, newer Debians', and the commands in ALLOCTRACE_PYTHONS, one a line.
 """
 import json
 import os
@@ -100,6 +100,29 @@ def test_names_files_and_lines_are_exact(traced, name):
     pairs, said = traced(KNOWN[name]).run()
     assert_exact(pairs)
     assert "0 frames without a name, 0 stacks dropped" in said
+
+
+def fetched(request, suite, version):
+    """A CPython of another Debian suite, fetched once; skips where it cannot be had."""
+    folder = ROOT / (request.config.getoption("--build", None) or "build") / "pythons" / version
+    done = subprocess.run([ROOT / "tools" / "fetch-python", suite, version, folder], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(done.stderr.strip())
+    return [folder / "python"]
+
+
+@pytest.mark.parametrize("suite, version", [("trixie", "3.13"), ("sid", "3.14")])
+def test_of_newer_debians(request, traced, suite, version):
+    pairs, said = traced(fetched(request, suite, version)).run()
+    assert_exact(pairs)
+    assert "0 frames without a name, 0 stacks dropped" in said
+
+
+def test_a_newer_version_is_declined_in_words(request, traced):
+    tool = traced(fetched(request, "sid", "3.15")).start()
+    _, said = tool.communicate()
+    assert tool.returncode == 3
+    assert "newer than the newest that is known" in said
 
 
 SUBINTERPRETER = """
