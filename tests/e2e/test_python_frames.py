@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -119,10 +120,49 @@ def test_of_newer_debians(request, traced, suite, version):
 
 
 def test_a_newer_version_is_declined_in_words(request, traced):
-    tool = traced(fetched(request, "sid", "3.15")).start()
+    assert "newer than the newest that is known" in refusal(traced(fetched(request, "sid", "3.15")))
+
+
+def refusal(one):
+    """Why the frames of a started target are not read."""
+    tool = one.start()
     _, said = tool.communicate()
-    assert tool.returncode == 3
-    assert "newer than the newest that is known" in said
+    assert tool.returncode == 3, said
+    return said
+
+
+def address_of_runtime(pid):
+    """Of _PyRuntime, which begins with a cookie that says so, in a program's writable memory."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            span, rights, *_, name = line.split(maxsplit=5)
+            start, end = (int(address, 16) for address in span.split("-"))
+            if rights.startswith("rw") and "python" in name:
+                memory.seek(start)
+                at = memory.read(end - start).find(b"xdebugpy")
+                if at >= 0:
+                    return start + at
+    raise ValueError("no _PyRuntime")
+
+
+def test_a_free_threaded_build_is_declined_in_words(request, traced):
+    """Debian has none: one with a GIL is made to say that it is."""
+    one = traced(fetched(request, "trixie", "3.13"))
+    with open(f"/proc/{one.target.pid}/mem", "r+b", 0) as memory:
+        memory.seek(address_of_runtime(one.target.pid) + 16)  # _Py_DebugOffsets: cookie, version, free_threaded
+        memory.write((1).to_bytes(8, "little"))
+    assert "free-threaded" in refusal(one)
+
+
+def test_musl_is_declined_in_words(traced, tmp_path):
+    """What musl's threads keep lies elsewhere; a program that only looks like a CPython shows it."""
+    if not shutil.which("musl-gcc"):
+        pytest.skip("musl-gcc is not installed")
+    source, program = tmp_path / "like_python.c", tmp_path / "like_python"
+    source.write_text('#include <stdio.h>\n#include <unistd.h>\nchar _PyRuntime[4096];\n'
+                      'int main(void) { puts("ready"); fflush(stdout); return (int)read(0, _PyRuntime, 1); }\n')
+    subprocess.run(["musl-gcc", "-rdynamic", source, "-o", program], check=True)
+    assert "runs on musl" in refusal(traced([program], "any"))
 
 
 SUBINTERPRETER = """
@@ -158,7 +198,4 @@ def test_in_a_venv(traced, tmp_path):
 
 @pytest.mark.skipif(not OLDER, reason="no CPython 3.7 at hand")
 def test_an_older_version_is_declined_in_words(traced):
-    tool = traced(next(iter(OLDER.values()))).start()
-    _, said = tool.communicate()
-    assert tool.returncode == 3
-    assert "before 3.8" in said
+    assert "before 3.8" in refusal(traced(next(iter(OLDER.values()))))

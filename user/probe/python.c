@@ -254,11 +254,15 @@ static int examine(struct object *obj, const struct object_symbol *runtime, uint
 	return 0;
 }
 
+/* Its loader is its C library; Debian's lies in a folder of its own under the name libc.so. */
 static bool is_musl(const struct maps *maps)
 {
+	static const char *const marks[] = {"/ld-musl-", "/libc.musl-", "-linux-musl/"};
+
 	for (size_t i = 0; i < maps->cnt; i++)
-		if (strstr(maps->v[i].name, "/ld-musl-") || strstr(maps->v[i].name, "/libc.musl-"))
-			return true;
+		for (size_t k = 0; k < sizeof(marks) / sizeof(marks[0]); k++)
+			if (strstr(maps->v[i].name, marks[k]))
+				return true;
 	return false;
 }
 
