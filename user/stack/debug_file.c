@@ -7,12 +7,16 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include "target/root.h"
 
 #define DEBUG_FOLDER "/usr/lib/debug"
+#define COPY_MAX (256 << 20) /* bytes of memory for one */
 
 struct wanted {
 	const uint8_t *id;
@@ -90,6 +94,34 @@ static int by_link(int root, const char *object, const char *link, const struct 
 	return fd;
 }
 
+static bool is_same(int a, int b)
+{
+	struct stat x, y;
+
+	return a >= 0 && b >= 0 && !fstat(a, &x) && !fstat(b, &y) && x.st_dev == y.st_dev &&
+	       x.st_ino == y.st_ino;
+}
+
+/*
+ * What libdw reads is mapped, and whoever may write in another root may truncate it meanwhile,
+ * which would end us by SIGBUS: so it is copied. −1: it is too large for that. Takes the descriptor.
+ */
+static int take_copy(int fd)
+{
+	int copy = memfd_create("debug file", MFD_CLOEXEC);
+	off_t size = lseek(fd, 0, SEEK_END), at = 0;
+	ssize_t got = 1;
+
+	while (copy >= 0 && size <= COPY_MAX && at < size && got > 0)
+		got = sendfile(copy, fd, &at, (size_t)(size - at));
+	close(fd);
+	if (copy >= 0 && size <= COPY_MAX && at == size)
+		return copy;
+	if (copy >= 0)
+		close(copy);
+	return -1;
+}
+
 int debug_file_open(int root, const char *path, const uint8_t *build_id, size_t build_id_sz, const char *link,
 		    uint32_t crc)
 {
@@ -104,6 +136,8 @@ int debug_file_open(int root, const char *path, const uint8_t *build_id, size_t 
 		fd = by_build_id(roots[i], &wanted);
 		if (fd < 0 && link)
 			fd = by_link(roots[i], path, link, &wanted);
+		if (fd >= 0 && !is_same(roots[i], ours))
+			fd = take_copy(fd);
 	}
 	if (ours >= 0)
 		close(ours);

@@ -8,7 +8,8 @@
 
 /*
  * Opens the debug file of the object at path (in the target): with the same build-id, or, where
- * the object has none, with the debuglink's CRC. A descriptor; −1: there is none.
+ * the object has none, with the debuglink's CRC. A descriptor, of a copy if it lies in another
+ * root than ours; −1: there is none.
  */
 int debug_file_open(int root, const char *path, const uint8_t *build_id, size_t build_id_sz, const char *link,
 		    uint32_t crc);
