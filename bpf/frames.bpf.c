@@ -116,6 +116,7 @@ static __always_inline int leave_by_frame_pointer(struct unwinding *u)
 
 /* arch/x86/include/uapi/asm/ucontext.h, sigcontext.h: struct ucontext at rsp, its registers from byte 40 on.
  */
+#define SIGNAL_DI 40 + 8 * 8
 #define SIGNAL_BP 40 + 8 * 10
 #define SIGNAL_BX 40 + 8 * 11
 #define SIGNAL_SP 40 + 8 * 15
@@ -125,8 +126,9 @@ static __always_inline int leave_signal_frame(struct unwinding *u)
 {
 	u64 at = u->sp, sp;
 
-	if (stack_word(u, at + SIGNAL_BP, &u->fp) || stack_word(u, at + SIGNAL_BX, &u->bx) ||
-	    stack_word(u, at + SIGNAL_SP, &sp) || stack_word(u, at + SIGNAL_IP, &u->pc))
+	if (stack_word(u, at + SIGNAL_DI, &u->di) || stack_word(u, at + SIGNAL_BP, &u->fp) ||
+	    stack_word(u, at + SIGNAL_BX, &u->bx) || stack_word(u, at + SIGNAL_SP, &sp) ||
+	    stack_word(u, at + SIGNAL_IP, &u->pc))
 		return STACK_END_UNREADABLE;
 	u->sp = sp;
 	u->exact = true;
@@ -137,11 +139,12 @@ __noinline int unwind_step(struct unwinding *u, const struct unwind_process *p)
 {
 	const struct unwind_mapping *m;
 	const struct unwind_row *row;
-	u64 cfa, pc, at;
+	u64 cfa, pc, at, exact;
 
 	if (!u || !p)
 		return STACK_END_NO_MAPPING;
-	pc = u->pc - !u->exact;
+	exact = u->exact;
+	pc = u->pc - !exact;
 	u->exact = false;
 	m = find_mapping(u, p, pc);
 	if (!m)
@@ -171,6 +174,12 @@ __noinline int unwind_step(struct unwinding *u, const struct unwind_process *p)
 		if (stack_word(u, at + (__s16)row->cfa * 8, &cfa) || stack_word(u, at + row->fp * 8, &u->fp))
 			return STACK_END_UNREADABLE;
 		break;
+	case UNWIND_DI:
+		if (!exact)
+			return STACK_END_NO_ROW;
+		u->sp += row->cfa * 8;
+		u->pc = u->di;
+		return 0;
 	case UNWIND_SIGNAL:
 		return leave_signal_frame(u);
 	case UNWIND_END:

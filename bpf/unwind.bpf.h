@@ -14,6 +14,7 @@
 /* A thread's stack as far as it has been left. */
 struct unwinding {
 	u64 pc, sp, fp, bx;
+	u64 di;         /* where exact */
 	u64 exact;      /* pc is where the frame stands, not where it will return to */
 	u64 trampoline; /* what stands in place of a return address that a return probe waits at; 0: none
 			   waits */

@@ -28,6 +28,7 @@ enum unwind_kind {
 	UNWIND_BX,       /* CFA = rbx + 8·cfa */
 	UNWIND_PLT,      /* CFA = rsp + 8, and 8 more where (pc & 15) ≥ cfa */
 	UNWIND_DEREF_FP, /* CFA = *(rbp + 8·(signed)cfa); rbp = *(rbp + 8·fp) (DRAP) */
+	UNWIND_DI,       /* CFA = rsp + 8·cfa, the return address is in rdi: in what a signal interrupted (vfork) */
 	UNWIND_SIGNAL,   /* a signal frame: all registers are in the ucontext at rsp */
 	UNWIND_END,      /* the outermost function: nobody called it */
 };

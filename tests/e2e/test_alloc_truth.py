@@ -45,8 +45,10 @@ def check_sites(allocs):
     mean = allocs["free_sample_bytes"]
     for total, field, scatter in (("freed", "freed_here", (mean or 0) * allocs["freed"]),
                                   ("frees", "frees_here", (mean or 0) / 16 * allocs["frees"])):
-        # Six standard deviations, of blocks of 16 bytes and more.
-        assert abs(sum(site[field] for site in allocs["sites"]) - allocs[total]) <= 6 * scatter ** 0.5, field
+        # Six standard deviations, of blocks of 16 bytes and more; without a word before the block that
+        # tells its size many are sampled by number, and sizes scatter.
+        near = 6 * scatter ** 0.5 + (0.2 * allocs[total] if mean and allocs["live_rounded"] is None else 0)
+        assert abs(sum(site[field] for site in allocs["sites"]) - allocs[total]) <= near, field
 
 
 def run_rounds(tree, target, *options, known_sizes=True):

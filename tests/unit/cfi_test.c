@@ -129,7 +129,9 @@ static const struct example examples[] = {
 	{"undefined return address, later",
 	 PROGRAM(0x41, 0x07, 16, 0x41, 0xd0),
 	 {SP(START, 1, 0), {START + 1, 0, 0, UNWIND_END, 0}, SP(START + 2, 1, 0)}},
-	{"return address in a register", PROGRAM(0x09, 16, 5), {INVALID(START)}},
+	{"return address in rdi", PROGRAM(0x09, 16, 5, 0x0e, 0), {{START, 0, 0, UNWIND_DI, 0}}},
+	{"return address in another register", PROGRAM(0x09, 16, 2), {INVALID(START)}},
+	{"return address in rdi, rbp stored", PROGRAM(0x09, 16, 5, 0x86, 2), {INVALID(START)}},
 	{"return address elsewhere", PROGRAM(0x90, 2), {INVALID(START)}},
 
 	{"CFA by breg7", PROGRAM(0x0f, 2, 0x77, 16), {SP(START, 2, 0)}},

@@ -18,11 +18,14 @@
 
 /* DWARF's numbers of registers, and of operations (DWARF 5, 7.7.1). */
 #define RBX 3
+#define RDI 5
 #define RBP 6
 #define RSP 7
 #define RIP 16
 #define OP_DEREF 0x06
 #define OP_PLUS_UCONST 0x23
+#define OP_REG0 0x50
+#define OP_REGX 0x90
 #define OP_BREG0 0x70
 #define OP_BREG31 0x8f
 #define OP_BREGX 0x92
@@ -53,8 +56,11 @@ static bool is_register(const Dwarf_Op *op, unsigned *reg, int64_t *offset)
 
 static bool is_cfa_of(const struct unwind_row *row, const Dwarf_Op *ops, size_t cnt)
 {
-	static const unsigned registers[] = {
-		[UNWIND_SP] = RSP, [UNWIND_FP] = RBP, [UNWIND_BX] = RBX, [UNWIND_DEREF_FP] = RBP};
+	static const unsigned registers[] = {[UNWIND_SP] = RSP,
+					     [UNWIND_FP] = RBP,
+					     [UNWIND_BX] = RBX,
+					     [UNWIND_DI] = RSP,
+					     [UNWIND_DEREF_FP] = RBP};
 	unsigned reg;
 	int64_t offset;
 
@@ -64,6 +70,7 @@ static bool is_cfa_of(const struct unwind_row *row, const Dwarf_Op *ops, size_t 
 	case UNWIND_SP:
 	case UNWIND_FP:
 	case UNWIND_BX:
+	case UNWIND_DI:
 		return cnt == 1 && reg == registers[row->kind] && offset == row->cfa * 8;
 	case UNWIND_DEREF_FP:
 		return cnt == 2 && reg == RBP && offset == (int16_t)row->cfa * 8 && ops[1].atom == OP_DEREF;
@@ -133,6 +140,15 @@ static bool is_return_address_usual(Dwarf_Frame *frame)
 	return !dwarf_frame_register(frame, RIP, mem, &ops, &cnt) && is_at_cfa(ops, cnt, -8);
 }
 
+static bool is_return_address_in_rdi(Dwarf_Frame *frame)
+{
+	Dwarf_Op mem[3], *ops;
+	size_t cnt;
+
+	return !dwarf_frame_register(frame, RIP, mem, &ops, &cnt) && cnt == 1 &&
+	       (ops[0].atom == OP_REG0 + RDI || (ops[0].atom == OP_REGX && ops[0].number == RDI));
+}
+
 static bool agrees(const struct unwind_row *row, Dwarf_Frame *frame)
 {
 	Dwarf_Op *ops;
@@ -145,8 +161,10 @@ static bool agrees(const struct unwind_row *row, Dwarf_Frame *frame)
 		return is_return_address_undefined(frame);
 	if (row->kind == UNWIND_SIGNAL)
 		return is_signal;
-	return !is_signal && is_return_address_usual(frame) && !dwarf_frame_cfa(frame, &ops, &cnt) &&
-	       is_cfa_of(row, ops, cnt) && is_fp_of(row, frame) && is_bx_of(row, frame);
+	return !is_signal &&
+	       (row->kind == UNWIND_DI ? is_return_address_in_rdi(frame) : is_return_address_usual(frame)) &&
+	       !dwarf_frame_cfa(frame, &ops, &cnt) && is_cfa_of(row, ops, cnt) && is_fp_of(row, frame) &&
+	       is_bx_of(row, frame);
 }
 
 /* Within the 15 bytes behind a function: alignment, which the row before covers. */

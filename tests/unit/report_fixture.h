@@ -331,7 +331,7 @@ static inline const struct stack *fixture_stack(unsigned which, bool truncated, 
 	struct stack *stack = (struct stack *)room[which];
 
 	stack->id = 0xabc0 + which;
-	stack->truncated = truncated;
+	stack->cut = truncated ? STACK_CUT_NO_TABLE : STACK_WHOLE;
 	stack->cnt = 0;
 	for (; *names; names++)
 		stack->locations[stack->cnt++] = fixture_location(*names);
@@ -414,7 +414,8 @@ static inline void fixture_allocs(struct fixture *x)
 		.by_number = x->by_number,
 		.number_cnt = SITES_CNT + 1,
 		.survey = &x->survey,
-		.truncated = {31000, 93 * MIB},
+		.truncated = {[STACK_WHOLE] = {31000, 93 * MIB}, [STACK_CUT_LIMIT] = {1000, MIB},
+			      [STACK_CUT_NO_TABLE] = {30000, 92 * MIB}},
 		.unattributed = 57 * MIB,
 		.probe_cpu_share = 0.124,
 	};

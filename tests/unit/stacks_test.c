@@ -92,7 +92,7 @@ static void outermost_first(void **state)
 	found = find(7);
 	assert_non_null(found);
 	assert_int_equal(found->cnt, 2);
-	assert_false(found->truncated);
+	assert_int_equal(found->cut, STACK_WHOLE);
 	assert_string_equal(text_of(found->locations[0]), "stacks_test:stacks_test_outer");
 	assert_string_equal(text_of(found->locations[1]), "stacks_test:stacks_test_inner");
 	assert_null(find(8));
@@ -111,7 +111,7 @@ static void the_last_of_an_id_holds(void **state)
 	ev.cnt = 1;
 	assert_int_equal(stacks_add(stacks, &ev, NULL), 0);
 	assert_int_equal(stacks_counts(stacks).known, 2);
-	assert_true(find(7)->truncated);
+	assert_true(find(7)->cut);
 	assert_int_equal(find(7)->cnt, 1);
 	assert_ptr_equal(stacks_find(stacks, first->id), first);
 }

@@ -204,6 +204,12 @@ static bool has_anything(const struct site *site)
 	return site->allocated.cnt || site->freed_here.cnt;
 }
 
+static void add(struct site_count *sum, struct site_count more)
+{
+	sum->cnt += more.cnt;
+	sum->bytes += more.bytes;
+}
+
 static int fill_sites(struct allocs *a, const struct survey_result *survey)
 {
 	struct sites *sites = ledger_sites(a->ledger);
@@ -212,7 +218,7 @@ static int fill_sites(struct allocs *a, const struct survey_result *survey)
 	free(a->sites);
 	free(a->by_number);
 	a->view.site_cnt = 0;
-	a->view.truncated = (struct site_count){0};
+	memset(a->view.truncated, 0, sizeof(a->view.truncated));
 	a->view.number_cnt = cnt;
 	a->sites = calloc(cnt, sizeof(*a->sites));
 	a->by_number = calloc(cnt, sizeof(*a->by_number));
@@ -233,9 +239,9 @@ static int fill_sites(struct allocs *a, const struct survey_result *survey)
 			.peak = ledger_at_peak(a->ledger, site),
 			.stack = stack,
 		};
-		if (stack && stack->truncated) {
-			a->view.truncated.cnt += site->allocated.cnt;
-			a->view.truncated.bytes += site->allocated.bytes;
+		if (stack && stack->cut) {
+			add(&a->view.truncated[STACK_WHOLE], site->allocated);
+			add(&a->view.truncated[stack->cut], site->allocated);
 		}
 	}
 	qsort(a->sites, a->view.site_cnt, sizeof(*a->sites), by_live);

@@ -28,8 +28,8 @@ static int compare_stacks(const struct stack *a, const struct stack *b)
 
 	if (!has_frames(a) || !has_frames(b))
 		return has_frames(a) - has_frames(b);
-	if (a->truncated != b->truncated)
-		return a->truncated - b->truncated;
+	if (!a->cut != !b->cut)
+		return a->cut ? 1 : -1;
 	do {
 		x = stack_next(&left);
 		y = stack_next(&right);
@@ -89,7 +89,7 @@ static void put_line(FILE *out, const struct stack *stack, uint64_t weight)
 
 	if (!has_frames(stack))
 		fputs("[no stack]", out);
-	else if (stack->truncated)
+	else if (stack->cut)
 		fputs("[truncated];", out);
 	while (has_frames(stack) && (frame = stack_next(&walk))) {
 		if (!first)

@@ -13,6 +13,18 @@ static void count(struct json *j, cJSON *parent, const char *name, const struct 
 	json_integer(j, o, "bytes", c->bytes);
 }
 
+/* Its own figures are the sums; reasons by number. */
+static void truncated(struct json *j, cJSON *parent, const struct site_count by[STACK_CUT_CNT])
+{
+	cJSON *o = json_object(j, parent, "truncated"), *reasons;
+
+	json_integer(j, o, "count", by[STACK_WHOLE].cnt);
+	json_integer(j, o, "bytes", by[STACK_WHOLE].bytes);
+	reasons = json_object(j, o, "reasons");
+	for (int cut = STACK_WHOLE + 1; cut < STACK_CUT_CNT; cut++)
+		json_integer(j, reasons, stack_cut_names[cut], by[cut].cnt);
+}
+
 static void stacks(struct json *j, cJSON *parent, const struct stacks_counts *c)
 {
 	cJSON *o = json_object(j, parent, "stacks");
@@ -121,7 +133,7 @@ static void site(struct json *j, cJSON *o, const struct site_view *v)
 	const struct site *f = v->figures;
 
 	json_stack(j, o, v->stack);
-	json_bool(j, o, "truncated", v->stack && v->stack->truncated);
+	json_bool(j, o, "truncated", v->stack && v->stack->cut);
 	json_integer(j, o, "live", f->live.bytes);
 	json_integer(j, o, "live_blocks", f->live.cnt);
 	json_integer(j, o, "allocated", f->allocated.bytes);
@@ -173,7 +185,7 @@ void json_allocs(struct json *j, cJSON *parent, const struct snapshot *s)
 	else
 		json_null(j, o, "probe_cpu_share");
 	stacks(j, o, &a->stacks);
-	count(j, o, "truncated", &a->truncated);
+	truncated(j, o, a->truncated);
 	json_text(j, o, "stopped", a->stopped);
 	json_figure(j, o, "sample_bytes", a->sample_bytes ? a->sample_bytes : UNKNOWN);
 	json_figure(j, o, "free_sample_bytes", a->free_sample_bytes ? a->free_sample_bytes : UNKNOWN);

@@ -94,7 +94,7 @@ static void choose(struct shown *s, const struct stack *stack)
 
 const char *site_text(char buf[SITE_TEXT_MAX], const struct stack *stack)
 {
-	struct shown s = {.truncated = stack && stack->truncated};
+	struct shown s = {.truncated = stack && stack->cut};
 	uint32_t cnt;
 
 	if (!stack || !stack->cnt)

@@ -43,7 +43,8 @@ struct allocation_view {
 	uint64_t older_ns;                   /* --older; 0: not asked for */
 	uint64_t top;                        /* rows of a table, -T; 0: as the form likes */
 	struct stacks_counts stacks;
-	struct site_count truncated; /* allocated, from stacks that could not be followed to their end */
+	struct site_count truncated[STACK_CUT_CNT]; /* allocated, from stacks that could not be followed to their end;
+						       STACK_WHOLE: all of these */
 	uint64_t sample_bytes;               /* figures of sites are estimates from one stack in so many bytes; 0: exact */
 	uint64_t free_sample_bytes;          /* the same of what they freed here */
 	double probe_cpu_share;              /* of the target's CPU time, 0…1 and beyond; negative: not known yet */

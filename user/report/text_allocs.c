@@ -111,11 +111,29 @@ static void put_sampling(FILE *out, const struct allocation_view *a)
 
 static void put_truncated(FILE *out, const struct allocation_view *a)
 {
-	char cnt[UNITS_TEXT_MAX];
+	static const char *const reasons[STACK_CUT_CNT] = {
+		[STACK_CUT_LIMIT] = "too deep",
+		[STACK_CUT_UNMAPPED] = "into no code",
+		[STACK_CUT_NO_TABLE] = "without unwind table",
+		[STACK_CUT_UNREADABLE] = "unreadable",
+	};
+	const struct site_count *by = a->truncated;
+	double all = (double)a->totals.allocated.cnt;
+	const char *before = "(";
+	char share[UNITS_TEXT_MAX];
 
-	if (a->truncated.cnt && a->totals.allocated.cnt)
-		fprintf(out, "  stacks of %s of the allocations could not be followed to their end\n",
-			figure_share(cnt, (double)a->truncated.cnt / (double)a->totals.allocated.cnt));
+	if (by[STACK_WHOLE].cnt && all > 0) {
+		fprintf(out, "  stacks not followed to their end: %s of the allocations ",
+			figure_share(share, (double)by[STACK_WHOLE].cnt / all));
+		for (int cut = STACK_WHOLE + 1; cut < STACK_CUT_CNT; cut++) {
+			if (!by[cut].cnt)
+				continue;
+			fprintf(out, "%s%s %s", before, reasons[cut],
+				figure_share(share, (double)by[cut].cnt / all));
+			before = ", ";
+		}
+		fputs(")\n", out);
+	}
 	if (a->stacks.refused)
 		fprintf(out, "  %" PRIu64 " stacks were not kept: too many distinct ones, or no memory\n",
 			a->stacks.refused);

@@ -50,11 +50,31 @@ int stacks_code(struct stacks *s, const struct event_code *ev)
 	return python_codes_add(s->codes, ev);
 }
 
+const char *const stack_cut_names[STACK_CUT_CNT] = {
+	[STACK_WHOLE] = "whole",
+	[STACK_CUT_LIMIT] = "limit",
+	[STACK_CUT_UNMAPPED] = "unmapped",
+	[STACK_CUT_NO_TABLE] = "no_table",
+	[STACK_CUT_UNREADABLE] = "unreadable",
+};
+
+/* An event's end may be any number: what is not known was not readable. */
+static enum stack_cut cut_of(unsigned end)
+{
+	static const enum stack_cut cuts[STACK_END_CNT] = {
+		[STACK_END_OUTERMOST] = STACK_WHOLE,           [STACK_END_LIMIT] = STACK_CUT_LIMIT,
+		[STACK_END_NO_MAPPING] = STACK_CUT_UNMAPPED,   [STACK_END_NO_ROW] = STACK_CUT_NO_TABLE,
+		[STACK_END_UNREADABLE] = STACK_CUT_UNREADABLE,
+	};
+
+	return end && end < STACK_END_CNT ? cuts[end] : STACK_CUT_UNREADABLE;
+}
+
 /* The frames of an event at their places, innermost first. */
 struct frames {
 	struct location *v[EVENT_FRAMES_MAX + PYTHON_FRAMES_MAX];
 	uint32_t cnt;
-	bool truncated;
+	enum stack_cut cut;
 };
 
 static void take_native(const struct stacks *s, const struct event_stack *ev, struct frames *frames)
@@ -79,7 +99,8 @@ static void take_python(const struct stacks *s, const struct event_stack *ev, co
 	};
 	size_t cnt = python_merge(&python->evals, &both, merged);
 
-	frames->truncated |= !both.frames_whole;
+	if (!frames->cut && !both.frames_whole)
+		frames->cut = ev->python_end == PYTHON_CUT ? STACK_CUT_LIMIT : STACK_CUT_UNREADABLE;
 	for (size_t i = 0; i < cnt; i++) {
 		struct location *at = merged[i].python
 					      ? python_codes_locate(s->codes, s->locations, merged[i].python)
@@ -93,7 +114,7 @@ static void take_python(const struct stacks *s, const struct event_stack *ev, co
 /* FNV-1a over the places; never 0. */
 static uint64_t own_id(const struct frames *frames)
 {
-	uint64_t hash = 0xcbf29ce484222325ULL ^ frames->truncated;
+	uint64_t hash = 0xcbf29ce484222325ULL ^ frames->cut;
 
 	for (uint32_t i = 0; i < frames->cnt; i++)
 		hash = (hash ^ (uintptr_t)frames->v[i]) * 0x100000001b3ULL;
@@ -107,7 +128,7 @@ static struct stack *make_stack(struct stacks *s, const struct frames *frames, u
 	if (!stack)
 		return NULL;
 	stack->id = id;
-	stack->truncated = frames->truncated;
+	stack->cut = frames->cut;
 	stack->cnt = frames->cnt;
 	for (uint32_t i = 0; i < frames->cnt; i++)
 		stack->locations[frames->cnt - 1 - i] = frames->v[i];
@@ -119,7 +140,7 @@ static struct stack *make_stack(struct stacks *s, const struct frames *frames, u
 
 int stacks_add(struct stacks *s, const struct event_stack *ev, const struct python *python)
 {
-	struct frames frames = {.truncated = ev->end != STACK_END_OUTERMOST};
+	struct frames frames = {.cut = cut_of(ev->end)};
 	bool known = map_get(&s->ids, ev->id);
 	struct stack *stack;
 	uint64_t id;

@@ -13,9 +13,20 @@
 #include "probe/python.h"
 #include "stack/names.h"
 
+/* Why a stack is truncated. */
+enum stack_cut {
+	STACK_WHOLE,
+	STACK_CUT_LIMIT,      /* more than EVENT_FRAMES_MAX frames, or of Python's PYTHON_FRAMES_MAX */
+	STACK_CUT_UNMAPPED,   /* it leads to where nothing is known to be mapped */
+	STACK_CUT_NO_TABLE,   /* … to code that neither a table nor frame pointers tell how to leave */
+	STACK_CUT_UNREADABLE, /* … to memory that could not be read */
+	STACK_CUT_CNT
+};
+extern const char *const stack_cut_names[STACK_CUT_CNT];
+
 struct stack {
 	uint64_t id; /* its own: several of the events may turn out to be one */
-	bool truncated;
+	enum stack_cut cut;
 	uint32_t cnt;
 	struct location *locations[]; /* outermost first; live as long as what they were taken from */
 };

@@ -170,6 +170,14 @@ static void set_stored_by_expression(struct run *run, uint64_t reg)
 		*rule = stored;
 }
 
+static void set_in_register(struct run *run, uint64_t reg, uint64_t in)
+{
+	struct cfi_rule *rule = rule_of(&run->rules, reg);
+
+	if (rule)
+		*rule = (struct cfi_rule){.kind = CFI_REGISTER, .reg = in};
+}
+
 /* A value that is computed, not stored. The one that can be said: rsp is the CFA. */
 static void set_value(struct run *run, uint64_t reg, int64_t offset)
 {
@@ -254,8 +262,8 @@ static void carry_out_extended(struct run *run, uint8_t op)
 		take_expression(run);
 		break;
 	case OP_REGISTER:
-		set_rule(run, cursor_uleb(p), CFI_OTHER, 0);
-		cursor_uleb(p);
+		reg = cursor_uleb(p);
+		set_in_register(run, reg, cursor_uleb(p));
 		break;
 	case OP_UNDEFINED:
 		set_rule(run, cursor_uleb(p), CFI_UNDEFINED, 0);

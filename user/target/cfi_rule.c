@@ -170,6 +170,11 @@ struct unwind_row cfi_rules_row(const struct cfi_rules *rules, bool signal, uint
 		return (struct unwind_row){.pc = pc, .kind = UNWIND_SIGNAL};
 	if (rules->ra.kind == CFI_UNDEFINED)
 		return (struct unwind_row){.pc = pc, .kind = UNWIND_END};
+	if (rules->ra.kind == CFI_REGISTER && rules->ra.reg == CFI_RDI && rules->sp.kind == CFI_SAME &&
+	    rules->fp.kind == CFI_SAME && row_of_cfa(&rules->cfa, &row) && row.kind == UNWIND_SP) {
+		row.kind = UNWIND_DI;
+		return row;
+	}
 	if (rules->ra.kind == CFI_AT_CFA && rules->ra.offset == -WORD && rules->sp.kind == CFI_SAME &&
 	    row_of_cfa(&rules->cfa, &row) && row_of_fp(rules, &row))
 		return row;

@@ -15,6 +15,7 @@
 /* DWARF's numbers of the registers (x86-64 psABI, figure 3.36). */
 enum {
 	CFI_RBX = 3,
+	CFI_RDI = 5,
 	CFI_RBP = 6,
 	CFI_RSP = 7,
 	CFI_RETURN_ADDRESS = 16,
@@ -26,7 +27,7 @@ enum cfi_rule_kind {
 	CFI_SAME,        /* as it is; of rsp: the CFA */
 	CFI_AT_CFA,      /* stored at CFA + offset */
 	CFI_AT_REGISTER, /* stored at reg + offset; the CFA too can be stored */
-	CFI_REGISTER,    /* of the CFA: reg + offset */
+	CFI_REGISTER,    /* of the CFA: reg + offset; of others: in reg, offset 0 */
 	CFI_PLT,         /* of the CFA: rsp + 8, and 8 more where (pc & 15) ≥ offset */
 };
 
