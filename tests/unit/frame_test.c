@@ -36,6 +36,8 @@ static void what_is_not_known_is_left_out(void **state)
 		&(struct frame_name){
 			.kind = FRAME_NATIVE, .module = "lib.so", .offset = 0x12, .file = "a.c", .line = 3},
 		&(struct frame_form){.line = true}, "lib.so+0x12 (a.c:3)");
+	check(&(struct frame_name){.module = "_json.cpython-311-x86_64-linux-gnu.so", .offset = 0x12},
+	      &(struct frame_form){.no_tag = true}, "_json+0x12");
 	check(&(struct frame_name){.kind = FRAME_NATIVE, .module = "m", .function = "f", .file = "a.c"},
 	      &frame_whole, "m:f (a.c)");
 	check(&(struct frame_name){.function = "[unknown]"}, &frame_whole, "[unknown]");

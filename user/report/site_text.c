@@ -30,19 +30,11 @@ static bool is_said_later(const struct shown *s, uint32_t i, uint32_t cnt, bool 
 	return next && !says_where(next, lines) && !strcmp(next->module, s->v[i]->module);
 }
 
-/* Python's own tag is as long as a table is wide: "_json.cpython-311-x86_64-linux-gnu.so" is _json. */
-static int module_len(const char *module)
-{
-	const char *tag = strstr(module, ".cpython-");
-
-	return (int)(tag ? (size_t)(tag - module) : strlen(module));
-}
-
 /* Each frame says its line, or its object; that once for neighbours in the same one, behind the last of them.
  */
 static void put_frames(char buf[SITE_TEXT_MAX], const struct shown *s, uint32_t cnt, bool lines)
 {
-	const struct frame_form form = {.line = lines, .function_max = FUNCTION_MAX};
+	const struct frame_form form = {.line = lines, .no_tag = true, .function_max = FUNCTION_MAX};
 	const size_t size = SITE_TEXT_MAX;
 	char text[FRAME_TEXT_MAX];
 	size_t used = 0;
@@ -54,8 +46,8 @@ static void put_frames(char buf[SITE_TEXT_MAX], const struct shown *s, uint32_t 
 		used += (size_t)snprintf(buf + used, size - used, "%s%s%s%s%.*s%s", i ? " ← " : "",
 					 s->skipped[i] ? "… ← " : "",
 					 frame_text(text, sizeof(text), name, &form), object ? " (" : "",
-					 object ? module_len(name->module) : 0, object ? name->module : "",
-					 object ? ")" : "");
+					 object ? frame_module_len(name->module) : 0,
+					 object ? name->module : "", object ? ")" : "");
 	}
 	if ((cnt < s->cnt || s->truncated) && used < size)
 		snprintf(buf + used, size - used, " ← …");
@@ -73,7 +65,8 @@ static bool has_python(const struct stack *stack)
 	return false;
 }
 
-/* Of a stack that runs Python the innermost frame, and then Python: what lies between is C that no reader wrote. */
+/* Of a stack that runs Python the innermost frame, and then Python: what lies between is C that no reader
+ * wrote. */
 static void choose(struct shown *s, const struct stack *stack)
 {
 	struct stack_walk walk = {.stack = stack};

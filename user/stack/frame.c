@@ -21,13 +21,24 @@ static size_t used(size_t size, int wanted)
 	return (size_t)wanted < size ? (size_t)wanted : size - 1;
 }
 
-static size_t put_function(char *buf, size_t size, const struct frame_name *name, int max)
+int frame_module_len(const char *module)
+{
+	const char *tag = strstr(module, ".cpython-");
+
+	return (int)(tag ? (size_t)(tag - module) : strlen(module));
+}
+
+static size_t put_function(char *buf, size_t size, const struct frame_name *name,
+			   const struct frame_form *form)
 {
 	const char *module = name->module ? name->module : "[unknown]";
+	int max = form->function_max;
 	size_t len;
 
 	if (!name->function)
-		return used(size, snprintf(buf, size, "%s+0x%" PRIx64, module, name->offset));
+		return used(size, snprintf(buf, size, "%.*s+0x%" PRIx64,
+					   form->no_tag ? frame_module_len(module) : (int)strlen(module),
+					   module, name->offset));
 	len = strlen(name->function);
 	if (max > 0 && len > (size_t)max)
 		return used(size, snprintf(buf, size, "%.*s…", max - 1, name->function));
@@ -40,7 +51,7 @@ const char *frame_text(char *buf, size_t size, const struct frame_name *name, co
 
 	if (form->module && name->module && name->function)
 		at += used(size, snprintf(buf, size, "%s:", name->module));
-	at += put_function(buf + at, size - at, name, form->function_max);
+	at += put_function(buf + at, size - at, name, form);
 	if (form->line && name->file && name->line)
 		snprintf(buf + at, size - at, " (%s:%u)", frame_base_name(name->file), name->line);
 	else if (form->line && name->file)

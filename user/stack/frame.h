@@ -37,6 +37,7 @@ struct frame_list {
 /* Which parts are written; a module without a symbol always is. */
 struct frame_form {
 	bool module, line;
+	bool no_tag;      /* a module that Python loads without its tag: frame_module_len */
 	int function_max; /* bytes of a function's name; 0: as it is */
 };
 extern const struct frame_form frame_whole;
@@ -46,6 +47,8 @@ extern const struct frame_form frame_whole;
 const char *frame_text(char *buf, size_t size, const struct frame_name *name, const struct frame_form *form);
 /* By everything that a text shows of them: <0, 0, >0. */
 int frame_compare(const struct frame_name *a, const struct frame_name *b);
+/* How much of a module's name tells something: of "_json.cpython-311-x86_64-linux-gnu.so" _json. */
+int frame_module_len(const char *module);
 /* The last part of a path. */
 const char *frame_base_name(const char *path);
 
