@@ -39,11 +39,11 @@ enum realloc_null {
 struct probe_row {
 	const char *symbol;
 	enum probe_shape shape;
+	enum realloc_null on_null;
 	bool required;   /* its absence is worth a word; otherwise it is another version's name */
 	bool has_result; /* PROBE_PURGE: its return value means something (malloc_trim 1/0) */
 	/* Of the allocation shapes: which argument it is, from 1; 0: there is none. */
 	unsigned char ptr, size, count;
-	enum realloc_null on_null;
 	bool throws; /* may throw: no return probe, its end is seen at its exits */
 };
 

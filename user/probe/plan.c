@@ -351,7 +351,7 @@ static int plan_function(const struct plan_context *ctx, struct object *obj, con
 	if (object_find_symbol(obj, row->symbol, &sym))
 		return 0;
 	p.to_vaddr = sym.value - sym.file_offset;
-	if (row->shape >= PROBE_ALLOC && is_passed_on(ctx, obj, kind->rows, row, &sym))
+	if (kind && row->shape >= PROBE_ALLOC && is_passed_on(ctx, obj, kind->rows, row, &sym))
 		return 0;
 	code = read_code(obj, sym.file_offset, &len);
 	if (!code)
@@ -370,7 +370,7 @@ static int plan_function(const struct plan_context *ctx, struct object *obj, con
 		return -ENOMEM;
 	cookie = make_cookie(number, row, kind, &args);
 	note_placed(&p, row, offset, why_entry, return_probe);
-	if (row->shape == PROBE_FREE && kind->frees_twice && plan_own_calls(&p, &sym, cookie))
+	if (row->shape == PROBE_FREE && kind && kind->frees_twice && plan_own_calls(&p, &sym, cookie))
 		return -ENOMEM;
 	return add_spot(plan, role, sym.file_offset + offset, cookie);
 }
