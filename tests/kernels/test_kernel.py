@@ -116,6 +116,9 @@ for _ in range({OPENS}):
             final = tracer.stop()
         backend = re.search(r"attached by (\w+) links", tracer.stderr)
         record_property("links", backend and backend[1])
+        verified = re.search(r"at most (\d+) instructions verified", tracer.stderr)
+        record_property("verified", verified and verified[1])
+        assert verified and int(verified[1]) < 100000
         assert probes_left(target.pid) == []
 
         purge, = purges(final, "malloc_trim")
