@@ -319,8 +319,7 @@ static __always_inline u64 take_header(u64 block, u64 pid_tgid, u64 cookie, u64 
 	return cookie & COOKIE_HAS_HEADER ? user_word(block - sizeof(u64)) : 0;
 }
 
-/* The old block is sampled by its own size: the new one's, which may be nothing, would scale it beyond
- * measure. */
+/* The old block is sampled by its own size: by the new one's, perhaps nothing, it would count for too much. */
 static __always_inline bool begin_realloc(struct pt_regs *ctx, u64 cookie, u64 old)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid(), size = 0, stack = 0;

@@ -381,6 +381,7 @@ __noinline int python_find_first(struct python_walk *w, struct python_layout *l)
 	id = (id - from) & (PYTHON_STATE_MAX - 1);
 	if (*(u64 *)&w->window[id] != thread_pointer) {
 		w->end = PYTHON_FOREIGN;
+		l->key = 0; /* perhaps the interpreter was ended and begun anew */
 		return false;
 	}
 	w->next = *(u64 *)&w->window[frame];
