@@ -49,6 +49,20 @@ def test_probes_that_cost_too_much_are_removed(tree, target):
     assert len(final["purges"]) == 2
 
 
+def test_all_allocation_probes_end_at_once(tree, target):
+    """Of removed probes one is gone before the other: what was seen in between would be blocks that are not there."""
+    with attached(tree, target.pid, "--max-overhead", "1") as tracer:
+        while not tracer.next()["allocs"]["stopped"]:
+            target.do("""
+for _ in range(30000):
+    grown = [bytearray(300) for _ in range(5)]
+    for each in grown: each.extend(bytes(1000))
+result = 0""")
+        allocs = tracer.stop()["allocs"]
+    assert allocs["ghosts"]["count"] == 0
+    assert allocs["live_blocks"] < 100
+
+
 def test_the_share_of_the_probes_is_shown(tree, target):
     with attached(tree, target.pid, "--max-overhead", "none") as tracer:
         target.do("for _ in range(300000): bytes(1000)\nresult = 0")

@@ -329,6 +329,11 @@ int programs_python(const struct programs *p, pid_t pid, const struct python_lay
 	return bpf_map_update_elem(fd, &tgid, layout, BPF_ANY) ? -errno : 0;
 }
 
+void programs_end_blocks(struct programs *p)
+{
+	p->skel->bss->blocks_ended = true;
+}
+
 void programs_forget_blocks(struct programs *p)
 {
 	memset(p->skel->bss->recent, 0, sizeof(p->skel->bss->recent));

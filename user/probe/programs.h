@@ -45,6 +45,8 @@ void programs_untrace(const struct programs *programs, pid_t pid);
 struct unwind_maps programs_unwind_maps(const struct programs *programs);
 /* Where a process keeps its Python frames; NULL: it has none any more. */
 int programs_python(const struct programs *programs, pid_t pid, const struct python_layout *layout);
+/* No allocation or free is recorded from now on; their probes may be removed in any order then. */
+void programs_end_blocks(struct programs *programs);
 /* The program was replaced: none of its blocks is there any more. */
 void programs_forget_blocks(struct programs *programs);
 /* From now on frees tell what stands before their block also if its allocation was recorded. */

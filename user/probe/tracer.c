@@ -442,6 +442,7 @@ void tracer_read_headers(struct tracer *t)
 void tracer_drop_allocs(struct tracer *t)
 {
 	t->options.allocs = false;
+	programs_end_blocks(t->programs);
 	if (t->follow)
 		follow_drop_allocs(t->follow);
 }
