@@ -152,6 +152,9 @@ static void a_sampled_free_stands_for_others(void **state)
 	stack = 400;
 	say(l, EVENT_REALLOC_BEGIN, 0x3000, EVENT_SIZE_KNOWN);
 	say(l, EVENT_REALLOC, 0x4800, 32);
+	stack = 500;
+	say(l, EVENT_FREE, 0xa000, EVENT_SIZE_KNOWN); /* whose allocation is lost */
+	assert_count(site(l, 500)->freed_here, 1, 0);
 	/* 64 bytes of 4096: 1 / (1 − e^(−1/64)) = 64.5; 4096 of 4096: 1.58. */
 	assert_in_range(site(l, 200)->freed_here.cnt, 64, 65);
 	assert_in_range(site(l, 200)->freed_here.bytes, 64 * 64.5 - 1, 64 * 64.5 + 1);
@@ -160,8 +163,8 @@ static void a_sampled_free_stands_for_others(void **state)
 	assert_count(site(l, 0)->freed_here, 0, 0);
 	assert_count(site(l, 400)->freed_here, 1, 64); /* the stack of its allocation was taken */
 	assert_count(site(l, 100)->freed, 3, 192);
-	assert_count(ledger_totals(l)->freed, 4, 192 + 4088);
-	assert_count(ledger_totals(l)->freed_before, 1, 4088);
+	assert_count(ledger_totals(l)->freed, 5, 192 + 4088);
+	assert_count(ledger_totals(l)->freed_before, 2, 4088);
 	ledger_free(l);
 }
 

@@ -259,9 +259,14 @@ static void freed(struct ledger *l, const struct block *block, const struct even
 	count(&l->totals.freed, block->size);
 }
 
+/* Where the size was known by an allocation that is lost to us, nobody can tell what the sample stands for.
+ */
 static void freed_unknown(struct ledger *l, uint64_t usable, const struct event_block *by)
 {
-	add(&sites_at(l->sites, sites_get(l->sites, by->stack))->freed_here, at_free(l, by, usable));
+	struct site *here = sites_at(l->sites, sites_get(l->sites, by->stack));
+
+	add(&here->freed_here,
+	    by->size == EVENT_SIZE_KNOWN && by->stack ? (struct site_count){1, 0} : at_free(l, by, usable));
 	count(&l->totals.freed, usable);
 	count(&l->totals.freed_before, usable);
 }
@@ -287,7 +292,9 @@ static void restore(struct ledger *l, struct thread *t, bool suspect)
 
 static uint64_t usable(const struct allocator *allocator, uint64_t header)
 {
-	return allocator && allocator->usable && header ? allocator->usable(header) : 0;
+	bool is_header = header && header != EVENT_SIZE_KNOWN;
+
+	return allocator && allocator->usable && is_header ? allocator->usable(header) : 0;
 }
 
 static void on_alloc(struct ledger *l, struct thread *t, const struct event_block *ev)
