@@ -143,8 +143,13 @@ bool ledger_is_sampled(const struct ledger *l)
 	return l->options.sample_bytes != 0;
 }
 
-/* What a free counts at the site that made it. Of a realloc the stack is that of its allocation. */
-static struct site_count at_free(const struct ledger *l, const struct event_block *ev, uint64_t bytes)
+/*
+ * What a free counts at the site that made it. Of a realloc the stack is that of its
+ * allocation. Where the size was known by an allocation that is lost to us, nobody can tell
+ * what the sample stands for: it counts as one.
+ */
+static struct site_count at_free(const struct ledger *l, const struct event_block *ev, uint64_t bytes,
+				 bool known)
 {
 	uint64_t mean = l->options.free_sample_bytes;
 
@@ -152,9 +157,10 @@ static struct site_count at_free(const struct ledger *l, const struct event_bloc
 		return (struct site_count){1, bytes};
 	if (!ev->stack)
 		return (struct site_count){0};
-	return sampling_count(ev->size == EVENT_SIZE_KNOWN ? sampling_scale(mean, bytes)
-							   : sampling_scale_free(mean, ev->size),
-			      bytes, ev->addr);
+	if (ev->size != EVENT_SIZE_KNOWN)
+		return sampling_count(sampling_scale_free(mean, ev->size), bytes, ev->addr);
+	return known ? sampling_count(sampling_scale(mean, bytes), bytes, ev->addr)
+		     : (struct site_count){1, bytes};
 }
 
 /* Before a site's live changes: what it was at the peak, if the peak has risen since it last did. */
@@ -255,18 +261,14 @@ static void freed(struct ledger *l, const struct block *block, const struct even
 		add(&site->temporary, ledger_at_site(l, block));
 		count(&l->totals.temporary, block->size);
 	}
-	add(&sites_at(l->sites, sites_get(l->sites, by->stack))->freed_here, at_free(l, by, block->size));
+	add(&sites_at(l->sites, sites_get(l->sites, by->stack))->freed_here,
+	    at_free(l, by, block->size, true));
 	count(&l->totals.freed, block->size);
 }
 
-/* Where the size was known by an allocation that is lost to us, nobody can tell what the sample stands for.
- */
 static void freed_unknown(struct ledger *l, uint64_t usable, const struct event_block *by)
 {
-	struct site *here = sites_at(l->sites, sites_get(l->sites, by->stack));
-
-	add(&here->freed_here,
-	    by->size == EVENT_SIZE_KNOWN && by->stack ? (struct site_count){1, 0} : at_free(l, by, usable));
+	add(&sites_at(l->sites, sites_get(l->sites, by->stack))->freed_here, at_free(l, by, usable, false));
 	count(&l->totals.freed, usable);
 	count(&l->totals.freed_before, usable);
 }
