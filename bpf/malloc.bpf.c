@@ -14,6 +14,11 @@
 #define KEPT_ALLOC 0xa10cULL
 #define KEPT_REALLOC 0xa10dULL
 #define KEPT_OUT 0xa10eULL
+/* Where both fit, the function's number too: asking for it again costs as much as a branch of all this. */
+#define KEPT_FUNC 0x10ULL
+#define KEPT_FUNC_SHIFT 36
+#define KEPT_FUNC_MAX 0xfff
+#define KEPT_FUNC_SIZE_MAX ((1ULL << KEPT_FUNC_SHIFT) - 1)
 
 /* Where no session keeps it, and for functions that return the block through a pointer. */
 struct pending {
@@ -146,7 +151,7 @@ static __always_inline u64 requested(struct pt_regs *ctx, u64 cookie)
 
 static __always_inline bool is_kept(u64 kept)
 {
-	u64 what = kept >> KEPT_SIZE_BITS;
+	u64 what = kept >> KEPT_SIZE_BITS & ~KEPT_FUNC;
 
 	return what >= KEPT_ALLOC && what <= KEPT_OUT;
 }
@@ -321,7 +326,8 @@ static __always_inline u64 take_header(u64 block, u64 pid_tgid, u64 cookie, u64 
 	return cookie & COOKIE_HAS_HEADER ? user_word(block - sizeof(u64)) : 0;
 }
 
-/* The old block is sampled by its own size: by the new one's, perhaps nothing, it would count for too much. */
+/* The old block is sampled by its own size: by the new one's, perhaps nothing, it would count for too much.
+ */
 static __always_inline bool begin_realloc(struct pt_regs *ctx, u64 cookie, u64 old)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid(), size = 0, stack = 0;
@@ -442,6 +448,27 @@ static __always_inline int session_in_pending(struct pt_regs *ctx)
 	return 0;
 }
 
+static __always_inline u64 keep_func(u64 kept, u32 func)
+{
+	if (func > KEPT_FUNC_MAX || (kept & KEPT_SIZE_MAX) > KEPT_FUNC_SIZE_MAX)
+		return kept;
+	return kept | KEPT_FUNC << KEPT_SIZE_BITS | (u64)func << KEPT_FUNC_SHIFT;
+}
+
+/* At the return of what is kept in the session. */
+static __always_inline void end_kept(struct pt_regs *ctx, u64 kept)
+{
+	u32 func;
+
+	if (kept >> KEPT_SIZE_BITS & KEPT_FUNC) {
+		func = kept >> KEPT_FUNC_SHIFT & KEPT_FUNC_MAX;
+		kept = (kept & ~(KEPT_FUNC << KEPT_SIZE_BITS)) & ~((u64)KEPT_FUNC_MAX << KEPT_FUNC_SHIFT);
+	} else {
+		func = (u32)bpf_get_attach_cookie(ctx);
+	}
+	end(ctx, bpf_get_current_pid_tgid(), func, kept, 0, true);
+}
+
 /* Returns 1 to do without the return. */
 SEC("uprobe/malloc")
 int malloc_session(struct pt_regs *ctx)
@@ -450,18 +477,20 @@ int malloc_session(struct pt_regs *ctx)
 
 	if (!keeps_in_session)
 		return session_in_pending(ctx);
-	cookie = bpf_get_attach_cookie(ctx);
 	kept = session_cookie(ctx);
 	if (*kept) { /* at the begin it is 0 (kernel/events/uprobes.c, handler_chain) */
 		if (*kept >> KEPT_SIZE_BITS == KEPT_OUT)
 			end_pending(ctx, SP_AT_RETURN(ctx), true);
 		else
-			end(ctx, bpf_get_current_pid_tgid(), (u32)cookie, *kept, 0, true);
+			end_kept(ctx, *kept);
 		return 0;
 	}
+	cookie = bpf_get_attach_cookie(ctx);
 	*kept = begin(ctx, cookie);
 	if (*kept >> KEPT_SIZE_BITS == KEPT_OUT)
 		return !keep_pending(ctx, bpf_get_current_pid_tgid(), cookie, *kept);
+	if (*kept)
+		*kept = keep_func(*kept, (u32)cookie);
 	return !*kept;
 }
 
