@@ -16,7 +16,7 @@ struct probe_cost { /* ns of CPU time */
 };
 
 /*
- * Some 15 ms; the links go away in the reaper's thread. What the child does is in the ring
+ * Some 15 ms; the keeper removes the links meanwhile. What the child does is in the ring
  * afterwards, under its PID. tables: so that its stacks are taken as the target's are; may be NULL.
  * 0, or −errno and *cost is what other machines were seen to take.
  */
