@@ -15,10 +15,12 @@
 #define KEPT_ALLOC 0xa10cULL
 #define KEPT_REALLOC 0xa10dULL
 #define KEPT_OUT 0xa10eULL
-/* Where both fit, the function's number too: asking for it again costs as much as a branch of all this. */
-#define KEPT_FUNC 0x10ULL
+/*
+ * A session keeps the function's number too: asking for it again would cost as much as all
+ * else there. What has no room is pending, and the session keeps KEPT_OUT.
+ */
 #define KEPT_FUNC_SHIFT 36
-#define KEPT_FUNC_MAX 0xfff
+#define KEPT_FUNC_MAX 0xfffULL
 #define KEPT_FUNC_SIZE_MAX ((1ULL << KEPT_FUNC_SHIFT) - 1)
 
 /* Where no session keeps it, and for functions that return the block through a pointer. */
@@ -152,7 +154,7 @@ static __always_inline u64 requested(struct pt_regs *ctx, u64 cookie)
 
 static __always_inline bool is_kept(u64 kept)
 {
-	u64 what = kept >> KEPT_SIZE_BITS & ~KEPT_FUNC;
+	u64 what = kept >> KEPT_SIZE_BITS;
 
 	return what >= KEPT_ALLOC && what <= KEPT_OUT;
 }
@@ -407,32 +409,25 @@ static __always_inline int session_in_pending(struct pt_regs *ctx)
 	return 0;
 }
 
-static __always_inline u64 keep_func(u64 kept, u32 func)
+static __always_inline bool has_room(u64 kept, u32 func)
 {
-	if (func > KEPT_FUNC_MAX || (kept & KEPT_SIZE_MAX) > KEPT_FUNC_SIZE_MAX)
-		return kept;
-	return kept | KEPT_FUNC << KEPT_SIZE_BITS | (u64)func << KEPT_FUNC_SHIFT;
+	return kept >> KEPT_SIZE_BITS != KEPT_OUT && func <= KEPT_FUNC_MAX &&
+	       (kept & KEPT_SIZE_MAX) <= KEPT_FUNC_SIZE_MAX;
 }
 
-/* At the return of what is kept in the session. */
+/* At the return of what a session keeps. */
 static __always_inline void end_kept(struct pt_regs *ctx, u64 kept)
 {
-	u32 func;
+	u32 func = kept >> KEPT_FUNC_SHIFT & KEPT_FUNC_MAX;
 
-	if (kept >> KEPT_SIZE_BITS & KEPT_FUNC) {
-		func = kept >> KEPT_FUNC_SHIFT & KEPT_FUNC_MAX;
-		kept = (kept & ~(KEPT_FUNC << KEPT_SIZE_BITS)) & ~((u64)KEPT_FUNC_MAX << KEPT_FUNC_SHIFT);
-	} else {
-		func = (u32)bpf_get_attach_cookie(ctx);
-	}
-	end(ctx, bpf_get_current_pid_tgid(), func, kept, 0, true);
+	end(ctx, bpf_get_current_pid_tgid(), func, kept & ~(KEPT_FUNC_MAX << KEPT_FUNC_SHIFT), 0, true);
 }
 
 /* Returns 1 to do without the return. */
 SEC("uprobe/malloc")
 int malloc_session(struct pt_regs *ctx)
 {
-	u64 cookie, *kept;
+	u64 cookie, call, *kept;
 
 	if (!keeps_in_session)
 		return session_in_pending(ctx);
@@ -445,12 +440,15 @@ int malloc_session(struct pt_regs *ctx)
 		return 0;
 	}
 	cookie = bpf_get_attach_cookie(ctx);
-	*kept = begin(ctx, cookie);
-	if (*kept >> KEPT_SIZE_BITS == KEPT_OUT)
-		return !keep_pending(ctx, bpf_get_current_pid_tgid(), cookie, *kept);
-	if (*kept)
-		*kept = keep_func(*kept, (u32)cookie);
-	return !*kept;
+	call = begin(ctx, cookie);
+	if (!call)
+		return 1;
+	if (has_room(call, (u32)cookie)) {
+		*kept = call | (u64)(u32)cookie << KEPT_FUNC_SHIFT;
+		return 0;
+	}
+	*kept = KEPT_OUT << KEPT_SIZE_BITS;
+	return !keep_pending(ctx, bpf_get_current_pid_tgid(), cookie, call);
 }
 
 /* pid_tgid without a helper: the task is needed in any case. */
