@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/search.h"
 #include "probe/place.h"
 #include "target/cfi.h"
 
@@ -33,33 +34,23 @@ static int vicinity_read(struct vicinity *v, struct object *obj, const struct ob
 	return cfi_read(obj, &v->table, NULL);
 }
 
-/* The greatest pc of the table that is not above it: the begin of an instruction. */
-static const struct unwind_row *row_before(const struct cfi_table *table, uint64_t pc)
+static uint64_t pc_of(const void *rows, size_t i)
 {
-	size_t low = 0, high = table->row_cnt;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (table->rows[mid].pc <= pc)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low ? &table->rows[low - 1] : NULL;
+	return ((const struct unwind_row *)rows)[i].pc;
 }
 
 /* Whether code[at], which looks like a call of or jump to the function, is one. */
 static bool is_call(const struct vicinity *v, size_t at, const struct object_symbol *function)
 {
 	uint64_t base = v->offset + v->to_vaddr;
-	const struct unwind_row *row = row_before(&v->table, base + at);
-	size_t from;
+	size_t upto = search_upto(v->table.rows, v->table.row_cnt, pc_of, base + at), from;
+	uint64_t begin; /* of an instruction */
 
-	if (!row || row->pc < base)
+	if (!upto || v->table.rows[upto - 1].pc < base)
 		return false;
-	from = row->pc - base;
-	return place_is_call(v->code + from, v->len - from, at - from, (int64_t)(function->value - row->pc));
+	begin = v->table.rows[upto - 1].pc;
+	from = begin - base;
+	return place_is_call(v->code + from, v->len - from, at - from, (int64_t)(function->value - begin));
 }
 
 /* Whether the instruction at that offset is in one of the functions that are meant. */

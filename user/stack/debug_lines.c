@@ -3,6 +3,8 @@
 #include <dwarf.h>
 #include <stdlib.h>
 
+#include "base/search.h"
+
 #define RANGES_MAX (8u << 20) /* in one index */
 #define RANGES_OF_DIE 65536   /* of one unit or function */
 #define DEPTH_MAX 64          /* of scopes within a function, and of namespaces and classes around it */
@@ -76,19 +78,16 @@ static void sort(struct index *index)
 		qsort(index->v, index->cnt, sizeof(*index->v), by_start);
 }
 
+static uint64_t start_of(const void *v, size_t i)
+{
+	return ((const struct range *)v)[i].start;
+}
+
 static const struct range *find(const struct index *index, uint64_t addr)
 {
-	size_t lo = 0, hi = index->cnt;
+	size_t upto = search_upto(index->v, index->cnt, start_of, addr);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (index->v[mid].start <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo && addr < index->v[lo - 1].end ? &index->v[lo - 1] : NULL;
+	return upto && addr < index->v[upto - 1].end ? &index->v[upto - 1] : NULL;
 }
 
 struct debug_lines *debug_lines_new(Dwarf *dwarf)

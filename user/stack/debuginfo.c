@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/search.h"
 #include "stack/debug_file.h"
 #include "stack/debug_lines.h"
 
@@ -192,27 +193,24 @@ static void read_symbols(struct debuginfo *info)
 		qsort(info->symbols, info->symbol_cnt, sizeof(*info->symbols), by_start);
 }
 
+static uint64_t start_of(const void *v, size_t i)
+{
+	return ((const struct symbol *)v)[i].start;
+}
+
 const char *debuginfo_symbol(struct debuginfo *info, uint64_t addr)
 {
-	size_t lo = 0, hi, last;
+	size_t upto, last;
 
 	if (!info->has_symbols)
 		read_symbols(info);
-	hi = info->symbol_cnt;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (info->symbols[mid].start <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	last = lo > COVERS_TRIED ? lo - COVERS_TRIED : 0;
-	for (size_t i = lo; i > last; i--) {
+	upto = search_upto(info->symbols, info->symbol_cnt, start_of, addr);
+	last = upto > COVERS_TRIED ? upto - COVERS_TRIED : 0;
+	for (size_t i = upto; i > last; i--) {
 		const struct symbol *s = &info->symbols[i - 1];
 
 		/* One without a size ends where the next begins. */
-		if (addr - s->start < s->size || (!s->size && i == lo))
+		if (addr - s->start < s->size || (!s->size && i == upto))
 			return s->name;
 	}
 	return NULL;

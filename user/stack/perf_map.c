@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/search.h"
 #include "base/units.h"
 #include "target/root.h"
 
@@ -187,22 +188,19 @@ void perf_map_refresh(struct perf_map *map)
 	map->due_ns = clock_monotonic_ns() + (rest > REREAD_NS ? rest : REREAD_NS);
 }
 
+static uint64_t start_of(const void *v, size_t i)
+{
+	return ((const struct perf_map_entry *)v)[i].start;
+}
+
 const struct perf_map_entry *perf_map_find(const struct perf_map *map, uint64_t addr)
 {
+	size_t upto = search_upto(map->v, map->cnt, start_of, addr), last;
 	const struct perf_map_entry *found = NULL;
-	size_t lo = 0, hi = map->cnt, last;
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (map->v[mid].start <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
 	/* Code is moved and its memory used again: an old entry may begin nearer than the one that covers. */
-	last = lo > OVERLAPS_MAX ? lo - OVERLAPS_MAX : 0;
-	for (size_t i = lo; i > last; i--) {
+	last = upto > OVERLAPS_MAX ? upto - OVERLAPS_MAX : 0;
+	for (size_t i = upto; i > last; i--) {
 		const struct perf_map_entry *e = &map->v[i - 1];
 
 		if (addr - e->start < e->size && (!found || e->number > found->number))

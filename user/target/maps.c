@@ -9,6 +9,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/search.h"
+
 #define MAPS_MAX (256UL << 20) /* bytes of text; vm.max_map_count allows far less by default */
 
 /* Reads the whole file; a growing buffer, since /proc files have no size. */
@@ -52,8 +54,8 @@ static bool parse_line(char *line, struct mapping *m)
 	char perms[5];
 	int name = 0;
 
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 "%n", &m->start, &m->end, perms,
-		   &m->offset, &major, &minor, &m->inode, &name) != 7 ||
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 "%n", &m->start, &m->end,
+		   perms, &m->offset, &major, &minor, &m->inode, &name) != 7 ||
 	    strlen(perms) != 4 || m->start >= m->end || (m->start | m->end) & 4095)
 		return false;
 	m->dev = makedev(major, minor);
@@ -132,19 +134,16 @@ void maps_free(struct maps *maps)
 	*maps = (struct maps){0};
 }
 
+static uint64_t end_of(const void *v, size_t i)
+{
+	return ((const struct mapping *)v)[i].end;
+}
+
 const struct mapping *maps_find(const struct maps *maps, uint64_t addr)
 {
-	size_t lo = 0, hi = maps->cnt;
+	size_t i = search_upto(maps->v, maps->cnt, end_of, addr);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (maps->v[mid].end <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < maps->cnt && maps->v[lo].start <= addr ? &maps->v[lo] : NULL;
+	return i < maps->cnt && maps->v[i].start <= addr ? &maps->v[i] : NULL;
 }
 
 bool mapping_is_anon_rw(const struct mapping *m)
