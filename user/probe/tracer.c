@@ -350,10 +350,9 @@ static void act(struct tracer *t)
 		return;
 	if (t->execed) {
 		programs_forget_blocks(t->programs);
-		if (t->tables) {
-			unwind_tables_forget(t->tables, t->pid);
+		/* The tables are replaced as a whole, below: without any in between stacks would be lost. */
+		if (t->tables)
 			programs_python(t->programs, t->pid, NULL);
-		}
 		t->python_status = -ENOENT;
 		update_tables(t);
 		find_python(t);

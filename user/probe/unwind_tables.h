@@ -30,7 +30,7 @@ void unwind_tables_free(struct unwind_tables *tables); /* NULL-safe */
  * no table is noted in words. −ESRCH when the process is gone.
  */
 int unwind_tables_update(struct unwind_tables *tables, pid_t pid, struct error *err);
-/* The process's program was replaced: its mappings are void until the next update. */
+/* The process has ended. */
 void unwind_tables_forget(struct unwind_tables *tables, pid_t pid);
 
 #endif
