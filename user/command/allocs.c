@@ -204,12 +204,6 @@ static bool has_anything(const struct site *site)
 	return site->allocated.cnt || site->freed_here.cnt;
 }
 
-static void add(struct site_count *sum, struct site_count more)
-{
-	sum->cnt += more.cnt;
-	sum->bytes += more.bytes;
-}
-
 static int fill_sites(struct allocs *a, const struct survey_result *survey)
 {
 	struct sites *sites = ledger_sites(a->ledger);
@@ -240,8 +234,8 @@ static int fill_sites(struct allocs *a, const struct survey_result *survey)
 			.stack = stack,
 		};
 		if (stack && stack->cut) {
-			add(&a->view.truncated[STACK_WHOLE], site->allocated);
-			add(&a->view.truncated[stack->cut], site->allocated);
+			site_count_add(&a->view.truncated[STACK_WHOLE], site->allocated);
+			site_count_add(&a->view.truncated[stack->cut], site->allocated);
 		}
 	}
 	qsort(a->sites, a->view.site_cnt, sizeof(*a->sites), by_live);

@@ -117,12 +117,6 @@ static void discount(struct site_count *c, uint64_t bytes)
 	c->bytes -= bytes;
 }
 
-static void add(struct site_count *c, struct site_count more)
-{
-	c->cnt += more.cnt;
-	c->bytes += more.bytes;
-}
-
 static void subtract(struct site_count *c, struct site_count less)
 {
 	c->cnt -= less.cnt;
@@ -190,7 +184,7 @@ static void enters(struct ledger *l, const struct block *block, uint64_t time)
 	struct site *site = sites_at(l->sites, block->site);
 
 	keep_peak(l, site);
-	add(&site->live, ledger_at_site(l, block));
+	site_count_add(&site->live, ledger_at_site(l, block));
 	count(&l->totals.live, block->size);
 	round_live(l, block->size, true);
 	if (l->totals.live.bytes > l->totals.peak.bytes) {
@@ -244,7 +238,7 @@ static void allocated(struct ledger *l, struct thread *t, const struct event_blo
 
 	if (ev->size < l->options.size_min || ev->size > l->options.size_max)
 		return;
-	add(&sites_at(l->sites, block.site)->allocated, ledger_at_site(l, &block));
+	site_count_add(&sites_at(l->sites, block.site)->allocated, ledger_at_site(l, &block));
 	count(&l->totals.allocated, block.size);
 	if (track(l, &block, ev->head.time))
 		t->last = block.addr;
@@ -256,19 +250,20 @@ static void freed(struct ledger *l, const struct block *block, const struct even
 	struct site *site = sites_at(l->sites, block->site);
 
 	leaves(l, block);
-	add(&site->freed, ledger_at_site(l, block));
+	site_count_add(&site->freed, ledger_at_site(l, block));
 	if (temporary) {
-		add(&site->temporary, ledger_at_site(l, block));
+		site_count_add(&site->temporary, ledger_at_site(l, block));
 		count(&l->totals.temporary, block->size);
 	}
-	add(&sites_at(l->sites, sites_get(l->sites, by->stack))->freed_here,
-	    at_free(l, by, block->size, true));
+	site_count_add(&sites_at(l->sites, sites_get(l->sites, by->stack))->freed_here,
+		       at_free(l, by, block->size, true));
 	count(&l->totals.freed, block->size);
 }
 
 static void freed_unknown(struct ledger *l, uint64_t usable, const struct event_block *by)
 {
-	add(&sites_at(l->sites, sites_get(l->sites, by->stack))->freed_here, at_free(l, by, usable, false));
+	site_count_add(&sites_at(l->sites, sites_get(l->sites, by->stack))->freed_here,
+		       at_free(l, by, usable, false));
 	count(&l->totals.freed, usable);
 	count(&l->totals.freed_before, usable);
 }

@@ -15,6 +15,12 @@ struct site_count {
 	uint64_t cnt, bytes;
 };
 
+static inline void site_count_add(struct site_count *sum, struct site_count more)
+{
+	sum->cnt += more.cnt;
+	sum->bytes += more.bytes;
+}
+
 struct site {
 	uint64_t stack; /* its id; 0: site 0 */
 	/* Of blocks allocated here, since the attach. */
