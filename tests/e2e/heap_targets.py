@@ -32,6 +32,14 @@ VARIANTS = {
 }
 
 
+def fetched(folder, tool, *words):
+    """The folder that a tool of tools/ has filled, now or before; skips where what is in it cannot be had."""
+    done = subprocess.run([ROOT / "tools" / tool, *words, folder], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(done.stderr.strip())
+    return folder
+
+
 class Tree:
     """Where this run's programs are."""
 
@@ -44,12 +52,7 @@ class Tree:
 
     def sysroot(self, glibc):
         """Another suite's C library, fetched once; skips where it cannot be had."""
-        folder = self.build / "glibc" / SUITES[glibc]
-        done = subprocess.run([ROOT / "tools" / "fetch-glibc", SUITES[glibc], folder],
-                              capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(done.stderr.strip())
-        return folder
+        return fetched(self.build / "glibc" / SUITES[glibc], "fetch-glibc", SUITES[glibc])
 
     def variant(self, source, name):
         """The program built from tests/workload/SOURCE.c as VARIANTS says."""

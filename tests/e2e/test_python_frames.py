@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from heap_targets import fetched
+
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 300
 OLDEST, NEWEST = (3, 8), (3, 14)
@@ -103,24 +105,20 @@ def test_names_files_and_lines_are_exact(traced, name):
     assert "0 frames without a name, 0 stacks dropped" in said
 
 
-def fetched(request, suite, version):
-    """A CPython of another Debian suite, fetched once; skips where it cannot be had."""
-    folder = ROOT / (request.config.getoption("--build", None) or "build") / "pythons" / version
-    done = subprocess.run([ROOT / "tools" / "fetch-python", suite, version, folder], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(done.stderr.strip())
-    return [folder / "python"]
+def debians(tree, suite, version):
+    """The CPython of another Debian suite."""
+    return [fetched(tree.build / "pythons" / version, "fetch-python", suite, version) / "python"]
 
 
 @pytest.mark.parametrize("suite, version", [("trixie", "3.13"), ("sid", "3.14")])
-def test_of_newer_debians(request, traced, suite, version):
-    pairs, said = traced(fetched(request, suite, version)).run()
+def test_of_newer_debians(tree, traced, suite, version):
+    pairs, said = traced(debians(tree, suite, version)).run()
     assert_exact(pairs)
     assert "0 frames without a name, 0 stacks dropped" in said
 
 
-def test_a_newer_version_is_declined_in_words(request, traced):
-    assert "newer than the newest that is known" in refusal(traced(fetched(request, "sid", "3.15")))
+def test_a_newer_version_is_declined_in_words(tree, traced):
+    assert "newer than the newest that is known" in refusal(traced(debians(tree, "sid", "3.15")))
 
 
 def refusal(one):
@@ -145,9 +143,9 @@ def address_of_runtime(pid):
     raise ValueError("no _PyRuntime")
 
 
-def test_a_free_threaded_build_is_declined_in_words(request, traced):
+def test_a_free_threaded_build_is_declined_in_words(tree, traced):
     """Debian has none: one with a GIL is made to say that it is."""
-    one = traced(fetched(request, "trixie", "3.13"))
+    one = traced(debians(tree, "trixie", "3.13"))
     with open(f"/proc/{one.target.pid}/mem", "r+b", 0) as memory:
         memory.seek(address_of_runtime(one.target.pid) + 16)  # _Py_DebugOffsets: cookie, version, free_threaded
         memory.write((1).to_bytes(8, "little"))
