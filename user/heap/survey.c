@@ -200,10 +200,8 @@ static void look_at(struct block *block, void *arg)
 		return;
 	site = &s->next.sites[block->site];
 	if ((uint64_t)(s->now_tick - block->tick) * BLOCK_TICK_NS >= s->options.older_ns &&
-	    block->tick <= s->now_tick) {
-		site->old.cnt += counts.cnt;
-		site->old.bytes += counts.bytes;
-	}
+	    block->tick <= s->now_tick)
+		site_count_add(&site->old, counts);
 	if (!was_there(s, block))
 		return;
 	if (counts.cnt)
