@@ -37,7 +37,8 @@ def measure(tree, table, name, target, command):
                  for stack in (("none", "all") if n % 2 else ("all", "none"))}
         without.append(costs["none"])
         over.append(costs["all"] - costs["none"])
-    table.row(name, frames_of(tree, target, command), f"{statistics.median(without):,.0f} ns", f"{statistics.median(over):,.0f} ns")
+    table.row(name, frames_of(tree, target, command), f"{statistics.median(without):,.0f} ns",
+              f"{statistics.median(over):,.0f} ns")
     return statistics.median(over) / 1000
 
 

@@ -18,12 +18,10 @@
 /* A root with /bin/app.debug in it. */
 static int begin(void **state)
 {
-	static char root[] = "/tmp/alloctrace-debug-XXXXXX";
-	char path[64];
+	char *root = strdup("/tmp/debug_file_test.XXXXXX"), path[64];
 	FILE *f;
 
-	strcpy(strrchr(root, '-') + 1, "XXXXXX");
-	if (!mkdtemp(root))
+	if (!root || !mkdtemp(root))
 		return -1;
 	snprintf(path, sizeof(path), "%s/bin", root);
 	mkdir(path, 0755);
@@ -45,7 +43,9 @@ static int end(void **state)
 	unlink(path);
 	*strrchr(path, '/') = '\0';
 	rmdir(path);
-	return rmdir(*state);
+	rmdir(*state);
+	free(*state);
+	return 0;
 }
 
 static int find(const char *root_path, uint32_t crc)
