@@ -235,19 +235,6 @@ static __always_inline bool submit_stack(struct scratch *s, u64 pid_tgid, u64 id
 	return !bpf_ringbuf_output(&ring, rec, bytes, ring_flags(false));
 }
 
-/* Back to the first frame. */
-static __always_inline void begin_again(struct scratch *s)
-{
-	struct unwinding *u = &s->at;
-
-	u->pc = s->first.pc;
-	u->sp = s->first.sp;
-	u->fp = s->first.fp;
-	u->bx = s->first.bx;
-	u->exact = false;
-	u->tracks_bx = true;
-}
-
 static __always_inline int leave_all(struct scratch *s, const struct unwind_process *p)
 {
 	int end;
@@ -276,15 +263,9 @@ __noinline u64 unwind(struct scratch *s, const struct unwind_process *p, u64 pid
 
 	if (!s || !p)
 		return 0;
-	s->first.pc = s->at.pc;
-	s->first.sp = s->at.sp;
-	s->first.fp = s->at.fp;
-	s->first.bx = s->at.bx;
 	s->rec.end = leave_all(s, p);
-	if (s->rec.end == UNWIND_AGAIN) {
-		begin_again(s);
+	if (s->rec.end == UNWIND_AGAIN)
 		return 0;
-	}
 	s->python.sp_cnt = s->rec.cnt;
 	if (python_walk(&s->python)) {
 		s->hash = python_hash(s->hash, &s->python);

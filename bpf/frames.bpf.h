@@ -15,9 +15,6 @@
 struct scratch {
 	u64 busy;
 	u64 hash, check; /* of the frames, two independent ones */
-	struct {
-		u64 pc, sp, fp, bx;
-	} first; /* where the stack began */
 	struct unwinding at;
 	struct python_walk python;
 	struct event_stack rec;
@@ -44,7 +41,7 @@ extern const volatile bool takes_stacks; /* set by the loader */
 
 /*
  * Leaves frame after frame from where s->at stands. The stack's id, submitted if it is new; 0: it
- * could not be, or rbx was needed: s->at is at the first frame again and tracks it.
+ * could not be, or its end is UNWIND_AGAIN.
  */
 u64 unwind(struct scratch *s, const struct unwind_process *process, u64 pid_tgid);
 
@@ -67,7 +64,7 @@ static __always_inline void scratch_give(struct scratch *s)
 }
 
 /* Where the registers are those of the caller already (at a return), or those at the callee's edge. */
-static __always_inline void unwind_from(struct unwinding *u, struct pt_regs *ctx, bool at_return)
+static __always_inline void unwind_from(struct unwinding *u, struct pt_regs *ctx, bool at_return, bool tracks_bx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 
@@ -79,7 +76,7 @@ static __always_inline void unwind_from(struct unwinding *u, struct pt_regs *ctx
 	u->exact = false;
 	u->window_len = 0;
 	u->mapping = 0;
-	u->tracks_bx = false;
+	u->tracks_bx = tracks_bx;
 	u->trampoline = task->utask ? BPF_CORE_READ(task, mm, uprobes_state.xol_area, vaddr) : 0;
 	if (at_return) {
 		u->pc = context_word(ctx, ip);
@@ -104,10 +101,12 @@ static __always_inline u64 take_stack(struct pt_regs *ctx, u64 pid_tgid, bool at
 	u64 id = 0;
 
 	if (s) {
-		unwind_from(&s->at, ctx, at_return);
+		unwind_from(&s->at, ctx, at_return, false);
 		id = unwind(s, process, pid_tgid);
-		if (!id && s->at.tracks_bx)
+		if (s->rec.end == UNWIND_AGAIN) {
+			unwind_from(&s->at, ctx, at_return, true);
 			id = unwind(s, process, pid_tgid);
+		}
 		scratch_give(s);
 	}
 	if (!id && traced_process(pid_tgid)) /* a forked child is nobody's loss */

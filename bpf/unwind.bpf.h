@@ -50,7 +50,7 @@ struct unwind_processes_map {
 };
 extern struct unwind_processes_map unwind_processes SEC(".maps");
 
-/* The frame counts from rbx, which was not tracked. */
+/* The frame counts from rbx, which was not tracked: once more from the first, with tracks_bx. */
 #define UNWIND_AGAIN 100
 
 /* Leaves the frame: 0, enum stack_end of event.h, or UNWIND_AGAIN. */

@@ -57,9 +57,12 @@ int truth(struct pt_regs *ctx)
 	}
 	t->tid = (u32)pid_tgid;
 	copy_registers(t, ctx);
-	unwind_from(&s->at, ctx, false);
-	if (!unwind(s, process, pid_tgid) && s->at.tracks_bx)
+	unwind_from(&s->at, ctx, false, false);
+	unwind(s, process, pid_tgid);
+	if (s->rec.end == UNWIND_AGAIN) {
+		unwind_from(&s->at, ctx, false, true);
 		unwind(s, process, pid_tgid);
+	}
 	t->end = s->rec.end;
 	t->cnt = s->rec.cnt;
 	bpf_probe_read_kernel(t->frames, sizeof(t->frames), s->rec.frames);
