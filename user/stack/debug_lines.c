@@ -85,7 +85,7 @@ static uint64_t start_of(const void *v, size_t i)
 
 static const struct range *find(const struct index *index, uint64_t addr)
 {
-	size_t upto = search_upto(index->v, index->cnt, start_of, addr);
+	size_t upto = index->cnt ? search_upto(index->v, index->cnt, start_of, addr) : 0;
 
 	return upto && addr < index->v[upto - 1].end ? &index->v[upto - 1] : NULL;
 }
