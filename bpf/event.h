@@ -27,6 +27,7 @@ enum event_kind {
 	EVENT_LOADED,          /* struct event_head: the loader's list of objects changed */
 	EVENT_FORK,            /* struct event_fork */
 	EVENT_EXEC,            /* struct event_exec */
+	EVENT_OOM,             /* struct event_head: the OOM killer has chosen tgid */
 	EVENT_EXIT,            /* struct event_exit: the process (not one thread) ended */
 	EVENT_ALLOC,           /* struct event_block, at its return; addr 0: it failed */
 	EVENT_FREE,            /* struct event_block, at its entry; never of NULL */
@@ -118,7 +119,7 @@ struct event_dlclose {
 struct event_fork {
 	struct event_head head; /* tgid: the parent */
 	__u32 child;            /* tgid of the new process */
-	__u32 pad;
+	__u32 inherits;         /* it has inherited perf events, probes among them */
 };
 
 struct event_exec {

@@ -19,7 +19,9 @@ static struct {
 
 struct unwind_rows_map unwind_rows SEC(".maps");
 struct unwind_pages_map unwind_pages SEC(".maps");
+struct unwind_spaces_map unwind_spaces SEC(".maps");
 struct unwind_processes_map unwind_processes SEC(".maps");
+struct python_layouts_map python_layouts SEC(".maps");
 
 /* One word of the stack, through the window; the last words of a stack are read one by one. */
 static __always_inline int stack_word(struct unwinding *u, u64 addr, u64 *word)
@@ -45,7 +47,7 @@ static __always_inline bool is_in(const struct unwind_mapping *m, u64 pc)
 
 /* Mostly the one that the last frame was in. */
 static __always_inline const struct unwind_mapping *find_mapping(struct unwinding *u,
-								 const struct unwind_process *p, u64 pc)
+								 const struct unwind_space *p, u64 pc)
 {
 	u32 low = 0, high = p->cnt, last = u->mapping;
 
@@ -135,7 +137,7 @@ static __always_inline int leave_signal_frame(struct unwinding *u)
 	return 0;
 }
 
-__noinline int unwind_step(struct unwinding *u, const struct unwind_process *p)
+__noinline int unwind_step(struct unwinding *u, const struct unwind_space *p)
 {
 	const struct unwind_mapping *m;
 	const struct unwind_row *row;
@@ -235,11 +237,12 @@ static __always_inline bool submit_stack(struct scratch *s, u64 pid_tgid, u64 id
 	return !bpf_ringbuf_output(&ring, rec, bytes, ring_flags(false));
 }
 
-static __always_inline int leave_all(struct scratch *s, const struct unwind_process *p)
+/* Of another process it is another stack, whatever its addresses. */
+static __always_inline int leave_all(struct scratch *s, const struct unwind_space *p, u64 pid_tgid)
 {
 	int end;
 
-	s->hash = 0;
+	s->hash = pid_tgid >> 32;
 	s->check = 1;
 	for (u32 i = 0; i < EVENT_FRAMES_MAX; i++) {
 		/* Who names it looks before it: where it will return to. */
@@ -257,13 +260,13 @@ static __always_inline int leave_all(struct scratch *s, const struct unwind_proc
 	return STACK_END_LIMIT;
 }
 
-__noinline u64 unwind(struct scratch *s, const struct unwind_process *p, u64 pid_tgid)
+__noinline u64 unwind(struct scratch *s, const struct unwind_space *p, u64 pid_tgid)
 {
 	u64 at, id, check, *known; /* on the stack: up to 6.1 a map takes no value from elsewhere */
 
 	if (!s || !p)
 		return 0;
-	s->rec.end = leave_all(s, p);
+	s->rec.end = leave_all(s, p, pid_tgid);
 	if (s->rec.end == UNWIND_AGAIN)
 		return 0;
 	s->python.sp_cnt = s->rec.cnt;

@@ -43,7 +43,7 @@ extern const volatile bool takes_stacks; /* set by the loader */
  * Leaves frame after frame from where s->at stands. The stack's id, submitted if it is new; 0: it
  * could not be, or its end is UNWIND_AGAIN.
  */
-u64 unwind(struct scratch *s, const struct unwind_process *process, u64 pid_tgid);
+u64 unwind(struct scratch *s, const struct unwind_space *space, u64 pid_tgid);
 
 /* A kernel with preemption may run another thread of this CPU meanwhile: each takes a scratch of its own. */
 static __always_inline struct scratch *scratch_take(void)
@@ -95,17 +95,16 @@ static __always_inline void unwind_from(struct unwinding *u, struct pt_regs *ctx
  */
 static __always_inline u64 take_stack(struct pt_regs *ctx, u64 pid_tgid, bool at_return)
 {
-	u32 tgid = pid_tgid >> 32;
-	const struct unwind_process *process = bpf_map_lookup_elem(&unwind_processes, &tgid);
-	struct scratch *s = process ? scratch_take() : NULL;
+	const struct unwind_space *space = unwind_space_of(pid_tgid);
+	struct scratch *s = space ? scratch_take() : NULL;
 	u64 id = 0;
 
 	if (s) {
 		unwind_from(&s->at, ctx, at_return, false);
-		id = unwind(s, process, pid_tgid);
+		id = unwind(s, space, pid_tgid);
 		if (s->rec.end == UNWIND_AGAIN) {
 			unwind_from(&s->at, ctx, at_return, true);
-			id = unwind(s, process, pid_tgid);
+			id = unwind(s, space, pid_tgid);
 		}
 		scratch_give(s);
 	}

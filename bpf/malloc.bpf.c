@@ -270,12 +270,20 @@ static __always_inline u64 block_flags(u64 time)
 	return ring_flags(false);
 }
 
-bool blocks_ended; /* set by the loader before it removes the probes, one after the other: all end at once */
+bool blocks_ended; /* set by the loader: some processes' have, which their flags tell */
+
+/* All at once, before the probes are removed one after the other. */
+static __always_inline bool has_ended(u64 pid_tgid)
+{
+	const struct traced *process = blocks_ended ? traced_process(pid_tgid) : NULL;
+
+	return process && process->flags & TRACED_ENDED;
+}
 
 static __always_inline bool submit_block(u32 kind, u64 pid_tgid, u32 func, u64 addr, u64 size, u64 stack)
 {
 	u64 time = tick_time();
-	struct event_block *rec = blocks_ended ? NULL : ring_reserve(struct event_block);
+	struct event_block *rec = has_ended(pid_tgid) ? NULL : ring_reserve(struct event_block);
 
 	if (!rec)
 		return false;

@@ -29,13 +29,6 @@
 #define CODES_SEEN_MAX 32768
 #define CODE_SCRATCH_CNT 4 /* threads of one CPU that may be interrupted while they submit a code object */
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__type(key, u32); /* tgid */
-	__type(value, struct python_layout);
-	__uint(max_entries, PYTHON_PROCESSES_MAX);
-} python_layouts SEC(".maps");
-
 /* LRU: code that has been forgotten is submitted again. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

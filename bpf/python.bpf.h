@@ -21,6 +21,14 @@ struct code_key {
 	u32 first_line, pad;
 };
 
+struct python_layouts_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, u32); /* tgid */
+	__type(value, struct python_layout);
+	__uint(max_entries, TRACED_MAX);
+};
+extern struct python_layouts_map python_layouts SEC(".maps");
+
 #define PYTHON_WINDOW 512 /* a power of two */
 
 struct python_walk {

@@ -12,7 +12,6 @@
 #include <linux/types.h>
 #endif
 
-#define PYTHON_PROCESSES_MAX 1024
 #define PYTHON_FRAMES_MAX 128 /* a power of two */
 #define PYTHON_SPS_MAX 128    /* a power of two: native frames, and where the last one ends */
 #define PYTHON_READ_MAX 128   /* bytes of a frame, or of a code object, that are read at once */

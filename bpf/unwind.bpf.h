@@ -42,18 +42,34 @@ struct unwind_pages_map {
 };
 extern struct unwind_pages_map unwind_pages SEC(".maps");
 
+struct unwind_spaces_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, u32);
+	__type(value, struct unwind_space);
+	__uint(max_entries, UNWIND_SPACES_MAX);
+};
+extern struct unwind_spaces_map unwind_spaces SEC(".maps");
+
 struct unwind_processes_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__type(key, u32); /* tgid */
-	__type(value, struct unwind_process);
-	__uint(max_entries, UNWIND_PROCESSES_MAX);
+	__type(key, u32);   /* tgid */
+	__type(value, u32); /* its space */
+	__uint(max_entries, TRACED_MAX);
 };
 extern struct unwind_processes_map unwind_processes SEC(".maps");
+
+static __always_inline const struct unwind_space *unwind_space_of(u64 pid_tgid)
+{
+	u32 tgid = pid_tgid >> 32;
+	u32 *space = bpf_map_lookup_elem(&unwind_processes, &tgid);
+
+	return space ? bpf_map_lookup_elem(&unwind_spaces, space) : NULL;
+}
 
 /* The frame counts from rbx, which was not tracked: once more from the first, with tracks_bx. */
 #define UNWIND_AGAIN 100
 
 /* Leaves the frame: 0, enum stack_end of event.h, or UNWIND_AGAIN. */
-int unwind_step(struct unwinding *u, const struct unwind_process *process);
+int unwind_step(struct unwinding *u, const struct unwind_space *space);
 
 #endif

@@ -17,7 +17,8 @@
 #define UNWIND_PAGE_SHIFT   10         /* of text that one entry of the index stands for */
 #define UNWIND_MAPPINGS_BITS 10
 #define UNWIND_MAPPINGS_MAX  (1u << UNWIND_MAPPINGS_BITS) /* executable ones of a process */
-#define UNWIND_PROCESSES_MAX 8
+#define UNWIND_SPACES_MAX    8   /* of one process: a few, so that one in use is not written to */
+#define UNWIND_SPACES_MANY   256 /* 12 MiB: of many; forked children share theirs until they map anew */
 #define UNWIND_SEARCH_MAX   11         /* steps of a search among one page's rows: no more than 2^11 start on 1 KiB */
 
 enum unwind_kind {
@@ -52,8 +53,11 @@ struct unwind_mapping {
 	__u32 page_cnt;   /* 0: no table, frame pointers are tried */
 };
 
-/* Sorted by start. Replaced as a whole, rows first: what it leads to never changes. */
-struct unwind_process {
+/*
+ * The code that is mapped in an address space, sorted by start. Never changed while a process is said
+ * to have it: another takes its place, whose rows are there already.
+ */
+struct unwind_space {
 	__u32 cnt, pad;
 	struct unwind_mapping v[UNWIND_MAPPINGS_MAX];
 };

@@ -39,7 +39,7 @@ static const size_t sizes[EVENT_KIND_CNT] = {
 	[EVENT_DLOPEN] = sizeof(struct event_dlopen), [EVENT_DLCLOSE] = sizeof(struct event_dlclose),
 	[EVENT_MEMORY] = sizeof(struct event_memory), [EVENT_LOADED] = sizeof(struct event_head),
 	[EVENT_FORK] = sizeof(struct event_fork), [EVENT_EXEC] = sizeof(struct event_exec),
-	[EVENT_EXIT] = sizeof(struct event_exit),
+	[EVENT_OOM] = sizeof(struct event_head),  [EVENT_EXIT] = sizeof(struct event_exit),
 };
 
 /*

@@ -40,12 +40,11 @@ SEC("uprobe/truth")
 int truth(struct pt_regs *ctx)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid(), sp = context_word(ctx, sp);
-	u32 tgid = pid_tgid >> 32;
-	const struct unwind_process *process = bpf_map_lookup_elem(&unwind_processes, &tgid);
+	const struct unwind_space *space = unwind_space_of(pid_tgid);
 	struct scratch *s;
 	struct truth *t;
 
-	if (!process || (every > 1 && bpf_get_prandom_u32() % every))
+	if (!space || (every > 1 && bpf_get_prandom_u32() % every))
 		return 0;
 	s = scratch_take();
 	if (!s)
@@ -58,10 +57,10 @@ int truth(struct pt_regs *ctx)
 	t->tid = (u32)pid_tgid;
 	copy_registers(t, ctx);
 	unwind_from(&s->at, ctx, false, false);
-	unwind(s, process, pid_tgid);
+	unwind(s, space, pid_tgid);
 	if (s->rec.end == UNWIND_AGAIN) {
 		unwind_from(&s->at, ctx, false, true);
-		unwind(s, process, pid_tgid);
+		unwind(s, space, pid_tgid);
 	}
 	t->end = s->rec.end;
 	t->cnt = s->rec.cnt;

@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "../bpf/unwind.h"
 #include "base/clock.h"
 #include "base/units.h"
 #include "probe/unwind_tables.h"
@@ -227,7 +228,9 @@ int main(int argc, char **argv)
 	if (unwind_tables_new(&log,
 			      &(struct unwind_maps){.rows = bpf_map__fd(skel->maps.unwind_rows),
 						    .pages = bpf_map__fd(skel->maps.unwind_pages),
-						    .processes = bpf_map__fd(skel->maps.unwind_processes)},
+						    .spaces = bpf_map__fd(skel->maps.unwind_spaces),
+						    .processes = bpf_map__fd(skel->maps.unwind_processes),
+						    .space_cnt = UNWIND_SPACES_MAX},
 			      missing_new(), &tables, &err) ||
 	    unwind_tables_update(tables, c.pid, &err))
 		return fail(err.text);

@@ -169,9 +169,9 @@ void allocs_tick(struct allocs *a)
 	if (ledger_totals(a->ledger)->untracked.cnt)
 		tracer_read_headers(a->tracer);
 	if (a->stopped[0] || !brake_is_due(&a->brake, now) ||
-	    !brake_sample(&a->brake, now, tracer_probe_ns(a->tracer), target_cpu_ns(a->process)))
+	    !brake_sample(&a->brake, now, tracer_probe_ns(a->tracer, a->process->pid), target_cpu_ns(a->process)))
 		return;
-	tracer_drop_allocs(a->tracer);
+	tracer_drop_allocs(a->tracer, a->process->pid);
 	snprintf(a->stopped, sizeof(a->stopped),
 		 "allocation probes removed: they took %.0f %% of its CPU time (--max-overhead %g)",
 		 100 * a->brake.tripped_at, 100 * a->options.max_share);

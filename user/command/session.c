@@ -173,7 +173,7 @@ static void on_exec(struct session *s, const struct event *ev)
 
 static void on_stack(struct session *s, const struct event *ev)
 {
-	stacks_add(s->stacks, ev->stack, tracer_python(s->tracer));
+	stacks_add(s->stacks, ev->stack, tracer_python(s->tracer, s->process->pid));
 }
 
 static void on_code(struct session *s, const struct event *ev)
@@ -326,13 +326,10 @@ static void fill_purges(struct session *s, struct snapshot *snap)
 
 static void fill_missing(struct session *s, struct snapshot *snap)
 {
-	const char *const *lines = NULL;
-	size_t cnt = s->tracer ? tracer_missing(s->tracer, &lines) : 0;
-
-	if (!s->tracer)
+	if (s->tracer)
+		snap->missing_cnt = tracer_missing(s->tracer, s->process->pid, s->missing, MISSING_MAX - 2);
+	else
 		s->missing[snap->missing_cnt++] = "no probes: purges, dlopen and returned bytes are not seen";
-	for (size_t i = 0; i < cnt && snap->missing_cnt < MISSING_MAX - 2; i++)
-		s->missing[snap->missing_cnt++] = lines[i];
 	if (s->now.status && process_alive(s->process)) {
 		snprintf(s->unread, sizeof(s->unread), "heap not read: %s", s->now.error.text);
 		s->missing[snap->missing_cnt++] = s->unread;

@@ -25,6 +25,7 @@ static const size_t record_sizes[EVENT_KIND_CNT] = {
 	[EVENT_LOADED] = sizeof(struct event_head),
 	[EVENT_FORK] = sizeof(struct event_fork),
 	[EVENT_EXEC] = sizeof(struct event_exec),
+	[EVENT_OOM] = sizeof(struct event_head),
 	[EVENT_EXIT] = sizeof(struct event_exit),
 	[EVENT_ALLOC] = sizeof(struct event_block),
 	[EVENT_FREE] = sizeof(struct event_block),

@@ -175,7 +175,7 @@ int cost_calibrate(struct programs *programs, const struct feature *feature, str
 	ret = child_start(&child);
 	if (ret)
 		return ret;
-	programs_trace(programs, child.pid, false);
+	programs_trace(programs, child.pid, &(struct program_process){.sees_loads = false});
 	if (tables)
 		unwind_tables_update(tables, child.pid, NULL);
 	ret = attach_all(programs, feature, keeper, child.pid, links, &cnt);

@@ -1,6 +1,5 @@
 #include "probe/follow.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -8,11 +7,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "probe/installed.h"
 #include "probe/sweep.h"
 #include "target/maps.h"
 
-#define FILES_MAX 8192  /* a process that maps more distinct files gets no more of them probed */
-#define ENTRY_MAX 65536 /* of one directory */
+#define FILES_MAX 8192 /* a process that maps more distinct files gets no more of them probed */
 #define LINKS_MAX (2 * PLAN_ROLE_CNT)
 
 /* A file that was looked at: what it holds of ours, and what is attached to it. */
@@ -22,47 +21,41 @@ struct file {
 	dev_t stat_dev; /* as stat says; 0: could not be opened */
 	bool present;   /* seen in this round: mapped, or beside what is */
 	bool mapped;
-	struct object *obj; /* NULL: nothing is probed in it */
-	struct plan plan;
+	struct object *obj;      /* NULL: nothing of ours is attached to it */
+	const struct plan *plan; /* NULL: nothing is probed in it */
 	kept_link links[LINKS_MAX];
 	enum plan_role roles[LINKS_MAX]; /* what each is for */
 	size_t link_cnt;
 };
 
 struct follow {
+	unsigned ref_cnt;      /* the process's, and of those that inherited probes from it */
+	struct follow *parent; /* whose probes it inherited; NULL: nobody's */
 	pid_t pid;
-	struct plan_context ctx;
-	const struct programs *programs;
-	struct keeper *keeper;
-	enum link_backend backend;
+	struct follow_context ctx;
+	bool allocs; /* allocation functions too */
 	struct file *files;
 	size_t file_cnt, file_cap;
-	char **dirs; /* looked through for allocators */
-	size_t dir_cnt, dir_cap;
+	struct installed installed;
 	unsigned lost_cnt;
-	struct sweep *sweep;
+	struct sweep *sweep; /* NULL: children inherit what they are to have */
 };
 
-struct follow *follow_new(pid_t pid, const struct plan_context *ctx, const struct programs *programs,
-			  struct keeper *keeper, enum link_backend backend)
+struct follow *follow_new(pid_t pid, const struct follow_context *ctx)
 {
 	struct follow *f = calloc(1, sizeof(*f));
 
 	if (!f)
 		return NULL;
-	*f = (struct follow){
-		.pid = pid, .ctx = *ctx, .programs = programs, .keeper = keeper, .backend = backend};
-	f->sweep = sweep_new(keeper, programs_sweeper_fd(programs), pid);
+	*f = (struct follow){.ref_cnt = 1, .pid = pid, .ctx = *ctx, .allocs = true};
+	if (ctx->inherit ||
+	    ctx->backend == LINK_PERF) /* with perf links the kernel removes them at the first hit */
+		return f;
+	f->sweep = sweep_new(ctx->keeper, programs_sweeper_fd(ctx->programs), pid);
 	if (f->sweep)
 		return f;
 	free(f);
 	return NULL;
-}
-
-static void forget_dirs(struct follow *f)
-{
-	while (f->dir_cnt)
-		free(f->dirs[--f->dir_cnt]);
 }
 
 enum which_links { LINKS_ALL, LINKS_OF_GONE, LINKS_OF_ALLOCS };
@@ -96,7 +89,7 @@ static kept_link *take_links(struct follow *f, enum which_links which, size_t *c
 			} else if (links) {
 				links[(*cnt)++] = file->links[k];
 			} else {
-				keeper_drop(f->keeper, &file->links[k], 1);
+				keeper_drop(f->ctx.keeper, &file->links[k], 1);
 			}
 		}
 		file->link_cnt = kept;
@@ -109,33 +102,34 @@ static void reap_links(struct follow *f, enum which_links which)
 	size_t cnt;
 	kept_link *links = take_links(f, which, &cnt);
 
-	keeper_drop(f->keeper, links, cnt);
+	keeper_drop(f->ctx.keeper, links, cnt);
 	free(links);
 }
 
 static void file_clear(struct file *file)
 {
 	object_free(file->obj);
-	plan_free(&file->plan);
 }
 
 void follow_free(struct follow *f)
 {
+	struct follow *parent;
 	kept_link *links;
 	size_t cnt;
 
-	if (!f)
+	if (!f || --f->ref_cnt)
 		return;
 	links = take_links(f, LINKS_ALL, &cnt);
-	keeper_close(f->keeper, links, cnt);
+	keeper_drop(f->ctx.keeper, links, cnt);
 	free(links);
 	sweep_free(f->sweep);
 	for (size_t i = 0; i < f->file_cnt; i++)
 		file_clear(&f->files[i]);
 	free(f->files);
-	forget_dirs(f);
-	free(f->dirs);
+	installed_forget(&f->installed);
+	parent = f->parent;
 	free(f);
+	follow_free(parent);
 }
 
 static struct file *file_add(struct follow *f, dev_t dev, uint64_t inode)
@@ -176,7 +170,8 @@ static void attach_program(struct follow *f, struct file *file, enum plan_role r
 			   const struct program_use *use, const struct link_spot *spots, size_t cnt)
 {
 	struct link_request request = {
-		.backend = f->backend,
+		.backend = f->ctx.backend,
+		.inherit = f->ctx.inherit,
 		.when = use->when,
 		.prog_fd = use->fd,
 		.path = object_access_path(file->obj),
@@ -189,7 +184,7 @@ static void attach_program(struct follow *f, struct file *file, enum plan_role r
 
 	if (!cnt || file->link_cnt == LINKS_MAX)
 		return;
-	ret = keeper_open(f->keeper, &request, &link);
+	ret = keeper_open(f->ctx.keeper, &request, &link);
 	if (!ret) {
 		file->roles[file->link_cnt] = role;
 		file->links[file->link_cnt++] = link;
@@ -208,34 +203,43 @@ static void attach_program(struct follow *f, struct file *file, enum plan_role r
 
 static void attach_role(struct follow *f, struct file *file, enum plan_role role)
 {
-	struct link_spot *spots = calloc(file->plan.cnt + 1, sizeof(*spots));
+	struct link_spot *spots = calloc(file->plan->cnt + 1, sizeof(*spots));
 	struct program_use use[2];
-	unsigned use_cnt = programs_of_role(f->programs, role, use);
+	unsigned use_cnt = programs_of_role(f->ctx.programs, role, use);
 	size_t cnt = 0;
 
-	for (size_t i = 0; spots && i < file->plan.cnt; i++)
-		if (file->plan.v[i].role == role)
-			spots[cnt++] = file->plan.v[i].at;
+	for (size_t i = 0; spots && i < file->plan->cnt; i++)
+		if (file->plan->v[i].role == role)
+			spots[cnt++] = file->plan->v[i].at;
 	for (unsigned i = 0; i < use_cnt; i++)
 		attach_program(f, file, role, &use[i], spots, cnt);
 	free(spots);
 }
 
+static bool is_wanted(const struct follow *f, enum plan_role role)
+{
+	return f->allocs || !plan_role_allocs(role);
+}
+
 static void attach(struct follow *f, struct file *file)
 {
-	for (int role = 0; role < PLAN_ROLE_CNT; role++)
-		attach_role(f, file, role);
+	for (enum plan_role role = 0; role < PLAN_ROLE_CNT; role++)
+		if (is_wanted(f, role))
+			attach_role(f, file, role);
 }
 
 /* Takes the object over: plans it, attaches, keeps it only if something is probed in it. */
 static void take_object(struct follow *f, struct file *file, struct object *obj)
 {
-	if (plan_object(&f->ctx, obj, &file->plan))
+	const struct plan *plan = plans_get(f->ctx.plans, obj, f->ctx.missing);
+
+	if (!plan)
 		missing_add(f->ctx.missing, "%s could not be probed: out of memory", object_name(obj));
-	if (!file->plan.cnt) {
+	if (!plan || !plan->cnt) {
 		object_free(obj);
 		return;
 	}
+	file->plan = plan;
 	file->obj = obj;
 	attach(f, file);
 }
@@ -285,9 +289,9 @@ static void take_mapping(struct follow *f, const struct mapping *m)
 	take_object(f, file, obj);
 }
 
-/* An allocator that lies beside what is mapped: it may be loaded and purged within microseconds. */
-static void take_installed(struct follow *f, const char *dir, const char *name)
+static void take_installed(const char *dir, const char *name, void *arg)
 {
+	struct follow *f = arg;
 	char path[PATH_MAX];
 	struct object *obj;
 	struct file *file;
@@ -310,55 +314,6 @@ static void take_installed(struct follow *f, const char *dir, const char *name)
 	take_object(f, file, obj);
 }
 
-/* Files before links to them: a file's own name is the one that maps will show. */
-static void scan_dir(struct follow *f, const char *dir)
-{
-	char path[PATH_MAX];
-	struct dirent *entry;
-	DIR *d;
-
-	if (snprintf(path, sizeof(path), "/proc/%d/root%s", f->pid, dir) >= (int)sizeof(path))
-		return;
-	d = opendir(path);
-	for (int links = 0; d && links < 2; links++) {
-		rewinddir(d);
-		for (unsigned i = 0; i < ENTRY_MAX && (entry = readdir(d)); i++)
-			if (plan_wants_file(entry->d_name) && (entry->d_type == DT_LNK) == links)
-				take_installed(f, dir, entry->d_name);
-	}
-	if (d)
-		closedir(d);
-}
-
-static bool dir_is_known(const struct follow *f, const char *path, size_t len)
-{
-	for (size_t i = 0; i < f->dir_cnt; i++)
-		if (strlen(f->dirs[i]) == len && !memcmp(f->dirs[i], path, len))
-			return true;
-	return false;
-}
-
-/* The directory of a mapped library, once. */
-static void take_dir(struct follow *f, const char *library)
-{
-	const char *slash = strrchr(library, '/');
-	size_t len = (size_t)(slash - library);
-	char **dirs;
-
-	if (!len || !strstr(slash, ".so") || dir_is_known(f, library, len))
-		return;
-	if (f->dir_cnt == f->dir_cap) {
-		dirs = realloc(f->dirs, (f->dir_cap + 16) * sizeof(*dirs));
-		if (!dirs)
-			return;
-		f->dirs = dirs;
-		f->dir_cap += 16;
-	}
-	f->dirs[f->dir_cnt] = strndup(library, len);
-	if (f->dirs[f->dir_cnt])
-		scan_dir(f, f->dirs[f->dir_cnt++]);
-}
-
 int follow_update(struct follow *f, struct error *err)
 {
 	struct maps maps;
@@ -371,9 +326,9 @@ int follow_update(struct follow *f, struct error *err)
 			take_mapping(f, &maps.v[i]);
 	for (size_t i = 0; i < maps.cnt; i++)
 		if (is_code_of_file(&maps.v[i]))
-			take_dir(f, maps.v[i].name);
+			installed_look(&f->installed, f->pid, maps.v[i].name, take_installed, f);
 	maps_free(&maps);
-	return programs_trace(f->programs, f->pid, follow_sees_loads(f));
+	return 0;
 }
 
 static void forget_gone(struct follow *f)
@@ -389,7 +344,10 @@ static void forget_gone(struct follow *f)
 	f->file_cnt = kept;
 }
 
-/* New links stand before the old ones go: of the new program's first calls none is missed. */
+/*
+ * New links stand before the old ones go: of the new program's first calls none is missed. Links
+ * that children inherit stay: they do nothing in a program that does not map their file.
+ */
 int follow_exec(struct follow *f, bool changed_leader, struct error *err)
 {
 	kept_link *old = NULL;
@@ -397,28 +355,58 @@ int follow_exec(struct follow *f, bool changed_leader, struct error *err)
 	int ret;
 
 	missing_clear(f->ctx.missing);
-	forget_dirs(f);
+	installed_forget(&f->installed);
 	for (size_t i = 0; i < f->file_cnt; i++)
 		f->files[i].present = f->files[i].mapped = false;
-	if (changed_leader) {
+	if (changed_leader && !f->ctx.inherit) {
 		old = take_links(f, LINKS_ALL, &cnt);
 		for (size_t i = 0; i < f->file_cnt; i++)
 			if (f->files[i].obj)
 				attach(f, &f->files[i]);
-		keeper_drop(f->keeper, old, cnt);
+		keeper_drop(f->ctx.keeper, old, cnt);
 		free(old);
 	}
 	ret = follow_update(f, err);
-	if (ret)
+	if (ret || f->ctx.inherit)
 		return ret;
 	reap_links(f, LINKS_OF_GONE);
 	forget_gone(f);
 	return 0;
 }
 
+struct follow *follow_fork(struct follow *parent, pid_t pid, const struct follow_context *ctx)
+{
+	struct follow *f = follow_new(pid, ctx);
+
+	if (!f)
+		return NULL;
+	f->files = calloc(parent->file_cnt + 1, sizeof(*f->files));
+	if (!f->files) {
+		follow_free(f);
+		return NULL;
+	}
+	for (size_t i = 0; i < parent->file_cnt; i++) {
+		const struct file *file = &parent->files[i];
+
+		f->files[i] = (struct file){
+			.dev = file->dev,
+			.inode = file->inode,
+			.stat_dev = file->stat_dev,
+			.present = file->present,
+			.mapped = file->mapped,
+			.plan = file->plan,
+		};
+	}
+	f->file_cnt = f->file_cap = parent->file_cnt;
+	f->allocs = parent->allocs;
+	f->parent = parent;
+	parent->ref_cnt++;
+	return f;
+}
+
 void follow_sweep(struct follow *f)
 {
-	if (f->backend == LINK_PERF) /* there the kernel removes them at the first hit */
+	if (!f->sweep)
 		return;
 	sweep_want(f->sweep);
 	follow_tick(f);
@@ -426,26 +414,17 @@ void follow_sweep(struct follow *f)
 
 void follow_tick(struct follow *f)
 {
-	if (!sweep_is_due(f->sweep))
+	if (!f->sweep || !sweep_is_due(f->sweep))
 		return;
 	for (size_t i = 0; i < f->file_cnt; i++)
 		if (f->files[i].obj && f->files[i].mapped)
-			sweep_add(f->sweep, object_access_path(f->files[i].obj), &f->files[i].plan);
+			sweep_add(f->sweep, object_access_path(f->files[i].obj), f->files[i].plan);
 	sweep_start(f->sweep);
 }
 
 void follow_drop_allocs(struct follow *f)
 {
-	f->ctx.allocs = false;
-	for (size_t i = 0; i < f->file_cnt; i++) {
-		struct plan *plan = &f->files[i].plan;
-		size_t kept = 0;
-
-		for (size_t k = 0; k < plan->cnt; k++)
-			if (!plan_role_allocs(plan->v[k].role))
-				plan->v[kept++] = plan->v[k];
-		plan->cnt = kept;
-	}
+	f->allocs = false;
 	reap_links(f, LINKS_OF_ALLOCS);
 }
 
@@ -454,7 +433,8 @@ unsigned follow_probe_cnt(const struct follow *f)
 	unsigned cnt = 0;
 
 	for (size_t i = 0; i < f->file_cnt; i++)
-		cnt += (unsigned)f->files[i].plan.cnt;
+		for (size_t k = 0; f->files[i].plan && k < f->files[i].plan->cnt; k++)
+			cnt += is_wanted(f, f->files[i].plan->v[k].role);
 	return cnt;
 }
 
@@ -466,8 +446,8 @@ unsigned follow_lost_cnt(const struct follow *f)
 bool follow_sees_loads(const struct follow *f)
 {
 	for (size_t i = 0; i < f->file_cnt; i++)
-		for (size_t k = 0; f->files[i].mapped && k < f->files[i].plan.cnt; k++)
-			if (f->files[i].plan.v[k].role == PLAN_LOADED)
+		for (size_t k = 0; f->files[i].mapped && f->files[i].plan && k < f->files[i].plan->cnt; k++)
+			if (f->files[i].plan->v[k].role == PLAN_LOADED)
 				return true;
 	return false;
 }

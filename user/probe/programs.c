@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "../bpf/share.h"
+#include "../bpf/unwind.h"
 #include "alloctrace.skel.h"
 #include "base/clock.h"
 #include "probe/kfunc.h"
@@ -62,6 +63,7 @@ static const struct {
 	{"process_fork", "sched_process_fork"},
 	{"process_exec", "sched_process_exec"},
 	{"process_exit", "sched_process_exit"},
+	{"process_oom", "mark_victim"},
 };
 
 #define TRACEPOINT_CNT (sizeof(tracepoints) / sizeof(tracepoints[0]))
@@ -138,6 +140,8 @@ static void prepare(struct programs *p, const struct feature *feature, const str
 		bpf_program__set_expected_attach_type(prog, link_attach_type(feature->backend, rows[i].when));
 	}
 	bpf_map__set_max_entries(p->skel->maps.ring, options->allocs ? RING_ALLOC : RING_SIZE);
+	bpf_map__set_max_entries(p->skel->maps.unwind_spaces,
+				 options->many ? UNWIND_SPACES_MANY : UNWIND_SPACES_MAX);
 	p->skel->rodata->keeps_in_session = p->mode == MODE_SESSION && options->allocs && bind_session(p);
 	p->skel->rodata->tick_ns = kernel_tick();
 	p->skel->rodata->takes_stacks = options->stacks;
@@ -296,11 +300,15 @@ int programs_ring_fd(const struct programs *p)
 	return bpf_map__fd(p->skel->maps.ring);
 }
 
-int programs_trace(const struct programs *p, pid_t pid, bool sees_loads)
+int programs_trace(const struct programs *p, pid_t pid, const struct program_process *process)
 {
-	uint32_t tgid = (uint32_t)pid, value[2] = {sees_loads, 0}; /* struct traced of bpf/share.h */
+	uint32_t tgid = (uint32_t)pid;
+	struct traced traced = {
+		.sees_loads = process->sees_loads,
+		.flags = (process->follow ? TRACED_FOLLOW : 0) | (process->blocks_ended ? TRACED_ENDED : 0),
+	};
 
-	return bpf_map_update_elem(bpf_map__fd(p->skel->maps.traced), &tgid, value, BPF_ANY) ? -errno : 0;
+	return bpf_map_update_elem(bpf_map__fd(p->skel->maps.traced), &tgid, &traced, BPF_ANY) ? -errno : 0;
 }
 
 void programs_untrace(const struct programs *p, pid_t pid)
@@ -308,6 +316,7 @@ void programs_untrace(const struct programs *p, pid_t pid)
 	uint32_t tgid = (uint32_t)pid;
 
 	bpf_map_delete_elem(bpf_map__fd(p->skel->maps.traced), &tgid);
+	programs_python(p, pid, NULL);
 }
 
 struct unwind_maps programs_unwind_maps(const struct programs *p)
@@ -315,7 +324,9 @@ struct unwind_maps programs_unwind_maps(const struct programs *p)
 	return (struct unwind_maps){
 		.rows = bpf_map__fd(p->skel->maps.unwind_rows),
 		.pages = bpf_map__fd(p->skel->maps.unwind_pages),
+		.spaces = bpf_map__fd(p->skel->maps.unwind_spaces),
 		.processes = bpf_map__fd(p->skel->maps.unwind_processes),
+		.space_cnt = bpf_map__max_entries(p->skel->maps.unwind_spaces),
 	};
 }
 

@@ -39,13 +39,21 @@ unsigned programs_of_role(const struct programs *programs, enum plan_role role, 
 int programs_sweeper_fd(const struct programs *programs);
 
 int programs_ring_fd(const struct programs *programs);
-/* Marks a process as traced; again with sees_loads once _dl_debug_state is probed. */
-int programs_trace(const struct programs *programs, pid_t pid, bool sees_loads);
+/* What the kernel side knows of a traced process. */
+struct program_process {
+	bool sees_loads;   /* _dl_debug_state is probed */
+	bool follow;       /* its children are traced from their beginning on */
+	bool blocks_ended; /* no allocation or free is recorded: their probes may be removed in any order */
+};
+
+/* Marks a process as traced, or says of one anew what holds. */
+int programs_trace(const struct programs *programs, pid_t pid, const struct program_process *process);
+/* What the kernel side keeps of it, frames' tables apart. */
 void programs_untrace(const struct programs *programs, pid_t pid);
 struct unwind_maps programs_unwind_maps(const struct programs *programs);
 /* Where a process keeps its Python frames; NULL: it has none any more. */
 int programs_python(const struct programs *programs, pid_t pid, const struct python_layout *layout);
-/* No allocation or free is recorded from now on; their probes may be removed in any order then. */
+/* From now on blocks_ended holds for those of whom it is said. */
 void programs_end_blocks(struct programs *programs);
 /* The program was replaced: none of its blocks is there any more. */
 void programs_forget_blocks(struct programs *programs);

@@ -10,21 +10,19 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/map.h"
 #include "base/units.h"
+#include "probe/attached.h"
 #include "probe/cost.h"
-#include "probe/follow.h"
 #include "probe/functions.h"
 #include "probe/missing.h"
+#include "probe/plans.h"
 #include "probe/python.h"
 #include "probe/unwind_tables.h"
 #include "probe/watch.h"
-#include "target/memory.h"
-#include "target/objects.h"
 
 /* Records that wait for more to come are fetched at the latest then. */
 #define TICK_NS (NSEC_PER_SEC / 5)
-/* A program that loads library after library has its maps read no oftener. */
-#define UPDATE_INTERVAL (NSEC_PER_SEC / 10)
 /* Consumed at most before the tracer acts on what it saw. */
 #define BATCH_MAX 8192
 /* include/linux/proc_ns.h, PROC_PID_INIT_INO: BPF programs see PIDs as the first namespace numbers them. */
@@ -36,70 +34,62 @@ struct tracer {
 	struct feature feature;
 	struct programs *programs;
 	struct functions *functions;
-	struct missing *missing;
-	struct follow *follow;        /* NULL before tracer_attach */
+	struct plans *plans;
+	struct missing *missing;      /* of no process in particular */
 	struct unwind_tables *tables; /* NULL: no stacks are taken */
-	struct python python;
-	int python_status; /* of python_find: 0, or −ENOENT as long as there is none */
+	struct attached_context context;
+	struct map processes;    /* pid → struct attached */
+	struct attached *newest; /* whose events came last; NULL: look it up */
+	pid_t newest_pid;
+	unsigned lost_probes; /* of processes that have ended */
 	struct ring_buffer *ring;
 	struct watch watch;
-	struct keeper *keeper; /* of all links to the target and to children of ours */
+	struct keeper *keeper; /* of all links to targets and to children of ours */
 	struct probe_cost cost;
-	uint64_t *hits; /* by function, of those that leave a record */
-	uint32_t hits_cap;
-	pid_t pid;
 	int epoll_fd, timer_fd;
-	uint64_t malformed, last_update;
-
-	/* What the batch being consumed has shown, acted upon behind it. */
-	bool loaded, forked, execed, changed_leader;
-	bool cut; /* a stack led to code that the tables do not know */
-	unsigned batch_cnt;
+	uint64_t malformed;
+	unsigned batch_cnt; /* records of the batch being consumed */
 	void (*fn)(const struct event *ev, void *arg);
 	void *arg;
 };
 
-/* A realloc counts once, at its end. */
-static void count_hit(struct tracer *t, const struct event_head *head)
+static struct attached *attached_of(struct tracer *t, pid_t pid)
 {
-	uint32_t cap = head->func < 256 ? 256 : 2 * head->func;
-	uint64_t *hits;
-
-	if ((pid_t)head->tgid != t->pid || head->kind == EVENT_REALLOC_BEGIN)
-		return;
-	if (head->func >= t->hits_cap) {
-		hits = functions_get(t->functions, head->func) ? realloc(t->hits, cap * sizeof(*hits)) : NULL;
-		if (!hits)
-			return;
-		memset(hits + t->hits_cap, 0, (cap - t->hits_cap) * sizeof(*hits));
-		t->hits = hits;
-		t->hits_cap = cap;
+	if (!t->newest || t->newest_pid != pid) {
+		t->newest = map_get(&t->processes, (uint64_t)pid);
+		t->newest_pid = pid;
 	}
-	t->hits[head->func]++;
+	return t->newest;
 }
 
-static void note(struct tracer *t, const struct event *ev)
+static int add_process(struct tracer *t, pid_t pid, struct attached *attached, struct error *err)
 {
-	watch_event(&t->watch, ev);
-	switch (ev->head->kind) {
-	case EVENT_LOADED:
-		t->loaded = true;
-		break;
-	case EVENT_FORK:
-		t->forked = true;
-		break;
-	case EVENT_EXEC:
-		t->execed = true;
-		t->changed_leader = t->changed_leader || ev->head->tid != ev->head->tgid;
-		break;
-	default:
-		break;
-	}
+	t->newest = NULL;
+	if (!map_set(&t->processes, (uint64_t)pid, attached))
+		return 0;
+	attached_close(attached);
+	return error_set(err, -ENOMEM, "out of memory");
+}
+
+/* A child that has inherited the probes; one whose parent thread had none is to be attached to. */
+static void adopt(struct tracer *t, struct attached *parent, const struct event_fork *fork)
+{
+	struct attached *child;
+	struct error err = {.text = ""};
+	int ret;
+
+	if (!fork->inherits || attached_of(t, (pid_t)fork->child))
+		return;
+	ret = attached_fork(parent, (pid_t)fork->child, &child, &err);
+	ret = ret ?: add_process(t, (pid_t)fork->child, child, &err);
+	if (ret)
+		missing_add(t->missing, "process %u is not followed: %s", fork->child, err.text);
 }
 
 /* Event by event: notes what to do, and passes it on. A negative return ends the batch. */
 static int take_record(void *ctx, void *data, size_t len)
 {
+	struct attached *attached;
 	struct tracer *t = ctx;
 	struct event ev;
 
@@ -107,12 +97,14 @@ static int take_record(void *ctx, void *data, size_t len)
 		t->malformed++;
 		return 0;
 	}
-	if (ev.head->kind == EVENT_STACK)
-		t->cut = t->cut || ev.stack->end == STACK_END_NO_MAPPING;
-	else if (ev.head->kind >= EVENT_ALLOC && ev.head->kind <= EVENT_REALLOC)
-		count_hit(t, ev.head);
-	else
-		note(t, &ev);
+	attached = attached_of(t, (pid_t)ev.head->tgid);
+	if (attached) {
+		attached_note(attached, &ev);
+		if (ev.head->kind < EVENT_ALLOC)
+			watch_event(&t->watch, &ev);
+		if (ev.head->kind == EVENT_FORK && t->options.follow)
+			adopt(t, attached, ev.fork);
+	}
 	if (t->fn)
 		t->fn(&ev, t->arg);
 	return ++t->batch_cnt < BATCH_MAX ? 0 : -EAGAIN;
@@ -164,6 +156,30 @@ static void calibrate(struct tracer *t)
 		 t->cost.entry, t->cost.call, t->cost.stepped);
 }
 
+/* What is made once for all processes. */
+static int make_context(struct tracer *t, struct error *err)
+{
+	t->plans = plans_new(&(struct plan_context){
+		.log = t->log,
+		.functions = t->functions,
+		.return_probes = t->feature.return_probes,
+		.allocs = t->options.allocs,
+	});
+	if (!t->plans)
+		return error_set(err, -ENOMEM, "out of memory");
+	t->context = (struct attached_context){
+		.log = t->log,
+		.feature = &t->feature,
+		.programs = t->programs,
+		.functions = t->functions,
+		.plans = t->plans,
+		.tables = t->tables,
+		.keeper = t->keeper,
+		.follow = t->options.follow,
+	};
+	return 0;
+}
+
 int tracer_open(const struct log *log, const struct tracer_options *options, struct tracer **result,
 		struct error *err)
 {
@@ -175,7 +191,6 @@ int tracer_open(const struct log *log, const struct tracer_options *options, str
 	t->log = log;
 	t->options = *options;
 	t->epoll_fd = t->timer_fd = -1;
-	t->python_status = -ENOENT;
 	t->functions = functions_new();
 	t->missing = missing_new();
 	if (!t->functions || !t->missing) {
@@ -193,6 +208,8 @@ int tracer_open(const struct log *log, const struct tracer_options *options, str
 	ret = feature_probe(log, t->keeper, &t->feature, err);
 	if (ret)
 		goto fail;
+	if (options->follow) /* only perf events are inherited */
+		t->feature.backend = LINK_PERF;
 	ret = programs_load(log, &t->feature, options, &t->programs, err);
 	if (ret)
 		goto fail;
@@ -208,6 +225,9 @@ int tracer_open(const struct log *log, const struct tracer_options *options, str
 	}
 	if (ret)
 		goto fail;
+	ret = make_context(t, err);
+	if (ret)
+		goto fail;
 	if (options->allocs)
 		calibrate(t);
 	log_note(log, "probes are attached by %s links, %s return probes",
@@ -219,105 +239,46 @@ fail:
 	return ret;
 }
 
-/* What holds for every process on this kernel. */
-static void say_mode(struct tracer *t)
-{
-	if (!t->feature.return_probes)
-		missing_add(t->missing,
-			    "no return probes: on this kernel they kill a process under a seccomp filter; "
-			    "calls are seen to end at their exits' instructions instead");
-}
-
-/*
- * An interpreter may come with any library that is loaded; one that is found stays where it is.
- * Every object's symbols are looked through: not for a stack that was cut, of which a JIT makes many.
- */
-static void find_python(struct tracer *t)
-{
-	struct objects *objects;
-	struct memory *mem = NULL;
-	struct maps maps = {.v = NULL};
-	struct error err = {.text = ""};
-	int ret;
-
-	if (!t->tables || t->python_status != -ENOENT)
-		return;
-	objects = objects_new(t->pid);
-	ret = objects ? maps_read(t->pid, &maps, &err) : -ENOMEM;
-	ret = ret ?: memory_open_process(t->pid, &mem, &err);
-	ret = ret ?: python_find(mem, &maps, objects, &t->python, &err);
-	ret = ret ?: programs_python(t->programs, t->pid, &t->python.layout);
-	if (ret == -ENOTSUP)
-		missing_add(t->missing, "%s", err.text);
-	t->python_status = ret;
-	memory_free(mem);
-	maps_free(&maps);
-	objects_free(objects);
-}
-
-const struct python *tracer_python(const struct tracer *t)
-{
-	return t->tables && !t->python_status ? &t->python : NULL;
-}
-
-/* Of what is mapped now; the process's end is told otherwise. */
-static void update_tables(struct tracer *t)
-{
-	struct error err;
-	int ret = t->tables ? unwind_tables_update(t->tables, t->pid, &err) : 0;
-
-	t->cut = false;
-	if (ret && ret != -ESRCH)
-		missing_add(t->missing, "stacks through code loaded lately are cut: %s", err.text);
-}
-
 int tracer_attach(struct tracer *t, pid_t pid, struct error *err)
 {
-	struct plan_context ctx = {
-		.log = t->log,
-		.functions = t->functions,
-		.missing = t->missing,
-		.return_probes = t->feature.return_probes,
-		.allocs = t->options.allocs,
-	};
-	uint64_t begin = clock_monotonic_ns();
+	struct attached *attached;
 	int ret;
 
-	if (t->follow)
-		return error_set(err, -EBUSY, "process %d is traced already", t->pid);
-	ret = programs_trace(t->programs, pid, false);
-	if (ret)
-		return error_set(err, ret, "cannot mark process %d as traced: %s", pid, strerror(-ret));
-	say_mode(t);
-	t->pid = pid;
-	update_tables(t);
-	find_python(t);
-	t->follow = follow_new(pid, &ctx, t->programs, t->keeper, t->feature.backend);
-	if (!t->follow)
-		return error_set(err, -ENOMEM, "out of memory");
-	ret = follow_update(t->follow, err);
-	if (ret)
-		return ret;
-	if (!follow_probe_cnt(t->follow))
-		missing_add(t->missing,
-			    "process %d holds no function that we know: only its life is followed", pid);
-	log_note(t->log, "%u probes placed in %.1f ms", tracer_probe_cnt(t),
-		 (double)(clock_monotonic_ns() - begin) / 1e6);
-	return 0;
+	if (attached_of(t, pid))
+		return 0;
+	ret = attached_open(&t->context, pid, &attached, err);
+	return ret ? ret : add_process(t, pid, attached, err);
+}
+
+bool tracer_has(struct tracer *t, pid_t pid)
+{
+	return attached_of(t, pid) != NULL;
+}
+
+void tracer_detach(struct tracer *t, pid_t pid)
+{
+	struct attached *attached = map_remove(&t->processes, (uint64_t)pid);
+
+	t->newest = NULL;
+	if (attached)
+		t->lost_probes += attached_lost_cnt(attached);
+	attached_close(attached);
 }
 
 void tracer_free(struct tracer *t)
 {
 	if (!t)
 		return;
-	follow_free(t->follow);
+	for (size_t i = 0; i < t->processes.cap; i++)
+		attached_close(t->processes.slots[i].value);
+	map_free(&t->processes);
 	keeper_stop(t->keeper);
+	plans_free(t->plans);
 	unwind_tables_free(t->tables);
 	ring_buffer__free(t->ring);
 	programs_free(t->programs);
 	functions_free(t->functions);
 	missing_free(t->missing);
-	free(t->hits);
 	if (t->epoll_fd >= 0)
 		close(t->epoll_fd);
 	if (t->timer_fd >= 0)
@@ -330,49 +291,18 @@ int tracer_fd(const struct tracer *t)
 	return t->epoll_fd;
 }
 
-static void note_failure(const struct tracer *t, int code, const struct error *err)
-{
-	if (code && code != -ESRCH && code != -ENOENT) /* the process's end is told otherwise */
-		log_note(t->log, "probes are not up to date: %s", err->text);
-}
-
 /* What the batch asked for. The most urgent first: a purge may be over soon. */
 static void act(struct tracer *t)
 {
 	uint64_t now = clock_monotonic_ns();
-	struct error err = {.text = ""};
 	int ret = watch_apply(&t->watch, t->programs);
 
 	if (ret)
 		missing_add(t->missing, "what other threads fault during a purge is not counted: %s",
 			    strerror(-ret));
-	if (!t->follow)
-		return;
-	if (t->execed) {
-		programs_forget_blocks(t->programs);
-		/* The tables are replaced as a whole, below: without any in between stacks would be lost. */
-		if (t->tables)
-			programs_python(t->programs, t->pid, NULL);
-		t->python_status = -ENOENT;
-		update_tables(t);
-		find_python(t);
-		note_failure(t, follow_exec(t->follow, t->changed_leader, &err), &err);
-		say_mode(t);
-		t->execed = t->changed_leader = t->loaded = false;
-		t->last_update = now;
-	} else if ((t->loaded || t->cut) && now - t->last_update >= UPDATE_INTERVAL) {
-		update_tables(t);
-		if (t->loaded) {
-			find_python(t);
-			note_failure(t, follow_update(t->follow, &err), &err);
-		}
-		t->loaded = false;
-		t->last_update = now;
-	}
-	if (t->forked)
-		follow_sweep(t->follow);
-	t->forked = false;
-	follow_tick(t->follow);
+	for (size_t i = 0; i < t->processes.cap; i++)
+		if (t->processes.slots[i].value)
+			attached_act(t->processes.slots[i].value, now);
 }
 
 int tracer_poll(struct tracer *t, void (*fn)(const struct event *ev, void *arg), void *arg)
@@ -403,34 +333,63 @@ const struct traced_function *tracer_function(const struct tracer *t, uint32_t f
 	return functions_get(t->functions, func);
 }
 
+const struct python *tracer_python(struct tracer *t, pid_t pid)
+{
+	const struct attached *attached = attached_of(t, pid);
+
+	return attached ? attached_python(attached) : NULL;
+}
+
 void tracer_losses(const struct tracer *t, uint64_t lost[SOURCE_LOSS_CNT])
 {
 	programs_losses(t->programs, lost);
 	lost[SOURCE_LOSS_MALFORMED] = t->malformed;
-	lost[SOURCE_LOSS_PROBES] = t->follow ? follow_lost_cnt(t->follow) : 0;
+	lost[SOURCE_LOSS_PROBES] = t->lost_probes;
+	for (size_t i = 0; i < t->processes.cap; i++)
+		if (t->processes.slots[i].value)
+			lost[SOURCE_LOSS_PROBES] += attached_lost_cnt(t->processes.slots[i].value);
 }
 
-size_t tracer_missing(const struct tracer *t, const char *const **lines)
+size_t tracer_missing(struct tracer *t, pid_t pid, const char **lines, size_t max)
 {
-	return missing_lines(t->missing, lines);
+	struct attached *attached = attached_of(t, pid);
+	const struct missing *of[2] = {t->missing, attached ? attached_missing(attached) : NULL};
+	size_t cnt = 0;
+
+	for (int i = 0; i < 2; i++) {
+		const char *const *v = NULL;
+		size_t own = of[i] ? missing_lines(of[i], &v) : 0;
+
+		for (size_t k = 0; k < own && cnt < max; k++)
+			lines[cnt++] = v[k];
+	}
+	return cnt;
 }
 
-uint64_t tracer_probe_ns(const struct tracer *t)
+/* Hits without a record are not told apart by process: each has as large a part of them as of the others. */
+uint64_t tracer_probe_ns(struct tracer *t, pid_t pid)
 {
-	uint64_t nested, filtered, lost[SOURCE_LOSS_CNT];
-	double ns;
+	uint64_t nested, filtered, lost[SOURCE_LOSS_CNT], cnt, all = 0, own = 0, own_ns = 0;
+	double silent_ns;
 
+	for (size_t i = 0; i < t->processes.cap; i++) {
+		const struct map_slot *slot = &t->processes.slots[i];
+		uint64_t ns = slot->value ? attached_hit_ns(slot->value, &t->cost, &cnt) : 0;
+
+		if (!slot->value)
+			continue;
+		all += cnt;
+		if (slot->key != (uint64_t)pid)
+			continue;
+		own = cnt;
+		own_ns = ns;
+	}
 	programs_silent_hits(t->programs, &nested, &filtered);
 	programs_losses(t->programs, lost);
-	ns = t->cost.entry * (double)(nested + filtered + lost[LOSS_RING_FULL]);
-	for (uint32_t i = 0; i < t->hits_cap; i++) {
-		const struct traced_function *fn = t->hits[i] ? functions_get(t->functions, i) : NULL;
-
-		if (fn)
-			ns += (double)t->hits[i] * ((fn->shape == PROBE_FREE ? t->cost.entry : t->cost.call) +
-						    (fn->stepped ? t->cost.stepped : 0));
-	}
-	return (uint64_t)ns;
+	silent_ns = t->cost.entry * (double)(nested + filtered + lost[LOSS_RING_FULL]);
+	if (t->processes.cnt > 1)
+		silent_ns = all ? silent_ns * (double)own / (double)all : 0;
+	return own_ns + (uint64_t)silent_ns;
 }
 
 void tracer_read_headers(struct tracer *t)
@@ -438,15 +397,26 @@ void tracer_read_headers(struct tracer *t)
 	programs_read_headers(t->programs);
 }
 
-void tracer_drop_allocs(struct tracer *t)
+void tracer_drop_allocs(struct tracer *t, pid_t pid)
 {
-	t->options.allocs = false;
-	programs_end_blocks(t->programs);
-	if (t->follow)
-		follow_drop_allocs(t->follow);
+	for (size_t i = 0; i < t->processes.cap; i++) {
+		const struct map_slot *slot = &t->processes.slots[i];
+
+		if (slot->value && (t->options.follow || slot->key == (uint64_t)pid))
+			attached_drop_allocs(slot->value);
+	}
 }
 
-unsigned tracer_probe_cnt(const struct tracer *t)
+bool tracer_has_allocs(struct tracer *t, pid_t pid)
 {
-	return t->follow ? follow_probe_cnt(t->follow) : 0;
+	const struct attached *attached = attached_of(t, pid);
+
+	return t->options.allocs && attached && !attached_allocs_dropped(attached);
+}
+
+unsigned tracer_probe_cnt(struct tracer *t, pid_t pid)
+{
+	const struct attached *attached = attached_of(t, pid);
+
+	return attached ? attached_probe_cnt(attached) : 0;
 }

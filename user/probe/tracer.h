@@ -1,14 +1,17 @@
 /*
- * The live event source: BPF programs loaded, probes placed in one process and kept up to
- * date as it loads libraries, forks and execs. The only room, with the ones beside it in
+ * The live event source: BPF programs loaded, probes placed in processes and kept up to
+ * date as these load libraries, fork and exec. The only room, with the ones beside it in
  * probe/, that sees libbpf.
  *
  *   tracer.c    life cycle: open, attach, poll, close
+ *   attached.c  one traced process
+ *   plans.c     the plans of files, shared by processes
  *   plan.c      which functions of which objects: rows × mapped objects (× installed, not yet mapped)
  *   place.c     where exactly in a function (Zydis): entry, exits
  *   link.c      attaching: session, multi or perf links
  *   keeper.c    the process that does it and holds them, so that none outlives us
- *   follow.c    the objects of one process through loads and exec; sweep.c clears its children
+ *   follow.c    the objects of one process through loads and exec; installed.c those that lie beside them
+ *   sweep.c     clears the children that are not traced
  *   programs.c  the BPF side, loaded; watch.c turns the costly part on while a purge is in flight
  *   feature.c   what this kernel can do, found by trying
  *   kfunc.c     functions of the kernel that programs call, whatever their prototype
@@ -37,6 +40,8 @@ struct tracer_options {
 	uint64_t sample_bytes;       /* … of allocations one in so many bytes, on average; 0: all */
 	uint64_t free_sample_bytes;  /* … of frees */
 	uint64_t size_min, size_max; /* allocations of other sizes are not recorded; inclusive */
+	bool follow;                 /* children are traced too, from their beginning on: by perf links */
+	bool many;                   /* more than one process, or it follows */
 };
 
 /* What the cookie in an event's head.func stands for. */
@@ -58,10 +63,15 @@ struct traced_function {
  */
 int tracer_open(const struct log *log, const struct tracer_options *options, struct tracer **tracer, struct error *err);
 /*
- * Places the probes in pid; it runs on meanwhile. What could not be placed is noted
- * (tracer_missing) and is no error: forks, exec and exit are followed in any case.
+ * Places the probes in pid, one more; it runs on meanwhile. What could not be placed is noted
+ * (tracer_missing) and is no error: forks, exec and exit are followed in any case. 0 if it is
+ * traced already.
  */
 int tracer_attach(struct tracer *tracer, pid_t pid, struct error *err);
+/* With follow, children are there when their EVENT_FORK is passed on, unless their parent's thread had no probes to inherit. */
+bool tracer_has(struct tracer *tracer, pid_t pid);
+/* It has ended, or is of no interest any more: removes its probes, not waited for. */
+void tracer_detach(struct tracer *tracer, pid_t pid);
 /* Removes every probe and program; NULL-safe. The ring's rest is consumed by the last tracer_poll before. */
 void tracer_free(struct tracer *tracer);
 
@@ -79,22 +89,26 @@ int tracer_fd(const struct tracer *tracer);
 int tracer_poll(struct tracer *tracer, void (*fn)(const struct event *ev, void *arg), void *arg);
 
 /* The process's CPython, if its frames are read; NULL: none. Valid until the next tracer_poll. */
-const struct python *tracer_python(const struct tracer *tracer);
+const struct python *tracer_python(struct tracer *tracer, pid_t pid);
 /* The function that head.func names, or NULL (0, or out of range). Valid until tracer_free. */
 const struct traced_function *tracer_function(const struct tracer *tracer, uint32_t func);
-/* Cumulative losses. */
+/* Cumulative losses, of all processes. */
 void tracer_losses(const struct tracer *tracer, uint64_t lost[SOURCE_LOSS_CNT]);
-/* Lines that say what is not seen and why ("no return probes: …"); owned by the tracer. */
-size_t tracer_missing(const struct tracer *tracer, const char *const **lines);
+/* Lines that say what is not seen of pid and why ("no return probes: …"); owned by the tracer. How many, at most max. */
+size_t tracer_missing(struct tracer *tracer, pid_t pid, const char **lines, size_t max);
 /*
- * CPU time (ns) that the allocation probes have cost the target so far: hits × what one
- * costs, found out on a child of ours. An estimate; 0 without allocation probes.
+ * CPU time (ns) that the allocation probes have cost pid so far: hits × what one costs, found
+ * out on a child of ours. An estimate; 0 without allocation probes.
  */
-uint64_t tracer_probe_ns(const struct tracer *tracer);
+uint64_t tracer_probe_ns(struct tracer *tracer, pid_t pid);
 /* Not every recorded block is known any more: frees are to tell sizes of all (event_block.size). */
 void tracer_read_headers(struct tracer *tracer);
-/* Removes the allocation probes, for good; everything else stays. Returns at once, a thread waits for the kernel. */
-void tracer_drop_allocs(struct tracer *tracer);
-unsigned tracer_probe_cnt(const struct tracer *tracer);
+/*
+ * Removes the allocation probes of pid, for good; everything else stays. Where children are
+ * followed, of all: they have the same. Returns at once, a thread waits for the kernel.
+ */
+void tracer_drop_allocs(struct tracer *tracer, pid_t pid);
+bool tracer_has_allocs(struct tracer *tracer, pid_t pid);
+unsigned tracer_probe_cnt(struct tracer *tracer, pid_t pid);
 
 #endif

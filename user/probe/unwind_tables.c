@@ -8,6 +8,7 @@
 
 #include "../bpf/unwind.h"
 #include "base/clock.h"
+#include "base/map.h"
 #include "target/cfi.h"
 #include "target/maps.h"
 #include "target/memory.h"
@@ -26,16 +27,28 @@ struct part {
 	uint32_t page, page_cnt;
 };
 
+/* An address space of the kernel side's map. */
+struct space {
+	uint64_t hash;     /* of what it says; 0: nothing yet */
+	uint32_t user_cnt; /* processes that have it */
+	uint64_t freed; /* when it was last given back, as a count: the longest unused is taken first, since
+			   a stack may be under way in one that was just given back */
+};
+
 struct unwind_tables {
 	const struct log *log;
-	int processes_fd;
+	int spaces_fd, processes_fd;
 	struct missing *missing;
 	struct unwind_row *rows; /* the maps of the kernel side, in our memory too */
 	uint64_t *pages;
 	uint32_t row_cnt, page_cnt;
 	struct part *parts;
 	size_t part_cnt, part_cap;
-	struct unwind_process process; /* as it is to be published next */
+	struct unwind_space next; /* as it is to be published */
+	struct space *spaces;
+	uint32_t space_cnt;
+	uint64_t freed_cnt;
+	struct map processes; /* pid → struct space */
 };
 
 static void *map_array(int fd, size_t size)
@@ -53,11 +66,14 @@ int unwind_tables_new(const struct log *log, const struct unwind_maps *maps, str
 	if (!t)
 		return error_set(err, -ENOMEM, "out of memory");
 	t->log = log;
+	t->spaces_fd = maps->spaces;
 	t->processes_fd = maps->processes;
+	t->space_cnt = maps->space_cnt;
+	t->spaces = calloc(t->space_cnt, sizeof(*t->spaces));
 	t->missing = missing;
 	t->rows = map_array(maps->rows, UNWIND_ROWS_MAX * sizeof(*t->rows));
 	t->pages = map_array(maps->pages, UNWIND_PAGES_MAX * sizeof(*t->pages));
-	if (!t->rows || !t->pages) {
+	if (!t->rows || !t->pages || !t->spaces) {
 		unwind_tables_free(t);
 		return error_set(err, -errno, "cannot map the unwind tables: %s", strerror(errno));
 	}
@@ -74,6 +90,8 @@ void unwind_tables_free(struct unwind_tables *t)
 	if (t->pages)
 		munmap(t->pages, UNWIND_PAGES_MAX * sizeof(*t->pages));
 	free(t->parts);
+	free(t->spaces);
+	map_free(&t->processes);
 	free(t);
 }
 
@@ -198,7 +216,7 @@ static void take_mapping(struct unwind_tables *t, pid_t pid, const struct mappin
 	bool has_none = !m->inode && !is_vdso(m);
 	const struct part *part = has_none ? NULL : part_of(t, m) ?: take_part(t, pid, m);
 
-	t->process.v[t->process.cnt++] = (struct unwind_mapping){
+	t->next.v[t->next.cnt++] = (struct unwind_mapping){
 		.start = m->start,
 		.end = m->end,
 		.bias = part ? m->start - part->linked : 0,
@@ -208,29 +226,98 @@ static void take_mapping(struct unwind_tables *t, pid_t pid, const struct mappin
 	};
 }
 
+static void give_space(struct unwind_tables *t, pid_t pid)
+{
+	struct space *space = map_remove(&t->processes, (uint64_t)pid);
+
+	if (space && --space->user_cnt == 0)
+		space->freed = ++t->freed_cnt;
+}
+
+static int take_space(struct unwind_tables *t, pid_t pid, struct space *space)
+{
+	space->user_cnt++;
+	give_space(t, pid);
+	if (!map_set(&t->processes, (uint64_t)pid, space))
+		return 0;
+	space->user_cnt--;
+	return -ENOMEM;
+}
+
+static uint64_t hash_next(const struct unwind_space *next)
+{
+	const uint64_t *words = (const uint64_t *)next->v;
+	size_t cnt = next->cnt * sizeof(next->v[0]) / sizeof(*words);
+	uint64_t hash = 0xcbf29ce484222325ULL; /* FNV-1a, by words */
+
+	for (size_t i = 0; i < cnt; i++)
+		hash = (hash ^ words[i]) * 0x100000001b3ULL;
+	return hash ? hash : 1;
+}
+
+/* One that says just this, or the one that has been nobody's for the longest; NULL: all are somebody's. */
+static struct space *find_space(const struct unwind_tables *t, uint64_t hash)
+{
+	struct space *best = NULL;
+
+	for (uint32_t i = 0; i < t->space_cnt; i++) {
+		struct space *space = &t->spaces[i];
+
+		if (space->hash == hash)
+			return space;
+		if (!space->user_cnt && (!best || space->freed < best->freed))
+			best = space;
+	}
+	return best;
+}
+
+static int publish(struct unwind_tables *t, pid_t pid, struct error *err)
+{
+	uint64_t hash = hash_next(&t->next);
+	struct space *space = find_space(t, hash);
+	uint32_t tgid = (uint32_t)pid, number;
+
+	if (!space)
+		return error_set(err, -ENOSPC,
+				 "cannot publish the unwind tables: more than %u processes differ in what "
+				 "they have mapped",
+				 t->space_cnt);
+	number = (uint32_t)(space - t->spaces);
+	if ((space->hash != hash && bpf_map_update_elem(t->spaces_fd, &number, &t->next, BPF_ANY)) ||
+	    bpf_map_update_elem(t->processes_fd, &tgid, &number, BPF_ANY))
+		return error_set(err, -errno, "cannot publish the unwind tables: %s", strerror(errno));
+	space->hash = hash;
+	return take_space(t, pid, space) ? error_set(err, -ENOMEM, "out of memory") : 0;
+}
+
 int unwind_tables_update(struct unwind_tables *t, pid_t pid, struct error *err)
 {
 	uint64_t began = clock_monotonic_ns();
-	uint32_t tgid = (uint32_t)pid;
 	struct maps maps;
 	int ret = maps_read(pid, &maps, err);
 
 	if (ret)
 		return ret;
-	t->process.cnt = 0;
-	for (size_t i = 0; i < maps.cnt && t->process.cnt < UNWIND_MAPPINGS_MAX; i++)
+	t->next.cnt = 0;
+	for (size_t i = 0; i < maps.cnt && t->next.cnt < UNWIND_MAPPINGS_MAX; i++)
 		if (maps.v[i].exec)
 			take_mapping(t, pid, &maps.v[i]);
-	if (t->process.cnt == UNWIND_MAPPINGS_MAX)
+	if (t->next.cnt == UNWIND_MAPPINGS_MAX)
 		missing_add(t->missing,
 			    "stacks through the last of its mappings are cut: it has more than %u with code",
 			    UNWIND_MAPPINGS_MAX);
 	maps_free(&maps);
-	log_note(t->log, "unwind tables: %u mappings, %u rows, read in %.1f ms", t->process.cnt, t->row_cnt,
+	log_note(t->log, "unwind tables: %u mappings, %u rows, read in %.1f ms", t->next.cnt, t->row_cnt,
 		 (double)(clock_monotonic_ns() - began) / 1e6);
-	if (bpf_map_update_elem(t->processes_fd, &tgid, &t->process, BPF_ANY))
-		return error_set(err, -errno, "cannot publish the unwind tables: %s", strerror(errno));
-	return 0;
+	return publish(t, pid, err);
+}
+
+void unwind_tables_share(struct unwind_tables *t, pid_t parent, pid_t child)
+{
+	struct space *space = map_get(&t->processes, (uint64_t)parent);
+
+	if (space)
+		take_space(t, child, space);
 }
 
 void unwind_tables_forget(struct unwind_tables *t, pid_t pid)
@@ -238,4 +325,5 @@ void unwind_tables_forget(struct unwind_tables *t, pid_t pid)
 	uint32_t tgid = (uint32_t)pid;
 
 	bpf_map_delete_elem(t->processes_fd, &tgid);
+	give_space(t, pid);
 }

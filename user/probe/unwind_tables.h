@@ -1,6 +1,6 @@
 /*
- * Keeps the kernel side able to unwind the stacks of one process: the rows of every object
- * that it has mapped executable, and where. Rows are only ever added, so that what a program
+ * Keeps the kernel side able to unwind the stacks of the traced processes: the rows of every
+ * object that they have mapped executable, once, and where each has it. Rows are only ever added, so that what a program
  * reads meanwhile stays true; an object mapped again finds its own. Budget: 18 MiB
  * (bpf/unwind.h), some 1.6 MiB of it for a Python process of 30 modules.
  */
@@ -18,7 +18,8 @@ struct unwind_tables;
 
 /* The maps of bpf/unwind.bpf.h, as file descriptors of the caller's. */
 struct unwind_maps {
-	int rows, pages, processes;
+	int rows, pages, spaces, processes;
+	uint32_t space_cnt; /* as many as the map has: address spaces that can be told at once */
 };
 
 /* The pointers and descriptors must outlive it. −ENOMEM and what mmap says. */
@@ -27,9 +28,12 @@ int unwind_tables_new(const struct log *log, const struct unwind_maps *maps, str
 void unwind_tables_free(struct unwind_tables *tables); /* NULL-safe */
 /*
  * Reads pid's mappings and publishes them, after the rows of objects that are new. What has
- * no table is noted in words. −ESRCH when the process is gone.
+ * no table is noted in words. −ESRCH when the process is gone, −ENOSPC when too many address
+ * spaces are told.
  */
 int unwind_tables_update(struct unwind_tables *tables, pid_t pid, struct error *err);
+/* A forked child that the kernel side follows: it has the parent's mappings until it is updated. */
+void unwind_tables_share(struct unwind_tables *tables, pid_t parent, pid_t child);
 /* The process has ended. */
 void unwind_tables_forget(struct unwind_tables *tables, pid_t pid);
 

@@ -1,0 +1,338 @@
+#include "probe/attached.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "probe/functions.h"
+#include "probe/missing.h"
+#include "target/memory.h"
+#include "target/objects.h"
+
+/* A program that loads library after library has its maps read no oftener. */
+#define UPDATE_INTERVAL (NSEC_PER_SEC / 10)
+
+struct attached {
+	const struct attached_context *ctx;
+	pid_t pid;
+	struct missing *missing;
+	struct follow *follow;
+	struct python python;
+	int python_status; /* of python_find: 0, or −ENOENT as long as there is none */
+	bool allocs_dropped;
+	uint64_t *hits; /* by function, of those that leave a record */
+	uint32_t hits_cap;
+	uint64_t last_update;
+
+	/* What events have shown, to be acted upon. */
+	bool loaded, forked, execed, changed_leader;
+	bool cut; /* a stack led to code that the tables do not know */
+};
+
+/* What holds for every process on this kernel. */
+static void say_mode(struct attached *a)
+{
+	if (!a->ctx->feature->return_probes)
+		missing_add(a->missing,
+			    "no return probes: on this kernel they kill a process under a seccomp filter; "
+			    "calls are seen to end at their exits' instructions instead");
+}
+
+/* Said again whenever one of it changes. */
+static int tell_kernel_side(struct attached *a)
+{
+	return programs_trace(a->ctx->programs, a->pid,
+			      &(struct program_process){
+				      .sees_loads = a->follow && follow_sees_loads(a->follow),
+				      .follow = a->ctx->follow,
+				      .blocks_ended = a->allocs_dropped,
+			      });
+}
+
+/* Of what is mapped now; the process's end is told otherwise. */
+static void update_tables(struct attached *a)
+{
+	struct error err;
+	int ret = a->ctx->tables ? unwind_tables_update(a->ctx->tables, a->pid, &err) : 0;
+
+	a->cut = false;
+	if (ret && ret != -ESRCH)
+		missing_add(a->missing, "stacks through code loaded lately are cut: %s", err.text);
+}
+
+/*
+ * An interpreter may come with any library that is loaded; one that is found stays where it is.
+ * Every object's symbols are looked through: not for a stack that was cut, of which a JIT makes many.
+ */
+static void find_python(struct attached *a)
+{
+	struct objects *objects;
+	struct memory *mem = NULL;
+	struct maps maps = {.v = NULL};
+	struct error err = {.text = ""};
+	int ret;
+
+	if (!a->ctx->tables || a->python_status != -ENOENT)
+		return;
+	objects = objects_new(a->pid);
+	ret = objects ? maps_read(a->pid, &maps, &err) : -ENOMEM;
+	ret = ret ?: memory_open_process(a->pid, &mem, &err);
+	ret = ret ?: python_find(mem, &maps, objects, &a->python, &err);
+	ret = ret ?: programs_python(a->ctx->programs, a->pid, &a->python.layout);
+	if (ret == -ENOTSUP)
+		missing_add(a->missing, "%s", err.text);
+	a->python_status = ret;
+	memory_free(mem);
+	maps_free(&maps);
+	objects_free(objects);
+}
+
+static struct attached *attached_new(const struct attached_context *ctx, pid_t pid)
+{
+	struct attached *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return NULL;
+	a->ctx = ctx;
+	a->pid = pid;
+	a->python_status = -ENOENT;
+	a->missing = missing_new();
+	if (a->missing)
+		return a;
+	free(a);
+	return NULL;
+}
+
+static struct follow_context follow_context(const struct attached *a)
+{
+	return (struct follow_context){
+		.programs = a->ctx->programs,
+		.plans = a->ctx->plans,
+		.functions = a->ctx->functions,
+		.missing = a->missing,
+		.keeper = a->ctx->keeper,
+		.backend = a->ctx->feature->backend,
+		.inherit = a->ctx->follow,
+	};
+}
+
+static int place(struct attached *a, struct error *err)
+{
+	const struct follow_context ctx = follow_context(a);
+	uint64_t begin = clock_monotonic_ns();
+	int ret = tell_kernel_side(a);
+
+	if (ret)
+		return error_set(err, ret, "cannot mark process %d as traced: %s", a->pid, strerror(-ret));
+	say_mode(a);
+	update_tables(a);
+	find_python(a);
+	a->follow = follow_new(a->pid, &ctx);
+	if (!a->follow)
+		return error_set(err, -ENOMEM, "out of memory");
+	ret = follow_update(a->follow, err);
+	if (ret)
+		return ret;
+	tell_kernel_side(a);
+	if (!follow_probe_cnt(a->follow))
+		missing_add(a->missing,
+			    "process %d holds no function that we know: only its life is followed", a->pid);
+	log_note(a->ctx->log, "%u probes placed in %.1f ms", follow_probe_cnt(a->follow),
+		 (double)(clock_monotonic_ns() - begin) / 1e6);
+	return 0;
+}
+
+int attached_open(const struct attached_context *ctx, pid_t pid, struct attached **result, struct error *err)
+{
+	struct attached *a = attached_new(ctx, pid);
+	int ret;
+
+	if (!a)
+		return error_set(err, -ENOMEM, "out of memory");
+	ret = place(a, err);
+	if (ret)
+		attached_close(a);
+	else
+		*result = a;
+	return ret;
+}
+
+int attached_fork(struct attached *parent, pid_t pid, struct attached **result, struct error *err)
+{
+	struct attached *a = attached_new(parent->ctx, pid);
+	struct follow_context ctx;
+
+	if (!a)
+		return error_set(err, -ENOMEM, "out of memory");
+	ctx = follow_context(a);
+	a->follow = follow_fork(parent->follow, pid, &ctx);
+	if (!a->follow) {
+		attached_close(a);
+		return error_set(err, -ENOMEM, "out of memory");
+	}
+	if (a->ctx->tables)
+		unwind_tables_share(a->ctx->tables, parent->pid, pid);
+	a->python = parent->python;
+	a->python_status = parent->python_status;
+	a->allocs_dropped = parent->allocs_dropped;
+	*result = a;
+	return 0;
+}
+
+void attached_close(struct attached *a)
+{
+	if (!a)
+		return;
+	follow_free(a->follow);
+	programs_untrace(a->ctx->programs, a->pid);
+	if (a->ctx->tables)
+		unwind_tables_forget(a->ctx->tables, a->pid);
+	missing_free(a->missing);
+	free(a->hits);
+	free(a);
+}
+
+/* A realloc counts once, at its end. */
+static void count_hit(struct attached *a, const struct event_head *head)
+{
+	uint32_t cap = head->func < 256 ? 256 : 2 * head->func;
+	uint64_t *hits;
+
+	if (head->kind == EVENT_REALLOC_BEGIN)
+		return;
+	if (head->func >= a->hits_cap) {
+		hits = functions_get(a->ctx->functions, head->func) ? realloc(a->hits, cap * sizeof(*hits))
+								    : NULL;
+		if (!hits)
+			return;
+		memset(hits + a->hits_cap, 0, (cap - a->hits_cap) * sizeof(*hits));
+		a->hits = hits;
+		a->hits_cap = cap;
+	}
+	a->hits[head->func]++;
+}
+
+void attached_note(struct attached *a, const struct event *ev)
+{
+	switch (ev->head->kind) {
+	case EVENT_ALLOC:
+	case EVENT_FREE:
+	case EVENT_REALLOC_BEGIN:
+	case EVENT_REALLOC:
+		count_hit(a, ev->head);
+		break;
+	case EVENT_STACK:
+		a->cut = a->cut || ev->stack->end == STACK_END_NO_MAPPING;
+		break;
+	case EVENT_LOADED:
+		a->loaded = true;
+		break;
+	case EVENT_FORK:
+		a->forked = true;
+		break;
+	case EVENT_EXEC:
+		a->execed = true;
+		a->changed_leader = a->changed_leader || ev->head->tid != ev->head->tgid;
+		break;
+	default:
+		break;
+	}
+}
+
+static void note_failure(const struct attached *a, int code, const struct error *err)
+{
+	if (code && code != -ESRCH && code != -ENOENT) /* the process's end is told otherwise */
+		log_note(a->ctx->log, "probes are not up to date: %s", err->text);
+}
+
+static void act_on_exec(struct attached *a)
+{
+	struct error err = {.text = ""};
+
+	programs_forget_blocks(a->ctx->programs);
+	/* The tables are replaced as a whole: without any in between stacks would be lost. */
+	if (a->ctx->tables)
+		programs_python(a->ctx->programs, a->pid, NULL);
+	a->python_status = -ENOENT;
+	update_tables(a);
+	find_python(a);
+	note_failure(a, follow_exec(a->follow, a->changed_leader, &err), &err);
+	say_mode(a);
+}
+
+void attached_act(struct attached *a, uint64_t now)
+{
+	struct error err = {.text = ""};
+
+	if (a->execed) {
+		act_on_exec(a);
+		tell_kernel_side(a);
+		a->execed = a->changed_leader = a->loaded = false;
+		a->last_update = now;
+	} else if ((a->loaded || a->cut) && now - a->last_update >= UPDATE_INTERVAL) {
+		update_tables(a);
+		if (a->loaded) {
+			find_python(a);
+			note_failure(a, follow_update(a->follow, &err), &err);
+			tell_kernel_side(a);
+		}
+		a->loaded = false;
+		a->last_update = now;
+	}
+	if (a->forked)
+		follow_sweep(a->follow);
+	a->forked = false;
+	follow_tick(a->follow);
+}
+
+const struct python *attached_python(const struct attached *a)
+{
+	return a->ctx->tables && !a->python_status ? &a->python : NULL;
+}
+
+struct missing *attached_missing(const struct attached *a)
+{
+	return a->missing;
+}
+
+uint64_t attached_hit_ns(const struct attached *a, const struct probe_cost *cost, uint64_t *cnt)
+{
+	double ns = 0;
+
+	*cnt = 0;
+	for (uint32_t i = 0; i < a->hits_cap; i++) {
+		const struct traced_function *fn = a->hits[i] ? functions_get(a->ctx->functions, i) : NULL;
+
+		if (!fn)
+			continue;
+		*cnt += a->hits[i];
+		ns += (double)a->hits[i] * ((fn->shape == PROBE_FREE ? cost->entry : cost->call) +
+					    (fn->stepped ? cost->stepped : 0));
+	}
+	return (uint64_t)ns;
+}
+
+void attached_drop_allocs(struct attached *a)
+{
+	a->allocs_dropped = true;
+	tell_kernel_side(a);
+	programs_end_blocks(a->ctx->programs);
+	follow_drop_allocs(a->follow);
+}
+
+bool attached_allocs_dropped(const struct attached *a)
+{
+	return a->allocs_dropped;
+}
+
+unsigned attached_probe_cnt(const struct attached *a)
+{
+	return follow_probe_cnt(a->follow);
+}
+
+unsigned attached_lost_cnt(const struct attached *a)
+{
+	return follow_lost_cnt(a->follow);
+}

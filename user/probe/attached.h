@@ -1,0 +1,59 @@
+/*
+ * One traced process: its probes, what the kernel side needs to take its stacks, its
+ * interpreter, and how often its functions were hit. Kept up to date as events tell of loads
+ * and execs.
+ */
+#ifndef ALLOCTRACE_PROBE_ATTACHED_H
+#define ALLOCTRACE_PROBE_ATTACHED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "event/source.h"
+#include "probe/cost.h"
+#include "probe/feature.h"
+#include "probe/follow.h"
+#include "probe/programs.h"
+#include "probe/python.h"
+#include "probe/unwind_tables.h"
+
+struct attached;
+
+/* What all processes share; the pointers outlive every one of them. */
+struct attached_context {
+	const struct log *log;
+	const struct feature *feature;
+	struct programs *programs;
+	struct functions *functions;
+	struct plans *plans;
+	struct unwind_tables *tables; /* NULL: no stacks are taken */
+	struct keeper *keeper;
+	bool follow; /* children are traced too */
+};
+
+/* Places the probes; what could not be placed is missing and no error. −ESRCH, −EACCES, −ENOMEM. */
+int attached_open(const struct attached_context *ctx, pid_t pid, struct attached **attached, struct error *err);
+/* Of a child of parent's that has inherited its probes, and what the kernel side knows of it. −ENOMEM. */
+int attached_fork(struct attached *parent, pid_t pid, struct attached **attached, struct error *err);
+void attached_close(struct attached *attached); /* NULL-safe; removes the probes that nobody else has */
+
+/* Notes what an event of this process's asks for; attached_act does it. */
+void attached_note(struct attached *attached, const struct event *ev);
+void attached_act(struct attached *attached, uint64_t now);
+
+/* NULL: none whose frames are read. */
+const struct python *attached_python(const struct attached *attached);
+/* What is not seen of it. */
+struct missing *attached_missing(const struct attached *attached);
+/* CPU time (ns) that its recorded hits have cost it, and how many these were. */
+uint64_t attached_hit_ns(const struct attached *attached, const struct probe_cost *cost, uint64_t *cnt);
+/* Its allocations and frees are recorded no more, at once; the probes go as fast as they can. */
+void attached_drop_allocs(struct attached *attached);
+bool attached_allocs_dropped(const struct attached *attached);
+unsigned attached_probe_cnt(const struct attached *attached);
+unsigned attached_lost_cnt(const struct attached *attached); /* probes that could not be placed */
+
+#endif
