@@ -86,7 +86,8 @@ static void check_row(const struct glibc_row *row, unsigned version, const char 
 	assert_int_equal(walk.total.thread_cache.bytes, row->tcache ? 3 * 0x40 : 0);
 	assert_int_equal(walk.total.top, top_size);
 	assert_int_equal(walk.total.largest_free, top_size);
-	assert_int_equal(walk.trim_threshold, 128 << 10);
+	assert_string_equal(walk.settings[0].key, "trim_threshold");
+	assert_int_equal(walk.settings[0].value, 128 << 10);
 	/* mtrim: whole pages behind the header; systrim: all but MINSIZE + 1 bytes, in pages. */
 	purge_low = align_up(free_start + 48, TARGET_PAGE_SIZE);
 	purge_high = align_down(free_start + 0x6000, TARGET_PAGE_SIZE);

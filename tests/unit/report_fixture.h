@@ -41,13 +41,27 @@ double clock_epoch(uint64_t monotonic_ns)
 }
 
 /* The walk's own words have their own test; here they are fixed. */
-void heap_walk_sentence(const struct heap_walk *walk, char *buf, size_t len)
+void heap_walk_sentence(const struct heap_walk *walk, const char *purge_call, char *buf, size_t len)
 {
 	(void)walk;
-	snprintf(buf, len, "malloc_trim(0) would return 1.44 GiB of 2.00 GiB resident; 96.0 MiB stay pinned");
+	snprintf(buf, len, "%s would return 1.44 GiB of 2.00 GiB resident; 96.0 MiB stay pinned", purge_call);
 }
 
 static const struct allocator fixture_glibc = {.name = "glibc", .purge_call = "malloc_trim(0)"};
+static const struct heap_words fixture_words = {
+	.bins = {"bins", "free in bins", "coalesced with free neighbours"},
+	.fast = {"fastbins", "free in fastbins", "a purge coalesces them first"},
+	.thread_cache = {"tcache", "free in tcache", "kept for one thread each"},
+	.top = {"top", "free in tops", "the ends of the arenas"},
+	.pinned =
+		{
+			.partial = {NULL, "pinned by neighbours",
+				    "free, on pages that also carry live blocks"},
+			.top = {NULL, "pinned in tops", "no purge trims them"},
+			.thread_cache = {NULL, "pinned in thread caches", "never coalesced, never trimmed"},
+			.overhead = {NULL, "pinned as overhead", "the allocator's own headers"},
+		},
+};
 static const struct allocator fixture_mimalloc = {.name = "mimalloc", .purge_call = "mi_collect(true)"};
 
 #define ARENAS_MAX 24
@@ -96,28 +110,36 @@ static inline struct heap_arena fixture_arena(unsigned i, uint64_t size)
 
 	f.purgeable =
 		f.retained - f.pinned.partial - f.pinned.top - f.pinned.thread_cache - f.pinned.overhead;
-	return (struct heap_arena){
+	struct heap_arena arena = {
 		.addr = i ? 0x7f0000000020 + i * 64 * MIB : 0x7f2b1c3a5c60,
 		.main = !i,
 		.heap_cnt = 1 + i % 3,
 		.f = f,
 		.walked = held,
 	};
+
+	if (i)
+		snprintf(arena.name, sizeof(arena.name), "arena %#llx", (unsigned long long)arena.addr);
+	else
+		snprintf(arena.name, sizeof(arena.name), "main arena");
+	return arena;
 }
 
 static inline void fixture_walk(struct fixture *x, struct heap_walk *w, unsigned arena_cnt)
 {
 	*w = (struct heap_walk){
 		.allocator = "glibc",
+		.words = &fixture_words,
 		.version = "2.36",
 		.complete = true,
 		.arenas = x->arenas,
 		.arena_cnt = arena_cnt,
 		.mmapped = {3, 12 * MIB},
 		.mmapped_resident = 9 * MIB,
-		.trim_threshold = 256 * KIB,
-		.mmap_threshold = 128 * KIB,
-		.top_pad = 128 * KIB,
+		.settings = {{"trim_threshold", "trim at free", HEAP_BYTES, 256 * KIB},
+			     {"mmap_threshold", "mmap", HEAP_BYTES, 128 * KIB},
+			     {"top_pad", "top_pad", HEAP_BYTES, 128 * KIB}},
+		.setting_cnt = 3,
 		.retries = 2,
 		.duration_ns = 26 * MSEC,
 	};

@@ -40,7 +40,7 @@ static void what_does_not_add_up_is_named(void **state)
 	fixture_heap(&x, 2);
 	x.allocators[0].walk.complete = false;
 	x.allocators[0].walk.estimate = true;
-	x.allocators[0].walk.trim_threshold = UINT64_MAX; /* mallopt(M_TRIM_THRESHOLD, -1) */
+	x.allocators[0].walk.settings[0].value = -1; /* mallopt(M_TRIM_THRESHOLD, -1) */
 	x.arenas[1].inconsistent_at = 0x7f0004000ab0;
 	x.arenas[1].inconsistent = "a size that is no multiple of 16";
 	x.missing[0] = "mimalloc: its heap cannot be walked";

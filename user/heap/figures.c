@@ -27,10 +27,13 @@ void heap_figures_add(struct heap_figures *sum, const struct heap_figures *part)
 	sum->pinned.partial += part->pinned.partial;
 	sum->pinned.top += part->pinned.top;
 	sum->pinned.thread_cache += part->pinned.thread_cache;
+	sum->pinned.other_threads += part->pinned.other_threads;
+	sum->pinned.policy += part->pinned.policy;
 	sum->pinned.overhead += part->pinned.overhead;
 }
 
 uint64_t heap_pinned_sum(const struct heap_pinned *pinned)
 {
-	return pinned->partial + pinned->top + pinned->thread_cache + pinned->overhead;
+	return pinned->partial + pinned->top + pinned->thread_cache + pinned->other_threads + pinned->policy +
+	       pinned->overhead;
 }

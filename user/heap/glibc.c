@@ -8,6 +8,21 @@
 #include "base/clock.h"
 #include "heap/glibc_heap.h"
 
+static const struct heap_words words = {
+	.bins = {"bins", "free in bins", "coalesced with free neighbours"},
+	.fast = {"fastbins", "free in fastbins", "a purge coalesces them first"},
+	.thread_cache = {"tcache", "free in tcache", "kept for one thread each"},
+	.top = {"top", "free in tops", "the ends of the arenas"},
+	.pinned =
+		{
+			.partial = {NULL, "pinned by neighbours",
+				    "free, on pages that also carry live blocks"},
+			.top = {NULL, "pinned in tops", "no purge trims them"},
+			.thread_cache = {NULL, "pinned in thread caches", "never coalesced, never trimmed"},
+			.overhead = {NULL, "pinned as overhead", "the allocator's own headers"},
+		},
+};
+
 static int glibc_find(struct memory *mem, unsigned file_version, struct heap **out, struct error *err)
 {
 	struct heap *heap;
@@ -112,6 +127,17 @@ static void name_version(const struct heap *heap, struct heap_walk *walk)
 		snprintf(walk->version, sizeof(walk->version), "%s", heap->row->range);
 }
 
+/* As they stand now: glibc raises the first two when a large block is freed. */
+static void note_params(const struct glibc_params *params, struct heap_walk *walk)
+{
+	heap_walk_set(walk, (struct heap_setting){"trim_threshold", "trim at free", HEAP_BYTES,
+						  (int64_t)params->trim_threshold});
+	heap_walk_set(walk, (struct heap_setting){"mmap_threshold", "mmap", HEAP_BYTES,
+						  (int64_t)params->mmap_threshold});
+	heap_walk_set(walk,
+		      (struct heap_setting){"top_pad", "top_pad", HEAP_BYTES, (int64_t)params->top_pad});
+}
+
 static int glibc_walk(struct heap *heap, struct memory *mem, bool want_pages, struct heap_walk *walk,
 		      struct error *err)
 {
@@ -122,6 +148,7 @@ static int glibc_walk(struct heap *heap, struct memory *mem, bool want_pages, st
 
 	*walk = (struct heap_walk){
 		.allocator = heap_walker_glibc.allocator,
+		.words = &words,
 		.started_ns = clock_monotonic_ns(),
 	};
 	name_version(heap, walk);
@@ -150,9 +177,7 @@ static int glibc_walk(struct heap *heap, struct memory *mem, bool want_pages, st
 	add_up(walk);
 	if (want_pages)
 		heap_pages_finish(&walk->pages);
-	walk->trim_threshold = w.params.trim_threshold;
-	walk->mmap_threshold = w.params.mmap_threshold;
-	walk->top_pad = w.params.top_pad;
+	note_params(&w.params, walk);
 	walk->retries += w.retries;
 	walk->duration_ns = clock_monotonic_ns() - walk->started_ns;
 out:

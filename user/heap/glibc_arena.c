@@ -3,6 +3,8 @@
  * the break, or mapped regions where the break could not grow. Every other one is a list of
  * heaps, each in an aligned reservation of its own (malloc/arena.c).
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "heap/glibc_heap.h"
@@ -277,6 +279,10 @@ void glibc_walk_arena(struct glibc_walk *w, uint64_t addr, const struct maps *ma
 
 		*tally = (struct glibc_tally){0};
 		*out = (struct heap_arena){.addr = addr, .main = addr == w->heap->main_arena};
+		if (out->main)
+			snprintf(out->name, sizeof(out->name), "main arena");
+		else
+			snprintf(out->name, sizeof(out->name), "arena %#" PRIx64, addr);
 		glibc_rewind(w, &mark);
 		if (glibc_read_arena(w->heap, w->mem, addr, &a.arena) != 0) {
 			fail(&a, addr, "the arena or its top is not readable (swapped out, or gone)");

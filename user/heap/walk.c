@@ -13,7 +13,13 @@ void heap_walk_free(struct heap_walk *walk)
 	walk->arena_cnt = 0;
 }
 
-void heap_walk_sentence(const struct heap_walk *walk, char *buf, size_t len)
+void heap_walk_set(struct heap_walk *walk, struct heap_setting setting)
+{
+	if (walk->setting_cnt < HEAP_SETTING_MAX)
+		walk->settings[walk->setting_cnt++] = setting;
+}
+
+void heap_walk_sentence(const struct heap_walk *walk, const char *purge_call, char *buf, size_t len)
 {
 	const struct heap_figures *t = &walk->total;
 	char purgeable[UNITS_TEXT_MAX], resident[UNITS_TEXT_MAX], pinned[UNITS_TEXT_MAX];
@@ -25,7 +31,10 @@ void heap_walk_sentence(const struct heap_walk *walk, char *buf, size_t len)
 		snprintf(buf, len,
 			 "the heap does not add up: at least %s of the %s resident could be returned",
 			 purgeable, resident);
+	else if (!purge_call)
+		snprintf(buf, len, "no call returns memory; %s%s of %s resident are free and stay",
+			 walk->estimate ? "about " : "", pinned, resident);
 	else
-		snprintf(buf, len, "malloc_trim(0) would return %s%s of %s resident; %s stay pinned",
+		snprintf(buf, len, "%s would return %s%s of %s resident; %s stay pinned", purge_call,
 			 walk->estimate ? "about " : "", purgeable, resident, pinned);
 }

@@ -19,6 +19,7 @@
 #include "target/memory.h"
 
 #define HEAP_CLASS_CNT 48 /* size class i: chunks of [2^i, 2^(i+1)) bytes */
+#define HEAP_SETTING_MAX 8
 
 struct heap_blocks {
 	uint64_t cnt, bytes;
@@ -26,10 +27,12 @@ struct heap_blocks {
 
 /* Why free bytes that are resident would not go back. */
 struct heap_pinned {
-	uint64_t partial;      /* on pages that also carry live blocks (or allocator headers) */
-	uint64_t top;          /* tops that no purge trims */
-	uint64_t thread_cache; /* kept for one thread: never coalesced, never trimmed */
-	uint64_t overhead;     /* the allocator's own headers: arena structs, heap headers, fenceposts */
+	uint64_t partial;       /* on pages that also carry live blocks (or allocator headers) */
+	uint64_t top;           /* tops that no purge trims */
+	uint64_t thread_cache;  /* kept for one thread: never coalesced, never trimmed */
+	uint64_t other_threads; /* whole pages that only a call by the thread they belong to would return */
+	uint64_t policy;        /* whole free pages that this version leaves, or was told to leave */
+	uint64_t overhead;      /* the allocator's own headers: arena structs, heap headers, fenceposts */
 };
 
 /* One arena, or a whole allocator (the sum of its arenas and its mmapped blocks). */
@@ -52,7 +55,8 @@ struct heap_figures {
 };
 
 struct heap_arena {
-	uint64_t addr;      /* of its state struct in the target */
+	char name[32];      /* as the allocator's users call it: "main arena" */
+	uint64_t addr;      /* of its state struct in the target; 0: it has none */
 	bool main;
 	unsigned heap_cnt;  /* heaps (address ranges) it spans */
 	struct heap_figures f;
@@ -66,8 +70,34 @@ void heap_blocks_add(struct heap_blocks *sum, const struct heap_blocks *part);
 void heap_figures_add(struct heap_figures *sum, const struct heap_figures *part);
 uint64_t heap_pinned_sum(const struct heap_pinned *pinned); /* bytes, all reasons */
 
+/* One of the figures above in an allocator's own words. name NULL: it knows no such thing. */
+struct heap_word {
+	const char *key;  /* in JSON; of free bytes only, reasons are called alike everywhere */
+	const char *name; /* "free in bins" */
+	const char *note; /* "coalesced with free neighbours" */
+};
+
+struct heap_words {
+	struct heap_word bins, fast, thread_cache, top;
+	struct {
+		struct heap_word partial, top, thread_cache, other_threads, policy, overhead;
+	} pinned;
+};
+
+/* What the allocator is set to at the moment, of what decides about its returning memory. */
+struct heap_setting {
+	const char *key, *name; /* in JSON; in text: "trim at free" */
+	enum heap_unit {
+		HEAP_BYTES,
+		HEAP_MILLISECONDS,
+		HEAP_NUMBER,
+	} unit;
+	int64_t value; /* −1: never, of bytes and times */
+};
+
 struct heap_walk {
 	const char *allocator;  /* "glibc" */
+	const struct heap_words *words;
 	char version[24];       /* "2.36", or "2.27–2.31" where only the layout tells */
 	bool complete;          /* every arena was walked and added up */
 	bool estimate;          /* a list too long to follow, or swapped pages: figures are close, not exact */
@@ -76,9 +106,8 @@ struct heap_walk {
 	size_t arena_cnt;
 	struct heap_blocks mmapped;   /* blocks with a mapping of their own: live; part of total.live and total.held */
 	uint64_t mmapped_resident;
-	uint64_t trim_threshold;      /* as they stand now (glibc moves them) */
-	uint64_t mmap_threshold;
-	uint64_t top_pad;
+	struct heap_setting settings[HEAP_SETTING_MAX];
+	size_t setting_cnt;
 	struct heap_blocks live_class[HEAP_CLASS_CNT], free_class[HEAP_CLASS_CNT];
 	struct heap_blocks pinned_class[HEAP_CLASS_CNT]; /* pinned bytes and holders, by size of the holding chunk */
 	struct heap_pages pages; /* empty unless they were asked for */
@@ -106,8 +135,13 @@ struct heap_walker {
 };
 
 void heap_walk_free(struct heap_walk *walk); /* idempotent; keeps nothing */
+/* One more setting, if there is room. */
+void heap_walk_set(struct heap_walk *walk, struct heap_setting setting);
 
-/* One line in words: "malloc_trim(0) would return 1.44 GiB of 2.00 GiB resident; 96.0 MiB stay pinned". */
-void heap_walk_sentence(const struct heap_walk *walk, char *buf, size_t len);
+/*
+ * One line in words: "malloc_trim(0) would return 1.44 GiB of 2.00 GiB resident; 96.0 MiB stay
+ * pinned". purge_call: as a report names it, NULL if the allocator has none.
+ */
+void heap_walk_sentence(const struct heap_walk *walk, const char *purge_call, char *buf, size_t len);
 
 #endif

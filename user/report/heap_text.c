@@ -52,10 +52,7 @@ static void arena_rows(struct table *t, const struct heap_arena **sorted, size_t
 	struct heap_figures rest = {0};
 
 	for (size_t i = 0; i < cnt && i < ARENAS_SHOWN; i++) {
-		if (sorted[i]->main)
-			table_cell(t, TABLE_PLAIN, "main arena");
-		else
-			table_cell(t, TABLE_PLAIN, "arena %#" PRIx64, sorted[i]->addr);
+		table_cell(t, TABLE_PLAIN, "%s", sorted[i]->name);
 		figures_row(t, &sorted[i]->f);
 	}
 	for (size_t i = ARENAS_SHOWN; i < cnt; i++)
@@ -100,36 +97,44 @@ static int put_arenas(FILE *out, const struct heap_walk *walk)
 	return result;
 }
 
-static void kind_row(struct table *t, const char *name, uint64_t blocks, uint64_t bytes, const char *note)
+static void kind_row(struct table *t, const struct heap_word *word, uint64_t blocks, uint64_t bytes)
 {
-	if (!bytes)
+	if (!bytes || !word->name)
 		return;
-	table_cell(t, TABLE_PLAIN, "%s", name);
+	table_cell(t, TABLE_PLAIN, "%s", word->name);
 	table_bytes(t, TABLE_PLAIN, bytes);
 	if (blocks)
 		table_cell(t, TABLE_PLAIN, "%" PRIu64 " block%s", blocks, blocks > 1 ? "s" : "");
 	else
 		table_cell(t, TABLE_PLAIN, "%s", "");
-	table_cell(t, TABLE_PLAIN, "%s", note);
+	table_cell(t, TABLE_PLAIN, "%s", word->note);
 }
 
+/* What is not the allocator's to name. */
+static const struct heap_word shared = {.name = "shared with other processes",
+					.note = "copy-on-write: not yet this process's own"};
+static const struct heap_word purgeable_shared = {.name = "purgeable but shared",
+						  .note = "would leave this RSS, not RAM"};
+static const struct heap_word swapped = {.name = "swapped", .note = "not read"};
+
 /* Which lists the free bytes are on, and why some of them would not go back. */
-static int put_kinds(FILE *out, const struct heap_figures *f)
+static int put_kinds(FILE *out, const struct heap_words *words, const struct heap_figures *f)
 {
 	struct table *t = table_new("lrrl");
 
-	kind_row(t, "free in bins", f->bins.cnt, f->bins.bytes, "coalesced with free neighbours");
-	kind_row(t, "free in fastbins", f->fast.cnt, f->fast.bytes, "a purge coalesces them first");
-	kind_row(t, "free in tcache", f->thread_cache.cnt, f->thread_cache.bytes, "kept for one thread each");
-	kind_row(t, "free in tops", 0, f->top, "the ends of the arenas");
-	kind_row(t, "pinned by neighbours", 0, f->pinned.partial,
-		 "free, on pages that also carry live blocks");
-	kind_row(t, "pinned in tops", 0, f->pinned.top, "no purge trims them");
-	kind_row(t, "pinned in thread caches", 0, f->pinned.thread_cache, "never coalesced, never trimmed");
-	kind_row(t, "pinned as overhead", 0, f->pinned.overhead, "the allocator's own headers");
-	kind_row(t, "shared with other processes", 0, f->shared, "copy-on-write: not yet this process's own");
-	kind_row(t, "purgeable but shared", 0, f->purgeable_shared, "would leave this RSS, not RAM");
-	kind_row(t, "swapped", 0, f->swapped, "not read");
+	kind_row(t, &words->bins, f->bins.cnt, f->bins.bytes);
+	kind_row(t, &words->fast, f->fast.cnt, f->fast.bytes);
+	kind_row(t, &words->thread_cache, f->thread_cache.cnt, f->thread_cache.bytes);
+	kind_row(t, &words->top, 0, f->top);
+	kind_row(t, &words->pinned.partial, 0, f->pinned.partial);
+	kind_row(t, &words->pinned.top, 0, f->pinned.top);
+	kind_row(t, &words->pinned.thread_cache, 0, f->pinned.thread_cache);
+	kind_row(t, &words->pinned.other_threads, 0, f->pinned.other_threads);
+	kind_row(t, &words->pinned.policy, 0, f->pinned.policy);
+	kind_row(t, &words->pinned.overhead, 0, f->pinned.overhead);
+	kind_row(t, &shared, 0, f->shared);
+	kind_row(t, &purgeable_shared, 0, f->purgeable_shared);
+	kind_row(t, &swapped, 0, f->swapped);
 	return finish_table(t, out);
 }
 
@@ -159,19 +164,35 @@ static int put_classes(FILE *out, const struct heap_walk *walk)
 	return finish_table(t, out);
 }
 
-/* mallopt(3) takes −1 for "never". */
-static const char *threshold(char buf[UNITS_TEXT_MAX], uint64_t bytes)
+static const char *setting_text(const struct heap_setting *s, char buf[UNITS_TEXT_MAX])
 {
-	return bytes == UINT64_MAX ? "never" : units_bytes(buf, bytes);
+	if (s->unit == HEAP_NUMBER)
+		snprintf(buf, UNITS_TEXT_MAX, "%" PRId64, s->value);
+	else if (s->value < 0)
+		return "never";
+	else if (s->unit == HEAP_BYTES)
+		units_bytes(buf, (uint64_t)s->value);
+	else
+		snprintf(buf, UNITS_TEXT_MAX, "%" PRId64 " ms", s->value);
+	return buf;
+}
+
+static void put_settings(FILE *out, const struct heap_walk *walk)
+{
+	char value[UNITS_TEXT_MAX];
+
+	for (size_t i = 0; i < walk->setting_cnt; i++)
+		fprintf(out, "%s%s %s", i ? ", " : "  settings now: ", walk->settings[i].name,
+			setting_text(&walk->settings[i], value));
+	if (walk->setting_cnt)
+		fputc('\n', out);
 }
 
 static void put_walk(FILE *out, const struct heap_walk *walk)
 {
-	char trim[UNITS_TEXT_MAX], map[UNITS_TEXT_MAX], pad[UNITS_TEXT_MAX], took[UNITS_TEXT_MAX];
+	char took[UNITS_TEXT_MAX];
 
-	fprintf(out, "  thresholds now: trim at free %s, mmap %s, top_pad %s\n",
-		threshold(trim, walk->trim_threshold), threshold(map, walk->mmap_threshold),
-		units_bytes(pad, walk->top_pad));
+	put_settings(out, walk);
 	fprintf(out, "  walked in %s", units_time(took, walk->duration_ns));
 	if (walk->retries)
 		fprintf(out, ", %u times back because the heap had changed", walk->retries);
@@ -202,7 +223,7 @@ static int put_allocator(FILE *out, const struct heap_allocator *a)
 	fputc('\n', out);
 	result = put_arenas(out, &a->walk);
 	if (result == 0)
-		result = put_kinds(out, &a->walk.total);
+		result = put_kinds(out, a->walk.words, &a->walk.total);
 	if (result == 0)
 		result = put_classes(out, &a->walk);
 	put_walk(out, &a->walk);

@@ -8,19 +8,21 @@ static void blocks(struct json *j, cJSON *parent, const char *name, const struct
 	json_integer(j, o, "bytes", b->bytes);
 }
 
-static void free_by_kind(struct json *j, cJSON *parent, const struct heap_figures *f)
+static void free_kind(struct json *j, cJSON *o, const struct heap_word *word, const struct heap_blocks *b)
+{
+	if (word->key)
+		blocks(j, o, word->key, b);
+}
+
+static void free_by_kind(struct json *j, cJSON *parent, const struct heap_words *words,
+			 const struct heap_figures *f)
 {
 	cJSON *o = json_object(j, parent, "free");
 
-	blocks(j, o, "bins", &f->bins);
-	blocks(j, o, "fastbins", &f->fast);
-	blocks(j, o, "tcache", &f->thread_cache);
-	blocks(j, o, "top", &(struct heap_blocks){.cnt = f->top > 0, .bytes = f->top});
-}
-
-static uint64_t pinned(const struct heap_pinned *p)
-{
-	return p->partial + p->top + p->thread_cache + p->overhead;
+	free_kind(j, o, &words->bins, &f->bins);
+	free_kind(j, o, &words->fast, &f->fast);
+	free_kind(j, o, &words->thread_cache, &f->thread_cache);
+	free_kind(j, o, &words->top, &(struct heap_blocks){.cnt = f->top > 0, .bytes = f->top});
 }
 
 static void pinned_by(struct json *j, cJSON *parent, const struct heap_pinned *p)
@@ -30,16 +32,26 @@ static void pinned_by(struct json *j, cJSON *parent, const struct heap_pinned *p
 	json_integer(j, o, "partial", p->partial);
 	json_integer(j, o, "top", p->top);
 	json_integer(j, o, "thread_cache", p->thread_cache);
+	json_integer(j, o, "other_threads", p->other_threads);
+	json_integer(j, o, "policy", p->policy);
 	json_integer(j, o, "overhead", p->overhead);
 }
 
+static void settings(struct json *j, cJSON *parent, const struct heap_walk *walk)
+{
+	cJSON *o = json_object(j, parent, "settings");
+
+	for (size_t i = 0; i < walk->setting_cnt; i++)
+		json_signed(j, o, walk->settings[i].key, walk->settings[i].value);
+}
+
 /* What walks find beyond the figures that every allocator has; the same for an arena and a total. */
-static void details(struct json *j, cJSON *o, const struct heap_figures *f)
+static void details(struct json *j, cJSON *o, const struct heap_words *words, const struct heap_figures *f)
 {
 	json_integer(j, o, "swapped", f->swapped);
 	json_integer(j, o, "shared", f->shared);
 	json_integer(j, o, "live_blocks", f->live.cnt);
-	free_by_kind(j, o, f);
+	free_by_kind(j, o, words, f);
 	json_integer(j, o, "overhead", f->overhead);
 	json_integer(j, o, "largest_free", f->largest_free);
 	json_integer(j, o, "purgeable_shared", f->purgeable_shared);
@@ -59,10 +71,11 @@ static void inconsistency(struct json *j, cJSON *o, const struct heap_arena *a)
 	json_text(j, what, "why", a->inconsistent);
 }
 
-static void arena(struct json *j, cJSON *arenas, const struct heap_arena *a)
+static void arena(struct json *j, cJSON *arenas, const struct heap_words *words, const struct heap_arena *a)
 {
 	cJSON *o = json_object(j, arenas, NULL);
 
+	json_text(j, o, "name", a->name);
 	json_address(j, o, "addr", a->addr);
 	json_bool(j, o, "main", a->main);
 	json_integer(j, o, "heaps", a->heap_cnt);
@@ -71,8 +84,8 @@ static void arena(struct json *j, cJSON *arenas, const struct heap_arena *a)
 	json_integer(j, o, "live_heap", a->f.live.bytes);
 	json_integer(j, o, "retained", a->f.retained);
 	json_integer(j, o, "purgeable", a->f.purgeable);
-	json_integer(j, o, "pinned", pinned(&a->f.pinned));
-	details(j, o, &a->f);
+	json_integer(j, o, "pinned", heap_pinned_sum(&a->f.pinned));
+	details(j, o, words, &a->f);
 	json_integer(j, o, "walked", a->walked);
 	inconsistency(j, o, a);
 }
@@ -102,9 +115,7 @@ static void walk_facts(struct json *j, cJSON *o, const struct heap_walk *walk)
 	json_integer(j, mmapped, "blocks", walk->mmapped.cnt);
 	json_integer(j, mmapped, "bytes", walk->mmapped.bytes);
 	json_integer(j, mmapped, "resident", walk->mmapped_resident);
-	json_integer(j, o, "trim_threshold", walk->trim_threshold);
-	json_integer(j, o, "mmap_threshold", walk->mmap_threshold);
-	json_integer(j, o, "top_pad", walk->top_pad);
+	settings(j, o, walk);
 	size_classes(j, o, walk);
 	facts = json_object(j, o, "walk");
 	json_bool(j, facts, "complete", walk->complete);
@@ -117,9 +128,8 @@ static void walk_facts(struct json *j, cJSON *o, const struct heap_walk *walk)
 static void no_walk(struct json *j, cJSON *o)
 {
 	static const char *const names[] = {
-		"swapped",        "shared",           "live_blocks",  "free",    "overhead",
-		"largest_free",   "purgeable_shared", "pinned_by",    "mmapped", "trim_threshold",
-		"mmap_threshold", "top_pad",          "size_classes", "walk",
+		"swapped",          "shared",    "live_blocks", "free",     "overhead",     "largest_free",
+		"purgeable_shared", "pinned_by", "mmapped",     "settings", "size_classes", "walk",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -140,14 +150,14 @@ static void allocator(struct json *j, cJSON *list, const struct heap_allocator *
 	json_figure(j, o, "purgeable", a->purgeable);
 	json_figure(j, o, "pinned", a->pinned);
 	if (a->walked) {
-		details(j, o, &a->walk.total);
+		details(j, o, a->walk.words, &a->walk.total);
 		walk_facts(j, o, &a->walk);
 	} else {
 		no_walk(j, o);
 	}
 	arenas = json_array(j, o, "arenas");
 	for (size_t i = 0; a->walked && i < a->walk.arena_cnt; i++)
-		arena(j, arenas, &a->walk.arenas[i]);
+		arena(j, arenas, a->walk.words, &a->walk.arenas[i]);
 }
 
 void json_allocators(struct json *j, cJSON *parent, const struct heap_state *state)

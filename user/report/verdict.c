@@ -45,7 +45,7 @@ const char *verdict_sentence(const struct snapshot *s, char buf[VERDICT_MAX])
 	else if (!a)
 		snprintf(buf, VERDICT_MAX, "no allocator that we know serves this process");
 	else if (a->walked)
-		heap_walk_sentence(&a->walk, buf, VERDICT_MAX);
+		heap_walk_sentence(&a->walk, a->kind->purge_call, buf, VERDICT_MAX);
 	else if (a->resident == UNKNOWN)
 		snprintf(buf, VERDICT_MAX, "%s serves this process; its heap could not be read",
 			 verdict_name(a, name, sizeof(name)));
