@@ -136,6 +136,9 @@ static void note_params(const struct glibc_params *params, struct heap_walk *wal
 						  (int64_t)params->mmap_threshold});
 	heap_walk_set(walk,
 		      (struct heap_setting){"top_pad", "top_pad", HEAP_BYTES, (int64_t)params->top_pad});
+	if (params->arena_max)
+		heap_walk_set(walk, (struct heap_setting){"arena_max", "arenas at most", HEAP_NUMBER,
+							  (int64_t)params->arena_max});
 }
 
 static int glibc_walk(struct heap *heap, struct memory *mem, bool want_pages, struct heap_walk *walk,

@@ -266,6 +266,8 @@ static void finish(struct walked *a)
 		fail(a, a->arena.top, "the chunks do not add up to what the arena says that it holds");
 	f->retained = f->purgeable + f->pinned.partial + f->pinned.top + f->pinned.overhead;
 	a->out->walked = a->tally->walked;
+	a->out->threads_known = glibc_counts_threads(a->w->heap);
+	a->out->threads = a->arena.attached;
 	a->out->f = *f;
 }
 

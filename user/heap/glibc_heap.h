@@ -36,6 +36,7 @@ struct glibc_par {
 #define PAR_TRIM_THRESHOLD 0
 #define PAR_TOP_PAD 8
 #define PAR_MMAP_THRESHOLD 16
+#define PAR_ARENA_MAX 32
 #define PAR_SIZE_MAX 160
 
 /* struct tcache_perthread_struct. */
@@ -70,6 +71,7 @@ extern const size_t glibc_row_cnt;
 /* What malloc_par says at one moment. */
 struct glibc_params {
 	uint64_t trim_threshold, top_pad, mmap_threshold;
+	uint64_t arena_max; /* 0: by the number of cores */
 	uint64_t thp_pagesize, hp_pagesize;
 	uint64_t n_mmaps, mmapped_mem;
 	uint64_t sbrk_base;
@@ -90,6 +92,7 @@ struct glibc_arena {
 	uint64_t top, top_size;
 	uint64_t next;
 	uint64_t system_mem;
+	uint64_t attached; /* threads; only from 2.23 on */
 	uint64_t fast[FASTBIN_CNT];
 	bool contiguous; /* NONCONTIGUOUS_BIT is clear */
 };
@@ -130,6 +133,12 @@ static inline void blocks_move(struct heap_blocks *from, struct heap_blocks *to,
 	from->cnt--;
 	from->bytes -= bytes;
 	blocks_add(to, bytes);
+}
+
+/* malloc_state counts its threads (attached_threads), from 2.23 on: right before system_mem. */
+static inline bool glibc_counts_threads(const struct heap *heap)
+{
+	return heap->system_mem - glibc_next_offset(heap->row) == 24;
 }
 
 /* glibc_layout.c: 0, or −ENODATA where the page is not in RAM or the struct is none. */

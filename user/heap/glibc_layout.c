@@ -104,6 +104,7 @@ int glibc_read_arena(const struct heap *heap, struct memory *mem, uint64_t addr,
 		.top = word(state + heap->row->bins - 16),
 		.next = word(state + glibc_next_offset(heap->row)),
 		.system_mem = word(state + heap->system_mem),
+		.attached = word(state + heap->system_mem - 8),
 		.contiguous = !(flags & NONCONTIGUOUS_BIT),
 	};
 	if (heap->row->fastbins)
@@ -137,6 +138,7 @@ int glibc_read_params(const struct heap *heap, struct memory *mem, struct glibc_
 		.trim_threshold = word(par + PAR_TRIM_THRESHOLD),
 		.top_pad = word(par + PAR_TOP_PAD),
 		.mmap_threshold = word(par + PAR_MMAP_THRESHOLD),
+		.arena_max = word(par + PAR_ARENA_MAX),
 		.thp_pagesize = at->thp_pagesize ? word(par + at->thp_pagesize) : 0,
 		.hp_pagesize = at->hp_pagesize ? word(par + at->hp_pagesize) : 0,
 		.n_mmaps = n_mmaps,

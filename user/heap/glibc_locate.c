@@ -9,21 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "heap/data.h"
 #include "heap/glibc_heap.h"
 
-#define SCAN_STEP (256UL << 10)
-#define SCAN_OVERLAP 4096     /* more than a malloc_state, so that none is cut in two */
-#define SCAN_MAX (64UL << 20) /* of one mapping: a C library's data is some KB */
-#define BINS_CHECKED 8        /* of the bins that are not empty, by their first chunk's link back */
+#define BINS_CHECKED 8 /* of the bins that are not empty, by their first chunk's link back */
 #define PAR_TRIES 3
 #define EVIDENCE_STEPS 64 /* along one tcache list; 7 are usual */
-
-struct range {
-	uint64_t start, end;
-};
-
-/* What is called for every piece of a range: bytes at addr, absent pages as zeros. True: found, stop. */
-typedef bool (*scan_fn)(const char *bytes, size_t len, uint64_t addr, void *arg);
 
 static uint64_t word(const char *at)
 {
@@ -41,37 +32,6 @@ static uint32_t half(const char *at)
 	return value;
 }
 
-/* Copies what is present of [addr, addr + len), zeros elsewhere; false if nothing is. */
-static bool read_piece(struct memory *mem, uint64_t addr, char *buf, size_t len)
-{
-	uint8_t state[(SCAN_STEP + SCAN_OVERLAP) / TARGET_PAGE_SIZE];
-	bool any = false;
-
-	memset(buf, 0, len);
-	if (memory_pages(mem, addr, addr + len, state) != 0)
-		return false;
-	for (size_t off = 0; off < len; off += TARGET_PAGE_SIZE)
-		if (state[off / TARGET_PAGE_SIZE] & PAGE_PRESENT)
-			any |= memory_read(mem, addr + off, buf + off, TARGET_PAGE_SIZE) > 0;
-	return any;
-}
-
-static bool scan(struct memory *mem, struct range range, scan_fn fn, void *arg)
-{
-	char *buf = malloc(SCAN_STEP + SCAN_OVERLAP);
-	bool found = false;
-
-	for (uint64_t at = range.start; buf && !found && at < range.end; at += SCAN_STEP) {
-		uint64_t left = range.end - at;
-		size_t len = left < SCAN_STEP + SCAN_OVERLAP ? left : SCAN_STEP + SCAN_OVERLAP;
-
-		if (read_piece(mem, at, buf, len))
-			found = fn(buf, len, at, arg);
-	}
-	free(buf);
-	return found;
-}
-
 /* Whether 127 {fd, bk} pairs at addr may be the bins of an arena: empty ones point to themselves. */
 static bool are_bins(const char *bytes, uint64_t addr)
 {
@@ -81,8 +41,8 @@ static bool are_bins(const char *bytes, uint64_t addr)
 
 		if (fd == self && bk == self)
 			continue;
-		if (!fd || !bk || (fd | bk) & 15 || fd >= ADDRESS_END || bk >= ADDRESS_END ||
-		    fd == self || bk == self)
+		if (!fd || !bk || (fd | bk) & 15 || fd >= ADDRESS_END || bk >= ADDRESS_END || fd == self ||
+		    bk == self)
 			return false;
 	}
 	return true;
@@ -234,7 +194,7 @@ static bool row_has_version(const struct glibc_row *row, unsigned version)
 }
 
 /* mp_ by the layout of one row, which is taken if it is found. A running target may look odd for a moment. */
-static bool find_par(struct heap *heap, struct memory *mem, const struct maps *maps, struct range range,
+static bool find_par(struct heap *heap, struct memory *mem, const struct maps *maps, struct data_range range,
 		     const struct glibc_row *row)
 {
 	struct glibc_arena main;
@@ -242,7 +202,7 @@ static bool find_par(struct heap *heap, struct memory *mem, const struct maps *m
 
 	for (unsigned try = 0; try < PAR_TRIES; try++) {
 		if (glibc_read_arena(heap, mem, heap->main_arena, &main) != 0 ||
-		    !scan(mem, range, scan_for_par, &s))
+		    !data_scan(mem, range, scan_for_par, &s))
 			continue;
 		heap->par = s.found;
 		heap->row = row;
@@ -326,8 +286,8 @@ static int row_evidence(const struct heap *heap, struct memory *mem, const struc
  * The row: of those with this place of bins[] the one that the file names, if mp_ has its
  * shape; else the one that mp_, the size of heap_info and the first tcache speak for.
  */
-static void choose_row(struct heap *heap, struct memory *mem, const struct maps *maps, struct range range,
-		       unsigned file_version)
+static void choose_row(struct heap *heap, struct memory *mem, const struct maps *maps,
+		       struct data_range range, unsigned file_version)
 {
 	const struct glibc_row *newest = heap->row, *best = newest;
 	uint16_t heap_info = seen_heap_info(heap, mem);
@@ -378,13 +338,13 @@ static bool is_idle(const struct heap *heap, struct memory *mem)
 	       params.n_mmaps == 0;
 }
 
-static bool try_range(struct memory *mem, const struct maps *maps, struct range range, unsigned file_version,
-		      struct heap *heap)
+static bool try_range(struct memory *mem, const struct maps *maps, struct data_range range,
+		      unsigned file_version, struct heap *heap)
 {
 	struct arena_scan s = {mem, heap};
 
 	*heap = (struct heap){0};
-	if (!scan(mem, range, scan_for_arena, &s) || place_system_mem(heap, mem) != 0)
+	if (!data_scan(mem, range, scan_for_arena, &s) || place_system_mem(heap, mem) != 0)
 		return false;
 	choose_row(heap, mem, maps, range, file_version);
 	return !is_idle(heap, mem);
@@ -397,39 +357,24 @@ static bool is_libc_name(const char *path)
 	return name && (!strncmp(name, "/libc.so.6", 10) || !strncmp(name, "/libc-2.", 8));
 }
 
-/* A file's writable data with the bss behind it; false if mapping i is none. */
-static bool data_of(const struct maps *maps, size_t i, struct range *range)
-{
-	const struct mapping *m = &maps->v[i], *bss = i + 1 < maps->cnt ? m + 1 : NULL;
-
-	if (!m->inode || !m->write || !m->read || m->shared)
-		return false;
-	*range = (struct range){m->start, m->end};
-	if (bss && bss->start == m->end && mapping_is_anon_rw(bss) && strcmp(bss->name, "[heap]"))
-		range->end = bss->end;
-	if (range->end - range->start > SCAN_MAX)
-		range->end = range->start + SCAN_MAX;
-	return true;
-}
-
 int glibc_locate(struct memory *mem, const struct maps *maps, unsigned file_version, struct heap *heap)
 {
 	bool named = false;
 
 	for (size_t i = 0; i < maps->cnt; i++) {
-		struct range range;
+		struct data_range range;
 
 		if (!is_libc_name(maps->v[i].name))
 			continue;
 		named = true;
-		if (data_of(maps, i, &range) && try_range(mem, maps, range, file_version, heap))
+		if (data_range_of(maps, i, &range) && try_range(mem, maps, range, file_version, heap))
 			return 0;
 	}
 	/* A static program, or a C library under another name. */
 	for (size_t i = 0; !named && i < maps->cnt; i++) {
-		struct range range;
+		struct data_range range;
 
-		if (data_of(maps, i, &range) && try_range(mem, maps, range, file_version, heap))
+		if (data_range_of(maps, i, &range) && try_range(mem, maps, range, file_version, heap))
 			return 0;
 	}
 	return -ENOENT;

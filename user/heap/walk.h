@@ -59,6 +59,8 @@ struct heap_arena {
 	uint64_t addr;      /* of its state struct in the target; 0: it has none */
 	bool main;
 	unsigned heap_cnt;  /* heaps (address ranges) it spans */
+	bool threads_known;
+	uint64_t threads;   /* attached to it, as the allocator counts them */
 	struct heap_figures f;
 	uint64_t walked;    /* bytes the walk covered; must equal held */
 	uint64_t inconsistent_at; /* 0, or the first address that did not add up */

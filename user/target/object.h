@@ -47,8 +47,8 @@ size_t object_build_id(struct object *obj, uint8_t *id, size_t size);
  */
 int object_find_symbol(struct object *obj, const char *name, struct object_symbol *sym);
 /*
- * A defined variable, from .dynsym, then .symtab: value and size only (it may lie behind what
- * the file holds). Costs a pass over the symbols. 0, or −ENOENT.
+ * A defined variable, from .dynsym, then .symtab; file_offset is 0 where it lies behind what the
+ * file holds. Costs a pass over the symbols. 0, or −ENOENT.
  */
 int object_find_data(struct object *obj, const char *name, struct object_symbol *sym);
 /* The function that covers a file offset: the symbol with the greatest value not above it. −ENOENT. */
