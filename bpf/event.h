@@ -119,7 +119,7 @@ struct event_dlclose {
 struct event_fork {
 	struct event_head head; /* tgid: the parent */
 	__u32 child;            /* tgid of the new process */
-	__u32 inherits;         /* it has inherited perf events, probes among them */
+	__u32 pad;
 };
 
 struct event_exec {

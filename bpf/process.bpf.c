@@ -1,36 +1,7 @@
 /* Life of the traced processes: raw tracepoints, whose cost falls on fork, exec and exit only. */
 #include "events.bpf.h"
-#include "python.bpf.h"
-#include "unwind.bpf.h"
 
 #define SIGNAL_GROUP_EXIT 4 /* include/linux/sched/signal.h */
-
-/*
- * A child that is followed has inherited the probes; here it inherits what their programs need. It
- * begins with its parent's mappings and interpreter.
- */
-static __always_inline void follow(u32 parent, u32 child, const struct traced *process)
-{
-	struct traced own = {.sees_loads = process->sees_loads, .flags = process->flags};
-	u32 *space = bpf_map_lookup_elem(&unwind_processes, &parent);
-	struct python_layout *layout = bpf_map_lookup_elem(&python_layouts, &parent);
-
-	bpf_map_update_elem(&traced, &child, &own, BPF_ANY);
-	if (space)
-		bpf_map_update_elem(&unwind_processes, &child, space, BPF_ANY);
-	if (layout)
-		bpf_map_update_elem(&python_layouts, &child, layout, BPF_ANY);
-}
-
-/* A thread that has none of the events passes none on: one that ran when they were opened, but on another. */
-static __always_inline bool has_perf_events(struct task_struct *task)
-{
-	struct task_struct___contexts *old = (void *)task;
-
-	if (bpf_core_field_size(task->perf_event_ctxp) == sizeof(void *))
-		return BPF_CORE_READ(task, perf_event_ctxp) != NULL;
-	return BPF_CORE_READ(old, perf_event_ctxp[1]) != NULL;
-}
 
 /* (parent, child); threads too */
 SEC("raw_tp/sched_process_fork")
@@ -39,19 +10,16 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx)
 	u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct task_struct *child = (struct task_struct *)ctx->args[1];
 	u32 tgid = BPF_CORE_READ(child, tgid);
-	const struct traced *process = traced_process(pid_tgid);
 	struct event_fork *rec;
 
-	if (tgid == pid_tgid >> 32 || !process)
+	if (tgid == pid_tgid >> 32 || !traced_process(pid_tgid))
 		return 0;
-	if (process->flags & TRACED_FOLLOW)
-		follow(pid_tgid >> 32, tgid, process);
 	rec = ring_reserve(struct event_fork);
 	if (!rec)
 		return 0;
 	fill_head(&rec->head, EVENT_FORK, pid_tgid, 0, bpf_ktime_get_ns());
 	rec->child = tgid;
-	rec->inherits = has_perf_events(child);
+	rec->pad = 0;
 	ring_submit(rec, true);
 	return 0;
 }

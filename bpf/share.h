@@ -100,7 +100,6 @@ struct traced {
 	__u32 sees_loads; /* _dl_debug_state is probed: a dlopen without one mapped nothing */
 	__u32 flags;
 };
-#define TRACED_FOLLOW 1u /* its children are traced from their beginning on */
-#define TRACED_ENDED  2u /* its allocations and frees are recorded no more */
+#define TRACED_ENDED 1u /* its allocations and frees are recorded no more */
 
 #endif

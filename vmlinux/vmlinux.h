@@ -149,12 +149,6 @@ struct task_struct {
 	struct uprobe_task *utask;
 	struct list_head thread_node;
 	unsigned long min_flt, maj_flt;
-	struct perf_event_context *perf_event_ctxp; /* 6.2 and later */
-};
-
-/* up to 6.1: of hardware events, and of software events, which probes are */
-struct task_struct___contexts {
-	struct perf_event_context *perf_event_ctxp[2];
 };
 
 /* up to 6.1: what a thread has not yet added to its mm's counts */

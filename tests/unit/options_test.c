@@ -54,7 +54,7 @@ static void attach_has_defaults(void **state)
 
 	(void)state;
 	assert_int_equal(parse(options_parse_attach, "attach 4242", &o), OPTIONS_GO);
-	assert_int_equal(o.pid, 4242);
+	assert_true(o.pids.cnt == 1 && o.pids.v[0] == 4242);
 	assert_int_equal(o.interval_ns, 5 * NSEC_PER_SEC);
 	assert_int_equal(o.count, 0);
 	assert_int_equal(o.duration_ns, 0);
@@ -81,7 +81,7 @@ static void attach_takes_options_anywhere(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		assert_int_equal(parse(options_parse_attach, lines[i], &o), OPTIONS_GO);
-		assert_int_equal(o.pid, 7);
+		assert_true(o.pids.cnt == 1 && o.pids.v[0] == 7);
 		assert_int_equal(o.interval_ns, NSEC_PER_SEC / 2);
 		assert_int_equal(o.count, 3);
 		assert_int_equal(o.duration_ns, 60 * NSEC_PER_SEC);

@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "detect/brake.h"
 #include "detect/freed.h"
+#include "report/ranking.h"
 
 #define SURVEY_STEP_NS (10 * NSEC_PER_SEC / 1000) /* at a time: the consumer of events waits meanwhile */
 #define SURVEY_INTERVAL_NS NSEC_PER_SEC           /* no more often, however cheap it is */
@@ -71,6 +72,11 @@ void allocs_free(struct allocs *a)
 	free(a->sites);
 	free(a->by_number);
 	free(a);
+}
+
+void allocs_limit(struct allocs *a, uint64_t max_memory)
+{
+	ledger_limit(a->ledger, max_memory);
 }
 
 void allocs_event(struct allocs *a, const struct event *ev)
@@ -187,18 +193,6 @@ void allocs_after_sample(struct allocs *a, struct window_detector *d)
 	freed_after(&a->freed, ledger_sites(a->ledger), d);
 }
 
-static int by_live(const void *x, const void *y)
-{
-	const struct site_view *a = x, *b = y;
-	uint64_t left = a->figures->live.bytes, right = b->figures->live.bytes;
-
-	if (left != right)
-		return left < right ? 1 : -1;
-	left = a->figures->allocated.bytes + a->figures->freed_here.bytes;
-	right = b->figures->allocated.bytes + b->figures->freed_here.bytes;
-	return left < right ? 1 : left > right ? -1 : 0;
-}
-
 static bool has_anything(const struct site *site)
 {
 	return site->allocated.cnt || site->freed_here.cnt;
@@ -238,9 +232,7 @@ static int fill_sites(struct allocs *a, const struct survey_result *survey)
 			site_count_add(&a->view.truncated[stack->cut], site->allocated);
 		}
 	}
-	qsort(a->sites, a->view.site_cnt, sizeof(*a->sites), by_live);
-	for (size_t i = 0; i < a->view.site_cnt; i++)
-		a->by_number[a->sites[i].number] = &a->sites[i];
+	ranking_arrange(a->sites, a->view.site_cnt, a->by_number);
 	return 0;
 }
 

@@ -32,6 +32,8 @@ struct allocs *allocs_new(const struct allocs_options *options, const struct pro
 			  struct tracer *tracer, const struct stacks *stacks);
 void allocs_free(struct allocs *allocs); /* NULL-safe */
 
+/* Another max_memory from now on. */
+void allocs_limit(struct allocs *allocs, uint64_t max_memory);
 void allocs_event(struct allocs *allocs, const struct event *ev);
 void allocs_exec(struct allocs *allocs);
 /* A new reading: begins a survey if the last one is long enough ago, or at once if it is urgent. */

@@ -1,4 +1,4 @@
-/* `alloctrace attach PID`: watch a running process. */
+/* `alloctrace attach PID,…`: watch running processes. */
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -19,16 +19,36 @@ static bool open_tracer(const struct options *options, const struct log *log, st
 	struct tracer_options wanted = watch_tracer_options(options);
 	int rc = tracer_open(log, &wanted, tracer, &err);
 
-	if (!rc) {
-		rc = tracer_attach(*tracer, options->pid, &err);
-		if (rc) {
-			tracer_free(*tracer);
-			*tracer = NULL;
-		}
-	}
 	if (rc)
 		log_warn(log, "%s", err.text);
-	return rc != -EPERM && rc != -EACCES && rc != -ESRCH;
+	return rc != -EPERM && rc != -EACCES;
+}
+
+/* A lone process that cannot be watched is said before anything is loaded into the kernel. */
+static int try_process(pid_t pid, struct error *err)
+{
+	struct process process;
+	int rc = process_open(pid, &process, err);
+
+	if (!rc)
+		process_close(&process);
+	return rc;
+}
+
+static int choose(struct options *options, struct watch_target *target, struct error *err)
+{
+	const struct choice_names names = {
+		.pids = &options->pids,
+		.comm = options->comm,
+		.cgroup = options->cgroup,
+		.unit = options->unit,
+	};
+	int rc = choice_open(&names, &target->choice, err);
+
+	if (rc || options->pids.cnt != 1)
+		return rc;
+	target->pid = options->pids.v[0];
+	return try_process(target->pid, err);
 }
 
 int command_attach(int argc, char **argv)
@@ -36,7 +56,6 @@ int command_attach(int argc, char **argv)
 	struct log log = {.out = stderr};
 	struct watch_target target = {0};
 	struct options options;
-	struct process process;
 	struct error err;
 	int status, signal_fd;
 
@@ -44,17 +63,17 @@ int command_attach(int argc, char **argv)
 	if (status != OPTIONS_GO)
 		return status;
 	log.verbose = options.verbose;
-	if (process_open(options.pid, &process, &err)) {
+	if (choose(&options, &target, &err)) {
 		log_warn(&log, "%s", err.text);
+		choice_free(target.choice);
 		return STATUS_FAILED;
 	}
-	target.process = &process;
 	signal_fd = watch_block_signals();
 	status = STATUS_FAILED;
 	if (open_tracer(&options, &log, &target.tracer))
 		status = watch(&options, &target, signal_fd, &log);
 	tracer_free(target.tracer);
+	choice_free(target.choice);
 	close(signal_fd);
-	process_close(&process);
 	return status;
 }

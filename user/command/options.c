@@ -60,6 +60,44 @@ static int parse_pid(const char *text, void *field)
 	return 0;
 }
 
+/* "12,34": more may be given by another -p. */
+static int parse_pids(const char *text, void *field)
+{
+	struct pid_list *pids = field;
+	char one[16];
+	size_t len;
+
+	for (;; text += len + 1) {
+		len = strcspn(text, ",");
+		if (len == 0 || len >= sizeof(one))
+			return -EINVAL;
+		if (pids->cnt == CHOICE_PIDS_MAX)
+			return -ERANGE;
+		memcpy(one, text, len);
+		one[len] = '\0';
+		if (parse_pid(one, &pids->v[pids->cnt]))
+			return -EINVAL;
+		pids->cnt++;
+		if (!text[len])
+			return 0;
+	}
+}
+
+static int parse_text(const char *text, void *field)
+{
+	if (!*text)
+		return -EINVAL;
+	*(const char **)field = text;
+	return 0;
+}
+
+static int parse_no_flag(const char *text, void *field)
+{
+	(void)text;
+	*(bool *)field = false;
+	return 0;
+}
+
 static int parse_size(const char *text, void *field)
 {
 	return units_parse_bytes(text, field);
@@ -139,16 +177,12 @@ static int parse_weight(const char *text, void *field)
 	return -EINVAL;
 }
 
-static int parse_file(const char *text, void *field)
-{
-	if (!*text)
-		return -EINVAL;
-	*(const char **)field = text;
-	return 0;
-}
-
 static const struct option_type type_flag = {"no argument", parse_flag},
+				type_no_flag = {"no argument", parse_no_flag},
 				type_pid = {"a process id", parse_pid},
+				type_pids = {"process ids, as 42 or 42,43", parse_pids},
+				type_name = {"a name", parse_text},
+				type_cgroup = {"the path of a cgroup", parse_text},
 				type_size = {"a size, as 32M or 1.5GiB", parse_size},
 				type_seconds = {"seconds, as 90 or 0.5", parse_seconds},
 				type_period = {"seconds, 0.01 at least", parse_period},
@@ -159,7 +193,7 @@ static const struct option_type type_flag = {"no argument", parse_flag},
 				type_stack = {"all, none or sampled:SIZE, as sampled:64K", parse_stack},
 				type_weight = {"live, allocated, freed, count, pinned, peak or temporary",
 					       parse_weight},
-				type_file = {"the name of a file", parse_file};
+				type_file = {"the name of a file", parse_text};
 
 struct option_row {
 	unsigned commands;
@@ -174,7 +208,20 @@ struct option_row {
 #define FIELD(member) offsetof(struct options, member)
 
 static const struct option_row rows[] = {
-	{IN_ATTACH | IN_HEAP, 'p', "pid", "PID", &type_pid, FIELD(pid), "the process to look at"},
+	{IN_HEAP, 'p', "pid", "PID", &type_pid, FIELD(pid), "the process to look at"},
+	{IN_ATTACH, 'p', "pid", "PID,…", &type_pids, FIELD(pids), "the processes to watch"},
+	{IN_ATTACH, 0, "comm", "NAME", &type_name, FIELD(comm),
+	 "those whose command has that name, later ones too"},
+	{IN_ATTACH, 0, "cgroup", "PATH", &type_cgroup, FIELD(cgroup),
+	 "those in that cgroup and below, later ones too"},
+	{IN_ATTACH, 0, "unit", "NAME", &type_name, FIELD(unit),
+	 "those of a systemd unit, as nginx.service, later ones too"},
+	{IN_ATTACH | IN_HEAP, 0, "ns-of", "PID", &type_pid, FIELD(ns_of),
+	 "PIDs are those of that process's PID namespace"},
+	{IN_ATTACH, 0, "follow", NULL, &type_flag, FIELD(follow),
+	 "children too, from their first allocation on"},
+	{IN_RUN, 0, "no-follow", NULL, &type_no_flag, FIELD(follow),
+	 "only COMMAND itself, none of its children"},
 	{IN_RUN, 'i', "interval", "SEC", &type_period, FIELD(interval_ns), "time between summaries (5)"},
 	{IN_RUN, 'n', "count", "N", &type_integer, FIELD(count), "end after N summaries"},
 	{IN_ATTACH | IN_RUN, 'd', "duration", "SEC", &type_seconds, FIELD(duration_ns),
@@ -190,7 +237,8 @@ static const struct option_row rows[] = {
 	{IN_ATTACH | IN_RUN, 0, "no-alloc", NULL, &type_flag, FIELD(no_alloc),
 	 "do not probe malloc and free: no sites, no cost"},
 	{IN_ATTACH | IN_RUN, 0, "stack", "WHICH", &type_stack, FIELD(stacks),
-	 "callers' stacks: all, but of frees one in 4096 bytes; none;\nor sampled:SIZE, one in so many bytes (all)"},
+	 "callers' stacks: all, but of frees one in 4096 bytes; none;\nor sampled:SIZE, one in so many bytes "
+	 "(all)"},
 	{IN_ATTACH | IN_RUN, 0, "native", NULL, &type_flag, FIELD(native),
 	 "show the C frames of the Python interpreter too"},
 	{IN_ATTACH, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
@@ -211,6 +259,8 @@ static const struct option_row rows[] = {
 	 "memory for the table of live blocks\n(an eighth of the machine's, 1G at most)"},
 	{IN_ATTACH | IN_RUN, 0, "folded", "FILE", &type_file, FIELD(folded),
 	 "write the stacks to FILE at the end, folded for flame graphs"},
+	{IN_ATTACH | IN_RUN, 0, "apart", NULL, &type_flag, FIELD(apart),
+	 "of several processes, write FILE.PID for each, not one FILE for all"},
 	{IN_ATTACH | IN_RUN, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),
 	 "of the folded stacks: live (the default), allocated, freed,\ncount, pinned, peak or temporary"},
 	{IN_HEAP, 0, "stop", NULL, &type_flag, FIELD(stop), "stop the process while its heap is read"},
@@ -235,17 +285,18 @@ struct grammar {
 static const struct grammar attach_grammar = {
 	.name = "attach",
 	.bit = IN_ATTACH,
-	.usage = "attach [OPTIONS] PID [INTERVAL [COUNT]]",
-	.about = "Watches a running process: what is live and what is retained, what its purges\n"
+	.usage = "attach [OPTIONS] PID,… [INTERVAL [COUNT]]",
+	.about = "Watches running processes: what is live and what is retained, what its purges\n"
 		 "return, when a purge was missing, which libraries it opens again and again.\n"
 		 "Prints a summary every INTERVAL seconds (5), COUNT times or until Ctrl-C, and a\n"
-		 "full report at the end. The process is not stopped, signalled or written to.\n",
+		 "full report at the end. They are not stopped, signalled or written to.\n",
 	.examples = "alloctrace attach 4242\n"
 		    "alloctrace attach 4242 60 --json >> worker.jsonl\n"
-		    "alloctrace attach -p 4242 --duration 600 --retained-min 256M\n",
+		    "alloctrace attach -p 4242 --duration 600 --retained-min 256M\n"
+		    "alloctrace attach --unit gunicorn.service\n",
 	.positional =
 		{
-			{.arg = "PID", .type = &type_pid, .field = FIELD(pid)},
+			{.arg = "PID", .type = &type_pids, .field = FIELD(pids)},
 			{.arg = "INTERVAL", .type = &type_period, .field = FIELD(interval_ns)},
 			{.arg = "COUNT", .type = &type_integer, .field = FIELD(count)},
 		},
@@ -255,8 +306,8 @@ static const struct grammar run_grammar = {
 	.name = "run",
 	.bit = IN_RUN,
 	.usage = "run [OPTIONS] -- COMMAND [ARGS…]",
-	.about = "Starts COMMAND and watches it from its first instruction on, as attach does.\n"
-		 "Exits as COMMAND does.\n",
+	.about = "Starts COMMAND and watches it and its children from their first instruction on,\n"
+		 "as attach does. Ends when COMMAND does, and exits as it does.\n",
 	.examples = "alloctrace run -- python3 worker.py\n"
 		    "alloctrace run --interval 1 --json -- ./server --port 8080 2> alloctrace.log\n",
 };
@@ -408,13 +459,18 @@ static int parse_options(const struct grammar *g, int argc, char **argv, struct 
 	return OPTIONS_GO;
 }
 
-/* What follows the options, in the grammar's order; a PID that -p already named is not asked for again. */
+static bool is_chosen(const struct options *options)
+{
+	return options->pid || options->pids.cnt || options->comm || options->cgroup || options->unit;
+}
+
+/* What follows the options, in the grammar's order; who is chosen by an option is not asked for again. */
 static int parse_positionals(const struct grammar *g, char **argv, struct options *options)
 {
 	const struct option_row *row = g->positional, *end = row + POSITIONAL_MAX;
 	int status = OPTIONS_GO;
 
-	if (row->type == &type_pid && options->pid)
+	if ((row->type == &type_pid || row->type == &type_pids) && is_chosen(options))
 		row++;
 	for (; *argv && row < end && row->type && status == OPTIONS_GO; argv++, row++)
 		status = parse_argument(g, row, *argv, options);
@@ -434,6 +490,7 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 		.walk_budget = 2,
 		.stacks = {.wanted = true, .free_sample_bytes = FREE_SAMPLE_BYTES},
 		.max_overhead = g->bit == IN_ATTACH ? 25 : 0,
+		.follow = g->bit == IN_RUN,
 		.size_max = UINT64_MAX,
 	};
 	status = parse_options(g, argc, argv, options);
@@ -448,8 +505,12 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 		return argv[optind] ? OPTIONS_GO : complain(g, "there is no COMMAND to run");
 	}
 	status = parse_positionals(g, argv + optind, options);
-	if (status == OPTIONS_GO && !options->pid)
+	if (status == OPTIONS_GO && !is_chosen(options))
 		return complain(g, "there is no PID to look at");
+	if ((options->pids.cnt > 0) + (options->comm != NULL) + (options->cgroup != NULL) +
+		    (options->unit != NULL) >
+	    1)
+		return complain(g, "choose by PIDs, --comm, --cgroup or --unit, not by several of these");
 	return status;
 }
 

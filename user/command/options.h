@@ -10,10 +10,16 @@
 #include <sys/types.h>
 
 #include "report/snapshot.h"
+#include "target/choice.h"
 
 /* Every command's options with their defaults; a command reads those it has. */
 struct options {
-	pid_t pid;            /* attach, heap */
+	pid_t pid;            /* heap */
+	struct pid_list pids; /* attach */
+	const char *comm, *cgroup, *unit; /* attach; NULL: not given */
+	pid_t ns_of;          /* attach, heap: PIDs are as that process's namespace has them; 0: ours */
+	bool follow;          /* attach, run: children too */
+	bool apart;           /* attach, run: a file of stacks a process */
 	char **command;       /* run: COMMAND ARGS…, NULL-ended, in argv */
 	uint64_t interval_ns; /* attach, run: 5 s; never 0 */
 	uint64_t count;       /* attach, run: summaries to print; 0: no end */

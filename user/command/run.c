@@ -10,7 +10,6 @@
 #include "command/watch.h"
 #include "probe/tracer.h"
 #include "target/launch.h"
-#include "target/process.h"
 
 /* As a shell gives it: the status, or 128 + the signal. */
 static int shell_status(int wait_status)
@@ -18,35 +17,37 @@ static int shell_status(int wait_status)
 	return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
-/* Places the probes while the child is held, then lets it go. Its end is the child's own, whatever we fail
- * at. */
-static void attach_held(pid_t pid, struct tracer *tracer, const struct log *log)
+/* The probes are in place: the child, which was held, goes. */
+static void release(struct watch_target *target)
 {
-	struct error err;
-
-	if (tracer && tracer_attach(tracer, pid, &err))
-		log_warn(log, "%s", err.text);
-	launch_release(pid);
+	launch_release(target->pid);
+	target->on_ready = NULL;
 }
 
+/* Its end is the child's own, whatever we fail at. */
 static int watch_child(const struct options *options, pid_t pid, struct tracer *tracer, int signal_fd,
 		       const struct log *log)
 {
-	struct watch_target target = {.tracer = tracer, .is_child = true, .wait_status = -1};
-	struct process process;
+	struct pid_list pids = {.v = {pid}, .cnt = 1};
+	struct watch_target target = {
+		.pid = pid,
+		.tracer = tracer,
+		.is_child = true,
+		.wait_status = -1,
+		.on_ready = release,
+	};
 	struct error err;
 	int status = STATUS_FAILED;
 
-	if (process_open(pid, &process, &err)) {
+	if (choice_open(&(struct choice_names){.pids = &pids}, &target.choice, &err))
 		log_warn(log, "%s", err.text);
-		launch_release(pid);
+	else
+		status = watch(options, &target, signal_fd, log);
+	choice_free(target.choice);
+	if (target.on_ready) { /* it never came to watching */
+		release(&target);
 		waitpid(pid, &target.wait_status, 0);
-		return shell_status(target.wait_status);
 	}
-	target.process = &process;
-	attach_held(pid, tracer, log);
-	status = watch(options, &target, signal_fd, log);
-	process_close(&process);
 	/* A watch that ended before the child (a duration, a signal) leaves it running. */
 	return target.wait_status == -1 ? status : shell_status(target.wait_status);
 }

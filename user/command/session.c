@@ -39,7 +39,9 @@ struct session {
 
 	uint64_t started_ns, reported_ns;
 	uint64_t purges_reported;
-	char target_end[64];
+	bool out_of_memory; /* the OOM killer has chosen it */
+	bool killed;        /* a signal has ended it */
+	char target_end[96];
 
 	/* What the last snapshot points to. */
 	const struct churn_finding **churn_rows;
@@ -104,6 +106,13 @@ void session_close(struct session *s)
 	free(s->churn_rows);
 	free(s->window_rows);
 	free(s);
+}
+
+void session_limit(struct session *s, uint64_t max_memory, double walk_budget)
+{
+	sampler_budget(s->sampler, walk_budget);
+	if (s->allocs)
+		allocs_limit(s->allocs, max_memory);
 }
 
 /* The newest heap state that was taken before an instant. */
@@ -187,11 +196,21 @@ static void on_alloc(struct session *s, const struct event *ev)
 		allocs_event(s->allocs, ev);
 }
 
+static void on_oom(struct session *s, const struct event *ev)
+{
+	(void)ev;
+	s->out_of_memory = true;
+}
+
 static void on_process_end(struct session *s, const struct event *ev)
 {
 	int code = (int)ev->exit->code;
 
-	if (WIFSIGNALED(code))
+	s->killed = WIFSIGNALED(code);
+	if (s->killed && s->out_of_memory)
+		snprintf(s->target_end, sizeof(s->target_end),
+			 "was killed by the OOM killer (signal %d, %s)", WTERMSIG(code), strsignal(WTERMSIG(code)));
+	else if (WIFSIGNALED(code))
 		snprintf(s->target_end, sizeof(s->target_end), "was killed by signal %d (%s)", WTERMSIG(code),
 			 strsignal(WTERMSIG(code)));
 	else
@@ -203,7 +222,7 @@ void session_event(const struct event *ev, void *session)
 	static void (*const on[EVENT_KIND_CNT])(struct session * s, const struct event *ev) = {
 		[EVENT_PURGE] = on_purge,         [EVENT_DLOPEN] = on_dlopen, [EVENT_DLCLOSE] = on_dlclose,
 		[EVENT_MEMORY] = on_memory,       [EVENT_LOADED] = on_loaded, [EVENT_EXEC] = on_exec,
-		[EVENT_EXIT] = on_process_end,    [EVENT_ALLOC] = on_alloc,   [EVENT_FREE] = on_alloc,
+		[EVENT_OOM] = on_oom,             [EVENT_EXIT] = on_process_end,    [EVENT_ALLOC] = on_alloc,   [EVENT_FREE] = on_alloc,
 		[EVENT_REALLOC_BEGIN] = on_alloc, [EVENT_REALLOC] = on_alloc, [EVENT_FREE_OWN] = on_alloc,
 		[EVENT_STACK] = on_stack,         [EVENT_CODE] = on_code,
 	};
@@ -349,6 +368,7 @@ void session_snapshot(struct session *s, bool final, const char *ended, struct s
 		.pid = s->process->pid,
 		.command = s->process->comm,
 		.final = final,
+		.killed = s->killed,
 		.ended = ended,
 		.heap = &s->now.heap,
 		.returned = s->returned,

@@ -35,6 +35,9 @@ int session_open(const struct session_options *options, struct process *p, struc
 		 struct session **session, struct error *err);
 void session_close(struct session *s); /* NULL-safe */
 
+/* Its part of what all sessions share, from now on: bytes for live blocks, a share of one core for walks. */
+void session_limit(struct session *s, uint64_t max_memory, double walk_budget);
+
 /* One event, in ring order (the callback that tracer_poll wants; arg is the session). */
 void session_event(const struct event *ev, void *session);
 /* Readable when a heap state waits for session_sample. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -11,25 +12,26 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/replace.h"
 #include "base/units.h"
 #include "command/command.h"
+#include "command/group.h"
 #include "command/options.h"
-#include "command/session.h"
-#include "report/snapshot.h"
+#include "command/publish.h"
 
 /* Walks are no more frequent than this even where the heap is tiny. */
 #define SAMPLE_INTERVAL_NS (NSEC_PER_SEC / 4)
 /* How long the last report waits for a last heap state before it takes the one it has. */
 #define LAST_SAMPLE_MS 3000
+/* How often a choice that may grow is looked at. */
+#define CHOOSE_INTERVAL_NS NSEC_PER_SEC
 
 enum source {
 	FROM_EVENTS,
-	FROM_SAMPLES,
+	FROM_PROCESSES,
 	FROM_SIGNALS,
-	FROM_TARGET,
 	FROM_INTERVAL,
 	FROM_DURATION,
+	FROM_CHOICE,
 	FROM_STDOUT,
 	SOURCE_CNT
 };
@@ -38,18 +40,18 @@ struct watch {
 	const struct options *options;
 	struct watch_target *target;
 	const struct log *log;
-	struct session *session;
+	struct group *group;
+	struct publish *publish;
 	int epoll;
 	int fd[SOURCE_CNT]; /* −1: none */
 	uint64_t reports;
 	unsigned signals; /* received */
 	bool behind;      /* events are left in the ring */
 	bool over;
-	bool target_over;
+	bool target_over;  /* nobody lives any more */
 	const char *ended; /* why, in words */
-	char ended_text[96];
+	char ended_text[128];
 	int output; /* 0, or what became of the last report: −errno */
-	struct replace folded;
 };
 
 static void end(struct watch *w, const char *why)
@@ -61,55 +63,59 @@ static void end(struct watch *w, const char *why)
 
 static void report(struct watch *w, bool final)
 {
-	struct snapshot snapshot;
-
-	session_snapshot(w->session, final, w->ended, &snapshot);
-	w->output = w->options->json ? report_json(stdout, &snapshot)
-				     : report_text(stdout, &snapshot, isatty(STDOUT_FILENO));
-	session_shown(w->session);
-	if (!w->output && fflush(stdout))
-		w->output = -errno;
+	w->output = publish_report(w->publish, w->group, final, w->ended);
 	w->reports++;
 	if (w->output)
 		end(w, "the output was closed");
 }
 
-/* The last report, and the file, which is written also when nobody reads the reports any more. */
-static int finish(struct watch *w)
-{
-	struct snapshot snapshot;
-	int rc;
-
-	if (!w->output)
-		report(w, true);
-	if (!w->folded.file)
-		return 0;
-	session_snapshot(w->session, true, w->ended, &snapshot);
-	rc = report_folded(w->folded.file, &snapshot, w->options->weight);
-	session_shown(w->session);
-	rc = replace_commit(&w->folded) ?: rc;
-	if (rc)
-		log_warn(w->log, "cannot write %s: %s", w->options->folded, strerror(-rc));
-	return rc;
-}
-
 static void consume_events(struct watch *w)
 {
 	if (w->target->tracer)
-		w->behind = tracer_poll(w->target->tracer, session_event, w->session) >= TRACER_POLL_MAX;
+		w->behind = tracer_poll(w->target->tracer, group_event, w->group) >= TRACER_POLL_MAX;
+}
+
+/* The first process is the one that a command line without others means. */
+static void end_with_target(struct watch *w)
+{
+	const char *how = group_end_of(w->group, w->target->pid);
+
+	if (group_ever(w->group) > 1 && !w->target->is_child)
+		snprintf(w->ended_text, sizeof(w->ended_text), "all %llu processes have ended",
+			 (unsigned long long)group_ever(w->group));
+	else
+		snprintf(w->ended_text, sizeof(w->ended_text), "the target %s", how ? how : "ended");
+	w->target_over = true;
+	end(w, w->ended_text);
+}
+
+/* Those that have ended are reported at once, unless it is all over: then the last report does it. */
+static void look_for_ends(struct watch *w)
+{
+	if (w->over || !group_has_dead(w->group))
+		return;
+	if (w->target->is_child ? !group_has(w->group, w->target->pid)
+				: !group_living(w->group) && !choice_grows(w->target->choice))
+		end_with_target(w);
+	else
+		w->output = publish_ends(w->publish, w->group);
+	if (w->output)
+		end(w, "the output was closed");
 }
 
 static void on_events(struct watch *w)
 {
 	consume_events(w);
-	session_tick(w->session);
+	group_tick(w->group);
+	look_for_ends(w);
 }
 
-/* What happened before the reading is booked before it is compared: records may wait in the ring. */
-static void on_sample(struct watch *w)
+/* What happened before a reading is booked before it is compared: records may wait in the ring. */
+static void on_processes(struct watch *w)
 {
 	consume_events(w);
-	session_sample(w->session);
+	group_act(w->group);
+	look_for_ends(w);
 }
 
 /* A child of ours decides itself what a signal means; a second one ends the watch whatever it does. */
@@ -123,21 +129,10 @@ static void on_signal(struct watch *w)
 	if (w->target->is_child && w->signals == 1) {
 		/* From the terminal it reached the child too. */
 		if (info.ssi_code != SI_KERNEL)
-			kill(w->target->process->pid, (int)info.ssi_signo);
+			kill(w->target->pid, (int)info.ssi_signo);
 		return;
 	}
 	end(w, info.ssi_signo == SIGINT ? "interrupted" : "terminated");
-}
-
-static void on_target(struct watch *w)
-{
-	const char *how;
-
-	consume_events(w);
-	how = session_target_end(w->session);
-	snprintf(w->ended_text, sizeof(w->ended_text), "the target %s", how ? how : "ended");
-	w->target_over = true;
-	end(w, w->ended_text);
 }
 
 static void on_interval(struct watch *w)
@@ -156,6 +151,14 @@ static void on_interval(struct watch *w)
 static void on_duration(struct watch *w)
 {
 	end(w, "the duration is over");
+}
+
+static void on_choice(struct watch *w)
+{
+	uint64_t ticks;
+
+	if (read(w->fd[FROM_CHOICE], &ticks, sizeof(ticks)) == sizeof(ticks))
+		group_add_chosen(w->group, w->target->choice);
 }
 
 /* Nobody reads any more: known at once, not only at the next report. */
@@ -194,14 +197,15 @@ static int open_sources(struct watch *w, int signal_fd)
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (w->epoll < 0)
 		return -errno;
-	rc = listen_to(w, FROM_SAMPLES, session_sample_fd(w->session), EPOLLIN);
+	rc = listen_to(w, FROM_PROCESSES, group_fd(w->group), EPOLLIN);
 	rc = rc ?: listen_to(w, FROM_SIGNALS, signal_fd, EPOLLIN);
-	rc = rc ?: listen_to(w, FROM_TARGET, w->target->process->pidfd, EPOLLIN);
 	rc = rc ?: listen_to(w, FROM_INTERVAL, timer(w->options->interval_ns, true), EPOLLIN);
 	if (!rc && w->target->tracer)
 		rc = listen_to(w, FROM_EVENTS, tracer_fd(w->target->tracer), EPOLLIN | EPOLLET);
 	if (!rc && w->options->duration_ns)
 		rc = listen_to(w, FROM_DURATION, timer(w->options->duration_ns, false), EPOLLIN);
+	if (!rc && choice_grows(w->target->choice))
+		rc = listen_to(w, FROM_CHOICE, timer(CHOOSE_INTERVAL_NS, true), EPOLLIN);
 	listen_to(w, FROM_STDOUT, STDOUT_FILENO,
 		  0); /* a regular file cannot be listened to, and need not be */
 	return rc;
@@ -209,10 +213,11 @@ static int open_sources(struct watch *w, int signal_fd)
 
 static void close_sources(struct watch *w)
 {
-	if (w->fd[FROM_INTERVAL] >= 0)
-		close(w->fd[FROM_INTERVAL]);
-	if (w->fd[FROM_DURATION] >= 0)
-		close(w->fd[FROM_DURATION]);
+	static const enum source timers[] = {FROM_INTERVAL, FROM_DURATION, FROM_CHOICE};
+
+	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
+		if (w->fd[timers[i]] >= 0)
+			close(w->fd[timers[i]]);
 	if (w->epoll >= 0)
 		close(w->epoll);
 }
@@ -220,12 +225,12 @@ static void close_sources(struct watch *w)
 static void wait_once(struct watch *w, int timeout_ms)
 {
 	static void (*const on[SOURCE_CNT])(struct watch * w) = {
-		[FROM_EVENTS] = on_events, [FROM_SAMPLES] = on_sample,    [FROM_SIGNALS] = on_signal,
-		[FROM_TARGET] = on_target, [FROM_INTERVAL] = on_interval, [FROM_DURATION] = on_duration,
+		[FROM_EVENTS] = on_events,     [FROM_PROCESSES] = on_processes, [FROM_SIGNALS] = on_signal,
+		[FROM_INTERVAL] = on_interval, [FROM_DURATION] = on_duration,   [FROM_CHOICE] = on_choice,
 		[FROM_STDOUT] = on_stdout,
 	};
 	struct epoll_event ready[SOURCE_CNT];
-	bool busy = session_work(w->session) || w->behind;
+	bool busy = group_work(w->group) || w->behind;
 	int cnt = epoll_wait(w->epoll, ready, SOURCE_CNT, busy ? 0 : timeout_ms);
 
 	for (int i = 0; i < cnt; i++)
@@ -237,14 +242,15 @@ static void wait_once(struct watch *w, int timeout_ms)
 /* The last report deserves a fresh heap state, within reason: a second signal cuts the wait short. */
 static void wait_for_last_sample(struct watch *w)
 {
+	static const enum source timers[] = {FROM_INTERVAL, FROM_DURATION, FROM_CHOICE};
 	uint64_t deadline = clock_monotonic_ns() + LAST_SAMPLE_MS * 1000000ULL;
 	unsigned signals = w->signals;
 
-	epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->fd[FROM_INTERVAL], NULL);
-	if (w->fd[FROM_DURATION] >= 0)
-		epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->fd[FROM_DURATION], NULL);
-	session_hurry(w->session);
-	while (!session_is_current(w->session) && !w->target_over && w->signals == signals) {
+	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
+		if (w->fd[timers[i]] >= 0)
+			epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->fd[timers[i]], NULL);
+	group_hurry(w->group);
+	while (!group_is_current(w->group) && w->signals == signals) {
 		uint64_t now = clock_monotonic_ns();
 
 		if (now >= deadline)
@@ -286,7 +292,7 @@ static struct session_options session_options(const struct options *options, con
 		.native = options->native,
 		.sampler =
 			{
-				.budget = options->walk_budget / 100,
+				.budget = options->walk_budget / 100, /* of all: divided by group.c */
 				.interval_ns = SAMPLE_INTERVAL_NS,
 				.want_pages = !options->no_alloc,
 			},
@@ -316,54 +322,78 @@ struct tracer_options watch_tracer_options(const struct options *options)
 		.free_sample_bytes = options->stacks.free_sample_bytes,
 		.size_min = options->size_min,
 		.size_max = options->size_max,
+		.many = options->follow || options->pids.cnt != 1,
 	};
 }
 
-/* A file that cannot be written is said before anything is done to the target. */
-static int open_folded(struct watch *w)
+static struct group_options group_options(const struct options *options, const struct log *log)
 {
-	const char *name = w->options->folded;
-	int rc = name ? replace_begin(&w->folded, name) : 0;
+	return (struct group_options){
+		.session = session_options(options, log),
+		.max_memory = memory_limit(options),
+		.walk_budget = options->walk_budget / 100,
+		.follow = options->follow,
+	};
+}
 
+/* Who is chosen now: if it is one by its PID and cannot be watched, that is all there is to say. */
+static int add_targets(struct watch *w)
+{
+	struct error err;
+	int rc = 0;
+
+	if (w->target->pid)
+		rc = group_add(w->group, w->target->pid, &err);
+	else
+		group_add_chosen(w->group, w->target->choice);
 	if (rc)
-		log_warn(w->log, "cannot write %s: %s", name, strerror(-rc));
+		log_warn(w->log, "%s", err.text);
+	else if (!group_living(w->group) && !choice_grows(w->target->choice))
+		rc = -ESRCH;
 	return rc;
+}
+
+static int open_watch(struct watch *w, int signal_fd)
+{
+	const struct group_options wanted = group_options(w->options, w->log);
+	int rc = 0;
+
+	w->publish = publish_new(w->options, w->target, w->log);
+	if (!w->publish)
+		return -1; /* said already */
+	w->group = group_new(&wanted, w->target->tracer, w->log);
+	if (!w->group)
+		rc = -ENOMEM;
+	rc = rc ?: open_sources(w, signal_fd);
+	if (rc)
+		log_warn(w->log, "cannot wait for events: %s", strerror(-rc));
+	return rc ?: add_targets(w);
 }
 
 int watch(const struct options *options, struct watch_target *target, int signal_fd, const struct log *log)
 {
-	const struct session_options wanted = session_options(options, log);
 	struct watch w = {.options = options, .target = target, .log = log, .epoll = -1};
-	struct error err;
 	int rc;
 
 	for (int i = 0; i < SOURCE_CNT; i++)
 		w.fd[i] = -1;
-	rc = open_folded(&w);
-	if (rc)
-		return STATUS_FAILED;
-	rc = session_open(&wanted, target->process, target->tracer, &w.session, &err);
-	if (rc) {
-		log_warn(log, "%s", err.text);
-		replace_abandon(&w.folded);
-		return STATUS_FAILED;
-	}
-	rc = open_sources(&w, signal_fd);
-	if (rc) {
-		log_warn(log, "cannot wait for events: %s", strerror(-rc));
-		goto out;
-	}
-	while (!w.over)
+	rc = open_watch(&w, signal_fd);
+	if (!rc && target->on_ready)
+		target->on_ready(target);
+	while (!rc && !w.over)
 		wait_once(&w, -1);
-	if (!w.target_over && !w.output)
+	if (!rc && !w.target_over && !w.output)
 		wait_for_last_sample(&w);
-	consume_events(&w);
-	rc = finish(&w);
-out:
-	replace_abandon(&w.folded);
+	if (!rc) {
+		consume_events(&w);
+		if (!w.output)
+			report(&w, true);
+		rc = publish_files(w.publish, w.group, w.ended);
+	}
 	if (target->is_child && w.target_over)
-		waitpid(target->process->pid, &target->wait_status, 0);
+		waitpid(target->pid, &target->wait_status, 0);
 	close_sources(&w);
-	session_close(w.session);
+	group_free(w.group);
+	publish_free(w.publish);
 	return rc ? STATUS_FAILED : command_finish_output(w.output);
 }

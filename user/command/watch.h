@@ -11,13 +11,16 @@
 #include "base/log.h"
 #include "command/options.h"
 #include "probe/tracer.h"
-#include "target/process.h"
+#include "target/choice.h"
 
 struct watch_target {
-	struct process *process;
+	struct choice *choice; /* whom to watch */
+	pid_t pid;             /* the only one there is at first; 0: there are several, or none yet */
 	struct tracer *tracer; /* NULL: no probes; freed by the caller */
 	bool is_child;         /* ours: signals are its business first, and it is waited for */
 	int wait_status;       /* out, of a child: as wait(2) gives it */
+	/* Called when all is in place: a child that was held may go. NULL: nobody waits for that. */
+	void (*on_ready)(struct watch_target *target);
 };
 
 /*

@@ -173,13 +173,18 @@ static int resize(struct blocks *b, uint64_t cap)
 	return 0;
 }
 
+void blocks_limit(struct blocks *b, uint64_t max_bytes)
+{
+	b->max_bytes = max_bytes > table_bytes(CAP_MIN) ? max_bytes : table_bytes(CAP_MIN);
+}
+
 struct blocks *blocks_new(uint64_t max_bytes)
 {
 	struct blocks *b = calloc(1, sizeof(*b));
 
 	if (!b)
 		return NULL;
-	b->max_bytes = max_bytes > table_bytes(CAP_MIN) ? max_bytes : table_bytes(CAP_MIN);
+	blocks_limit(b, max_bytes);
 	if (getrandom(&b->seed, sizeof(b->seed), GRND_NONBLOCK) != sizeof(b->seed))
 		b->seed = (uintptr_t)b;
 	if (table_map(&b->now, CAP_MIN)) {

@@ -27,6 +27,8 @@ struct blocks;
 /* max_bytes: of memory for the table. NULL: no memory. */
 struct blocks *blocks_new(uint64_t max_bytes);
 void blocks_free(struct blocks *blocks); /* NULL-safe */
+/* Another limit from now on: below what is in use, there is no growing any more. */
+void blocks_limit(struct blocks *blocks, uint64_t max_bytes);
 
 /*
  * Adds a block. 0; 1: another stood at that address, which *replaced now holds; −ENOSPC: the

@@ -73,6 +73,11 @@ static void forget_threads(struct ledger *l, bool all)
 	l->last_thread = NULL;
 }
 
+void ledger_limit(struct ledger *l, uint64_t max_memory)
+{
+	blocks_limit(l->blocks, max_memory);
+}
+
 void ledger_free(struct ledger *l)
 {
 	if (!l)

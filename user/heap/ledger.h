@@ -48,6 +48,8 @@ struct ledger;
 
 struct ledger *ledger_new(const struct ledger_options *options); /* NULL: no memory */
 void ledger_free(struct ledger *ledger);                         /* NULL-safe */
+/* Another max_memory from now on. */
+void ledger_limit(struct ledger *ledger, uint64_t max_memory);
 /*
  * EVENT_ALLOC, FREE, REALLOC_BEGIN, REALLOC, FREE_OWN of the process. allocator, on_null: of the
  * function (head.func); stack: by which its site is known, 0: none. Unknown frees are normal.

@@ -33,10 +33,13 @@ void sample_free(struct sample *sample)
 	heap_state_free(&sample->heap);
 }
 
-static uint64_t next_reading(const struct sampler *s, uint64_t cost_ns)
+static uint64_t next_reading(struct sampler *s, uint64_t cost_ns)
 {
-	uint64_t pause = (uint64_t)((double)cost_ns / s->options.budget);
+	uint64_t pause;
 
+	pthread_mutex_lock(&s->lock);
+	pause = (uint64_t)((double)cost_ns / s->options.budget);
+	pthread_mutex_unlock(&s->lock);
 	if (pause < s->options.interval_ns)
 		pause = s->options.interval_ns;
 	if (pressure_read(s->process->pid) > PRESSURE_HIGH)
@@ -217,6 +220,13 @@ void sampler_hurry(struct sampler *s)
 	pthread_mutex_lock(&s->lock);
 	s->hurry = true;
 	pthread_cond_signal(&s->wake);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void sampler_budget(struct sampler *s, double budget)
+{
+	pthread_mutex_lock(&s->lock);
+	s->options.budget = budget;
 	pthread_mutex_unlock(&s->lock);
 }
 

@@ -43,6 +43,8 @@ bool sampler_take(struct sampler *sampler, struct sample *sample);
 void sample_free(struct sample *sample); /* idempotent */
 /* One more reading as soon as the thread is free, whatever the budget says (the last report). */
 void sampler_hurry(struct sampler *sampler);
+/* Another share of one core from now on: as in the options. */
+void sampler_budget(struct sampler *sampler, double budget);
 /* The process has advised MADV_FREE: the next readings look for lazy-free pages. */
 void sampler_lazy_free(struct sampler *sampler);
 /* The process has exec'd: everything known of its objects and layouts is void. */

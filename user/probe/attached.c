@@ -46,7 +46,6 @@ static int tell_kernel_side(struct attached *a)
 	return programs_trace(a->ctx->programs, a->pid,
 			      &(struct program_process){
 				      .sees_loads = a->follow && follow_sees_loads(a->follow),
-				      .follow = a->ctx->follow,
 				      .blocks_ended = a->allocs_dropped,
 			      });
 }
@@ -114,7 +113,6 @@ static struct follow_context follow_context(const struct attached *a)
 		.missing = a->missing,
 		.keeper = a->ctx->keeper,
 		.backend = a->ctx->feature->backend,
-		.inherit = a->ctx->follow,
 	};
 }
 
@@ -157,28 +155,6 @@ int attached_open(const struct attached_context *ctx, pid_t pid, struct attached
 	else
 		*result = a;
 	return ret;
-}
-
-int attached_fork(struct attached *parent, pid_t pid, struct attached **result, struct error *err)
-{
-	struct attached *a = attached_new(parent->ctx, pid);
-	struct follow_context ctx;
-
-	if (!a)
-		return error_set(err, -ENOMEM, "out of memory");
-	ctx = follow_context(a);
-	a->follow = follow_fork(parent->follow, pid, &ctx);
-	if (!a->follow) {
-		attached_close(a);
-		return error_set(err, -ENOMEM, "out of memory");
-	}
-	if (a->ctx->tables)
-		unwind_tables_share(a->ctx->tables, parent->pid, pid);
-	a->python = parent->python;
-	a->python_status = parent->python_status;
-	a->allocs_dropped = parent->allocs_dropped;
-	*result = a;
-	return 0;
 }
 
 void attached_close(struct attached *a)
@@ -320,11 +296,6 @@ void attached_drop_allocs(struct attached *a)
 	tell_kernel_side(a);
 	programs_end_blocks(a->ctx->programs);
 	follow_drop_allocs(a->follow);
-}
-
-bool attached_allocs_dropped(const struct attached *a)
-{
-	return a->allocs_dropped;
 }
 
 unsigned attached_probe_cnt(const struct attached *a)

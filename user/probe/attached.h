@@ -31,13 +31,10 @@ struct attached_context {
 	struct plans *plans;
 	struct unwind_tables *tables; /* NULL: no stacks are taken */
 	struct keeper *keeper;
-	bool follow; /* children are traced too */
 };
 
 /* Places the probes; what could not be placed is missing and no error. −ESRCH, −EACCES, −ENOMEM. */
 int attached_open(const struct attached_context *ctx, pid_t pid, struct attached **attached, struct error *err);
-/* Of a child of parent's that has inherited its probes, and what the kernel side knows of it. −ENOMEM. */
-int attached_fork(struct attached *parent, pid_t pid, struct attached **attached, struct error *err);
 void attached_close(struct attached *attached); /* NULL-safe; removes the probes that nobody else has */
 
 /* Notes what an event of this process's asks for; attached_act does it. */
@@ -52,7 +49,6 @@ struct missing *attached_missing(const struct attached *attached);
 uint64_t attached_hit_ns(const struct attached *attached, const struct probe_cost *cost, uint64_t *cnt);
 /* Its allocations and frees are recorded no more, at once; the probes go as fast as they can. */
 void attached_drop_allocs(struct attached *attached);
-bool attached_allocs_dropped(const struct attached *attached);
 unsigned attached_probe_cnt(const struct attached *attached);
 unsigned attached_lost_cnt(const struct attached *attached); /* probes that could not be placed */
 

@@ -29,8 +29,6 @@ struct file {
 };
 
 struct follow {
-	unsigned ref_cnt;      /* the process's, and of those that inherited probes from it */
-	struct follow *parent; /* whose probes it inherited; NULL: nobody's */
 	pid_t pid;
 	struct follow_context ctx;
 	bool allocs; /* allocation functions too */
@@ -38,7 +36,7 @@ struct follow {
 	size_t file_cnt, file_cap;
 	struct installed installed;
 	unsigned lost_cnt;
-	struct sweep *sweep; /* NULL: children inherit what they are to have */
+	struct sweep *sweep; /* NULL: not needed */
 };
 
 struct follow *follow_new(pid_t pid, const struct follow_context *ctx)
@@ -47,9 +45,8 @@ struct follow *follow_new(pid_t pid, const struct follow_context *ctx)
 
 	if (!f)
 		return NULL;
-	*f = (struct follow){.ref_cnt = 1, .pid = pid, .ctx = *ctx, .allocs = true};
-	if (ctx->inherit ||
-	    ctx->backend == LINK_PERF) /* with perf links the kernel removes them at the first hit */
+	*f = (struct follow){.pid = pid, .ctx = *ctx, .allocs = true};
+	if (ctx->backend == LINK_PERF) /* there the kernel takes them out of children at the first hit */
 		return f;
 	f->sweep = sweep_new(ctx->keeper, programs_sweeper_fd(ctx->programs), pid);
 	if (f->sweep)
@@ -113,11 +110,10 @@ static void file_clear(struct file *file)
 
 void follow_free(struct follow *f)
 {
-	struct follow *parent;
 	kept_link *links;
 	size_t cnt;
 
-	if (!f || --f->ref_cnt)
+	if (!f)
 		return;
 	links = take_links(f, LINKS_ALL, &cnt);
 	keeper_drop(f->ctx.keeper, links, cnt);
@@ -127,9 +123,7 @@ void follow_free(struct follow *f)
 		file_clear(&f->files[i]);
 	free(f->files);
 	installed_forget(&f->installed);
-	parent = f->parent;
 	free(f);
-	follow_free(parent);
 }
 
 static struct file *file_add(struct follow *f, dev_t dev, uint64_t inode)
@@ -171,7 +165,6 @@ static void attach_program(struct follow *f, struct file *file, enum plan_role r
 {
 	struct link_request request = {
 		.backend = f->ctx.backend,
-		.inherit = f->ctx.inherit,
 		.when = use->when,
 		.prog_fd = use->fd,
 		.path = object_access_path(file->obj),
@@ -344,10 +337,7 @@ static void forget_gone(struct follow *f)
 	f->file_cnt = kept;
 }
 
-/*
- * New links stand before the old ones go: of the new program's first calls none is missed. Links
- * that children inherit stay: they do nothing in a program that does not map their file.
- */
+/* New links stand before the old ones go: of the new program's first calls none is missed. */
 int follow_exec(struct follow *f, bool changed_leader, struct error *err)
 {
 	kept_link *old = NULL;
@@ -358,7 +348,7 @@ int follow_exec(struct follow *f, bool changed_leader, struct error *err)
 	installed_forget(&f->installed);
 	for (size_t i = 0; i < f->file_cnt; i++)
 		f->files[i].present = f->files[i].mapped = false;
-	if (changed_leader && !f->ctx.inherit) {
+	if (changed_leader) {
 		old = take_links(f, LINKS_ALL, &cnt);
 		for (size_t i = 0; i < f->file_cnt; i++)
 			if (f->files[i].obj)
@@ -367,41 +357,11 @@ int follow_exec(struct follow *f, bool changed_leader, struct error *err)
 		free(old);
 	}
 	ret = follow_update(f, err);
-	if (ret || f->ctx.inherit)
+	if (ret)
 		return ret;
 	reap_links(f, LINKS_OF_GONE);
 	forget_gone(f);
 	return 0;
-}
-
-struct follow *follow_fork(struct follow *parent, pid_t pid, const struct follow_context *ctx)
-{
-	struct follow *f = follow_new(pid, ctx);
-
-	if (!f)
-		return NULL;
-	f->files = calloc(parent->file_cnt + 1, sizeof(*f->files));
-	if (!f->files) {
-		follow_free(f);
-		return NULL;
-	}
-	for (size_t i = 0; i < parent->file_cnt; i++) {
-		const struct file *file = &parent->files[i];
-
-		f->files[i] = (struct file){
-			.dev = file->dev,
-			.inode = file->inode,
-			.stat_dev = file->stat_dev,
-			.present = file->present,
-			.mapped = file->mapped,
-			.plan = file->plan,
-		};
-	}
-	f->file_cnt = f->file_cap = parent->file_cnt;
-	f->allocs = parent->allocs;
-	f->parent = parent;
-	parent->ref_cnt++;
-	return f;
 }
 
 void follow_sweep(struct follow *f)

@@ -23,16 +23,10 @@ struct follow_context { /* what it points to must outlive all that is made with 
 	struct missing *missing; /* the process's own */
 	struct keeper *keeper;
 	enum link_backend backend;
-	bool inherit; /* forked children have the probes from their beginning on: LINK_PERF */
 };
 
 struct follow *follow_new(pid_t pid, const struct follow_context *ctx); /* NULL: no memory */
-/* Of a child that has inherited its parent's probes. NULL: no memory. */
-struct follow *follow_fork(struct follow *parent, pid_t pid, const struct follow_context *ctx);
-/*
- * NULL-safe; removes every probe, not waited for (keeper_stop does). Those that children have inherited
- * go when the last of these is freed too.
- */
+/* NULL-safe; removes every probe, not waited for (keeper_stop does). */
 void follow_free(struct follow *follow);
 
 /* Plans and attaches what has come since. −ESRCH when the process is gone. */

@@ -29,7 +29,6 @@ struct message {
 	enum link_backend backend;
 	enum link_when when;
 	pid_t pid;
-	bool inherit;
 	size_t cnt;
 };
 
@@ -142,7 +141,6 @@ static void serve_open(struct kept *kept, const struct message *message, const s
 		.prog_fd = fds[1],
 		.path = path,
 		.pid = message->pid,
-		.inherit = message->inherit,
 		.spots = spots,
 		.spot_cnt = message->cnt,
 	};
@@ -300,7 +298,6 @@ static int send_open(struct keeper *keeper, const struct link_request *request, 
 		.backend = request->backend,
 		.when = request->when,
 		.pid = request->pid,
-		.inherit = request->inherit,
 		.cnt = request->spot_cnt,
 	};
 	int file = open(request->path, O_PATH | O_CLOEXEC), ret;

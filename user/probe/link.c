@@ -113,7 +113,6 @@ static int open_perf_event(const struct link_request *r, const struct link_spot 
 	if (type < 0 || bit < 0 || bit > 63)
 		return -ENOTSUP;
 	attr.type = (uint32_t)type;
-	attr.inherit = r->inherit;
 	attr.config = r->when == LINK_AT_RETURN ? 1ULL << bit : 0;
 	attr.config1 = (uintptr_t)r->path;
 	attr.config2 = spot->offset;

@@ -7,7 +7,6 @@
 #ifndef ALLOCTRACE_PROBE_LINK_H
 #define ALLOCTRACE_PROBE_LINK_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -33,7 +32,6 @@ struct link_request {
 	int prog_fd;
 	const char *path; /* opens the file in our own mount namespace */
 	pid_t pid;
-	bool inherit; /* LINK_PERF: children that this thread forks, and threads, have the probes from their beginning on */
 	const struct link_spot *spots;
 	size_t spot_cnt;
 };

@@ -305,7 +305,7 @@ int programs_trace(const struct programs *p, pid_t pid, const struct program_pro
 	uint32_t tgid = (uint32_t)pid;
 	struct traced traced = {
 		.sees_loads = process->sees_loads,
-		.flags = (process->follow ? TRACED_FOLLOW : 0) | (process->blocks_ended ? TRACED_ENDED : 0),
+		.flags = process->blocks_ended ? TRACED_ENDED : 0,
 	};
 
 	return bpf_map_update_elem(bpf_map__fd(p->skel->maps.traced), &tgid, &traced, BPF_ANY) ? -errno : 0;

@@ -42,7 +42,6 @@ int programs_ring_fd(const struct programs *programs);
 /* What the kernel side knows of a traced process. */
 struct program_process {
 	bool sees_loads;   /* _dl_debug_state is probed */
-	bool follow;       /* its children are traced from their beginning on */
 	bool blocks_ended; /* no allocation or free is recorded: their probes may be removed in any order */
 };
 

@@ -71,21 +71,6 @@ static int add_process(struct tracer *t, pid_t pid, struct attached *attached, s
 	return error_set(err, -ENOMEM, "out of memory");
 }
 
-/* A child that has inherited the probes; one whose parent thread had none is to be attached to. */
-static void adopt(struct tracer *t, struct attached *parent, const struct event_fork *fork)
-{
-	struct attached *child;
-	struct error err = {.text = ""};
-	int ret;
-
-	if (!fork->inherits || attached_of(t, (pid_t)fork->child))
-		return;
-	ret = attached_fork(parent, (pid_t)fork->child, &child, &err);
-	ret = ret ?: add_process(t, (pid_t)fork->child, child, &err);
-	if (ret)
-		missing_add(t->missing, "process %u is not followed: %s", fork->child, err.text);
-}
-
 /* Event by event: notes what to do, and passes it on. A negative return ends the batch. */
 static int take_record(void *ctx, void *data, size_t len)
 {
@@ -102,8 +87,6 @@ static int take_record(void *ctx, void *data, size_t len)
 		attached_note(attached, &ev);
 		if (ev.head->kind < EVENT_ALLOC)
 			watch_event(&t->watch, &ev);
-		if (ev.head->kind == EVENT_FORK && t->options.follow)
-			adopt(t, attached, ev.fork);
 	}
 	if (t->fn)
 		t->fn(&ev, t->arg);
@@ -175,7 +158,6 @@ static int make_context(struct tracer *t, struct error *err)
 		.plans = t->plans,
 		.tables = t->tables,
 		.keeper = t->keeper,
-		.follow = t->options.follow,
 	};
 	return 0;
 }
@@ -208,8 +190,6 @@ int tracer_open(const struct log *log, const struct tracer_options *options, str
 	ret = feature_probe(log, t->keeper, &t->feature, err);
 	if (ret)
 		goto fail;
-	if (options->follow) /* only perf events are inherited */
-		t->feature.backend = LINK_PERF;
 	ret = programs_load(log, &t->feature, options, &t->programs, err);
 	if (ret)
 		goto fail;
@@ -248,11 +228,6 @@ int tracer_attach(struct tracer *t, pid_t pid, struct error *err)
 		return 0;
 	ret = attached_open(&t->context, pid, &attached, err);
 	return ret ? ret : add_process(t, pid, attached, err);
-}
-
-bool tracer_has(struct tracer *t, pid_t pid)
-{
-	return attached_of(t, pid) != NULL;
 }
 
 void tracer_detach(struct tracer *t, pid_t pid)
@@ -399,19 +374,10 @@ void tracer_read_headers(struct tracer *t)
 
 void tracer_drop_allocs(struct tracer *t, pid_t pid)
 {
-	for (size_t i = 0; i < t->processes.cap; i++) {
-		const struct map_slot *slot = &t->processes.slots[i];
+	struct attached *attached = attached_of(t, pid);
 
-		if (slot->value && (t->options.follow || slot->key == (uint64_t)pid))
-			attached_drop_allocs(slot->value);
-	}
-}
-
-bool tracer_has_allocs(struct tracer *t, pid_t pid)
-{
-	const struct attached *attached = attached_of(t, pid);
-
-	return t->options.allocs && attached && !attached_allocs_dropped(attached);
+	if (attached)
+		attached_drop_allocs(attached);
 }
 
 unsigned tracer_probe_cnt(struct tracer *t, pid_t pid)

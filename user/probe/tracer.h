@@ -40,8 +40,7 @@ struct tracer_options {
 	uint64_t sample_bytes;       /* … of allocations one in so many bytes, on average; 0: all */
 	uint64_t free_sample_bytes;  /* … of frees */
 	uint64_t size_min, size_max; /* allocations of other sizes are not recorded; inclusive */
-	bool follow;                 /* children are traced too, from their beginning on: by perf links */
-	bool many;                   /* more than one process, or it follows */
+	bool many;                   /* more than one process will be attached to */
 };
 
 /* What the cookie in an event's head.func stands for. */
@@ -68,8 +67,6 @@ int tracer_open(const struct log *log, const struct tracer_options *options, str
  * traced already.
  */
 int tracer_attach(struct tracer *tracer, pid_t pid, struct error *err);
-/* With follow, children are there when their EVENT_FORK is passed on, unless their parent's thread had no probes to inherit. */
-bool tracer_has(struct tracer *tracer, pid_t pid);
 /* It has ended, or is of no interest any more: removes its probes, not waited for. */
 void tracer_detach(struct tracer *tracer, pid_t pid);
 /* Removes every probe and program; NULL-safe. The ring's rest is consumed by the last tracer_poll before. */
@@ -103,12 +100,8 @@ size_t tracer_missing(struct tracer *tracer, pid_t pid, const char **lines, size
 uint64_t tracer_probe_ns(struct tracer *tracer, pid_t pid);
 /* Not every recorded block is known any more: frees are to tell sizes of all (event_block.size). */
 void tracer_read_headers(struct tracer *tracer);
-/*
- * Removes the allocation probes of pid, for good; everything else stays. Where children are
- * followed, of all: they have the same. Returns at once, a thread waits for the kernel.
- */
+/* Removes the allocation probes of pid, for good; everything else stays. Returns at once, a thread waits for the kernel. */
 void tracer_drop_allocs(struct tracer *tracer, pid_t pid);
-bool tracer_has_allocs(struct tracer *tracer, pid_t pid);
 unsigned tracer_probe_cnt(struct tracer *tracer, pid_t pid);
 
 #endif

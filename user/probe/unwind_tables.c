@@ -312,14 +312,6 @@ int unwind_tables_update(struct unwind_tables *t, pid_t pid, struct error *err)
 	return publish(t, pid, err);
 }
 
-void unwind_tables_share(struct unwind_tables *t, pid_t parent, pid_t child)
-{
-	struct space *space = map_get(&t->processes, (uint64_t)parent);
-
-	if (space)
-		take_space(t, child, space);
-}
-
 void unwind_tables_forget(struct unwind_tables *t, pid_t pid)
 {
 	uint32_t tgid = (uint32_t)pid;

@@ -32,8 +32,6 @@ void unwind_tables_free(struct unwind_tables *tables); /* NULL-safe */
  * spaces are told.
  */
 int unwind_tables_update(struct unwind_tables *tables, pid_t pid, struct error *err);
-/* A forked child that the kernel side follows: it has the parent's mappings until it is updated. */
-void unwind_tables_share(struct unwind_tables *tables, pid_t parent, pid_t child);
 /* The process has ended. */
 void unwind_tables_forget(struct unwind_tables *tables, pid_t pid);
 

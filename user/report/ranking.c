@@ -77,3 +77,22 @@ void ranking_free(struct ranking *r)
 	free(r->sites);
 	*r = (struct ranking){0};
 }
+
+static int by_live(const void *x, const void *y)
+{
+	const struct site_view *a = x, *b = y;
+	uint64_t left = a->figures->live.bytes, right = b->figures->live.bytes;
+
+	if (left != right)
+		return left < right ? 1 : -1;
+	left = a->figures->allocated.bytes + a->figures->freed_here.bytes;
+	right = b->figures->allocated.bytes + b->figures->freed_here.bytes;
+	return left < right ? 1 : left > right ? -1 : 0;
+}
+
+void ranking_arrange(struct site_view *views, size_t cnt, const struct site_view **by_number)
+{
+	qsort(views, cnt, sizeof(*views), by_live);
+	for (size_t i = 0; i < cnt; i++)
+		by_number[views[i].number] = &views[i];
+}

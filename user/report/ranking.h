@@ -23,4 +23,7 @@ int ranking_make(struct ranking *ranking, const struct allocation_view *allocs,
 		 uint64_t (*weigh)(const struct site_view *view));
 void ranking_free(struct ranking *ranking);
 
+/* Puts views in the order of an allocation_view, by live bytes, and fills in by_number. */
+void ranking_arrange(struct site_view *views, size_t cnt, const struct site_view **by_number);
+
 #endif

@@ -58,6 +58,7 @@ struct snapshot {
 	pid_t pid;
 	const char *command;  /* comm */
 	bool final;
+	bool gone, killed;    /* the process has ended; … by a signal */
 	const char *ended;    /* why it is final: "the target exited with status 0", "interrupted", …; NULL */
 	uint64_t rss, lazy_free, swap; /* lazy_free UNKNOWN where it would cost too much to read now */
 	const struct heap_state *heap; /* taken_ns 0: no walk yet */
@@ -75,6 +76,18 @@ struct snapshot {
 	uint64_t lost[SOURCE_LOSS_CNT];
 	const char *const *missing; /* what is not seen, and why */
 	size_t missing_cnt;
+	const struct process_rows *processes; /* NULL: it is of one process. Else of many: pid is 0, command their title */
+	const pid_t *purge_pids, *window_pids; /* of many: whose each of purges and windows is */
+};
+
+/* The processes that a snapshot of many is the sum of. */
+struct process_rows {
+	const struct snapshot *const *v; /* by PID; those that ended in the interval too */
+	size_t cnt;
+	size_t living;
+	uint64_t came, went; /* in the interval; in the final report since the attach, the first ones not counted */
+	uint64_t left_out;   /* were to be watched and are not */
+	uint64_t too_short;  /* had ended before they could be looked at */
 };
 
 /* One output form: 0, or −errno of the stream (−EPIPE: nobody reads any more). */

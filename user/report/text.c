@@ -14,6 +14,7 @@
 #include "report/table.h"
 #include "report/text_allocs.h"
 #include "report/text_findings.h"
+#include "report/text_processes.h"
 #include "report/verdict.h"
 
 struct style {
@@ -40,11 +41,16 @@ static void put_figures(FILE *out, const struct snapshot *s, const struct style 
 
 static void put_verdict(FILE *out, const struct snapshot *s, const struct style *style)
 {
-	char at[TEXT_CLOCK_MAX], rss[UNITS_TEXT_MAX], name[64], sentence[VERDICT_MAX];
+	char at[TEXT_CLOCK_MAX], rss[UNITS_TEXT_MAX], name[256], sentence[VERDICT_MAX];
 	const struct heap_state *h = s->heap;
 
-	fprintf(out, "%s  %s%s (%d)%s  RSS %s: ", text_clock(at, s->time_ns), style->bold,
-		printable(name, sizeof(name), s->command), s->pid, style->end, figure_text(rss, s->rss));
+	fprintf(out, "%s  %s%s", text_clock(at, s->time_ns), style->bold,
+		printable(name, sizeof(name), s->command));
+	if (s->processes)
+		text_process_counts(out, s);
+	else
+		fprintf(out, " (%d)", s->pid);
+	fprintf(out, "%s  RSS %s: ", style->end, figure_text(rss, s->rss));
 	if (h->taken_ns && verdict_serving(s) && h->live_heap != UNKNOWN && h->retained != UNKNOWN &&
 	    h->purgeable != UNKNOWN && h->pinned != UNKNOWN)
 		put_figures(out, s, style);
@@ -196,7 +202,9 @@ static int put_summary(FILE *out, const struct snapshot *s, bool colour)
 		put_final(out, s);
 	put_verdict(out, s, colour ? &coloured : &plain);
 	put_remarks(out, s);
-	result = put_allocators(out, s, colour);
+	result = text_processes(out, s, colour);
+	if (result == 0)
+		result = put_allocators(out, s, colour);
 	if (result == 0)
 		result = text_allocs(out, s, colour);
 	if (result == 0)

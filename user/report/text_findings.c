@@ -66,12 +66,16 @@ static void cell_stack(struct table *t, const struct snapshot *s, const struct s
 	table_cell(t, TABLE_PLAIN, "%s", stack ? site_text(text, stack) : "?");
 }
 
-static void purge_row(struct table *t, const struct snapshot *s, const struct purge_finding *p)
+static void purge_row(struct table *t, const struct snapshot *s, size_t i)
 {
+	const struct purge_finding *p = s->purges[i];
 	char at[TEXT_CLOCK_MAX];
 
 	table_cell(t, TABLE_PLAIN, "%s", text_clock(at, p->time_ns));
-	table_cell(t, TABLE_PLAIN, "%s", p->function);
+	if (s->purge_pids)
+		table_cell(t, TABLE_PLAIN, "%s in %d", p->function, s->purge_pids[i]);
+	else
+		table_cell(t, TABLE_PLAIN, "%s", p->function);
 	table_time(t, p->duration_ns);
 	table_bytes(t, TABLE_BOLD, p->returned);
 	cell_predicted(t, p);
@@ -112,7 +116,7 @@ int text_purges(FILE *out, const struct snapshot *s, bool colour)
 	t = table_new("llrrrll");
 	table_heading(t, names);
 	for (size_t i = first; i < s->purge_cnt; i++)
-		purge_row(t, s, s->purges[i]);
+		purge_row(t, s, i);
 	result = table_print(t, out, "  ", colour);
 	earlier_purges(out, s, first);
 	table_free(t);
@@ -131,13 +135,16 @@ static void cell_window_end(struct table *t, const struct window_finding *w)
 		table_cell(t, TABLE_PLAIN, "%s", end);
 }
 
-static void window_row(struct table *t, const struct window_finding *w, uint64_t now)
+static void window_row(struct table *t, const struct snapshot *s, size_t i)
 {
-	char from[TEXT_CLOCK_MAX], to[TEXT_CLOCK_MAX];
-	uint64_t end = w->end_ns ? w->end_ns : now;
+	char from[TEXT_CLOCK_MAX], to[TEXT_CLOCK_MAX], in[24] = "";
+	const struct window_finding *w = &s->windows[i];
+	uint64_t end = w->end_ns ? w->end_ns : s->time_ns;
 
-	table_cell(t, TABLE_PLAIN, "%s–%s", text_clock(from, w->start_ns),
-		   w->end_ns ? text_clock(to, end) : "now");
+	if (s->window_pids)
+		snprintf(in, sizeof(in), " in %d", s->window_pids[i]);
+	table_cell(t, TABLE_PLAIN, "%s–%s%s", text_clock(from, w->start_ns),
+		   w->end_ns ? text_clock(to, end) : "now", in);
 	table_time(t, end > w->start_ns ? end - w->start_ns : 0);
 	table_bytes(t, TABLE_PLAIN, w->peak_retained);
 	table_bytes(t, TABLE_BOLD, w->peak_purgeable);
@@ -178,7 +185,7 @@ int text_windows(FILE *out, const struct snapshot *s, bool colour)
 	t = table_new("lrrrl");
 	table_heading(t, names);
 	for (size_t i = first; i < s->window_cnt; i++) {
-		window_row(t, &s->windows[i], s->time_ns);
+		window_row(t, s, i);
 		window_freed(t, s, &s->windows[i]);
 	}
 	result = table_print(t, out, "  ", colour);

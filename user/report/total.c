@@ -1,0 +1,366 @@
+#include "report/total.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report/merged_sites.h"
+
+#define KINDS_MAX 16
+#define MISSING_MAX 16
+
+struct total {
+	struct merged_sites *sites;
+	struct returned kept_returned;
+	uint64_t kept_purges;
+	struct ledger_totals kept;
+	bool kept_allocs; /* there was something to keep */
+
+	/* What the last sum points to. */
+	struct heap_state heap;
+	struct heap_allocator allocators[KINDS_MAX];
+	struct allocation_view allocs;
+	struct survey_result survey;
+	const struct purge_finding **purges;
+	pid_t *purge_pids;
+	struct window_finding *windows;
+	pid_t *window_pids;
+	const struct churn_finding **churn;
+	const char *missing[MISSING_MAX];
+};
+
+struct total *total_new(void)
+{
+	struct total *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->sites = merged_sites_new();
+	if (t->sites)
+		return t;
+	free(t);
+	return NULL;
+}
+
+static void forget_sum(struct total *t)
+{
+	free(t->purges);
+	free(t->purge_pids);
+	free(t->windows);
+	free(t->window_pids);
+	free(t->churn);
+	t->purges = NULL;
+	t->purge_pids = NULL;
+	t->windows = NULL;
+	t->window_pids = NULL;
+	t->churn = NULL;
+}
+
+void total_free(struct total *t)
+{
+	if (!t)
+		return;
+	forget_sum(t);
+	merged_sites_free(t->sites);
+	free(t);
+}
+
+static void add_figure(uint64_t *sum, uint64_t part)
+{
+	*sum = *sum == UNKNOWN || part == UNKNOWN ? UNKNOWN : *sum + part;
+}
+
+static void add_returned(struct returned *sum, const struct returned *part)
+{
+	sum->purge += part->purge;
+	sum->trim += part->trim;
+	sum->munmap += part->munmap;
+	sum->madvise += part->madvise;
+	sum->taken_brk += part->taken_brk;
+	sum->taken_mmap += part->taken_mmap;
+}
+
+/* Peaks are not of one moment: there is none of the sum. */
+static void add_totals(struct ledger_totals *sum, const struct ledger_totals *part)
+{
+	site_count_add(&sum->allocated, part->allocated);
+	site_count_add(&sum->freed, part->freed);
+	site_count_add(&sum->freed_before, part->freed_before);
+	site_count_add(&sum->live, part->live);
+	site_count_add(&sum->temporary, part->temporary);
+	add_figure(&sum->live_rounded, part->live_rounded);
+	sum->failed += part->failed;
+	site_count_add(&sum->ghosts, part->ghosts);
+	site_count_add(&sum->untracked, part->untracked);
+	sum->events += part->events;
+}
+
+void total_keep(struct total *t, const struct snapshot *ended)
+{
+	add_returned(&t->kept_returned, &ended->returned);
+	t->kept_purges += ended->purges_total;
+	if (!ended->allocs)
+		return;
+	t->kept_allocs = true;
+	add_totals(&t->kept, &ended->allocs->totals);
+	merged_sites_keep(t->sites, ended->allocs);
+}
+
+static void add_allocator(struct heap_allocator *sum, const struct heap_allocator *part)
+{
+	if (strcmp(sum->version, part->version))
+		sum->version[0] = '\0';
+	sum->serving |= part->serving;
+	add_figure(&sum->held, part->held);
+	add_figure(&sum->resident, part->resident);
+	add_figure(&sum->live_heap, part->live_heap);
+	add_figure(&sum->retained, part->retained);
+	add_figure(&sum->purgeable, part->purgeable);
+	add_figure(&sum->pinned, part->pinned);
+}
+
+static struct heap_allocator *allocator_of(struct heap_state *heap, const struct heap_allocator *like)
+{
+	struct heap_allocator *a;
+
+	for (size_t i = 0; i < heap->allocator_cnt; i++)
+		if (heap->allocators[i].kind == like->kind)
+			return &heap->allocators[i];
+	if (heap->allocator_cnt == KINDS_MAX)
+		return NULL;
+	a = &heap->allocators[heap->allocator_cnt++];
+	*a = (struct heap_allocator){.kind = like->kind};
+	memcpy(a->version, like->version, sizeof(a->version));
+	return a;
+}
+
+/* The oldest of the readings is how old the sum is. */
+static void add_heap(struct heap_state *sum, const struct heap_state *part)
+{
+	if (!part->taken_ns)
+		return;
+	if (!sum->taken_ns || part->taken_ns < sum->taken_ns)
+		sum->taken_ns = part->taken_ns;
+	sum->cost_ns += part->cost_ns;
+	for (size_t i = 0; i < part->allocator_cnt; i++) {
+		struct heap_allocator *a = allocator_of(sum, &part->allocators[i]);
+
+		if (a)
+			add_allocator(a, &part->allocators[i]);
+	}
+	add_figure(&sum->held, part->held);
+	add_figure(&sum->resident, part->resident);
+	add_figure(&sum->live_heap, part->live_heap);
+	add_figure(&sum->retained, part->retained);
+	add_figure(&sum->purgeable, part->purgeable);
+	add_figure(&sum->pinned, part->pinned);
+}
+
+static void add_survey(struct survey_result *sum, const struct survey_result *part)
+{
+	if (!sum->walked_ns || part->walked_ns < sum->walked_ns)
+		sum->walked_ns = part->walked_ns;
+	sum->pinned += part->pinned;
+	sum->rest.pinned += part->rest.pinned;
+	sum->ghosts += part->ghosts;
+	sum->cost_ns += part->cost_ns;
+	for (int i = 0; i < HEAP_CLASS_CNT; i++)
+		heap_blocks_add(&sum->rest_class[i], &part->rest_class[i]);
+}
+
+static void add_stacks(struct stacks_counts *sum, const struct stacks_counts *part)
+{
+	sum->known += part->known;
+	sum->again += part->again;
+	sum->refused += part->refused;
+}
+
+/* The dearest: what the probes take of one process's time is no part of another's. */
+static void add_share(double *sum, double part)
+{
+	if (part > *sum)
+		*sum = part;
+}
+
+static void add_allocs(struct total *t, const struct allocation_view *part)
+{
+	struct allocation_view *sum = &t->allocs;
+
+	add_totals(&sum->totals, &part->totals);
+	add_totals(&sum->before, &part->before);
+	add_figure(&sum->unattributed, part->unattributed);
+	if (part->survey) {
+		add_survey(&t->survey, part->survey);
+		sum->survey = &t->survey;
+	}
+	sum->older_ns = part->older_ns;
+	sum->top = part->top;
+	sum->sample_bytes = part->sample_bytes;
+	sum->free_sample_bytes = part->free_sample_bytes;
+	add_stacks(&sum->stacks, &part->stacks);
+	for (int i = 0; i < STACK_CUT_CNT; i++)
+		site_count_add(&sum->truncated[i], part->truncated[i]);
+	add_share(&sum->probe_cpu_share, part->probe_cpu_share);
+	if (part->stopped)
+		sum->stopped = part->stopped;
+	merged_sites_add(t->sites, part);
+}
+
+static int sum_allocs(struct total *t, const struct snapshot *const *v, size_t cnt, bool with_ended,
+		      struct snapshot *sum)
+{
+	bool any = t->kept_allocs;
+
+	t->survey = (struct survey_result){.walked_ns = 0};
+	t->allocs = (struct allocation_view){.totals = t->kept, .before = t->kept, .probe_cpu_share = -1};
+	if (!with_ended)
+		t->allocs.totals.live = t->allocs.before.live = (struct site_count){0};
+	merged_sites_begin(t->sites, with_ended);
+	for (size_t i = 0; i < cnt; i++) {
+		any |= v[i]->allocs != NULL;
+		if (v[i]->allocs)
+			add_allocs(t, v[i]->allocs);
+	}
+	sum->allocs = any ? &t->allocs : NULL;
+	return any ? merged_sites_view(t->sites, &t->allocs) : 0;
+}
+
+/* A finding, and whose it is, to be brought into the order of time. */
+struct dated_purge {
+	const struct purge_finding *finding;
+	pid_t pid;
+};
+
+static int by_time(const void *x, const void *y)
+{
+	const struct dated_purge *a = x, *b = y;
+
+	return a->finding->time_ns < b->finding->time_ns ? -1 : a->finding->time_ns > b->finding->time_ns;
+}
+
+static int sum_purges(struct total *t, const struct snapshot *const *v, size_t cnt, struct snapshot *sum)
+{
+	struct dated_purge *dated;
+	size_t at = 0;
+
+	for (size_t i = 0; i < cnt; i++)
+		sum->purge_cnt += v[i]->purge_cnt;
+	dated = calloc(sum->purge_cnt + 1, sizeof(*dated));
+	t->purges = calloc(sum->purge_cnt + 1, sizeof(*t->purges));
+	t->purge_pids = calloc(sum->purge_cnt + 1, sizeof(*t->purge_pids));
+	if (!dated || !t->purges || !t->purge_pids) {
+		free(dated);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < cnt; i++)
+		for (size_t k = 0; k < v[i]->purge_cnt; k++)
+			dated[at++] = (struct dated_purge){v[i]->purges[k], v[i]->pid};
+	qsort(dated, at, sizeof(*dated), by_time);
+	for (size_t i = 0; i < at; i++) {
+		t->purges[i] = dated[i].finding;
+		t->purge_pids[i] = dated[i].pid;
+	}
+	free(dated);
+	sum->purges = t->purges;
+	sum->purge_pids = t->purge_pids;
+	return 0;
+}
+
+/* Who freed in a window is named by its process's own numbers. */
+static struct window_finding translate(const struct total *t, const struct snapshot *s,
+				       const struct window_finding *w)
+{
+	struct window_finding copy = *w;
+
+	copy.freed_cnt = 0;
+	for (unsigned i = 0; s->allocs && i < w->freed_cnt; i++) {
+		uint32_t site = w->freed[i].site;
+		const struct site_view *view =
+			site < s->allocs->number_cnt ? s->allocs->by_number[site] : NULL;
+
+		if (view)
+			copy.freed[copy.freed_cnt++] =
+				(struct window_freed){merged_sites_number(t->sites, view), w->freed[i].bytes};
+	}
+	return copy;
+}
+
+static int sum_windows(struct total *t, const struct snapshot *const *v, size_t cnt, struct snapshot *sum)
+{
+	size_t all = 0;
+
+	for (size_t i = 0; i < cnt; i++)
+		all += v[i]->window_cnt;
+	t->windows = calloc(all + 1, sizeof(*t->windows));
+	t->window_pids = calloc(all + 1, sizeof(*t->window_pids));
+	if (!t->windows || !t->window_pids)
+		return -ENOMEM;
+	for (size_t i = 0; i < cnt; i++)
+		for (size_t k = 0; k < v[i]->window_cnt; k++) {
+			t->window_pids[sum->window_cnt] = v[i]->pid;
+			t->windows[sum->window_cnt++] = translate(t, v[i], &v[i]->windows[k]);
+		}
+	sum->windows = t->windows;
+	sum->window_pids = t->window_pids;
+	return 0;
+}
+
+static int sum_churn(struct total *t, const struct snapshot *const *v, size_t cnt, struct snapshot *sum)
+{
+	size_t all = 0;
+
+	for (size_t i = 0; i < cnt; i++)
+		all += v[i]->churn_cnt;
+	t->churn = calloc(all + 1, sizeof(*t->churn));
+	if (!t->churn)
+		return -ENOMEM;
+	for (size_t i = 0; i < cnt; i++)
+		for (size_t k = 0; k < v[i]->churn_cnt; k++)
+			t->churn[sum->churn_cnt++] = v[i]->churn[k];
+	sum->churn = t->churn;
+	return 0;
+}
+
+/* Each line once, of whichever processes. */
+static void sum_missing(struct total *t, const struct snapshot *s, struct snapshot *sum)
+{
+	for (size_t i = 0; i < s->missing_cnt && sum->missing_cnt < MISSING_MAX; i++) {
+		size_t k = 0;
+
+		while (k < sum->missing_cnt && strcmp(t->missing[k], s->missing[i]))
+			k++;
+		if (k == sum->missing_cnt)
+			t->missing[sum->missing_cnt++] = s->missing[i];
+	}
+	sum->missing = t->missing;
+}
+
+int total_sum(struct total *t, const struct snapshot *const *v, size_t cnt, bool with_ended,
+	      struct snapshot *sum)
+{
+	int ret;
+
+	forget_sum(t);
+	t->heap = (struct heap_state){.allocators = t->allocators};
+	sum->heap = &t->heap;
+	sum->returned = t->kept_returned;
+	sum->purges_total = t->kept_purges;
+	for (size_t i = 0; i < cnt; i++) {
+		add_returned(&sum->returned, &v[i]->returned);
+		sum->purges_total += v[i]->purges_total;
+		sum_missing(t, v[i], sum);
+		if (v[i]->gone && !with_ended)
+			continue;
+		add_figure(&sum->rss, v[i]->rss);
+		add_figure(&sum->lazy_free, v[i]->lazy_free);
+		add_figure(&sum->swap, v[i]->swap);
+		add_heap(&t->heap, v[i]->heap);
+	}
+	/* The losses are the tracer's, of all at once. */
+	if (cnt)
+		memcpy(sum->lost, v[0]->lost, sizeof(sum->lost));
+	ret = sum_allocs(t, v, cnt, with_ended, sum);
+	ret = ret ?: sum_purges(t, v, cnt, sum);
+	ret = ret ?: sum_windows(t, v, cnt, sum);
+	return ret ?: sum_churn(t, v, cnt, sum);
+}
