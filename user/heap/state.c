@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "heap/glibc.h"
+#include "heap/jemalloc.h"
 #include "heap/residency.h"
 #include "heap/serving.h"
 #include "target/objects.h"
@@ -18,6 +19,7 @@
 /* The allocators whose heaps can be walked; the others are known from page tables only. */
 static const struct heap_walker *const walkers[] = {
 	&heap_walker_glibc,
+	&heap_walker_jemalloc,
 	NULL,
 };
 
@@ -328,7 +330,8 @@ int heap_state_read(struct heap_reader *reader, struct heap_state *state, struct
 	if (!rc)
 		rc = charge_rest(reader, &maps, state, &rest);
 	if (rc) {
-		error_set(err, rc, "cannot read the heap of process %d: %s", reader->process->pid, strerror(-rc));
+		error_set(err, rc, "cannot read the heap of process %d: %s", reader->process->pid,
+			  strerror(-rc));
 		heap_state_free(state);
 		goto out;
 	}
