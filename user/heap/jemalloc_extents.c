@@ -133,10 +133,13 @@ static uint64_t large_size(struct heap *heap, const struct jemalloc_extent *e)
 	uint64_t class = jemalloc_class_size(e->class);
 
 	/* A small block that the heap profiler has chosen has an extent of its own, too. */
-	if (e->class < SMALL_CLASS_CNT || e->size == class || e->size == class + LARGE_PAD)
-		return class < e->size ? class : e->size;
-	heap->coarse = true;
-	return e->size > LARGE_PAD ? e->size - LARGE_PAD : e->size;
+	if (e->class < SMALL_CLASS_CNT)
+		return class;
+	/* Without opt.cache_oblivious there is no padding. */
+	heap->coarse |= e->size != class + LARGE_PAD && e->size != class;
+	if (heap->coarse)
+		return e->size > LARGE_PAD ? e->size - LARGE_PAD : e->size;
+	return class;
 }
 
 static void count_large(struct jemalloc_walk *w, struct heap_arena *arena, const struct jemalloc_extent *e)
