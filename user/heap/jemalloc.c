@@ -23,8 +23,7 @@ static const struct heap_words words = {
 				    "free regions of slabs that carry live ones"},
 			.thread_cache = {NULL, "pinned in thread caches",
 					 "thread.tcache.flush frees them first"},
-			.policy = {NULL, "pinned in what is retained",
-				   "huge pages have made resident what was given back"},
+			.policy = {NULL, "pinned in huge pages", "free, and resident because a neighbour is"},
 			.overhead = {NULL, "pinned as overhead",
 				     "jemalloc's own structures, padding of large blocks"},
 		},
@@ -44,9 +43,11 @@ static int jemalloc_find(struct memory *mem, unsigned file_version, struct heap 
 	maps_free(&maps);
 	if (rc) {
 		free(heap);
-		return error_set(err, rc,
-				 rc == -ENOMEM ? "no memory to look for jemalloc's heap"
-					       : "jemalloc's tree of extents is nowhere in this process");
+		return rc == -ENOMEM
+			       ? error_set(err, rc, "no memory to look for jemalloc's heap")
+			       : error_set(err, -ENODATA,
+					   "jemalloc's tree of extents was not found: another version than "
+					   "5.3, or swapped out");
 	}
 	*out = heap;
 	return 0;
@@ -55,6 +56,7 @@ static int jemalloc_find(struct memory *mem, unsigned file_version, struct heap 
 struct heap_arena *jemalloc_arena(struct jemalloc_walk *w, unsigned index)
 {
 	struct heap_walk *walk = w->out;
+	const uint32_t *threads; /* nthreads[0]: those whose blocks come from it */
 	struct heap_arena *arena;
 
 	if (w->place[index])
@@ -72,6 +74,9 @@ struct heap_arena *jemalloc_arena(struct jemalloc_walk *w, unsigned index)
 	}
 	arena = &walk->arenas[walk->arena_cnt++];
 	*arena = (struct heap_arena){.addr = w->arenas[index].addr, .main = index == 0};
+	threads = arena->addr ? page_cache_at(&w->cache, arena->addr, sizeof(*threads)) : NULL;
+	arena->threads_known = threads != NULL;
+	arena->threads = threads ? *threads : 0;
 	snprintf(arena->name, sizeof(arena->name), "arena %u", index);
 	w->place[index] = (uint16_t)walk->arena_cnt;
 	return arena;

@@ -29,7 +29,7 @@ struct cache_bin {
 	uint64_t head;
 	uint64_t requests;
 	uint16_t low_water, full, empty;
-	uint16_t capacity; /* from 5.3.1; else padding */
+	uint16_t capacity; /* from 5.3.1, else padding */
 };
 
 static bool read_slow(struct jemalloc_walk *w, uint64_t addr, uint64_t arena, struct tcache_slow *slow)
@@ -100,9 +100,6 @@ static void read_bins(struct jemalloc_walk *w, uint64_t addr)
 		if (window_peek(w->mem, addr + class * sizeof(bin), &bin, sizeof(bin)) != 0 ||
 		    !read_bin(w, &bin, class))
 			break;
-		/* Only from 5.3.1 on, where large blocks are not rounded up to classes (its default). */
-		if (class < SMALL_CLASS_CNT && bin.capacity && bin.capacity <= BIN_BLOCKS_MAX)
-			w->heap->coarse = true;
 	}
 }
 

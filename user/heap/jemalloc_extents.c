@@ -9,10 +9,9 @@
 
 #define SLAB_PAGES_MAX 2048 /* 512 regions of 14 KiB are 1792 */
 
-/* A page of a slab. */
+/* Bytes of a page of a slab, by what they are. */
 struct slab_page {
-	uint16_t unused, cached; /* bytes */
-	uint16_t holders;        /* regions in use, cached ones too */
+	uint16_t unused, cached;
 };
 
 /* Moves on to the cached blocks of an extent; the next of them, or NULL. */
@@ -54,15 +53,41 @@ static void spread(struct slab_page *pages, uint64_t from, uint64_t to, bool unu
 			stop = to;
 		page->unused += (uint16_t)(unused ? stop - from : 0);
 		page->cached += (uint16_t)(cached ? stop - from : 0);
-		page->holders += !unused;
 		from = stop;
 	}
 }
 
-/* Where blocks begin, for those who know them by address. */
-static void mark_blocks(struct jemalloc_walk *w, const struct jemalloc_extent *e, const uint64_t *cached)
+/* What is resident of its pages; of what is unused, how much is. */
+static uint64_t count_slab_pages(struct jemalloc_walk *w, struct heap_arena *arena,
+				 const struct jemalloc_extent *e, const struct slab_page *pages)
+{
+	uint64_t unused = 0;
+
+	for (size_t i = 0; i < e->size / TARGET_PAGE_SIZE; i++) {
+		uint8_t state = window_state(&w->win, e->start + i * TARGET_PAGE_SIZE);
+
+		tally_page(&arena->f, state, TARGET_PAGE_SIZE);
+		if (!(state & PAGE_PRESENT))
+			continue;
+		unused += pages[i].unused;
+		arena->f.pinned.thread_cache += pages[i].cached;
+	}
+	arena->f.pinned.partial += unused;
+	return unused;
+}
+
+/* Where blocks begin, and what they hold back, for those who know them by address. */
+static void note_slab(struct jemalloc_walk *w, const struct jemalloc_extent *e, const uint64_t *cached,
+		      uint64_t unused)
 {
 	uint64_t size = jemalloc_class_size(e->class);
+	struct heap_page page = {
+		.addr = e->start,
+		.free = (uint32_t)unused,
+		.holders = (uint16_t)(e->regions - e->nfree),
+		.pages = (uint16_t)(e->size / TARGET_PAGE_SIZE),
+	};
+	struct heap_blocks held = {page.holders, unused};
 
 	if (w->slabs_end != e->start)
 		heap_pages_begin_extent(w->pages, e->start);
@@ -71,27 +96,15 @@ static void mark_blocks(struct jemalloc_walk *w, const struct jemalloc_extent *e
 			heap_pages_mark(w->pages, e->start + i * size);
 	heap_pages_cut(w->pages, e->start + e->size);
 	w->slabs_end = e->start + e->size;
-}
-
-/* A page that is resident: what of it stays, and who holds it. */
-static void count_slab_page(struct jemalloc_walk *w, struct heap_arena *arena, uint64_t addr, unsigned class,
-			    const struct slab_page *page)
-{
-	struct heap_blocks *held = &w->out->pinned_class[size_class(jemalloc_class_size(class))];
-
-	arena->f.pinned.partial += page->unused;
-	arena->f.pinned.thread_cache += page->cached;
-	if (!w->pages || !page->unused || !page->holders)
+	if (!page.free || !page.holders)
 		return;
-	heap_pages_add(w->pages,
-		       &(struct heap_page){.addr = addr, .free = page->unused, .holders = page->holders});
-	held->cnt += page->holders;
-	held->bytes += page->unused;
+	heap_pages_add(w->pages, &page);
+	heap_blocks_add(&w->out->pinned_class[size_class(size)], &held);
 }
 
 static void count_slab(struct jemalloc_walk *w, struct heap_arena *arena, const struct jemalloc_extent *e)
 {
-	uint64_t size = jemalloc_class_size(e->class), cached[BITMAP_WORDS];
+	uint64_t size = jemalloc_class_size(e->class), cached[BITMAP_WORDS], unused;
 	struct slab_page pages[SLAB_PAGES_MAX];
 	struct heap_blocks live = {0}, kept = {0};
 	unsigned class = size_class(size);
@@ -109,15 +122,9 @@ static void count_slab(struct jemalloc_walk *w, struct heap_arena *arena, const 
 	kept.bytes = kept.cnt * size;
 	/* No class of the default ones leaves a rest, those set by opt.slab_sizes may. */
 	spread(pages, e->regions * size, e->size, true, false);
-	for (size_t i = 0; i < e->size / TARGET_PAGE_SIZE; i++) {
-		uint8_t state = window_state(&w->win, e->start + i * TARGET_PAGE_SIZE);
-
-		tally_page(&arena->f, state, TARGET_PAGE_SIZE);
-		if (state & PAGE_PRESENT)
-			count_slab_page(w, arena, e->start + i * TARGET_PAGE_SIZE, e->class, &pages[i]);
-	}
+	unused = count_slab_pages(w, arena, e, pages);
 	if (w->pages)
-		mark_blocks(w, e, cached);
+		note_slab(w, e, cached, unused);
 	heap_blocks_add(&arena->f.live, &live);
 	heap_blocks_add(&arena->f.thread_cache, &kept);
 	heap_blocks_add(&arena->f.bins, &(struct heap_blocks){e->nfree, e->nfree * size});
@@ -127,27 +134,14 @@ static void count_slab(struct jemalloc_walk *w, struct heap_arena *arena, const 
 			&(struct heap_blocks){e->nfree + kept.cnt, (e->nfree + kept.cnt) * size});
 }
 
-/* Bytes that the program may use of a large block. */
-static uint64_t large_size(struct heap *heap, const struct jemalloc_extent *e)
-{
-	uint64_t class = jemalloc_class_size(e->class);
-
-	/* A small block that the heap profiler has chosen has an extent of its own, too. */
-	if (e->class < SMALL_CLASS_CNT)
-		return class;
-	/* Without opt.cache_oblivious there is no padding. */
-	heap->coarse |= e->size != class + LARGE_PAD && e->size != class;
-	if (heap->coarse)
-		return e->size > LARGE_PAD ? e->size - LARGE_PAD : e->size;
-	return class;
-}
-
 static void count_large(struct jemalloc_walk *w, struct heap_arena *arena, const struct jemalloc_extent *e)
 {
-	uint64_t size = large_size(w->heap, e), end = e->start + e->size, block = e->block, before;
+	uint64_t size, end = e->start + e->size, block = e->block, before;
 	const struct jemalloc_cached *c;
 	bool is_cached = false;
 
+	jemalloc_learn(w->heap, e);
+	size = jemalloc_large_size(w->heap, e);
 	if (size > end - block)
 		size = end - block;
 	while ((c = next_cached(w, e)))
@@ -179,13 +173,16 @@ static void count_unused(struct jemalloc_walk *w, struct heap_arena *arena, cons
 	if (e->size > f->largest_free)
 		f->largest_free = e->size;
 	blocks_add(&w->out->free_class[size_class(e->size)], e->size);
-	if (e->state == EXTENT_RETAINED) {
-		/* Its pages have been given back; a huge page may have brought some again. */
+	/* Its pages have been given back; a huge page may have brought some again. */
+	if (e->state == EXTENT_RETAINED)
 		f->top += e->size;
+	else
+		blocks_add(&f->fast, e->size);
+	/* The huge page allocator returns huge pages, when it sees fit. */
+	if (e->state == EXTENT_RETAINED || e->hpa) {
 		f->pinned.policy += f->resident - resident;
 		return;
 	}
-	blocks_add(&f->fast, e->size);
 	f->purgeable += f->resident - resident;
 	f->purgeable_shared += f->shared - shared;
 }
@@ -201,7 +198,7 @@ void jemalloc_count_extent(struct jemalloc_walk *w, const struct jemalloc_extent
 	arena->f.held += e->size;
 	w->out->estimate |= e->hpa; /* free parts of its huge pages are in no extent */
 	/* An active extent of no class is on its way from one list to another. */
-	if (e->state != EXTENT_ACTIVE || (!e->slab && e->class == CLASS_CNT))
+	if (e->state != EXTENT_ACTIVE || e->class == CLASS_CNT)
 		count_unused(w, arena, e);
 	else if (!e->slab)
 		count_large(w, arena, e);

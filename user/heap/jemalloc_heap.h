@@ -43,13 +43,6 @@ uint64_t jemalloc_class_size(unsigned class); /* bytes of a block; class < CLASS
 /* How many address bits lie below an element of that level: it covers 2^n bytes. */
 unsigned jemalloc_level_shift(const struct jemalloc_tree *tree, unsigned level);
 
-/* How the arenas' thread caches look: cache_bin_s and tcache_slow_s. */
-enum jemalloc_caches {
-	CACHES_UNKNOWN,
-	CACHES_5_3_0,
-	CACHES_5_3_1, /* a bin says how many it may hold */
-};
-
 struct heap {
 	const struct jemalloc_row *row;
 	const struct jemalloc_tree *tree;
@@ -58,6 +51,8 @@ struct heap {
 	uint64_t arenas;         /* arenas[]; 0: not found */
 	uint64_t tcache_list;    /* offset of tcache_ql in arena_t; 0: not seen yet */
 	bool coarse;             /* large blocks are whole pages, not size classes (5.3.1) */
+	bool shifted;            /* one has been seen to begin inside a page: there is padding for that */
+	unsigned large_cnt;      /* large blocks seen so far */
 };
 
 /* enum extent_state_e, include/jemalloc/internal/edata.h. */
@@ -89,6 +84,11 @@ struct jemalloc_extent {
  * count does not agree with its bitmap is one that changes: *torn.
  */
 bool jemalloc_decode(const struct jemalloc_row *row, const char *bytes, struct jemalloc_extent *e, bool *torn);
+
+/* Learns from an extent how large blocks are laid out here. */
+void jemalloc_learn(struct heap *heap, const struct jemalloc_extent *e);
+/* Bytes that the program may use of the block in an extent that is no slab. */
+uint64_t jemalloc_large_size(const struct heap *heap, const struct jemalloc_extent *e);
 
 /* jemalloc_locate.c: −ENOENT if jemalloc never started. */
 int jemalloc_locate(struct memory *mem, const struct maps *maps, struct heap *heap);

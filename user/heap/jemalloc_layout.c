@@ -14,6 +14,8 @@
 #define ARENA_BITS 12 /* MALLOCX_ARENA_BITS */
 #define SLAB_BIT 12
 #define PAI_BIT 14 /* the huge page allocator's (opt.hpa) */
+/* So many large blocks at the beginning of a page: opt.cache_oblivious is off, else one in 64 is there. */
+#define UNPADDED_AFTER 16
 
 /* clang-format off: tables */
 
@@ -115,7 +117,35 @@ bool jemalloc_decode(const struct jemalloc_row *row, const char *bytes, struct j
 	if (!e->start || !e->size || e->size >= ADDRESS_END || e->start + e->size > ADDRESS_END ||
 	    state >= EXTENT_STATE_CNT || e->class > CLASS_CNT || e->arena >= ARENA_CNT)
 		return false;
-	if (e->state == EXTENT_ACTIVE && e->slab)
+	/* The huge page allocator's small cache keeps slabs that are nobody's any more. */
+	if (e->state == EXTENT_ACTIVE && e->slab && e->class != CLASS_CNT)
 		return decode_slab(row, bytes, e, torn);
 	return true;
+}
+
+static bool is_large(const struct jemalloc_extent *e)
+{
+	return e->state == EXTENT_ACTIVE && !e->slab && e->class >= SMALL_CLASS_CNT && e->class < CLASS_CNT;
+}
+
+void jemalloc_learn(struct heap *heap, const struct jemalloc_extent *e)
+{
+	uint64_t class;
+
+	if (!is_large(e))
+		return;
+	class = jemalloc_class_size(e->class);
+	heap->coarse |= e->size != class + LARGE_PAD && e->size != class;
+	heap->shifted |= e->block != e->start;
+	heap->large_cnt += heap->large_cnt < UNPADDED_AFTER;
+}
+
+uint64_t jemalloc_large_size(const struct heap *heap, const struct jemalloc_extent *e)
+{
+	uint64_t pad = heap->shifted || heap->large_cnt < UNPADDED_AFTER ? LARGE_PAD : 0;
+
+	/* A small block that the heap profiler has chosen has an extent of its own, too. */
+	if (!is_large(e) || !heap->coarse)
+		return jemalloc_class_size(e->class);
+	return e->size > pad ? e->size - pad : e->size;
 }

@@ -28,8 +28,9 @@ static bool is_taken(const struct search *s, uint64_t addr, uint64_t len)
 	return m && mapping_is_anon_rw(m) && len <= m->end - addr;
 }
 
-/* The first element of a table that is not zero: its value, and its index in *index. 0: there is none. */
-static uint64_t first_element(struct search *s, uint64_t table, unsigned step, uint64_t cnt, uint64_t *index)
+/* The first pointer in a table of elements, by the bits that mask says, and its index. 0: there is none. */
+static uint64_t first_pointer(struct search *s, uint64_t table, unsigned step, uint64_t cnt, uint64_t mask,
+			      uint64_t *index)
 {
 	uint64_t end = table + cnt * step, page = align_down(table, TARGET_PAGE_SIZE);
 	uint8_t state[1024];
@@ -47,10 +48,10 @@ static uint64_t first_element(struct search *s, uint64_t table, unsigned step, u
 			continue;
 		for (uint64_t at = from; at < to; at += step) {
 			memcpy(&element, bytes + (at - from), sizeof(element));
-			if (!element)
+			if (!(element & mask))
 				continue;
 			*index = (at - table) / step;
-			return element;
+			return element & mask;
 		}
 	}
 	return 0;
@@ -70,15 +71,15 @@ static uint64_t covered_by(struct search *s, const struct jemalloc_tree *tree, c
 	bool torn;
 
 	for (unsigned level = 1; level < tree->levels; level++) {
-		unsigned step = level + 1 == tree->levels ? tree->leaf : 8;
+		bool is_leaf = level + 1 == tree->levels; /* elements that were cleared keep other bits */
+		unsigned step = is_leaf ? tree->leaf : 8;
 		uint64_t cnt = 1ULL << tree->bits[level];
 
 		if (element % 64 || !is_taken(s, element, cnt * step))
 			return UINT64_MAX;
-		element = first_element(s, element, step, cnt, &index);
+		element = first_pointer(s, element, step, cnt, is_leaf ? row->edata : ~0ULL, &index);
 		low += index << jemalloc_level_shift(tree, level);
 	}
-	element &= row->edata;
 	bytes = element && is_taken(s, element, EDATA_SIZE) ? page_cache_at(&s->cache, element, EDATA_SIZE)
 							    : NULL;
 	if (!bytes || !jemalloc_decode(row, bytes, &e, &torn))
@@ -90,47 +91,38 @@ static uint64_t covered_by(struct search *s, const struct jemalloc_tree *tree, c
 	return start + low >= e.start && start + low < e.start + e.size ? start : UINT64_MAX;
 }
 
-static void ignore(const struct jemalloc_extent *e, void *arg)
+static void learn(const struct jemalloc_extent *e, void *arg)
 {
-	(void)e;
-	(void)arg;
+	jemalloc_learn(arg, e);
 }
 
 /* Whether a whole tree hangs on that root; some of it may change just now. */
-static bool is_root(struct search *s, const struct jemalloc_tree *tree, const struct jemalloc_row *row,
-		    uint64_t root)
+static bool is_tree(struct search *s, struct heap *heap)
 {
-	struct heap heap = {.row = row, .tree = tree, .root = root};
 	struct jemalloc_tour tour;
 
-	jemalloc_each_extent(&heap, s->mem, &s->cache, ignore, NULL, &tour);
+	jemalloc_each_extent(heap, s->mem, &s->cache, learn, heap, &tour);
 	return tour.extents && tour.odd * ODD_SHARE <= tour.extents;
+}
+
+/* The tree whose root has that element at that place, if there is one. */
+static bool try_tree(struct search *s, const struct jemalloc_tree *tree, const struct jemalloc_row *row,
+		     uint64_t element, uint64_t at)
+{
+	uint64_t covered = covered_by(s, tree, row, element), size = 8ULL << tree->bits[0];
+	uint64_t root = at - 8 * (covered >> jemalloc_level_shift(tree, 0));
+
+	*s->heap = (struct heap){.row = row, .tree = tree, .root = root, .data = s->data};
+	return covered != UINT64_MAX && root <= at && root >= s->data.start && root + size <= s->data.end &&
+	       is_tree(s, s->heap);
 }
 
 static bool try_word(struct search *s, uint64_t element, uint64_t at)
 {
-	for (size_t i = 0; i < jemalloc_tree_cnt; i++) {
-		const struct jemalloc_tree *tree = &jemalloc_trees[i];
-		uint64_t root_size = 8ULL << tree->bits[0];
-
-		for (size_t j = 0; j < jemalloc_row_cnt; j++) {
-			uint64_t covered = covered_by(s, tree, &jemalloc_rows[j], element), root;
-
-			if (covered == UINT64_MAX)
-				continue;
-			root = at - 8 * (covered >> jemalloc_level_shift(tree, 0));
-			if (root > at || root < s->data.start || root + root_size > s->data.end ||
-			    !is_root(s, tree, &jemalloc_rows[j], root))
-				continue;
-			*s->heap = (struct heap){
-				.row = &jemalloc_rows[j],
-				.tree = tree,
-				.root = root,
-				.data = s->data,
-			};
-			return true;
-		}
-	}
+	for (size_t i = 0; i < jemalloc_tree_cnt; i++)
+		for (size_t j = 0; j < jemalloc_row_cnt; j++)
+			if (try_tree(s, &jemalloc_trees[i], &jemalloc_rows[j], element, at))
+				return true;
 	return false;
 }
 
