@@ -104,6 +104,8 @@ const struct purge_finding *purge_log_add(struct purge_log *log, const struct ev
 	f->stack = stack;
 	f->time_ns = ev->head.time;
 	f->function = function;
+	f->control = PURGE_CONTROL(ev->flags) < CONTROL_CNT ? PURGE_CONTROL(ev->flags) : CONTROL_NONE;
+	f->arena = ev->arg;
 	f->allocator = kind->name;
 	f->duration_ns = ev->duration;
 	f->result = ev->result;

@@ -18,6 +18,8 @@
 struct purge_finding {
 	uint64_t time_ns;         /* its begin */
 	const char *function;     /* "malloc_trim"; outlives the finding */
+	enum purge_control control; /* of mallctl: what was asked for, and of which arena */
+	uint64_t arena;
 	const char *allocator;    /* "glibc" */
 	const struct stack *stack;  /* NULL: not known; outlives the finding */
 	uint64_t duration_ns;

@@ -13,6 +13,8 @@
 /* How a function is called and what is recorded of it; each shape has its BPF programs. */
 enum probe_shape {
 	PROBE_PURGE,   /* (arg) → result: entry and return; never throws, never reads its return address */
+	PROBE_CONTROL,     /* jemalloc's mallctl(name, …): a purge if the name says so */
+	PROBE_CONTROL_MIB, /* mallctlbymib(numbers, count, …): likewise */
 	PROBE_DLOPEN,  /* (path, flags) → handle: reads its return address: entry and exit instructions */
 	PROBE_DLMOPEN, /* (namespace, path, flags) → handle: likewise */
 	PROBE_DLCLOSE, /* (handle): likewise */
@@ -50,6 +52,11 @@ struct probe_row {
 struct allocator {
 	const char *name;                 /* "glibc", "mimalloc", …: as reports print it */
 	const char *const *file_prefixes; /* of its file names, NULL-ended: "libmimalloc.so." */
+	/*
+	 * What builds of it may put before the name of every function, NULL-ended; "" among them if
+	 * nothing may be. NULL: nothing ever. Fingerprint, entry points and rows are meant with each.
+	 */
+	const char *const *prefixes;
 	const char *const *fingerprint;   /* symbols, any of which identifies an object that defines it; NULL-ended */
 	const char *const *entry_points;  /* functions whose call slots show that it serves; NULL-ended */
 	const char *purge_call;           /* as a report tells the user to call it, NULL if it has none */
@@ -66,8 +73,19 @@ struct allocator {
 
 struct object;
 
-/* Whether the object defines a symbol of kind's fingerprint. */
+#define ALLOCATOR_SYMBOL_MAX 256 /* of a function's name with its prefix, and the NUL */
+
+/* PREFIXname; returns buf. A name that is too long is cut, and will not be found. */
+const char *allocator_symbol(char buf[ALLOCATOR_SYMBOL_MAX], const char *prefix, const char *name);
+/*
+ * The prefix with which the object defines a symbol of kind's fingerprint: the first from number
+ * *at on, which is moved behind it. NULL: none (any more).
+ */
+const char *allocator_prefix_in(const struct allocator *kind, struct object *obj, size_t *at);
+/* Whether there is one. */
 bool allocator_is_in(const struct allocator *kind, struct object *obj);
+/* Whether a function of that name is one of kind's entry points, under any of its prefixes. */
+bool allocator_is_entry_point(const struct allocator *kind, const char *symbol);
 
 /* NULL-ended; glibc first. */
 extern const struct allocator *const allocators[];

@@ -26,9 +26,11 @@ static void name_callers(const struct snapshot *s)
 static void purge(struct json *j, cJSON *purges, const struct purge_finding *p)
 {
 	cJSON *o = json_object(j, purges, NULL);
+	char argument[VERDICT_ARGUMENT_MAX];
 
 	json_seconds(j, o, "time", clock_epoch(p->time_ns));
 	json_text(j, o, "function", p->function);
+	json_text(j, o, "argument", verdict_purge_argument(p, argument));
 	json_text(j, o, "allocator", p->allocator);
 	json_stack(j, o, p->stack);
 	json_integer(j, o, "duration_ns", p->duration_ns);

@@ -68,10 +68,11 @@ static void cell_stack(struct table *t, const struct snapshot *s, const struct s
 
 static void purge_row(struct table *t, const struct snapshot *s, const struct purge_finding *p)
 {
-	char at[TEXT_CLOCK_MAX];
+	char at[TEXT_CLOCK_MAX], argument[VERDICT_ARGUMENT_MAX];
+	const char *asked = verdict_purge_argument(p, argument);
 
 	table_cell(t, TABLE_PLAIN, "%s", text_clock(at, p->time_ns));
-	table_cell(t, TABLE_PLAIN, "%s", p->function);
+	table_cell(t, TABLE_PLAIN, "%s%s%s", p->function, asked ? " " : "", asked ? asked : "");
 	table_time(t, p->duration_ns);
 	table_bytes(t, TABLE_BOLD, p->returned);
 	cell_predicted(t, p);

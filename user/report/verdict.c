@@ -1,5 +1,7 @@
 #include "report/verdict.h"
 
+#include <inttypes.h>
+
 #include "base/units.h"
 
 const struct heap_allocator *verdict_serving(const struct snapshot *s)
@@ -20,6 +22,21 @@ const char *verdict_purge_call(const struct snapshot *s)
 	const struct heap_allocator *a = verdict_serving(s);
 
 	return a ? a->kind->purge_call : NULL;
+}
+
+const char *verdict_purge_argument(const struct purge_finding *p, char buf[VERDICT_ARGUMENT_MAX])
+{
+	static const char *const names[CONTROL_CNT] = {
+		[CONTROL_PURGE] = "purge",
+		[CONTROL_DECAY] = "decay",
+		[CONTROL_RESET] = "reset",
+		[CONTROL_DESTROY] = "destroy",
+	};
+
+	if (!names[p->control])
+		return NULL;
+	snprintf(buf, VERDICT_ARGUMENT_MAX, "arena.%" PRIu64 ".%s", p->arena, names[p->control]);
+	return buf;
 }
 
 const char *verdict_name(const struct heap_allocator *a, char *buf, size_t len)
