@@ -64,3 +64,24 @@ def test_every_name_of_a_preloaded_allocator(tree, allocator):
 def test_every_purge_of_a_preloaded_allocator(tree, allocator):
     with Target([tree.workload("names_truth")], env=environment(PRELOADS[allocator])) as target:
         check_purges(tree, target, allocator)
+
+
+@pytest.mark.parametrize("allocator,env", [
+    ("jemalloc", {"MALLOC_CONF": "dirty_decay_ms:500"}),
+    ("jemalloc", {"MALLOC_CONF": "dirty_decay_ms:500,background_thread:true"}),
+    ("gperftools", {"TCMALLOC_RELEASE_RATE": "10"}),
+    ("mimalloc", {"MIMALLOC_DECOMMIT_DELAY": "0", "MIMALLOC_SEGMENT_DECOMMIT_DELAY": "0", "MIMALLOC_PURGE_DELAY": "0"}),
+    ("glibc", {})], ids=lambda value: value if isinstance(value, str) else "-".join(value.values()))
+def test_what_allocators_return_by_themselves(tree, allocator, env):
+    """Decay, release at a free, a background thread, trim at a free: charged to who did it, and as good as a purge."""
+    with Target([tree.workload("names_truth")], env={**environment(PRELOADS[allocator]), **env}) as target:
+        with attach(tree, target.pid, "--no-alloc") as tracer:
+            tracer.ready()
+            drop = target.ask("idle")["drop"]
+            final = tracer.stop()
+    own, = final["returned"]["by_allocator"]
+    assert drop > 24 * MIB
+    assert final["purges"] == [] and final["returned"]["purge"] == 0
+    assert own["allocator"] == allocator and own["purges"] >= 1
+    returned = final["returned"]
+    assert drop - MIB <= own["bytes"] <= returned["trim"] + returned["munmap"] + returned["madvise"]

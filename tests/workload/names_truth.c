@@ -2,12 +2,15 @@
  * Calls an allocator by every name that it has, C, C++ and its own, and knows what it has done: how
  * often each name was called, blocks and bytes. Names that the process does not hold are left
  * out. Commands on standard input, a line each: go (one round; answers with its counts so far as
- * JSON), purge (every purge by every name, after freeing 64 MiB each; answers with what it called).
+ * JSON), purge (every purge by every name, after freeing 64 MiB each; answers with what it called),
+ * idle (frees 64 MiB and allocates a little now and then, until half of it has left RSS; answers with
+ * what has).
  *
  * -DPREFIX=_rjem_ puts a prefix before C names (not C++'s); -DSTATIC links what there is instead
  * of looking it up.
  */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -303,30 +306,34 @@ static void say_round(void)
 	fflush(stdout);
 }
 
-/* Memory that a purge may take. */
-static void fill_and_free(void)
+/* Without a buffer, which would be allocated. */
+static long resident(void)
+{
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	char text[128] = "";
+	long pages = 0;
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0 || sscanf(text, "%*d %ld", &pages) != 1)
+		abort();
+	close(fd);
+	return pages * 4096;
+}
+
+/* Memory that a purge may take; what was resident between. */
+static long fill_and_free(void)
 {
 	enum { BLOCK = 4000, BLOCKS = PURGED / BLOCK };
 	static void *blocks[BLOCKS];
+	long most;
 
 	for (int i = 0; i < BLOCKS; i++) {
 		blocks[i] = malloc_here->call((size_t)BLOCK);
 		memset(blocks[i], 1, BLOCK);
 	}
+	most = resident();
 	for (int i = 0; i < BLOCKS; i++)
 		free_here->call(blocks[i]);
-}
-
-static long resident(void)
-{
-	long pages = 0;
-	FILE *f = fopen("/proc/self/statm", "re");
-
-	if (f && fscanf(f, "%*d %ld", &pages) != 1)
-		pages = 0;
-	if (f)
-		fclose(f);
-	return pages * 4096;
+	return most;
 }
 
 static const char *separator;
@@ -395,6 +402,24 @@ static void purge_by_all(void)
 	fflush(stdout);
 }
 
+/* Decay comes with activity: a little of it, for ten seconds at most. */
+static void idle(void)
+{
+	static const size_t sizes[] = {100, 20000, 1 << 20};
+	long most = fill_and_free(), left;
+
+	for (int i = 0; i < 1000; i++) {
+		for (int k = 0; k < 200; k++)
+			free_here->call(malloc_here->call(sizes[k % 3]));
+		left = resident();
+		if (i > 50 && most - left > PURGED / 2)
+			break;
+		usleep(10000);
+	}
+	printf("{\"drop\": %ld}\n", most - left);
+	fflush(stdout);
+}
+
 int main(void)
 {
 	static char out[1 << 16];
@@ -420,6 +445,8 @@ int main(void)
 			say_round();
 		} else if (line[0] == 'p') {
 			purge_by_all();
+		} else if (line[0] == 'i') {
+			idle();
 		} else {
 			break;
 		}

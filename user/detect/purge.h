@@ -32,6 +32,9 @@ struct purge_finding {
 	bool misdirected;         /* its allocator does not serve the process */
 };
 
+/* Whether that many bytes are an effect, beside what was predicted (UNKNOWN: nothing was). */
+bool purge_is_effective(uint64_t returned, uint64_t predicted);
+
 struct purge_log;
 
 struct purge_log *purge_log_new(void);          /* NULL: no memory */

@@ -57,16 +57,28 @@ bool allocator_is_in(const struct allocator *kind, struct object *obj)
 	return allocator_prefix_in(kind, obj, &at);
 }
 
-bool allocator_is_entry_point(const struct allocator *kind, const char *symbol)
+/* Whether symbol is one of names, or (begins) begins with one, behind one of kind's prefixes. */
+static bool is_one_of(const struct allocator *kind, const char *symbol, const char *const *names, bool begins)
 {
-	for (const char *const *prefix = prefixes_of(kind); *prefix; prefix++) {
+	for (const char *const *prefix = prefixes_of(kind); names && *prefix; prefix++) {
 		size_t len = strlen(*prefix);
 
 		if (strncmp(symbol, *prefix, len) != 0)
 			continue;
-		for (const char *const *name = kind->entry_points; *name; name++)
-			if (!strcmp(symbol + len, *name))
+		for (const char *const *name = names; *name; name++)
+			if (begins ? !strncmp(symbol + len, *name, strlen(*name))
+				   : !strcmp(symbol + len, *name))
 				return true;
 	}
 	return false;
+}
+
+bool allocator_is_entry_point(const struct allocator *kind, const char *symbol)
+{
+	return is_one_of(kind, symbol, kind->entry_points, false);
+}
+
+bool allocator_is_releaser(const struct allocator *kind, const char *symbol)
+{
+	return is_one_of(kind, symbol, kind->releasers, true);
 }

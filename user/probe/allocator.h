@@ -59,6 +59,11 @@ struct allocator {
 	const char *const *prefixes;
 	const char *const *fingerprint;   /* symbols, any of which identifies an object that defines it; NULL-ended */
 	const char *const *entry_points;  /* functions whose call slots show that it serves; NULL-ended */
+	/*
+	 * How names of its own functions begin that give memory back to the kernel: they tell where it
+	 * is linked into a program. NULL-ended; NULL: not known.
+	 */
+	const char *const *releasers;
 	const char *purge_call;           /* as a report tells the user to call it, NULL if it has none */
 	const struct probe_row *rows;     /* ended by a row with a NULL symbol; may be NULL */
 	/*
@@ -68,6 +73,7 @@ struct allocator {
 	uint64_t (*usable)(uint64_t header);
 	/* Bytes that the heap walk counts for a block of that size asked for. NULL: not known. */
 	uint64_t (*rounded)(uint64_t size);
+	bool maps_blocks; /* large blocks have mappings of their own, which go with their free */
 	bool frees_twice; /* it passes its own free what it was passed before: own_free.h */
 };
 
@@ -86,6 +92,8 @@ const char *allocator_prefix_in(const struct allocator *kind, struct object *obj
 bool allocator_is_in(const struct allocator *kind, struct object *obj);
 /* Whether a function of that name is one of kind's entry points, under any of its prefixes. */
 bool allocator_is_entry_point(const struct allocator *kind, const char *symbol);
+/* Whether a function of that name is one of those that give memory back. */
+bool allocator_is_releaser(const struct allocator *kind, const char *symbol);
 
 /* NULL-ended; glibc first. */
 extern const struct allocator *const allocators[];

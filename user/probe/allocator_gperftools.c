@@ -13,6 +13,7 @@ static const char *const entry_points[] = {
 	"valloc",  "pvalloc", "cfree",     "_Znwm",   "_Znam",    "_ZdlPv",         "_ZdaPv",
 	"_ZdlPvm", "_ZdaPvm", "tc_malloc", "tc_free", "tc_new",   "tc_delete",      NULL,
 };
+static const char *const releasers[] = {"_Z22TCMalloc_SystemRelease", NULL};
 
 /* Those that call one another (ReleaseFreeMemory is ReleaseToSystem of all) are one event, the outer. */
 static const struct probe_row rows[] = {
@@ -22,6 +23,13 @@ static const struct probe_row rows[] = {
 	{.symbol = "_ZN15MallocExtension17ReleaseFreeMemoryEv", .shape = PROBE_PURGE},
 	/* TCMallocImplementation::ReleaseToSystem(size_t), which a virtual call leads to */
 	{.symbol = "_ZN22TCMallocImplementation15ReleaseToSystemEm", .shape = PROBE_PURGE},
+
+	/* libtcmalloc, not _minimal, puts its own before the C library's */
+	{.symbol = "mmap", .shape = PROBE_MMAP},
+	{.symbol = "mmap64", .shape = PROBE_MMAP},
+	{.symbol = "munmap", .shape = PROBE_MUNMAP},
+	{.symbol = "mremap", .shape = PROBE_MREMAP},
+	{.symbol = "sbrk", .shape = PROBE_BRK},
 
 	C_ROWS,
 	FREE("cfree"),
@@ -66,6 +74,7 @@ const struct allocator allocator_gperftools = {
 	.file_prefixes = files,
 	.fingerprint = fingerprint,
 	.entry_points = entry_points,
+	.releasers = releasers,
 	.purge_call = "MallocExtension_ReleaseFreeMemory()",
 	.rows = rows,
 };

@@ -15,6 +15,7 @@ static const char *const entry_points[] = {
 	"pvalloc", "_Znwm",   "_Znam",    "_ZdlPv", "_ZdaPv",   "_ZdlPvm",        "_ZdaPvm",       "mallocx",
 	"rallocx", "dallocx", "sdallocx", NULL,
 };
+static const char *const releasers[] = {"je_pages_", "pages_", "os_pages_", NULL};
 
 static const struct probe_row rows[] = {
 	{.symbol = "mallctl", .shape = PROBE_CONTROL, .required = true, .has_result = true},
@@ -35,6 +36,7 @@ const struct allocator allocator_jemalloc = {
 	.prefixes = prefixes,
 	.fingerprint = fingerprint,
 	.entry_points = entry_points,
+	.releasers = releasers,
 	.purge_call = "mallctl(\"arena.4096.purge\", NULL, NULL, NULL, 0)",
 	.rows = rows,
 };

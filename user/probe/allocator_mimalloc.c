@@ -14,6 +14,7 @@ static const char *const entry_points[] = {
 	"mi_calloc",      "mi_zalloc", "mi_realloc", "mi_free",      "mi_new",   "mi_malloc_aligned",
 	"mi_heap_malloc", NULL,
 };
+static const char *const releasers[] = {"mi_", "_mi_", "unix_", NULL};
 
 /* Those that call one another (mi_collect, mi_heap_collect) are one event, the outer. */
 static const struct probe_row rows[] = {
@@ -140,6 +141,7 @@ const struct allocator allocator_mimalloc = {
 	.file_prefixes = files,
 	.fingerprint = fingerprint,
 	.entry_points = entry_points,
+	.releasers = releasers,
 	.purge_call = "mi_collect(true)",
 	.rows = rows,
 };

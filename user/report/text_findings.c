@@ -123,7 +123,10 @@ int text_purges(FILE *out, const struct snapshot *s, bool colour)
 /* What ended it, or did not. */
 static void cell_window_end(struct table *t, const struct window_finding *w)
 {
-	const char *end = w->closed_by_purge ? "closed by a purge" : w->end_ns ? "closed" : "still open";
+	const char *end = w->closed_by_purge    ? "closed by a purge"
+			  : w->closed_by_itself ? "closed: the allocator returned it by itself"
+			  : w->end_ns           ? "closed"
+						: "still open";
 
 	if (w->ineffective_purges)
 		table_cell(t, TABLE_PLAIN, "%s; %u purge%s in it did not help", end, w->ineffective_purges,
