@@ -59,7 +59,7 @@ struct event_purge {
 	__u64 id;
 	__u64 caller;       /* return address */
 	__u64 stack;        /* id of the caller's stack; 0: none */
-	__u64 arg;          /* first argument (pad, force) */
+	__u64 arg;          /* first argument (pad, force); of jemalloc's mallctl: the arena */
 	__u64 result;       /* return register; meaningless without PURGE_HAS_RESULT */
 	__u64 duration;     /* ns */
 	__s64 rss_drop;     /* bytes that the whole process's RSS fell by from entry to return */
@@ -71,6 +71,19 @@ struct event_purge {
 };
 #define PURGE_HAS_RESULT 1u
 #define PURGE_OTHERS_RAN 2u /* the process had more than one thread */
+#define PURGE_CONTROL_SHIFT 8
+#define PURGE_CONTROL(flags) ((flags) >> PURGE_CONTROL_SHIFT & 15)
+
+/* What jemalloc's mallctl was asked for: "arena.N.purge", "arena.N.decay", … */
+enum purge_control {
+	CONTROL_NONE, /* it was no mallctl */
+	CONTROL_PURGE,
+	CONTROL_DECAY,
+	CONTROL_RESET,
+	CONTROL_DESTROY,
+	CONTROL_CNT,
+	CONTROL_UNREAD = 15 /* within the programs only: the name could not be read yet */
+};
 
 enum memory_op {
 	MEMORY_MMAP = 1,

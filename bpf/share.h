@@ -27,6 +27,12 @@
 #define COOKIE_PTR_SHIFT   44           /* enum arg_register, four bits */
 #define COOKIE_SIZE_SHIFT  48
 #define COOKIE_COUNT_SHIFT 52
+/*
+ * Of jemalloc's mallctlbymib: the numbers that stand for names in this build of it, four bits
+ * each: of "arena" in the first level, then of each enum purge_control in an arena's, in order.
+ */
+#define COOKIE_MIB_SHIFT   44
+#define MIB_NUMBER_NONE    15           /* there is no such name */
 
 /* x86-64: the six of the calling convention in its order, then those they may be moved to. */
 enum arg_register {
@@ -53,6 +59,8 @@ enum arg_register {
 
 enum call_shape { /* as enum probe_shape of user/probe/allocator.h orders them */
 	SHAPE_PURGE,
+	SHAPE_CONTROL,
+	SHAPE_CONTROL_MIB,
 	SHAPE_DLOPEN,
 	SHAPE_DLMOPEN,
 	SHAPE_DLCLOSE,

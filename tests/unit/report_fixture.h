@@ -86,6 +86,7 @@ struct fixture {
 	struct heap_allocator allocators[3];
 	struct heap_state heap;
 	struct purge_finding purges[40];
+	struct own_return own_returns[2];
 	const struct purge_finding *purge_view[40];
 	struct window_finding windows[3];
 	struct churn_finding churn[12];
@@ -398,6 +399,10 @@ static inline void fixture_findings(struct fixture *x)
 		.taken_brk = 1900 * MIB,
 		.taken_mmap = 300 * MIB,
 	};
+	x->own_returns[0] = (struct own_return){&fixture_glibc, 2 * MIB, 0, 4, 1, 0, 0, 0};
+	x->own_returns[1] = (struct own_return){&fixture_mimalloc, 96 * MIB, 12 * MIB, 3, 1, 0, 0, 0};
+	x->s.own_returns = x->own_returns;
+	x->s.own_return_cnt = 2;
 }
 
 /* A stack of the names up to NULL, outermost first. Lives as long as the program. */

@@ -52,6 +52,11 @@ static void a_final_report(void **state)
 		x.purges[i].returned = i * 100 * KIB;
 		x.purges[i].effective = i >= 11;
 	}
+	x.purges[29].function = "mallctl";
+	x.purges[29].control = CONTROL_PURGE;
+	x.purges[29].arena = 4096;
+	x.windows[0].closed_by_purge = false;
+	x.windows[0].closed_by_itself = true;
 	for (unsigned i = 2; i < 12; i++)
 		x.churn[i] = x.churn[0];
 	x.s.purge_cnt = 30;

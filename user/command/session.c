@@ -11,10 +11,12 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "detect/churn.h"
+#include "detect/own_returns.h"
 #include "detect/purge.h"
 #include "detect/returned.h"
 #include "stack/location.h"
 #include "stack/names.h"
+#include "stack/owner.h"
 
 #define MISSING_MAX 16
 /* How long a report waits for lines. Events wait meanwhile, except for the last one. */
@@ -35,6 +37,8 @@ struct session {
 	struct window_detector *windows;
 	struct churn_log *churn;
 	struct returned returned;
+	struct own_returns own_returns;
+	struct owners *owners; /* whose code gives memory back */
 	struct allocs *allocs; /* NULL: without allocation events */
 
 	uint64_t started_ns, reported_ns;
@@ -52,6 +56,7 @@ static int make_parts(struct session *s, const struct session_options *options)
 {
 	s->locations = locations_new(s->process->pid);
 	s->names = s->locations ? names_new(s->locations, options->log) : NULL;
+	s->owners = s->locations ? owners_new(s->locations) : NULL;
 	s->purges = purge_log_new();
 	s->windows = window_detector_new(&options->window);
 	s->churn = churn_log_new(options->churn_min);
@@ -61,7 +66,7 @@ static int make_parts(struct session *s, const struct session_options *options)
 		if (!s->allocs)
 			return -ENOMEM;
 	}
-	return s->names && s->stacks && s->purges && s->windows && s->churn ? 0 : -ENOMEM;
+	return s->names && s->stacks && s->owners && s->purges && s->windows && s->churn ? 0 : -ENOMEM;
 }
 
 int session_open(const struct session_options *options, struct process *p, struct tracer *tracer,
@@ -99,6 +104,7 @@ void session_close(struct session *s)
 	window_detector_free(s->windows);
 	purge_log_free(s->purges);
 	stacks_free(s->stacks);
+	owners_free(s->owners);
 	if (names_free(s->names))
 		locations_free(s->locations);
 	free(s->churn_rows);
@@ -149,9 +155,22 @@ static void on_dlclose(struct session *s, const struct event *ev)
 	churn_log_close(s->churn, ev->dlclose, stack_of(s, ev->dlclose->stack, ev->dlclose->caller));
 }
 
+/* What an allocator gave back unasked: enough of it is as good as a purge. */
+static void own_return(struct session *s, const struct event_memory *ev)
+{
+	const struct allocator *kind = ev->shrink ? owners_find(s->owners, ev->caller) : NULL;
+
+	if (!kind || !own_returns_add(&s->own_returns, ev, kind, state_before(s, ev->head.time)))
+		return;
+	if (s->allocs)
+		allocs_before_sample(s->allocs, s->windows);
+	window_detector_own_return(s->windows, ev->head.time);
+}
+
 static void on_memory(struct session *s, const struct event *ev)
 {
 	returned_add(&s->returned, ev->memory, locations_in_libc(s->locations, ev->memory->caller));
+	own_return(s, ev->memory);
 	if (ev->memory->op == MEMORY_MADVISE && ev->memory->advice == MADV_FREE)
 		sampler_lazy_free(s->sampler);
 }
@@ -352,6 +371,8 @@ void session_snapshot(struct session *s, bool final, const char *ended, struct s
 		.ended = ended,
 		.heap = &s->now.heap,
 		.returned = s->returned,
+		.own_returns = s->own_returns.v,
+		.own_return_cnt = s->own_returns.cnt,
 		.lazy_free = s->now.heap.taken_ns ? s->now.usage.lazy_free : UNKNOWN,
 	};
 	snap->interval_ns = snap->time_ns - s->reported_ns;

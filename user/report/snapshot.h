@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "detect/churn.h"
+#include "detect/own_returns.h"
 #include "detect/purge.h"
 #include "detect/returned.h"
 #include "detect/window.h"
@@ -62,6 +63,8 @@ struct snapshot {
 	uint64_t rss, lazy_free, swap; /* lazy_free UNKNOWN where it would cost too much to read now */
 	const struct heap_state *heap; /* taken_ns 0: no walk yet */
 	struct returned returned;
+	const struct own_return *own_returns; /* of these, what allocators gave back by themselves */
+	size_t own_return_cnt;
 	/* In an interval: what returned, was open or changed in it. In the final one: all since the attach. */
 	const struct purge_finding *const *purges;
 	size_t purge_cnt;

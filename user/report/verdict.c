@@ -24,6 +24,21 @@ const char *verdict_purge_call(const struct snapshot *s)
 	return a ? a->kind->purge_call : NULL;
 }
 
+const char *verdict_purge_argument(const struct purge_finding *p, char buf[VERDICT_ARGUMENT_MAX])
+{
+	static const char *const names[CONTROL_CNT] = {
+		[CONTROL_PURGE] = "purge",
+		[CONTROL_DECAY] = "decay",
+		[CONTROL_RESET] = "reset",
+		[CONTROL_DESTROY] = "destroy",
+	};
+
+	if (!names[p->control])
+		return NULL;
+	snprintf(buf, VERDICT_ARGUMENT_MAX, "arena.%" PRIu64 ".%s", p->arena, names[p->control]);
+	return buf;
+}
+
 const char *verdict_name(const struct heap_allocator *a, char *buf, size_t len)
 {
 	snprintf(buf, len, "%s%s%s", a->kind->name, a->version[0] ? " " : "", a->version);

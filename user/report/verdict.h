@@ -10,6 +10,9 @@
 const struct heap_allocator *verdict_serving(const struct snapshot *s);
 /* What to call to have memory returned, or NULL. */
 const char *verdict_purge_call(const struct snapshot *s);
+#define VERDICT_ARGUMENT_MAX 32
+/* What a purge's function was asked for, "arena.4096.purge"; NULL where its name says it all; returns buf. */
+const char *verdict_purge_argument(const struct purge_finding *p, char buf[VERDICT_ARGUMENT_MAX]);
 /* "glibc 2.36"; returns buf. */
 const char *verdict_name(const struct heap_allocator *a, char *buf, size_t len);
 /* Seconds since the heap state was taken; it must have been. */

@@ -321,6 +321,11 @@ int object_symbol_at(struct object *obj, uint64_t file_offset, struct object_sym
 	return to_file_offset(obj, best.st_value, &sym->file_offset) ? 0 : -ENOENT;
 }
 
+int object_file_offset(const struct object *obj, uint64_t vaddr, uint64_t *file_offset)
+{
+	return to_file_offset(obj, vaddr, file_offset) ? 0 : -ENOENT;
+}
+
 ssize_t object_read(const struct object *obj, uint64_t file_offset, void *buf, size_t len)
 {
 	ssize_t got;
