@@ -443,11 +443,21 @@ unsigned follow_lost_cnt(const struct follow *f)
 	return f->lost_cnt;
 }
 
-bool follow_sees_loads(const struct follow *f)
+static bool has_role(const struct follow *f, enum plan_role role)
 {
 	for (size_t i = 0; i < f->file_cnt; i++)
 		for (size_t k = 0; f->files[i].mapped && f->files[i].plan && k < f->files[i].plan->cnt; k++)
-			if (f->files[i].plan->v[k].role == PLAN_LOADED)
+			if (f->files[i].plan->v[k].role == role)
 				return true;
 	return false;
+}
+
+bool follow_sees_loads(const struct follow *f)
+{
+	return has_role(f, PLAN_LOADED);
+}
+
+bool follow_sees_collections(const struct follow *f)
+{
+	return has_role(f, PLAN_GC_START) && has_role(f, PLAN_GC_DONE);
 }

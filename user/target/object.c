@@ -239,7 +239,7 @@ static const struct symtab *table(struct object *obj, int i)
 	return *tab;
 }
 
-static bool to_file_offset(const struct object *obj, uint64_t vaddr, uint64_t *file_offset)
+bool object_file_offset(const struct object *obj, uint64_t vaddr, uint64_t *file_offset)
 {
 	for (size_t i = 0; i < obj->segment_cnt; i++) {
 		const GElf_Phdr *s = &obj->segments[i];
@@ -276,7 +276,7 @@ int object_find_symbol(struct object *obj, const char *name, struct object_symbo
 			continue;
 		sym->value = s.st_value;
 		sym->size = s.st_size;
-		if (to_file_offset(obj, s.st_value, &sym->file_offset))
+		if (object_file_offset(obj, s.st_value, &sym->file_offset))
 			return 0;
 	}
 	return -ENOENT;
@@ -318,7 +318,7 @@ int object_symbol_at(struct object *obj, uint64_t file_offset, struct object_sym
 	if (!best_name || (best.st_size && vaddr - best.st_value >= best.st_size))
 		return -ENOENT;
 	*sym = (struct object_symbol){.name = best_name, .value = best.st_value, .size = best.st_size};
-	return to_file_offset(obj, best.st_value, &sym->file_offset) ? 0 : -ENOENT;
+	return object_file_offset(obj, best.st_value, &sym->file_offset) ? 0 : -ENOENT;
 }
 
 ssize_t object_read(const struct object *obj, uint64_t file_offset, void *buf, size_t len)

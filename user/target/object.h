@@ -53,6 +53,8 @@ int object_find_symbol(struct object *obj, const char *name, struct object_symbo
 int object_find_data(struct object *obj, const char *name, struct object_symbol *sym);
 /* The function that covers a file offset: the symbol with the greatest value not above it. −ENOENT. */
 int object_symbol_at(struct object *obj, uint64_t file_offset, struct object_symbol *sym);
+/* Where the file holds what is linked at an address; false: nowhere. */
+bool object_file_offset(const struct object *obj, uint64_t vaddr, uint64_t *file_offset);
 /* Up to len bytes of the file at file_offset; bytes read or −errno. */
 ssize_t object_read(const struct object *obj, uint64_t file_offset, void *buf, size_t len);
 /* "release version 2.36" of a C library, as 2·1000+36; 0 if it has none. */
