@@ -37,7 +37,7 @@ void window_detector_free(struct window_detector *d)
 	free(d);
 }
 
-static uint64_t threshold(const struct window_options *options, uint64_t rss)
+uint64_t window_threshold(const struct window_options *options, uint64_t rss)
 {
 	if (options->retained_min)
 		return options->retained_min;
@@ -84,7 +84,7 @@ static void peak(struct window_finding *w, const struct window_sample *s)
 static void open_window(struct window_detector *d, const struct window_sample *s)
 {
 	d->open = true;
-	d->now = (struct window_finding){ .start_ns = s->time_ns, .seen_ns = s->time_ns };
+	d->now = (struct window_finding){.start_ns = s->time_ns, .seen_ns = s->time_ns};
 	d->last_retained = s->retained;
 	peak(&d->now, s);
 }
@@ -99,7 +99,7 @@ static void close_window(struct window_detector *d, uint64_t time_ns)
 
 void window_detector_sample(struct window_detector *d, const struct window_sample *s)
 {
-	uint64_t limit = threshold(&d->options, s->rss);
+	uint64_t limit = window_threshold(&d->options, s->rss);
 
 	if (s->retained == UNKNOWN || s->purgeable == UNKNOWN)
 		return;

@@ -292,7 +292,7 @@ int object_find_data(struct object *obj, const char *name, struct object_symbol 
 		if (!tab || symtab_find_data(tab, name, &s))
 			continue;
 		*sym = (struct object_symbol){.name = name, .value = s.st_value, .size = s.st_size};
-		to_file_offset(obj, s.st_value, &sym->file_offset);
+		object_file_offset(obj, s.st_value, &sym->file_offset);
 		return 0;
 	}
 	return -ENOENT;
