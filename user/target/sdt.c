@@ -2,6 +2,7 @@
 
 #include <gelf.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #define NOTE_SECTION ".note.stapsdt"
@@ -74,7 +75,7 @@ static void take_note(struct search *s, const char *desc, size_t len)
 		return;
 	if (strlen(arguments) >= sizeof(probe.arguments))
 		arguments = "";
-	strcpy(probe.arguments, arguments);
+	snprintf(probe.arguments, sizeof(probe.arguments), "%s", arguments);
 	s->v[s->cnt++] = probe;
 }
 
