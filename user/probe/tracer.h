@@ -12,6 +12,7 @@
  *   link.c      attaching: session, multi or perf links
  *   keeper.c    the process that does it and holds them, so that none outlives us
  *   follow.c    the objects of one process through loads and exec; installed.c those that lie beside them
+ *   arrival.c   whether probes are where a process runs
  *   sweep.c     clears the children that are not traced
  *   programs.c  the BPF side, loaded; watch.c turns the costly part on while a purge is in flight
  *   feature.c   what this kernel can do, found by trying

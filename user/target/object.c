@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "target/overlay.h"
 #include "target/symtab.h"
 
 #define PAGE 4096ULL
@@ -134,6 +135,14 @@ int object_open_mapped(pid_t pid, const struct mapping *m, struct object **obj, 
 		return error_set(err, ret, "%s is not a 64-bit ELF program or library", m->name);
 	return error_set(err, ret == -ENOMEM ? ret : -ENOENT,
 			 "cannot open %s as process %d has it mapped: %s", m->name, pid, strerror(-ret));
+}
+
+int object_open_lower(pid_t pid, const struct mapping *m, struct object **obj)
+{
+	struct stat st;
+	int fd = overlay_open_lower(pid, m, &st);
+
+	return fd < 0 ? fd : object_new(fd, m->name, m->dev, m->inode, obj);
 }
 
 int object_open_path(pid_t pid, const char *path, struct object **obj, struct error *err)

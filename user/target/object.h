@@ -25,6 +25,8 @@ struct object_symbol {
 
 /* The file behind mapping m of pid. −ENOENT if it cannot be reached, −ENOEXEC if it is no ELF file. */
 int object_open_mapped(pid_t pid, const struct mapping *m, struct object **obj, struct error *err);
+/* The file that m really maps where overlayfs has copied up the one at its path since (target/overlay.h). −ENOENT, −ENOEXEC. */
+int object_open_lower(pid_t pid, const struct mapping *m, struct object **obj);
 /* A file by the target's own path, not mapped (yet): resolved below /proc/PID/root. */
 int object_open_path(pid_t pid, const char *path, struct object **obj, struct error *err);
 void object_free(struct object *obj); /* NULL-safe */
