@@ -113,9 +113,12 @@ void maps_set_root(struct maps *maps, const char *root)
 {
 	size_t len = strlen(root);
 
-	for (size_t i = 0; len > 1 && i < maps->cnt; i++)
-		if (!strncmp(maps->v[i].name, root, len) && maps->v[i].name[len] == '/')
-			maps->v[i].name += len;
+	for (size_t i = 0; len > 1 && i < maps->cnt; i++) {
+		const char *name = maps->v[i].name;
+
+		if (name && !strncmp(name, root, len) && name[len] == '/')
+			maps->v[i].name = name + len;
+	}
 }
 
 /* Of a chroot: "/" where it is not one, also in a mount namespace of its own. */
