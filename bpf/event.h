@@ -36,6 +36,7 @@ enum event_kind {
 	EVENT_FREE_OWN,        /* struct event_block: the thread's EVENT_FREE of addr that follows is the allocator's own */
 	EVENT_STACK,           /* struct event_stack: before the first record that names its id */
 	EVENT_CODE,            /* struct event_code: before the first record that names its id */
+	EVENT_COLLECTION,      /* struct event_collection, at its end */
 	EVENT_KIND_CNT
 };
 
@@ -213,6 +214,15 @@ struct event_code {
 	struct event_text name; /* qualified from 3.11 on */
 	struct event_text file;
 	__u8 lines[EVENT_LINES_MAX]; /* co_lnotab up to 3.9, co_linetable from 3.10 on */
+};
+
+/* A run of CPython's garbage collector; head.func is 0. */
+struct event_collection {
+	struct event_head head;
+	__u64 duration;   /* ns */
+	__s64 collected;  /* objects in unreachable cycles, those that could not be freed too: what gc.collect() returns */
+	__s32 generation; /* 0 the youngest … 2 all */
+	__u32 pad;
 };
 
 /* Ways to lose something; each a counter that user space reads and reports when it is not zero. */

@@ -52,7 +52,18 @@ enum arg_register {
 	ARG_R14,
 	ARG_R15,
 	ARG_NONE, /* the function has no such argument */
+	ARG_SP,   /* of SDT probes only */
 };
+
+/*
+ * Attach cookie of an SDT probe: where its one argument is, in bits of the high half. In a register; in
+ * memory at a register and an offset; or, with ARG_NONE, the offset itself.
+ */
+#define COOKIE_PLACE_OFFSET_SHIFT   32 /* 16 bits, signed */
+#define COOKIE_PLACE_REGISTER_SHIFT 48 /* enum arg_register, five bits */
+#define COOKIE_PLACE_SIZE_SHIFT     53 /* log2 of its bytes, two bits */
+#define COOKIE_PLACE_SIGNED         (1ULL << 55)
+#define COOKIE_PLACE_IN_MEMORY      (1ULL << 56)
 
 /* kfunc bpf_session_cookie, as the helper that stands for it until the loader binds it. */
 #define HELPER_SESSION_COOKIE 0x7ace0001

@@ -98,6 +98,8 @@ struct fixture {
 	const struct site_view *by_number[SITES_CNT + 1]; /* the last has no view */
 	struct survey_result survey;
 	struct allocation_view allocs;
+	struct collector_view collector;
+	struct collector_gap gaps[12];
 	struct snapshot s;
 };
 
@@ -528,6 +530,30 @@ static inline void fixture_allocs(struct fixture *x)
 	x->windows[1].freed[3] = (struct window_freed){SITES_CNT + 1, 512};
 	x->windows[1].freed_cnt = 4;
 	x->s.allocs = &x->allocs;
+}
+
+/* A CPython that collects seldom: one gap of each kind. */
+static inline void fixture_collector(struct fixture *x)
+{
+	x->collector = (struct collector_view){
+		.runs = {{1204, 3100, 85 * MSEC, 900000}, {90, 45, 40 * MSEC, 2 * MSEC}, {2, 1, SEC, 384 * MSEC}},
+		.last_full_ns = 80 * SEC,
+		.purges = 5,
+		.purges_without = 4,
+	};
+	x->gaps[0] = (struct collector_gap){.start_ns = 41 * SEC, .end_ns = 44 * SEC, .phases = 3,
+					    .live_first = 50 * MIB, .live_last = 51 * MIB, .collected = 7,
+					    .by_collection = true};
+	x->gaps[1] = (struct collector_gap){.start_ns = 50 * SEC, .end_ns = 80 * SEC, .phases = 12,
+					    .purges = 4, .live_first = 120 * MIB, .live_last = 480 * MIB,
+					    .collected = 3140, .by_collection = true, .flagged = true};
+	x->gaps[2] = (struct collector_gap){.start_ns = 81 * SEC, .end_ns = 82 * SEC, .phases = 2,
+					    .live_first = 120 * MIB, .live_last = 300 * MIB, .flagged = true};
+	x->gaps[3] = (struct collector_gap){.start_ns = 90 * SEC, .phases = 2, .live_first = 200 * MIB,
+					    .live_last = 500 * MIB, .flagged = true};
+	x->s.gap_cnt = 4;
+	x->s.gaps = x->gaps;
+	x->s.collector = &x->collector;
 }
 
 static inline void fixture_blind_spots(struct fixture *x)

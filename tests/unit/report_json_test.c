@@ -20,6 +20,7 @@ static void everything(void **state)
 	fixture_heap(&x, 2);
 	fixture_findings(&x);
 	fixture_blind_spots(&x);
+	fixture_collector(&x);
 	x.s.lazy_free = 0;
 	x.s.final = true;
 	x.s.ended = "interrupted";

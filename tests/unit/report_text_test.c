@@ -216,6 +216,33 @@ static void imports_are_one_line(void **state)
 	free(text);
 }
 
+static void python_collects(void **state)
+{
+	struct fixture x;
+	char *text;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_collector(&x);
+	check("collector.txt", &x, false);
+	for (unsigned i = 0; i < 12; i++) {
+		x.gaps[i] = x.gaps[1];
+		x.gaps[i].purges = i;
+	}
+	x.s.gap_cnt = 12;
+	x.s.final = true;
+	check("collector_folded.txt", &x, true);
+	x.s.gap_cnt = 0;
+	x.collector = (struct collector_view){.runs = {{1, 1, 90000, 90000}}};
+	text = FORM_TEXT(report_text(out, &x.s, false));
+	assert_non_null(strstr(text, "1 run in 90.0 µs, the longest 90.0 µs, none of them full; 1 object collected\n"));
+	free(text);
+	x.collector.runs[0].cnt = 0;
+	text = FORM_TEXT(report_text(out, &x.s, false));
+	assert_null(strstr(text, "collect"));
+	free(text);
+}
+
 static void a_full_disk_is_an_error(void **state)
 {
 	struct fixture x;
@@ -244,6 +271,7 @@ int main(void)
 		cmocka_unit_test(allocations_in_doubt),
 		cmocka_unit_test(before_the_first_allocation),
 		cmocka_unit_test(imports_are_one_line),
+		cmocka_unit_test(python_collects),
 		cmocka_unit_test(a_full_disk_is_an_error),
 	};
 

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "detect/churn.h"
+#include "detect/collector.h"
 #include "detect/own_returns.h"
 #include "detect/purge.h"
 #include "detect/returned.h"
@@ -36,6 +37,8 @@ struct session {
 	struct purge_log *purges;
 	struct window_detector *windows;
 	struct churn_log *churn;
+	struct collector *collector;
+	struct window_options window_options;
 	struct returned returned;
 	struct own_returns own_returns;
 	struct owners *owners; /* whose code gives memory back */
@@ -48,6 +51,7 @@ struct session {
 	/* What the last snapshot points to. */
 	const struct churn_finding **churn_rows;
 	struct window_finding *window_rows;
+	struct collector_gap *gap_rows;
 	const char *missing[MISSING_MAX];
 	char unread[ERROR_TEXT_MAX + 32];
 };
@@ -60,13 +64,16 @@ static int make_parts(struct session *s, const struct session_options *options)
 	s->purges = purge_log_new();
 	s->windows = window_detector_new(&options->window);
 	s->churn = churn_log_new(options->churn_min);
+	s->collector = collector_new();
+	s->window_options = options->window;
 	s->stacks = s->locations ? stacks_new(s->locations, options->native) : NULL;
 	if (s->stacks && s->tracer && options->want_allocs) {
 		s->allocs = allocs_new(&options->allocs, s->process, s->tracer, s->stacks);
 		if (!s->allocs)
 			return -ENOMEM;
 	}
-	return s->names && s->stacks && s->owners && s->purges && s->windows && s->churn ? 0 : -ENOMEM;
+	return s->names && s->stacks && s->owners && s->purges && s->windows && s->churn && s->collector ? 0
+													: -ENOMEM;
 }
 
 int session_open(const struct session_options *options, struct process *p, struct tracer *tracer,
@@ -100,6 +107,7 @@ void session_close(struct session *s)
 	sample_free(&s->now);
 	sample_free(&s->before);
 	allocs_free(s->allocs);
+	collector_free(s->collector);
 	churn_log_free(s->churn);
 	window_detector_free(s->windows);
 	purge_log_free(s->purges);
@@ -109,6 +117,7 @@ void session_close(struct session *s)
 		locations_free(s->locations);
 	free(s->churn_rows);
 	free(s->window_rows);
+	free(s->gap_rows);
 	free(s);
 }
 
@@ -140,6 +149,7 @@ static void on_purge(struct session *s, const struct event *ev)
 	if (!found)
 		return;
 	returned_add_purge(&s->returned, found->returned);
+	collector_purge(s->collector, purge->head.time);
 	if (s->allocs)
 		allocs_before_sample(s->allocs, s->windows);
 	window_detector_purge(s->windows, purge->head.time + purge->duration, found->effective);
@@ -186,6 +196,7 @@ static void on_exec(struct session *s, const struct event *ev)
 	process_refresh(s->process, ev->exec->comm, NULL);
 	locations_stale(s->locations);
 	sampler_restart(s->sampler);
+	collector_exec(s->collector, ev->head->time);
 	if (s->allocs)
 		allocs_exec(s->allocs);
 }
@@ -206,6 +217,11 @@ static void on_alloc(struct session *s, const struct event *ev)
 		allocs_event(s->allocs, ev);
 }
 
+static void on_collection(struct session *s, const struct event *ev)
+{
+	collector_run(s->collector, ev->collection);
+}
+
 static void on_process_end(struct session *s, const struct event *ev)
 {
 	int code = (int)ev->exit->code;
@@ -220,11 +236,21 @@ static void on_process_end(struct session *s, const struct event *ev)
 void session_event(const struct event *ev, void *session)
 {
 	static void (*const on[EVENT_KIND_CNT])(struct session * s, const struct event *ev) = {
-		[EVENT_PURGE] = on_purge,         [EVENT_DLOPEN] = on_dlopen, [EVENT_DLCLOSE] = on_dlclose,
-		[EVENT_MEMORY] = on_memory,       [EVENT_LOADED] = on_loaded, [EVENT_EXEC] = on_exec,
-		[EVENT_EXIT] = on_process_end,    [EVENT_ALLOC] = on_alloc,   [EVENT_FREE] = on_alloc,
-		[EVENT_REALLOC_BEGIN] = on_alloc, [EVENT_REALLOC] = on_alloc, [EVENT_FREE_OWN] = on_alloc,
-		[EVENT_STACK] = on_stack,         [EVENT_CODE] = on_code,
+		[EVENT_PURGE] = on_purge,
+		[EVENT_DLOPEN] = on_dlopen,
+		[EVENT_DLCLOSE] = on_dlclose,
+		[EVENT_MEMORY] = on_memory,
+		[EVENT_LOADED] = on_loaded,
+		[EVENT_EXEC] = on_exec,
+		[EVENT_EXIT] = on_process_end,
+		[EVENT_ALLOC] = on_alloc,
+		[EVENT_FREE] = on_alloc,
+		[EVENT_REALLOC_BEGIN] = on_alloc,
+		[EVENT_REALLOC] = on_alloc,
+		[EVENT_FREE_OWN] = on_alloc,
+		[EVENT_STACK] = on_stack,
+		[EVENT_CODE] = on_code,
+		[EVENT_COLLECTION] = on_collection,
 	};
 	struct session *s = session;
 
@@ -272,6 +298,12 @@ bool session_sample(struct session *s)
 					   });
 	if (s->allocs)
 		allocs_after_sample(s->allocs, s->windows);
+	collector_sample(s->collector,
+			 &(struct collector_sample){
+				 .time_ns = sample.heap.taken_ns,
+				 .live = sample.heap.live_heap,
+				 .threshold = window_threshold(&s->window_options, sample.usage.rss),
+			 });
 	return true;
 }
 
@@ -329,6 +361,19 @@ static void fill_windows(struct session *s, struct snapshot *snap)
 	snap->windows = s->window_rows;
 }
 
+static void fill_collector(struct session *s, struct snapshot *snap)
+{
+	const struct collector_view *view = collector_look(s->collector);
+
+	free(s->gap_rows);
+	s->gap_rows = calloc(view->gap_cnt ? view->gap_cnt : 1, sizeof(*s->gap_rows));
+	for (size_t i = 0; s->gap_rows && i < view->gap_cnt; i++)
+		if (snap->final || !view->gaps[i].end_ns || view->gaps[i].end_ns >= s->reported_ns)
+			s->gap_rows[snap->gap_cnt++] = view->gaps[i];
+	snap->gaps = s->gap_rows;
+	snap->collector = view;
+}
+
 static void fill_purges(struct session *s, struct snapshot *snap)
 {
 	size_t kept = purge_log_view(s->purges, &snap->purges);
@@ -384,6 +429,8 @@ void session_snapshot(struct session *s, bool final, const char *ended, struct s
 	fill_purges(s, snap);
 	fill_windows(s, snap);
 	fill_churn(s, snap);
+	if (s->tracer && tracer_sees_collections(s->tracer, s->process->pid))
+		fill_collector(s, snap);
 	fill_missing(s, snap);
 	if (s->tracer)
 		tracer_losses(s->tracer, snap->lost);

@@ -37,7 +37,7 @@ void window_detector_free(struct window_detector *d)
 	free(d);
 }
 
-static uint64_t threshold(const struct window_options *options, uint64_t rss)
+uint64_t window_threshold(const struct window_options *options, uint64_t rss)
 {
 	if (options->retained_min)
 		return options->retained_min;
@@ -99,7 +99,7 @@ static void close_window(struct window_detector *d, uint64_t time_ns)
 
 void window_detector_sample(struct window_detector *d, const struct window_sample *s)
 {
-	uint64_t limit = threshold(&d->options, s->rss);
+	uint64_t limit = window_threshold(&d->options, s->rss);
 
 	if (s->retained == UNKNOWN || s->purgeable == UNKNOWN)
 		return;

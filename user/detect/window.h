@@ -45,6 +45,9 @@ struct window_sample {
 	uint64_t rss, retained, purgeable; /* retained, purgeable may be UNKNOWN: the sample is skipped */
 };
 
+/* What counts as much at that RSS: bytes. */
+uint64_t window_threshold(const struct window_options *options, uint64_t rss);
+
 struct window_detector;
 
 struct window_detector *window_detector_new(const struct window_options *options);

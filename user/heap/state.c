@@ -334,6 +334,17 @@ static int read_allocators(struct heap_reader *reader, struct heap_state *state)
 	return 0;
 }
 
+/* An allocator that is not found may be in what could not be looked at. */
+static void note_unopened(const struct heap_reader *reader, struct heap_state *state)
+{
+	const char *name = objects_unopened(reader->objects), *file = name ? strrchr(name, '/') : NULL;
+
+	if (!state->allocator_cnt && file)
+		snprintf(state->note, sizeof(state->note),
+			 "%.60s cannot be opened: it was deleted or replaced after it was mapped (run with sudo)",
+			 file + 1);
+}
+
 int heap_state_read(struct heap_reader *reader, struct heap_state *state, struct error *err)
 {
 	uint64_t began = clock_thread_cpu_ns();
@@ -356,6 +367,7 @@ int heap_state_read(struct heap_reader *reader, struct heap_state *state, struct
 		goto out;
 	}
 	sum_up(state, &rest);
+	note_unopened(reader, state);
 	state->taken_ns = clock_monotonic_ns();
 	state->cost_ns = clock_thread_cpu_ns() - began;
 out:

@@ -10,6 +10,7 @@
 #include "probe/mallctl.h"
 #include "probe/own_free.h"
 #include "probe/place.h"
+#include "probe/python_gc.h"
 
 #define CODE_MAX 65536
 #define CODE_UNKNOWN 4096 /* looked at where a symbol tells no size */
@@ -72,10 +73,9 @@ static bool is_planned(const struct plan *plan, enum plan_role role, uint64_t of
 	return false;
 }
 
-/* One probe a role and place: several names of one function, several jumps to one ret, collapse. */
-static int add_spot(struct plan *plan, enum plan_role role, uint64_t offset, uint64_t cookie)
+int plan_add(struct plan *plan, enum plan_role role, const struct link_spot *spot)
 {
-	if (is_planned(plan, role, offset))
+	if (is_planned(plan, role, spot->offset))
 		return 0;
 	if (plan->cnt == plan->cap) {
 		size_t cap = plan->cap ? plan->cap * 2 : 32;
@@ -86,8 +86,13 @@ static int add_spot(struct plan *plan, enum plan_role role, uint64_t offset, uin
 		plan->v = v;
 		plan->cap = cap;
 	}
-	plan->v[plan->cnt++] = (struct plan_spot){role, {.offset = offset, .cookie = cookie}};
+	plan->v[plan->cnt++] = (struct plan_spot){role, *spot};
 	return 0;
+}
+
+static int add_spot(struct plan *plan, enum plan_role role, uint64_t offset, uint64_t cookie)
+{
+	return plan_add(plan, role, &(struct link_spot){.offset = offset, .cookie = cookie});
 }
 
 void plan_free(struct plan *plan)
@@ -490,6 +495,8 @@ int plan_object(const struct plan_context *ctx, struct object *obj, struct plan 
 		ret = plan_rows(ctx, obj, &libc_family, plan);
 	if (!ret)
 		ret = plan_rows(ctx, obj, &loader_family, plan);
+	if (!ret)
+		ret = python_gc_plan(ctx, obj, plan);
 	if (!ret && !plan->cnt && object_is_static(obj))
 		missing_add(ctx->missing, "%s is a static program without symbols: none of its calls is seen",
 			    object_name(obj));

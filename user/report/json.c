@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "report/json_allocs.h"
+#include "report/json_collector.h"
 #include "report/json_frame.h"
 #include "report/json_heap.h"
 #include "report/json_tree.h"
@@ -193,6 +194,7 @@ int report_json(FILE *out, const struct snapshot *s)
 	json_allocators(&j, j.root, s->heap);
 	json_allocs(&j, j.root, s);
 	findings(&j, j.root, s);
+	json_collector(&j, j.root, s);
 	blind_spots(&j, j.root, s);
 	return json_write(&j, out);
 }

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "detect/churn.h"
+#include "detect/collector.h"
 #include "detect/own_returns.h"
 #include "detect/purge.h"
 #include "detect/returned.h"
@@ -73,6 +74,9 @@ struct snapshot {
 	size_t window_cnt;
 	const struct churn_finding *const *churn;
 	size_t churn_cnt;
+	const struct collector_view *collector; /* NULL: the process's collections are not seen, or it is no CPython */
+	const struct collector_gap *gaps;       /* as windows are: of them those that ended or are open in the interval */
+	size_t gap_cnt;
 	const struct allocation_view *allocs; /* NULL: without allocation events */
 	struct names *names; /* who names the locations; NULL: all have their names */
 	uint64_t lost[SOURCE_LOSS_CNT];

@@ -13,6 +13,7 @@
 #include "report/snapshot.h"
 #include "report/table.h"
 #include "report/text_allocs.h"
+#include "report/text_collector.h"
 #include "report/text_findings.h"
 #include "report/verdict.h"
 
@@ -232,6 +233,8 @@ static int put_summary(FILE *out, const struct snapshot *s, bool colour)
 		result = text_purges(out, s, colour);
 	if (result == 0)
 		result = text_windows(out, s, colour);
+	if (result == 0)
+		result = text_collector(out, s, colour);
 	if (result == 0)
 		result = text_churn(out, s, colour);
 	put_returned(out, s);

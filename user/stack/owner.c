@@ -85,7 +85,7 @@ static const char *function_at(struct object *obj, uint64_t addr)
 	struct object_symbol sym;
 	uint64_t offset;
 
-	if (object_file_offset(obj, addr - 1, &offset) || object_symbol_at(obj, offset, &sym))
+	if (!object_file_offset(obj, addr - 1, &offset) || object_symbol_at(obj, offset, &sym))
 		return NULL;
 	return sym.name;
 }
