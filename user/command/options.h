@@ -11,6 +11,8 @@
 
 #include "report/snapshot.h"
 
+#define CHECK_PIDS_MAX 64
+
 /* Every command's options with their defaults; a command reads those it has. */
 struct options {
 	pid_t pid;            /* attach, heap */
@@ -25,6 +27,11 @@ struct options {
 	uint64_t churn_min;
 	double walk_budget; /* percent of one core, above 0, at most 100 */
 	bool stop;          /* heap */
+	struct check_choice { /* check: processes, or a unit or cgroup */
+		pid_t pids[CHECK_PIDS_MAX];
+		size_t pid_cnt;
+		const char *unit, *cgroup; /* NULL: not given */
+	} check;
 	/* attach, run: allocation events */
 	bool no_alloc;
 	struct stack_choice {
@@ -51,5 +58,6 @@ struct options {
 int options_parse_attach(int argc, char **argv, struct options *options);
 int options_parse_run(int argc, char **argv, struct options *options);
 int options_parse_heap(int argc, char **argv, struct options *options);
+int options_parse_check(int argc, char **argv, struct options *options);
 
 #endif
