@@ -122,8 +122,11 @@ static size_t say_arena(const struct check_facts *facts, const struct heap_arena
 	size_t found = 0;
 	int used;
 
-	used = snprintf(buf, size, "%s %s:", arena->main ? "main" : arena->name,
-			units_bytes(resident, arena->f.resident));
+	units_bytes(resident, arena->f.resident);
+	if (arena->main)
+		used = snprintf(buf, size, "main %s:", resident);
+	else
+		used = snprintf(buf, size, "%#" PRIx64 " %s:", arena->addr, resident);
 	for (size_t i = 0; i < facts->threads.cnt && (size_t)used < size; i++) {
 		if (facts->thread_arenas[i] != arena->addr)
 			continue;

@@ -51,6 +51,7 @@ struct check_preload {
 	const char *from; /* "LD_PRELOAD" or "/etc/ld.so.preload" */
 	char name[256];
 	bool exists; /* as a file in the process's root; true where the name has no folder */
+	char elsewhere[256]; /* if not: a file of that name where libraries are; "" */
 	bool mapped;
 	const struct allocator *kind; /* of the mapped object; NULL: it is no allocator */
 };

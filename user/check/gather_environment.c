@@ -83,8 +83,9 @@ static void sort_variable(struct check_facts *facts, const char *text)
 		return;
 	memcpy(name, text, len);
 	name[len] = '\0';
-	if (!strcmp(name, "GLIBC_TUNABLES")) {
-		split(facts, "glibc", name, value, ':', '=');
+	/* Up to 2.38 the loader puts NULs in the place of the colons: what followed looks like variables. */
+	if (!strcmp(name, "GLIBC_TUNABLES") || !strncmp(name, "glibc.", 6)) {
+		split(facts, "glibc", "GLIBC_TUNABLES", name[0] == 'g' ? text : value, ':', '=');
 		return;
 	}
 	/* With the library's prefix: JE_MALLOC_CONF, _RJEM_MALLOC_CONF (jemalloc's TUNING.md,
@@ -217,6 +218,32 @@ static void find_mapped(struct check_preload *p, uint64_t inode, const struct ma
 	}
 }
 
+/* The same file where distributions keep libraries. */
+static void find_elsewhere(int root, struct check_preload *p)
+{
+	static const char *const folders[] = {"/usr/lib/x86_64-linux-gnu",
+					      "/usr/lib/aarch64-linux-gnu",
+					      "/usr/lib64",
+					      "/usr/lib",
+					      "/usr/local/lib",
+					      NULL};
+	struct stat st;
+	int fd;
+
+	for (const char *const *folder = folders; *folder; folder++) {
+		if (snprintf(p->elsewhere, sizeof(p->elsewhere), "%s/%s", *folder, base_of(p->name)) >=
+		    (int)sizeof(p->elsewhere))
+			break;
+		fd = root_open_file(root, p->elsewhere, &st);
+		if (fd >= 0) {
+			close(fd);
+			printable(p->elsewhere, sizeof(p->elsewhere), p->elsewhere);
+			return;
+		}
+	}
+	p->elsewhere[0] = '\0';
+}
+
 static void add_preload(struct check_facts *facts, const char *from, const char *name, size_t len,
 			const struct maps *maps, struct objects *objects)
 {
@@ -236,6 +263,8 @@ static void add_preload(struct check_facts *facts, const char *from, const char 
 		inode = fd >= 0 ? st.st_ino : 0;
 		if (fd >= 0)
 			close(fd);
+		else
+			find_elsewhere(root, p);
 		close(root);
 	}
 	find_mapped(p, inode, maps, objects);

@@ -1,6 +1,7 @@
 /* What grew in the two seconds: resident memory and descriptors. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/units.h"
 #include "check/check.h"
@@ -79,7 +80,13 @@ void check_rss_trend(const struct check_facts *facts, struct check_findings *out
 #define GROWTH_CLEAR 10 /* more open than two seconds ago */
 #define LIMIT_SHARE 0.8
 
-/* "600 sockets, 12 files and 3 others": all but the two largest kinds together. */
+/* All names are plurals in -s. */
+static size_t name_len(size_t kind, uint64_t cnt)
+{
+	return strlen(descriptor_kind_names[kind]) - (cnt == 1);
+}
+
+/* "600 sockets, 12 files, 1 pipe, 3 others": all but the three largest kinds together. */
 static void say_kinds(const struct check_sample *s, char *buf, size_t size)
 {
 	size_t used = 0, named = 0;
@@ -97,11 +104,12 @@ static void say_kinds(const struct check_sample *s, char *buf, size_t size)
 			break;
 		said[best] = true;
 		rest -= s->descriptors[best];
-		used += (size_t)snprintf(buf + used, size - used, "%s%" PRIu64 " %s", named ? ", " : "",
-					 s->descriptors[best], descriptor_kind_names[best]);
+		used += (size_t)snprintf(buf + used, size - used, "%s%" PRIu64 " %.*s", named ? ", " : "",
+					 s->descriptors[best], (int)name_len(best, s->descriptors[best]),
+					 descriptor_kind_names[best]);
 	}
 	if (rest && used < size)
-		snprintf(buf + used, size - used, ", %" PRIu64 " others", rest);
+		snprintf(buf + used, size - used, ", %" PRIu64 " other%s", rest, rest > 1 ? "s" : "");
 }
 
 /* What was opened in the two seconds, of all kinds, and sockets alone. */
@@ -143,8 +151,13 @@ void check_descriptors(const struct check_facts *facts, struct check_findings *o
 		check_add(out, CHECK_WARN,
 			  "%" PRIu64 " descriptors%s: %s; %" PRIu64 " sockets were opened in the 2 s", cnt,
 			  limit, kinds, sockets);
-		check_fix(out, "connection churn? Reuse one session a thread, close responses; a server with "
-			       "as many clients is fine");
+		if (sockets)
+			check_fix(out,
+				  "connection churn: reuse one session a thread, close responses; fine for a "
+				  "server with as many clients");
+		else
+			check_fix(out, "none comes or goes now: fine for a server with as many clients, else "
+				       "a leak");
 	} else if (cnt >= MANY) {
 		check_add(out, CHECK_WARN, "%" PRIu64 " descriptors%s: %s", cnt, limit, kinds);
 		check_fix(out, "ls -l /proc/%d/fd tells what they are; close what is not needed", facts->pid);

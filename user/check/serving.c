@@ -74,9 +74,10 @@ void check_preloads(const struct check_facts *facts, struct check_findings *out)
 		if (!p->mapped) {
 			check_add(out, CHECK_WARN, "%s has %.100s, which did not take: %s", p->from, p->name,
 				  why_not(facts, p));
-			if (!facts->is_static && !facts->secure)
-				check_fix(out, "correct the path and restart (find / -name '%.64s*')",
-					  strrchr(p->name, '/') ? strrchr(p->name, '/') + 1 : p->name);
+			if (p->elsewhere[0])
+				check_fix(out, "it is in %.200s: correct the path and restart", p->elsewhere);
+			else if (!facts->is_static && !facts->secure)
+				check_fix(out, "install it, or correct the path, and restart");
 		} else if (a && !a->serving) {
 			check_serving(facts, names);
 			check_add(out, CHECK_WARN, "%s took %.100s, but %s serves: its calls do not reach %s",

@@ -340,6 +340,12 @@ void check_variables(const struct check_facts *facts, struct check_findings *out
 		check_add(out, CHECK_UNKNOWN, "%s: whether this allocator knows that cannot be told", open);
 	if (good[0])
 		check_add(out, CHECK_PASS, "%s", good);
-	if (!facts->variable_cnt)
+	if (facts->variable_cnt)
+		return;
+	if (facts->environment == ENVIRONMENT_NOW)
+		check_add(out, CHECK_PASS,
+			  "none for an allocator now; the program wrote over the environment that it "
+			  "was started with");
+	else
 		check_add(out, CHECK_PASS, "no settings for an allocator in the environment");
 }
