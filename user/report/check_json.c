@@ -1,5 +1,6 @@
 /* --json of `check`: the findings, and the figures that they judge by; the manual page has every field. */
 #include <limits.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "report/check.h"
@@ -25,11 +26,12 @@ static void count(struct json *j, cJSON *o, const char *name, uint64_t value)
 
 static void findings(struct json *j, const struct check_findings *found)
 {
-	cJSON *list = json_array(j, j->root, "findings");
+	cJSON *list;
 
 	json_integer(j, j->root, "warnings", found->of[CHECK_WARN]);
 	json_integer(j, j->root, "unknown", found->of[CHECK_UNKNOWN]);
 	json_integer(j, j->root, "passed", found->of[CHECK_PASS]);
+	list = json_array(j, j->root, "findings");
 	for (size_t i = 0; i < found->cnt; i++) {
 		cJSON *o = json_object(j, list, NULL);
 
@@ -40,25 +42,34 @@ static void findings(struct json *j, const struct check_findings *found)
 	}
 }
 
+/* One figure a kind, under its name with underscores. */
+static void by_kind(struct json *j, cJSON *o, const uint64_t cnt[DESCRIPTOR_KIND_CNT])
+{
+	for (int k = 0; k < DESCRIPTOR_KIND_CNT; k++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "%s", descriptor_kind_names[k]);
+		for (char *blank = name; (blank = strchr(blank, ' ')); blank++)
+			*blank = '_';
+		json_integer(j, o, name, cnt[k]);
+	}
+}
+
 static void samples(struct json *j, const struct check_facts *f)
 {
 	cJSON *list = json_array(j, j->root, "samples");
 
 	for (size_t i = 0; i < f->sample_cnt; i++) {
 		const struct check_sample *s = &f->samples[i];
-		cJSON *o = json_object(j, list, NULL), *kinds, *fresh;
+		cJSON *o = json_object(j, list, NULL);
 
 		json_seconds(j, o, "time", clock_epoch(s->time_ns));
 		json_integer(j, o, "rss", s->rss);
 		json_integer(j, o, "swap", s->swap);
 		count(j, o, "cgroup_current", s->cgroup_current);
 		json_figure(j, o, "descriptors", s->descriptor_cnt);
-		kinds = json_object(j, o, "by_kind");
-		fresh = json_object(j, o, "opened");
-		for (int k = 0; k < DESCRIPTOR_KIND_CNT; k++) {
-			json_integer(j, kinds, descriptor_kind_names[k], s->descriptors[k]);
-			json_integer(j, fresh, descriptor_kind_names[k], s->fresh[k]);
-		}
+		by_kind(j, json_object(j, o, "by_kind"), s->descriptors);
+		by_kind(j, json_object(j, o, "opened"), s->fresh);
 	}
 }
 
