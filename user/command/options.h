@@ -27,11 +27,6 @@ struct options {
 	uint64_t churn_min;
 	double walk_budget; /* percent of one core, above 0, at most 100 */
 	bool stop;          /* heap */
-	struct check_choice { /* check: processes, or a unit or cgroup */
-		pid_t pids[CHECK_PIDS_MAX];
-		size_t pid_cnt;
-		const char *unit, *cgroup; /* NULL: not given */
-	} check;
 	/* attach, run: allocation events */
 	bool no_alloc;
 	struct stack_choice {
@@ -47,6 +42,11 @@ struct options {
 	uint64_t max_memory; /* bytes for live blocks; 0: by what the machine has */
 	const char *folded;  /* file; NULL: none */
 	enum site_weight weight;
+	struct check_choice { /* check: processes, or a unit or cgroup */
+		pid_t pids[CHECK_PIDS_MAX];
+		size_t pid_cnt;
+		const char *unit, *cgroup; /* NULL: not given */
+	} check;
 };
 
 #define OPTIONS_GO (-1)
