@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -57,6 +58,19 @@ def settled(t):
     return t
 
 
+def namespaced(program):
+    """thread_arenas in a PID namespace of its own, with its numbers made ours."""
+    t = Target(["unshare", "--pid", "--fork", program, "23"])
+    t.pid = int(Path(f"/proc/{t.process.pid}/task/{t.process.pid}/children").read_text())
+    ours = {}
+    for status in Path(f"/proc/{t.pid}/task").glob("*/status"):
+        numbers = re.search(r"^NSpid:(.*)$", status.read_text(), re.MULTILINE)[1].split()
+        ours[int(numbers[-1])] = int(numbers[0])
+    for thread in t.hello["threads"]:
+        thread["tid"] = ours[thread["tid"]]
+    return t
+
+
 class Scene:
     """All the targets, each started for one thing, and what one run of `check` says of them."""
 
@@ -89,6 +103,8 @@ class Scene:
         for glibc in GLIBCS:
             with contextlib.suppress(pytest.skip.Exception):
                 self.targets[glibc] = start(Target([tree.variant("thread_arenas", glibc), "23"]))
+        if not os.geteuid():
+            self.targets["namespaced"] = start(namespaced(tree.workload("thread_arenas")))
         self.status = {name: self.read_status(name) for name in self.targets}
         reports = check_all(tree, ",".join(str(t.pid) for t in self.targets.values()))
         self.status_after = {name: self.read_status(name) for name in self.targets}
@@ -221,7 +237,7 @@ def test_growth(scene):
     assert grown == sorted(grown) and grown[2] - grown[0] > 8 << 20
 
 
-@pytest.mark.parametrize("glibc", GLIBCS)
+@pytest.mark.parametrize("glibc", GLIBCS + ["namespaced"])
 def test_which_thread_an_arena_belongs_to(tree, scene, glibc):
     """The truth is where a thread's block lies: in the heap of its arena, or at the break."""
     report = scene[glibc]

@@ -168,7 +168,7 @@ void check_arena_threads(const struct check_facts *facts, struct check_findings 
 		used += say_arena(facts, sorted[i], text + used, sizeof(text) - used);
 	}
 	if (i < walk->arena_cnt)
-		check_add(out, CHECK_PASS, "%s; %zu smaller ones", text, walk->arena_cnt - i);
+		check_add(out, CHECK_PASS, "%s; %zu more", text, walk->arena_cnt - i);
 	else
 		check_add(out, CHECK_PASS, "%s", text);
 	free(sorted);
