@@ -214,6 +214,12 @@ static void says_what_is_wrong(void **state)
 		{options_parse_run, "run", "alloctrace run: there is no COMMAND to run\n"},
 		{options_parse_run, "run --", "there is no COMMAND to run\n"},
 		{options_parse_run, "run --pid 5 ls", "there is no option '--pid'\n"},
+		{options_parse_check, "check", "there is no PID, --unit or --cgroup to look at\n"},
+		{options_parse_check, "check 1,", "PID needs process ids"},
+		{options_parse_check, "check 1,,2", "PID needs process ids"},
+		{options_parse_check, "check -p 1 --unit x", "exclude each other\n"},
+		{options_parse_check, "check --cgroup /x --unit x", "exclude each other\n"},
+		{options_parse_check, "check --unit= ", "--unit needs a unit"},
 		{options_parse_heap, "heap 1 2", "alloctrace heap: '2' is one argument too many\n"},
 		{options_parse_heap, "heap --duration 5 1", "there is no option '--duration'\n"},
 	};
@@ -257,6 +263,25 @@ static void help_names_every_option(void **state)
 	assert_non_null(strstr(said, "--interval SEC"));
 }
 
+static void check_takes_processes_or_a_unit(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(options_parse_check, "check 12", &o), OPTIONS_GO);
+	assert_int_equal(o.check.pid_cnt, 1);
+	assert_int_equal(o.check.pids[0], 12);
+	assert_int_equal(parse(options_parse_check, "check -p 12,7 --json", &o), OPTIONS_GO);
+	assert_int_equal(o.check.pid_cnt, 2);
+	assert_int_equal(o.check.pids[1], 7);
+	assert_true(o.json);
+	assert_int_equal(parse(options_parse_check, "check --unit w.service", &o), OPTIONS_GO);
+	assert_string_equal(o.check.unit, "w.service");
+	assert_int_equal(o.check.pid_cnt, 0);
+	assert_int_equal(parse(options_parse_check, "check --cgroup /a/b", &o), OPTIONS_GO);
+	assert_string_equal(o.check.cgroup, "/a/b");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +292,7 @@ int main(void)
 		cmocka_unit_test(allocation_options_that_make_no_sense_are_refused),
 		cmocka_unit_test(run_leaves_the_command_alone),
 		cmocka_unit_test(heap_has_its_own),
+		cmocka_unit_test(check_takes_processes_or_a_unit),
 		cmocka_unit_test(says_what_is_wrong),
 		cmocka_unit_test(help_names_every_option),
 	};

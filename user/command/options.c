@@ -16,7 +16,8 @@ enum {
 	IN_ATTACH = 1 << 0,
 	IN_RUN = 1 << 1,
 	IN_HEAP = 1 << 2,
-	IN_ALL = IN_ATTACH | IN_RUN | IN_HEAP,
+	IN_CHECK = 1 << 3,
+	IN_ALL = IN_ATTACH | IN_RUN | IN_HEAP | IN_CHECK,
 };
 
 /* Reads one argument into a field: 0, or −EINVAL, −ERANGE. */
@@ -58,6 +59,29 @@ static int parse_pid(const char *text, void *field)
 		return -EINVAL;
 	*(pid_t *)field = (pid_t)value;
 	return 0;
+}
+
+/* "4242,4243": each once, in that order. */
+static int parse_pids(const char *text, void *field)
+{
+	struct check_choice *choice = field;
+	char one[16];
+
+	for (;; text++) {
+		size_t len = strcspn(text, ",");
+		pid_t pid;
+
+		if (len >= sizeof(one) || choice->pid_cnt == CHECK_PIDS_MAX)
+			return -EINVAL;
+		memcpy(one, text, len);
+		one[len] = '\0';
+		if (parse_pid(one, &pid) != 0)
+			return -EINVAL;
+		choice->pids[choice->pid_cnt++] = pid;
+		text += len;
+		if (!*text)
+			return 0;
+	}
 }
 
 static int parse_size(const char *text, void *field)
@@ -139,6 +163,18 @@ static int parse_weight(const char *text, void *field)
 	return -EINVAL;
 }
 
+static int parse_unit(const char *text, void *field)
+{
+	((struct check_choice *)field)->unit = text;
+	return *text ? 0 : -EINVAL;
+}
+
+static int parse_cgroup(const char *text, void *field)
+{
+	((struct check_choice *)field)->cgroup = text;
+	return *text ? 0 : -EINVAL;
+}
+
 static int parse_file(const char *text, void *field)
 {
 	if (!*text)
@@ -149,6 +185,10 @@ static int parse_file(const char *text, void *field)
 
 static const struct option_type type_flag = {"no argument", parse_flag},
 				type_pid = {"a process id", parse_pid},
+				type_pids = {"process ids, as 4242 or 4242,4243 (64 at most)", parse_pids},
+				type_unit = {"a unit, as redis-server.service", parse_unit},
+				type_cgroup = {"a cgroup, as /system.slice/redis-server.service",
+					       parse_cgroup},
 				type_size = {"a size, as 32M or 1.5GiB", parse_size},
 				type_seconds = {"seconds, as 90 or 0.5", parse_seconds},
 				type_period = {"seconds, 0.01 at least", parse_period},
@@ -175,6 +215,11 @@ struct option_row {
 
 static const struct option_row rows[] = {
 	{IN_ATTACH | IN_HEAP, 'p', "pid", "PID", &type_pid, FIELD(pid), "the process to look at"},
+	{IN_CHECK, 'p', "pid", "PID,…", &type_pids, FIELD(check), "the processes to look at"},
+	{IN_CHECK, 0, "unit", "NAME", &type_unit, FIELD(check),
+	 "the largest process of a systemd unit, users' too"},
+	{IN_CHECK, 0, "cgroup", "PATH", &type_cgroup, FIELD(check),
+	 "the largest process of a cgroup and those below"},
 	{IN_RUN, 'i', "interval", "SEC", &type_period, FIELD(interval_ns), "time between summaries (5)"},
 	{IN_RUN, 'n', "count", "N", &type_integer, FIELD(count), "end after N summaries"},
 	{IN_ATTACH | IN_RUN, 'd', "duration", "SEC", &type_seconds, FIELD(duration_ns),
@@ -190,7 +235,8 @@ static const struct option_row rows[] = {
 	{IN_ATTACH | IN_RUN, 0, "no-alloc", NULL, &type_flag, FIELD(no_alloc),
 	 "do not probe malloc and free: no sites, no cost"},
 	{IN_ATTACH | IN_RUN, 0, "stack", "WHICH", &type_stack, FIELD(stacks),
-	 "callers' stacks: all, but of frees one in 4096 bytes; none;\nor sampled:SIZE, one in so many bytes (all)"},
+	 "callers' stacks: all, but of frees one in 4096 bytes; none;\nor sampled:SIZE, one in so many bytes "
+	 "(all)"},
 	{IN_ATTACH | IN_RUN, 0, "native", NULL, &type_flag, FIELD(native),
 	 "show the C frames of the Python interpreter too"},
 	{IN_ATTACH, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
@@ -274,6 +320,23 @@ static const struct grammar heap_grammar = {
 	.positional =
 		{
 			{.arg = "PID", .type = &type_pid, .field = FIELD(pid)},
+		},
+};
+
+static const struct grammar check_grammar = {
+	.name = "check",
+	.bit = IN_CHECK,
+	.usage = "check [OPTIONS] PID[,PID…] | --unit NAME | --cgroup PATH",
+	.about = "Goes through a checklist in two seconds, reading only: who serves allocations, which\n"
+		 "settings are ignored or keep memory, limits and past kills, growth, free memory.\n"
+		 "Each line is warn, unknown or pass, with what was seen and what to do.\n"
+		 "Exit status: 0 no warnings, 1 it failed, 2 the command line was wrong, 3 warnings.\n",
+	.examples = "alloctrace check 4242\n"
+		    "alloctrace check --unit worker.service\n"
+		    "alloctrace check --json 4242 | jq '.findings[] | select(.status == \"warn\")'\n",
+	.positional =
+		{
+			{.arg = "PID", .type = &type_pids, .field = FIELD(check)},
 		},
 };
 
@@ -448,7 +511,7 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 		return argv[optind] ? OPTIONS_GO : complain(g, "there is no COMMAND to run");
 	}
 	status = parse_positionals(g, argv + optind, options);
-	if (status == OPTIONS_GO && !options->pid)
+	if (status == OPTIONS_GO && !options->pid && g->bit != IN_CHECK)
 		return complain(g, "there is no PID to look at");
 	return status;
 }
@@ -466,4 +529,18 @@ int options_parse_run(int argc, char **argv, struct options *options)
 int options_parse_heap(int argc, char **argv, struct options *options)
 {
 	return parse(&heap_grammar, argc, argv, options);
+}
+
+int options_parse_check(int argc, char **argv, struct options *options)
+{
+	const struct check_choice *c = &options->check;
+	int status = parse(&check_grammar, argc, argv, options);
+
+	if (status != OPTIONS_GO)
+		return status;
+	if (!c->pid_cnt && !c->unit && !c->cgroup)
+		return complain(&check_grammar, "there is no PID, --unit or --cgroup to look at");
+	if ((c->pid_cnt > 0) + (c->unit != NULL) + (c->cgroup != NULL) > 1)
+		return complain(&check_grammar, "PID, --unit and --cgroup exclude each other");
+	return OPTIONS_GO;
 }

@@ -11,6 +11,8 @@
 
 #include "report/snapshot.h"
 
+#define CHECK_PIDS_MAX 64
+
 /* Every command's options with their defaults; a command reads those it has. */
 struct options {
 	pid_t pid;            /* attach, heap */
@@ -40,6 +42,11 @@ struct options {
 	uint64_t max_memory; /* bytes for live blocks; 0: by what the machine has */
 	const char *folded;  /* file; NULL: none */
 	enum site_weight weight;
+	struct check_choice { /* check: processes, or a unit or cgroup */
+		pid_t pids[CHECK_PIDS_MAX];
+		size_t pid_cnt;
+		const char *unit, *cgroup; /* NULL: not given */
+	} check;
 };
 
 #define OPTIONS_GO (-1)
@@ -51,5 +58,6 @@ struct options {
 int options_parse_attach(int argc, char **argv, struct options *options);
 int options_parse_run(int argc, char **argv, struct options *options);
 int options_parse_heap(int argc, char **argv, struct options *options);
+int options_parse_check(int argc, char **argv, struct options *options);
 
 #endif
