@@ -409,5 +409,6 @@ int main(void)
 	};
 
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	tracee_prepare();
 	return cmocka_run_group_tests_name("remote call", tests, NULL, NULL);
 }

@@ -16,7 +16,8 @@ enum {
 	IN_ATTACH = 1 << 0,
 	IN_RUN = 1 << 1,
 	IN_HEAP = 1 << 2,
-	IN_ALL = IN_ATTACH | IN_RUN | IN_HEAP,
+	IN_PURGE = 1 << 3,
+	IN_ALL = IN_ATTACH | IN_RUN | IN_HEAP | IN_PURGE,
 };
 
 /* Reads one argument into a field: 0, or −EINVAL, −ERANGE. */
@@ -174,7 +175,7 @@ struct option_row {
 #define FIELD(member) offsetof(struct options, member)
 
 static const struct option_row rows[] = {
-	{IN_ATTACH | IN_HEAP, 'p', "pid", "PID", &type_pid, FIELD(pid), "the process to look at"},
+	{IN_ATTACH | IN_HEAP | IN_PURGE, 'p', "pid", "PID", &type_pid, FIELD(pid), "the process to look at"},
 	{IN_RUN, 'i', "interval", "SEC", &type_period, FIELD(interval_ns), "time between summaries (5)"},
 	{IN_RUN, 'n', "count", "N", &type_integer, FIELD(count), "end after N summaries"},
 	{IN_ATTACH | IN_RUN, 'd', "duration", "SEC", &type_seconds, FIELD(duration_ns),
@@ -214,6 +215,9 @@ static const struct option_row rows[] = {
 	{IN_ATTACH | IN_RUN, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),
 	 "of the folded stacks: live (the default), allocated, freed,\ncount, pinned, peak or temporary"},
 	{IN_HEAP, 0, "stop", NULL, &type_flag, FIELD(stop), "stop the process while its heap is read"},
+	{IN_PURGE, 'n', "dry-run", NULL, &type_flag, FIELD(dry_run), "only say what it would return, and where it could be called"},
+	{IN_PURGE, 't', "timeout", "SEC", &type_seconds, FIELD(timeout_ns),
+	 "give up when no thread can be called on within SEC (2)"},
 	{IN_ALL, 'j', "json", NULL, &type_flag, FIELD(json), "one JSON object per line"},
 	{IN_ALL, 'v', "verbose", NULL, &type_flag, FIELD(verbose), "say what is done, and why, on stderr"},
 	{IN_ALL, 'h', "help", NULL, NULL, 0, "this text"},
@@ -271,6 +275,23 @@ static const struct grammar heap_grammar = {
 	.examples = "alloctrace heap 4242\n"
 		    "alloctrace heap --json 4242 | jq .sentence\n"
 		    "alloctrace heap --stop 4242     exact on a busy process\n",
+	.positional =
+		{
+			{.arg = "PID", .type = &type_pid, .field = FIELD(pid)},
+		},
+};
+
+static const struct grammar purge_grammar = {
+	.name = "purge",
+	.bit = IN_PURGE,
+	.usage = "purge [OPTIONS] PID",
+	.about = "Calls the purge of the allocator that serves a process (malloc_trim, mi_collect, …)\n"
+		 "inside it, and says what was expected and what came. One thread is stopped for it,\n"
+		 "at a place where that does no harm, and the others run on; where no thread stands\n"
+		 "so within the timeout, nothing is done. A purge that runs cannot be cut short.\n",
+	.examples = "alloctrace purge --dry-run 4242\n"
+		    "alloctrace purge 4242\n"
+		    "alloctrace purge --json --timeout 10 4242\n",
 	.positional =
 		{
 			{.arg = "PID", .type = &type_pid, .field = FIELD(pid)},
@@ -435,6 +456,7 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 		.stacks = {.wanted = true, .free_sample_bytes = FREE_SAMPLE_BYTES},
 		.max_overhead = g->bit == IN_ATTACH ? 25 : 0,
 		.size_max = UINT64_MAX,
+		.timeout_ns = 2 * NSEC_PER_SEC,
 	};
 	status = parse_options(g, argc, argv, options);
 	if (status != OPTIONS_GO)
@@ -466,4 +488,9 @@ int options_parse_run(int argc, char **argv, struct options *options)
 int options_parse_heap(int argc, char **argv, struct options *options)
 {
 	return parse(&heap_grammar, argc, argv, options);
+}
+
+int options_parse_purge(int argc, char **argv, struct options *options)
+{
+	return parse(&purge_grammar, argc, argv, options);
 }

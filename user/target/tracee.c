@@ -16,7 +16,7 @@
 #define SYSCALL_STOP (SIGTRAP | 0x80) /* with PTRACE_O_TRACESYSGOOD */
 
 /* The kernel tells us of a stop by SIGCHLD, which is taken by sigtimedwait: blocked, and not ignored. */
-static void hear_children(void)
+void tracee_prepare(void)
 {
 	sigset_t set;
 
@@ -29,7 +29,6 @@ static void hear_children(void)
 int tracee_seize(struct tracee *t, pid_t tid)
 {
 	*t = (struct tracee){.tid = tid};
-	hear_children();
 	return ptrace(PTRACE_SEIZE, tid, NULL, (void *)PTRACE_O_TRACESYSGOOD) ? -errno : 0;
 }
 

@@ -7,7 +7,8 @@
  * thread was stopped with reaches it then: stops are looked at with WNOWAIT, since taking the
  * status would take the signal too (wait_task_stopped, kernel/exit.c).
  *
- * All calls from one thread: the kernel knows the tracer by it. x86-64: registers.
+ * All calls from one thread: the kernel knows the tracer by it, and lets a thread go that does
+ * not stand only at its end. x86-64: registers.
  */
 #ifndef ALLOCTRACE_TARGET_TRACEE_H
 #define ALLOCTRACE_TARGET_TRACEE_H
@@ -29,6 +30,8 @@ struct tracee {
 	int signal;            /* of TRACEE_SIGNAL */
 };
 
+/* Once, before that thread is started or by itself: makes SIGCHLD one that can be waited for. */
+void tracee_prepare(void);
 /* 0; −ESRCH: it has ended; −EPERM: not allowed, somebody else traces it, or it is about to end. */
 int tracee_seize(struct tracee *t, pid_t tid);
 /* It stops when it next could take a signal: at once, unless it is deep in the kernel. 0 or −ESRCH. */
@@ -42,7 +45,7 @@ enum tracee_run {
 };
 /* Lets a standing thread run on; signal: what it is to take, 0 for none. 0 or −ESRCH. */
 int tracee_resume(struct tracee *t, enum tracee_run run, int signal);
-/* The same for good. One that does not stand cannot be let go but by our own end. */
+/* The same for good. */
 void tracee_release(struct tracee *t, int signal);
 
 /* Of a standing thread; 0 or −errno (−ESRCH: it has ended, killed as it stood). */
