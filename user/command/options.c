@@ -17,7 +17,8 @@ enum {
 	IN_RUN = 1 << 1,
 	IN_HEAP = 1 << 2,
 	IN_CHECK = 1 << 3,
-	IN_ALL = IN_ATTACH | IN_RUN | IN_HEAP | IN_CHECK,
+	IN_PURGE = 1 << 4,
+	IN_ALL = IN_ATTACH | IN_RUN | IN_HEAP | IN_CHECK | IN_PURGE,
 };
 
 /* Reads one argument into a field: 0, or −EINVAL, −ERANGE. */
@@ -214,7 +215,7 @@ struct option_row {
 #define FIELD(member) offsetof(struct options, member)
 
 static const struct option_row rows[] = {
-	{IN_ATTACH | IN_HEAP, 'p', "pid", "PID", &type_pid, FIELD(pid), "the process to look at"},
+	{IN_ATTACH | IN_HEAP | IN_PURGE, 'p', "pid", "PID", &type_pid, FIELD(pid), "the process to look at"},
 	{IN_CHECK, 'p', "pid", "PID,…", &type_pids, FIELD(check), "the processes to look at"},
 	{IN_CHECK, 0, "unit", "NAME", &type_unit, FIELD(check),
 	 "the largest process of a systemd unit, users' too"},
@@ -260,6 +261,9 @@ static const struct option_row rows[] = {
 	{IN_ATTACH | IN_RUN, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),
 	 "of the folded stacks: live (the default), allocated, freed,\ncount, pinned, peak or temporary"},
 	{IN_HEAP, 0, "stop", NULL, &type_flag, FIELD(stop), "stop the process while its heap is read"},
+	{IN_PURGE, 'n', "dry-run", NULL, &type_flag, FIELD(dry_run), "only say what it would return, and where it could be called"},
+	{IN_PURGE, 't', "timeout", "SEC", &type_seconds, FIELD(timeout_ns),
+	 "give up when no thread can be called on within SEC (2)"},
 	{IN_ALL, 'j', "json", NULL, &type_flag, FIELD(json), "one JSON object per line"},
 	{IN_ALL, 'v', "verbose", NULL, &type_flag, FIELD(verbose), "say what is done, and why, on stderr"},
 	{IN_ALL, 'h', "help", NULL, NULL, 0, "this text"},
@@ -337,6 +341,23 @@ static const struct grammar check_grammar = {
 	.positional =
 		{
 			{.arg = "PID", .type = &type_pids, .field = FIELD(check)},
+		},
+};
+
+static const struct grammar purge_grammar = {
+	.name = "purge",
+	.bit = IN_PURGE,
+	.usage = "purge [OPTIONS] PID",
+	.about = "Calls the purge of the allocator that serves a process (malloc_trim, mi_collect, …)\n"
+		 "inside it, and says what was expected and what came. One thread is stopped for it,\n"
+		 "at a place where that does no harm, and the others run on; where no thread stands\n"
+		 "so within the timeout, nothing is done. A purge that runs cannot be cut short.\n",
+	.examples = "alloctrace purge --dry-run 4242\n"
+		    "alloctrace purge 4242\n"
+		    "alloctrace purge --json --timeout 10 4242\n",
+	.positional =
+		{
+			{.arg = "PID", .type = &type_pid, .field = FIELD(pid)},
 		},
 };
 
@@ -498,6 +519,7 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 		.stacks = {.wanted = true, .free_sample_bytes = FREE_SAMPLE_BYTES},
 		.max_overhead = g->bit == IN_ATTACH ? 25 : 0,
 		.size_max = UINT64_MAX,
+		.timeout_ns = 2 * NSEC_PER_SEC,
 	};
 	status = parse_options(g, argc, argv, options);
 	if (status != OPTIONS_GO)
@@ -543,4 +565,9 @@ int options_parse_check(int argc, char **argv, struct options *options)
 	if ((c->pid_cnt > 0) + (c->unit != NULL) + (c->cgroup != NULL) > 1)
 		return complain(&check_grammar, "PID, --unit and --cgroup exclude each other");
 	return OPTIONS_GO;
+}
+
+int options_parse_purge(int argc, char **argv, struct options *options)
+{
+	return parse(&purge_grammar, argc, argv, options);
 }

@@ -27,6 +27,8 @@ struct options {
 	uint64_t churn_min;
 	double walk_budget; /* percent of one core, above 0, at most 100 */
 	bool stop;          /* heap */
+	bool dry_run;        /* purge */
+	uint64_t timeout_ns; /* purge: 2 s */
 	/* attach, run: allocation events */
 	bool no_alloc;
 	struct stack_choice {
@@ -59,5 +61,6 @@ int options_parse_attach(int argc, char **argv, struct options *options);
 int options_parse_run(int argc, char **argv, struct options *options);
 int options_parse_heap(int argc, char **argv, struct options *options);
 int options_parse_check(int argc, char **argv, struct options *options);
+int options_parse_purge(int argc, char **argv, struct options *options);
 
 #endif

@@ -227,6 +227,11 @@ bool object_is_static(const struct object *obj)
 	return !obj->has_interpreter && (obj->type == ET_EXEC || is_pie(obj));
 }
 
+bool object_is_program(const struct object *obj)
+{
+	return obj->has_interpreter || object_is_static(obj);
+}
+
 size_t object_build_id(struct object *obj, uint8_t *id, size_t size)
 {
 	const void *bits;
@@ -328,6 +333,32 @@ int object_symbol_at(struct object *obj, uint64_t file_offset, struct object_sym
 		return -ENOENT;
 	*sym = (struct object_symbol){.name = best_name, .value = best.st_value, .size = best.st_size};
 	return object_file_offset(obj, best.st_value, &sym->file_offset) ? 0 : -ENOENT;
+}
+
+struct each_function {
+	void (*fn)(const struct object_symbol *sym, void *arg);
+	void *arg;
+};
+
+static void pass_function(const GElf_Sym *sym, const char *name, void *arg)
+{
+	const struct each_function *each = arg;
+	const struct object_symbol s = {.name = name, .value = sym->st_value, .size = sym->st_size};
+
+	each->fn(&s, each->arg);
+}
+
+void object_each_function(struct object *obj, void (*fn)(const struct object_symbol *sym, void *arg),
+			  void *arg)
+{
+	struct each_function each = {fn, arg};
+
+	for (int i = 0; i < 2; i++) {
+		const struct symtab *tab = table(obj, i);
+
+		if (tab)
+			symtab_each(tab, pass_function, &each);
+	}
 }
 
 ssize_t object_read(const struct object *obj, uint64_t file_offset, void *buf, size_t len)
