@@ -29,6 +29,9 @@ static const struct allocator *kind(const char *name)
 	return *k;
 }
 
+/* As Python's own allocator is one. */
+static const struct allocator layer = {.name = "layer"};
+
 static void add_allocator(const char *name, const char *version, bool serving)
 {
 	struct heap_allocator *a = &allocator[facts.heap.allocator_cnt++];
@@ -117,7 +120,7 @@ static int healthy(void **state)
 	set("mmap_threshold", 131072);
 	set("top_pad", 131072);
 	add_arena(0x1000, 90 * MIB, 8 * MIB, 1);
-	thread[0] = (struct thread){42, "worker", 0x9000};
+	thread[0] = (struct thread){.tid = 42, .name = "worker"};
 	thread_arena[0] = 0x1000;
 	facts.threads = (struct threads){thread, 1};
 	facts.thread_arenas = thread_arena;
@@ -288,7 +291,7 @@ static void the_walk_says_whether_it_is_in_force(void **state)
 	variable("glibc", "MALLOC_TRIM_THRESHOLD_", "", "0x10000");
 	expect("variables", CHECK_PASS, "MALLOC_TRIM_THRESHOLD_=0x10000");
 	variable("glibc", "MALLOC_TRIM_THRESHOLD_", "", "64K");
-	expect("variables", CHECK_WARN, "bytes without a suffix");
+	expect("variables", CHECK_WARN, "a number without a suffix");
 	variable("glibc", "MALLOC_ARENA_MAX", "", "2");
 	expect("variables", CHECK_WARN, "not set: 0");
 	set("arena_max", 2);
@@ -296,6 +299,13 @@ static void the_walk_says_whether_it_is_in_force(void **state)
 	/* known or not: what is in force is known */
 	variable("glibc", "MALLOC_ARENA_MAX", "", "2")->known = KNOWN_UNCLEAR;
 	expect("variables", CHECK_PASS, "MALLOC_ARENA_MAX=2");
+	add_allocator("mimalloc", "2.1", true);
+	allocator[1].walked = true;
+	heap_walk_set(&allocator[1].walk, (struct heap_setting){"purge_delay", "", HEAP_MILLISECONDS, 10});
+	variable("mimalloc", "MIMALLOC_PURGE_DELAY", "", "1000");
+	expect("variables", CHECK_WARN, "MIMALLOC_PURGE_DELAY=1000 is not in force: the value now is 10");
+	allocator[1].walk.settings[0].value = 1000;
+	expect("variables", CHECK_PASS, "MIMALLOC_PURGE_DELAY=1000");
 	variable("glibc", "MALLOC_ARENA_MAX", "", "4");
 	facts.secure = true;
 	expect("variables", CHECK_WARN, "secure mode");
@@ -372,6 +382,18 @@ static void much_that_is_free_and_resident(void **state)
 	expect("retained", CHECK_PASS, "33.0 MiB purgeable");
 	set_heap(60 * MIB, 33 * MIB, 300 * MIB);
 	expect("retained", CHECK_WARN, "no purge returns more than 33.0 MiB");
+	set_heap(60 * MIB, 4 * MIB, 4 * MIB);
+	add_allocator("mimalloc", "2.0", false);
+	allocator[1].kind = &layer;
+	allocator[1].walked = true;
+	allocator[1].live_heap = MIB;
+	allocator[1].retained = 205 * MIB;
+	expect("retained", CHECK_WARN,
+	       "205 MiB are free in layer and still resident, which no purge returns");
+	strcpy(facts.library[1], "libpython3.so"); /* and nobody would purge by it */
+	expect("allocator", CHECK_PASS, "glibc 2.36 serves");
+	allocator[1].retained = 200 * MIB;
+	expect("retained", CHECK_PASS, "live 60.0 MiB");
 	facts.heap.purgeable = facts.heap.retained = UNKNOWN;
 	expect("retained", CHECK_UNKNOWN, "cannot be walked");
 	facts.heap.taken_ns = 0;
@@ -418,9 +440,9 @@ static void arenas_name_their_threads(void **state)
 	(void)state;
 	add_arena(0x2000, 50 * MIB, MIB, 2);
 	add_arena(0x3000, 5 * MIB, MIB, 0);
-	thread[1] = (struct thread){43, "reader", 0xa000};
-	thread[2] = (struct thread){44, "writer", 0xb000};
-	thread[3] = (struct thread){45, "idle", 0};
+	thread[1] = (struct thread){.tid = 43, .name = "reader"};
+	thread[2] = (struct thread){.tid = 44, .name = "writer"};
+	thread[3] = (struct thread){.tid = 45, .name = "idle"};
 	thread_arena[1] = thread_arena[2] = 0x2000;
 	thread_arena[3] = 0;
 	facts.threads.cnt = 4;

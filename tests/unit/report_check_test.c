@@ -7,7 +7,7 @@ static struct check_facts facts;
 static struct check_findings found;
 static struct heap_allocator allocator;
 static struct heap_arena arenas[2];
-static struct thread threads[2] = {{4242, "worker", 1}, {4243, "rea\033der", 2}};
+static struct thread threads[2] = {{.tid = 4242, .name = "worker"}, {.tid = 4243, .name = "rea\033der"}};
 static uint64_t thread_arenas[2] = {0x7f0000000030, 0};
 
 static void add(enum check_status status, const char *check, const char *evidence, const char *fix)

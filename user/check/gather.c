@@ -160,7 +160,7 @@ static void read_machine(struct check_facts *facts)
 
 static bool begins_in(const char *name, const char *const *prefixes)
 {
-	for (; *prefixes; prefixes++)
+	for (; prefixes && *prefixes; prefixes++)
 		if (!strncmp(name, *prefixes, strlen(*prefixes)))
 			return true;
 	return false;

@@ -18,6 +18,26 @@ static const char *purge_call(const struct check_facts *facts)
 	return best ? best->kind->purge_call : NULL;
 }
 
+/* One that lies above those that serve, as Python's own: no call returns what it keeps. */
+static void say_layers(const struct check_facts *facts, struct check_findings *out)
+{
+	char retained[UNITS_TEXT_MAX], live[UNITS_TEXT_MAX];
+
+	for (size_t i = 0; i < facts->heap.allocator_cnt; i++) {
+		const struct heap_allocator *a = &facts->heap.allocators[i];
+
+		if (a->serving || !a->walked || a->kind->purge_call || a->retained == UNKNOWN ||
+		    a->retained < check_much(facts))
+			continue;
+		check_add(out, CHECK_WARN,
+			  "%s are free in %s and still resident, which no purge returns; live there %s",
+			  units_bytes(retained, a->retained), a->kind->name, units_bytes(live, a->live_heap));
+		check_fix(out, "fewer small objects that live long; for Python PYTHONMALLOC=malloc from the "
+			       "start, and "
+			       "a purge then");
+	}
+}
+
 void check_retained(const struct check_facts *facts, struct check_findings *out)
 {
 	const struct heap_state *h = &facts->heap;
@@ -31,6 +51,7 @@ void check_retained(const struct check_facts *facts, struct check_findings *out)
 		check_add(out, CHECK_UNKNOWN, "the heap was not read: %s", facts->heap_error.text);
 		return;
 	}
+	say_layers(facts, out);
 	if (h->retained == UNKNOWN || h->purgeable == UNKNOWN) {
 		check_serving(facts, names);
 		check_add(out, CHECK_UNKNOWN,

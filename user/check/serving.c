@@ -19,7 +19,8 @@ static const struct heap_allocator *find_idle(const struct check_facts *facts, c
 		const struct heap_allocator *a = &facts->heap.allocators[i];
 
 		*library = facts->library[i];
-		if (!a->serving && facts->library[i][0] && strcmp(a->kind->name, "glibc") != 0)
+		if (!a->serving && facts->library[i][0] && a->kind->purge_call &&
+		    strcmp(a->kind->name, "glibc") != 0)
 			return a;
 	}
 	return NULL;

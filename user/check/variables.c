@@ -81,10 +81,17 @@ static const char *setting_key(const struct check_variable *v)
 	static const struct {
 		const char *name, *key;
 	} keys[] = {
-		{"MALLOC_TRIM_THRESHOLD_", "trim_threshold"},      {"MALLOC_TOP_PAD_", "top_pad"},
-		{"MALLOC_MMAP_THRESHOLD_", "mmap_threshold"},      {"MALLOC_ARENA_MAX", "arena_max"},
-		{"glibc.malloc.trim_threshold", "trim_threshold"}, {"glibc.malloc.top_pad", "top_pad"},
-		{"glibc.malloc.mmap_threshold", "mmap_threshold"}, {"glibc.malloc.arena_max", "arena_max"},
+		{"MALLOC_TRIM_THRESHOLD_", "trim_threshold"},
+		{"MALLOC_TOP_PAD_", "top_pad"},
+		{"MALLOC_MMAP_THRESHOLD_", "mmap_threshold"},
+		{"MALLOC_ARENA_MAX", "arena_max"},
+		{"glibc.malloc.trim_threshold", "trim_threshold"},
+		{"glibc.malloc.top_pad", "top_pad"},
+		{"glibc.malloc.mmap_threshold", "mmap_threshold"},
+		{"glibc.malloc.arena_max", "arena_max"},
+		{"MIMALLOC_PURGE_DELAY", "purge_delay"},
+		{"MIMALLOC_DECOMMIT_DELAY", "purge_delay"}, /* in 2.0 */
+		{"MIMALLOC_SEGMENT_DECOMMIT_DELAY", "segment_decommit_delay"},
 	};
 	const char *name = v->option[0] ? v->option : v->variable;
 
@@ -148,14 +155,15 @@ static void say_not_in_force(const struct check_facts *facts, const struct check
 	else
 		snprintf(now, sizeof(now), "%" PRId64, actual);
 	check_add(out, CHECK_WARN, "%s is not in force: the value now is %s%s", spell(v, spelt), now,
-		  number ? "" : "; glibc takes bytes without a suffix");
+		  number ? "" : "; it takes a number without a suffix");
 	if (!number)
-		check_fix(out, "give a plain number, as %s=131072", v->option[0] ? v->option : v->variable);
+		check_fix(out, "give a plain number, as %s=%s", v->option[0] ? v->option : v->variable,
+			  strcmp(v->owner->name, "glibc") != 0 ? "1000" : "131072");
 	else if (facts->secure)
 		check_fix(out, "the program runs in secure mode (setuid): the loader ignores it there");
 	else
-		check_fix(out, "out of range, malformed, set twice, or changed by mallopt(3) since: ld.so's "
-			       "warnings and the program tell");
+		check_fix(out, "out of range, malformed, set twice, or changed by the program since%s",
+			  strcmp(v->owner->name, "glibc") != 0 ? "" : " (mallopt(3); ld.so warns on stderr)");
 }
 
 /* ---- values that keep memory ---- */
