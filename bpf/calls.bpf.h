@@ -91,6 +91,64 @@ extern const volatile bool uses_return_probes; /* set by the loader */
 		word_;                                                                                       \
 	})
 
+/* By its number, enum arg_register; 0 for ARG_NONE. */
+static __always_inline u64 read_register(struct pt_regs *ctx, u32 reg)
+{
+	u64 value = 0;
+
+	switch (reg) {
+	case ARG_DI:
+		value = context_word(ctx, di);
+		break;
+	case ARG_SI:
+		value = context_word(ctx, si);
+		break;
+	case ARG_DX:
+		value = context_word(ctx, dx);
+		break;
+	case ARG_CX:
+		value = context_word(ctx, cx);
+		break;
+	case ARG_R8:
+		value = context_word(ctx, r8);
+		break;
+	case ARG_R9:
+		value = context_word(ctx, r9);
+		break;
+	case ARG_AX:
+		value = context_word(ctx, ax);
+		break;
+	case ARG_BX:
+		value = context_word(ctx, bx);
+		break;
+	case ARG_R10:
+		value = context_word(ctx, r10);
+		break;
+	case ARG_R11:
+		value = context_word(ctx, r11);
+		break;
+	case ARG_BP:
+		value = context_word(ctx, bp);
+		break;
+	case ARG_R12:
+		value = context_word(ctx, r12);
+		break;
+	case ARG_R13:
+		value = context_word(ctx, r13);
+		break;
+	case ARG_R14:
+		value = context_word(ctx, r14);
+		break;
+	case ARG_R15:
+		value = context_word(ctx, r15);
+		break;
+	case ARG_SP:
+		value = context_word(ctx, sp);
+		break;
+	}
+	return value;
+}
+
 static __always_inline u64 user_word(u64 addr)
 {
 	u64 word = 0;

@@ -36,6 +36,7 @@ enum event_kind {
 	EVENT_FREE_OWN,        /* struct event_block: the thread's EVENT_FREE of addr that follows is the allocator's own */
 	EVENT_STACK,           /* struct event_stack: before the first record that names its id */
 	EVENT_CODE,            /* struct event_code: before the first record that names its id */
+	EVENT_COLLECTION,      /* struct event_collection, at its end */
 	EVENT_KIND_CNT
 };
 
@@ -59,7 +60,7 @@ struct event_purge {
 	__u64 id;
 	__u64 caller;       /* return address */
 	__u64 stack;        /* id of the caller's stack; 0: none */
-	__u64 arg;          /* first argument (pad, force) */
+	__u64 arg;          /* first argument (pad, force); of jemalloc's mallctl: the arena */
 	__u64 result;       /* return register; meaningless without PURGE_HAS_RESULT */
 	__u64 duration;     /* ns */
 	__s64 rss_drop;     /* bytes that the whole process's RSS fell by from entry to return */
@@ -71,6 +72,19 @@ struct event_purge {
 };
 #define PURGE_HAS_RESULT 1u
 #define PURGE_OTHERS_RAN 2u /* the process had more than one thread */
+#define PURGE_CONTROL_SHIFT 8
+#define PURGE_CONTROL(flags) ((flags) >> PURGE_CONTROL_SHIFT & 15)
+
+/* What jemalloc's mallctl was asked for: "arena.N.purge", "arena.N.decay", … */
+enum purge_control {
+	CONTROL_NONE, /* it was no mallctl */
+	CONTROL_PURGE,
+	CONTROL_DECAY,
+	CONTROL_RESET,
+	CONTROL_DESTROY,
+	CONTROL_CNT,
+	CONTROL_UNREAD = 15 /* within the programs only: the name could not be read yet */
+};
 
 enum memory_op {
 	MEMORY_MMAP = 1,
@@ -200,6 +214,15 @@ struct event_code {
 	struct event_text name; /* qualified from 3.11 on */
 	struct event_text file;
 	__u8 lines[EVENT_LINES_MAX]; /* co_lnotab up to 3.9, co_linetable from 3.10 on */
+};
+
+/* A run of CPython's garbage collector; head.func is 0. */
+struct event_collection {
+	struct event_head head;
+	__u64 duration;   /* ns */
+	__s64 collected;  /* objects in unreachable cycles, those that could not be freed too: what gc.collect() returns */
+	__s32 generation; /* 0 the youngest … 2 all */
+	__u32 pad;
 };
 
 /* Ways to lose something; each a counter that user space reads and reports when it is not zero. */

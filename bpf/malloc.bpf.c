@@ -86,56 +86,7 @@ static __always_inline void count_filtered(void)
 /* An argument, by where the planner has found it at the probed instruction. */
 static __always_inline u64 read_argument(struct pt_regs *ctx, u64 cookie, u32 shift)
 {
-	u64 value = 0;
-
-	switch (cookie >> shift & 15) {
-	case ARG_DI:
-		value = context_word(ctx, di);
-		break;
-	case ARG_SI:
-		value = context_word(ctx, si);
-		break;
-	case ARG_DX:
-		value = context_word(ctx, dx);
-		break;
-	case ARG_CX:
-		value = context_word(ctx, cx);
-		break;
-	case ARG_R8:
-		value = context_word(ctx, r8);
-		break;
-	case ARG_R9:
-		value = context_word(ctx, r9);
-		break;
-	case ARG_AX:
-		value = context_word(ctx, ax);
-		break;
-	case ARG_BX:
-		value = context_word(ctx, bx);
-		break;
-	case ARG_R10:
-		value = context_word(ctx, r10);
-		break;
-	case ARG_R11:
-		value = context_word(ctx, r11);
-		break;
-	case ARG_BP:
-		value = context_word(ctx, bp);
-		break;
-	case ARG_R12:
-		value = context_word(ctx, r12);
-		break;
-	case ARG_R13:
-		value = context_word(ctx, r13);
-		break;
-	case ARG_R14:
-		value = context_word(ctx, r14);
-		break;
-	case ARG_R15:
-		value = context_word(ctx, r15);
-		break;
-	}
-	return value;
+	return read_register(ctx, cookie >> shift & 15);
 }
 
 /* What is asked for: a product too large for 48 bits fails in any case. */

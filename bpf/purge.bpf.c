@@ -8,6 +8,7 @@
  * Until it is attached (a millisecond) the other threads' page faults are taken, a page each,
  * and what other purges gave back by their system calls.
  */
+#include "control.bpf.h"
 #include "frames.bpf.h"
 #include "rss.bpf.h"
 
@@ -91,6 +92,7 @@ static const struct watch unwatched; /* not on the stack: there is little */
 /* Whether a call begins here whose return is to be seen. */
 static __always_inline bool purge_begin(struct pt_regs *ctx)
 {
+	u64 asked = 0, control = 0;
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	u64 pid_tgid = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(ctx);
 	struct call_key key = call_key(pid_tgid, CALL_PURGE);
@@ -100,6 +102,12 @@ static __always_inline bool purge_begin(struct pt_regs *ctx)
 
 	if (!traced_process(pid_tgid))
 		return false;
+	if ((cookie >> COOKIE_SHAPE_SHIFT & 0xff) != SHAPE_PURGE) {
+		asked = control_asked(cookie, ctx->di, ctx->si);
+		control = asked >> 32;
+		if (!control)
+			return false;
+	}
 	outer = bpf_map_lookup_elem(&calls, &key);
 	if (outer) {
 		if (is_within(outer, SP_AT_INSTRUCTION(ctx), (u32)cookie))
@@ -113,8 +121,8 @@ static __always_inline bool purge_begin(struct pt_regs *ctx)
 	call.func = (u32)cookie;
 	call.shape = SHAPE_PURGE;
 	call.flags = (cookie & COOKIE_HAS_RESULT ? PURGE_HAS_RESULT : 0) |
-		     (other_threads(task) ? PURGE_OTHERS_RAN : 0);
-	call.arg = ctx->di;
+		     (other_threads(task) ? PURGE_OTHERS_RAN : 0) | control << PURGE_CONTROL_SHIFT;
+	call.arg = control && control != CONTROL_UNREAD ? (u32)asked : ctx->di;
 	watch = bpf_map_lookup_elem(&watches, &mm);
 	if (watch) {
 		call.all_rss = watch->all;
@@ -130,7 +138,29 @@ static __always_inline bool purge_begin(struct pt_regs *ctx)
 		count_loss(LOSS_PENDING_FULL);
 		return false;
 	}
-	announce(pid_tgid, &call);
+	if (control != CONTROL_UNREAD)
+		announce(pid_tgid, &call);
+	return true;
+}
+
+/*
+ * Whether what ends is a purge. A name that could not be read at the begin, in a page of the
+ * program that nobody had touched yet, has been read by jemalloc since.
+ */
+static __always_inline bool is_purge(struct call *call)
+{
+	u64 asked, control;
+
+	if (PURGE_CONTROL(call->flags) != CONTROL_UNREAD)
+		return true;
+	asked = control_asked((u64)SHAPE_CONTROL << COOKIE_SHAPE_SHIFT, call->arg, 0);
+	control = asked >> 32;
+	if (control == CONTROL_UNREAD)
+		count_loss(LOSS_UNREADABLE);
+	if (!control || control == CONTROL_UNREAD)
+		return false;
+	call->flags = (call->flags & ((1u << PURGE_CONTROL_SHIFT) - 1)) | control << PURGE_CONTROL_SHIFT;
+	call->arg = (u32)asked;
 	return true;
 }
 
@@ -148,7 +178,7 @@ static __always_inline void purge_end(struct pt_regs *ctx, u64 sp)
 		return;
 	rss_drop = call->rss - rss_bytes(mm);
 	rss_others = others_rss(task, mm, call);
-	rec = ring_reserve(struct event_purge);
+	rec = is_purge(call) ? ring_reserve(struct event_purge) : NULL;
 	if (rec) {
 		fill_head(&rec->head, EVENT_PURGE, pid_tgid, call->func, call->time);
 		rec->id = call->id;

@@ -27,6 +27,12 @@
 #define COOKIE_PTR_SHIFT   44           /* enum arg_register, four bits */
 #define COOKIE_SIZE_SHIFT  48
 #define COOKIE_COUNT_SHIFT 52
+/*
+ * Of jemalloc's mallctlbymib: the numbers that stand for names in this build of it, four bits
+ * each: of "arena" in the first level, then of each enum purge_control in an arena's, in order.
+ */
+#define COOKIE_MIB_SHIFT   44
+#define MIB_NUMBER_NONE    15           /* there is no such name */
 
 /* x86-64: the six of the calling convention in its order, then those they may be moved to. */
 enum arg_register {
@@ -46,13 +52,26 @@ enum arg_register {
 	ARG_R14,
 	ARG_R15,
 	ARG_NONE, /* the function has no such argument */
+	ARG_SP,   /* of SDT probes only */
 };
+
+/*
+ * Attach cookie of an SDT probe: where its one argument is, in bits of the high half. In a register; in
+ * memory at a register and an offset; or, with ARG_NONE, the offset itself.
+ */
+#define COOKIE_PLACE_OFFSET_SHIFT   32 /* 16 bits, signed */
+#define COOKIE_PLACE_REGISTER_SHIFT 48 /* enum arg_register, five bits */
+#define COOKIE_PLACE_SIZE_SHIFT     53 /* log2 of its bytes, two bits */
+#define COOKIE_PLACE_SIGNED         (1ULL << 55)
+#define COOKIE_PLACE_IN_MEMORY      (1ULL << 56)
 
 /* kfunc bpf_session_cookie, as the helper that stands for it until the loader binds it. */
 #define HELPER_SESSION_COOKIE 0x7ace0001
 
 enum call_shape { /* as enum probe_shape of user/probe/allocator.h orders them */
 	SHAPE_PURGE,
+	SHAPE_CONTROL,
+	SHAPE_CONTROL_MIB,
 	SHAPE_DLOPEN,
 	SHAPE_DLMOPEN,
 	SHAPE_DLCLOSE,

@@ -10,6 +10,8 @@ static const struct command commands[] = {
 	{"attach", "watch a running process: summaries of retained memory, purges, windows, dlopen", command_attach},
 	{"run", "the same for a command, from its first instruction on", command_run},
 	{"heap", "look once: live, retained and purgeable bytes of a process", command_heap},
+	{"check", "go through a checklist in two seconds: what is set wrong, what to do", command_check},
+	{"purge", "call the serving allocator's purge inside a process, safely", command_purge},
 };
 
 #define COMMAND_CNT (sizeof(commands) / sizeof(commands[0]))

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from attach_harness import attach, probes_left
+from attach_harness import MIB, attach, probes_left, rss
 
 # redis-tools ships the server's binary under another name; it goes by argv[0].
 SERVER = shutil.which("redis-server") or shutil.which("redis-check-rdb")
@@ -57,3 +57,25 @@ def test_attached_under_load(tree, redis):
     for words, answer in ((["set", "word", "kept"], "OK"), (["get", "word"], "kept"), (["ping"], "PONG")):
         done = subprocess.run(["redis-cli", "-s", socket, *words], capture_output=True, text=True)
         assert done.stdout.strip() == answer
+
+
+def test_its_own_purge_is_seen_and_works(tree, redis):
+    """MEMORY PURGE is mallctl("arena.N.purge"); what it returned is what its RSS fell by."""
+    server, socket = redis
+
+    def cli(*words):
+        return subprocess.run(["redis-cli", "-s", socket, *map(str, words)], capture_output=True, text=True).stdout
+
+    cli("eval", "for i = 1, 300000 do redis.call('set', 'key' .. i, string.rep('x', 600)) end", 0)
+    with attach(tree, server.pid, "--no-alloc") as tracer:
+        tracer.ready()
+        cli("eval", "for i = 1, 300000 do redis.call('del', 'key' .. i) end", 0)  # flushall would purge itself
+        before = rss(server.pid)
+        assert cli("memory", "purge").strip() == "OK"
+        drop = before - rss(server.pid)
+        purge, = tracer.stop()["purges"]
+    assert drop > 50 * MIB
+    assert (purge["function"], purge["allocator"]) == ("mallctl", "jemalloc")
+    assert purge["argument"].startswith("arena.") and purge["argument"].endswith(".purge")
+    assert purge["effective"] is True and purge["misdirected"] is False and purge["result"] == 0
+    assert abs(purge["returned"] - drop) <= MIB

@@ -79,6 +79,26 @@ static void test_lines_that_lie(void **state)
 	maps_free(&maps);
 }
 
+/* As the kernel writes the names of one that has changed its root; what it had mapped before keeps its name. */
+static void test_root(void **state)
+{
+	struct maps maps = parsed("1000-2000 r-xp 00000000 08:01 7 /srv/root/lib/libc.so.6\n"
+				  "2000-3000 r-xp 00000000 08:01 8 /srv/rooted/lib/libc.so.6\n"
+				  "3000-4000 rw-p 00000000 00:00 0 [heap]\n"
+				  "4000-5000 r-xp 00000000 08:01 9 /srv/root\n");
+
+	(void)state;
+	maps_set_root(&maps, "/");
+	maps_set_root(&maps, "");
+	assert_string_equal(maps.v[0].name, "/srv/root/lib/libc.so.6");
+	maps_set_root(&maps, "/srv/root");
+	assert_string_equal(maps.v[0].name, "/lib/libc.so.6");
+	assert_string_equal(maps.v[1].name, "/srv/rooted/lib/libc.so.6");
+	assert_string_equal(maps.v[2].name, "[heap]");
+	assert_string_equal(maps.v[3].name, "/srv/root");
+	maps_free(&maps);
+}
+
 static void test_find(void **state)
 {
 	struct maps maps = parsed("1000-2000 rw-p 00000000 00:00 0\n3000-5000 rw-p 00000000 00:00 0\n"
@@ -131,7 +151,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fields),     cmocka_unit_test(test_lines_that_lie),
 		cmocka_unit_test(test_find),       cmocka_unit_test(test_own_process),
-		cmocka_unit_test(test_no_process),
+		cmocka_unit_test(test_no_process), cmocka_unit_test(test_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

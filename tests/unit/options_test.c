@@ -99,7 +99,8 @@ static void allocation_options_have_defaults(void **state)
 
 	(void)state;
 	assert_int_equal(parse(options_parse_attach, "attach 7", &o), OPTIONS_GO);
-	assert_true(o.stacks.wanted && !o.stacks.sample_bytes && o.stacks.free_sample_bytes == 4096 && !o.no_alloc && o.max_overhead == 25);
+	assert_true(o.stacks.wanted && !o.stacks.sample_bytes && o.stacks.free_sample_bytes == 4096 &&
+		    !o.no_alloc && o.max_overhead == 25);
 	assert_true(!o.size_min && o.size_max == UINT64_MAX && !o.older_ns && !o.top && !o.max_memory);
 	assert_true(!o.folded && o.weight == WEIGHT_LIVE);
 	assert_int_equal(parse(options_parse_run, "run true", &o), OPTIONS_GO);
@@ -116,14 +117,16 @@ static void allocation_options_are_read(void **state)
 			       "--max-memory 64M --folded out",
 			       &o),
 			 OPTIONS_GO);
-	assert_true(!o.stacks.wanted && o.max_overhead == 0 && o.top == 3 && o.older_ns == 3 * NSEC_PER_SEC / 2);
+	assert_true(!o.stacks.wanted && o.max_overhead == 0 && o.top == 3 &&
+		    o.older_ns == 3 * NSEC_PER_SEC / 2);
 	assert_true(o.size_min == KIB && o.size_max == MIB && o.max_memory == 64 * MIB);
 	assert_string_equal(o.folded, "out");
 	assert_int_equal(parse(options_parse_attach, "attach 7 --weight peak --max-overhead 1.5", &o),
 			 OPTIONS_GO);
 	assert_true(o.weight == WEIGHT_PEAK && o.max_overhead == 1.5);
 	assert_int_equal(parse(options_parse_attach, "attach 7 --stack sampled:64K", &o), OPTIONS_GO);
-	assert_true(o.stacks.wanted && o.stacks.sample_bytes == 64 * KIB && o.stacks.free_sample_bytes == 64 * KIB);
+	assert_true(o.stacks.wanted && o.stacks.sample_bytes == 64 * KIB &&
+		    o.stacks.free_sample_bytes == 64 * KIB);
 	assert_int_equal(parse(options_parse_attach, "attach 7 --no-alloc", &o), OPTIONS_GO);
 	assert_true(o.no_alloc);
 }
@@ -189,10 +192,11 @@ static void says_what_is_wrong(void **state)
 	} cases[] = {
 		{options_parse_attach, "attach", "alloctrace attach: there is no PID to look at\n"},
 		{options_parse_attach, "attach abc",
-		 "alloctrace attach: PID needs a process id; 'abc' is none\n"},
-		{options_parse_attach, "attach 0", "PID needs a process id; '0' is none\n"},
-		{options_parse_attach, "attach 99999999999", "PID needs a process id"},
-		{options_parse_attach, "attach -p 1x", "--pid needs a process id; '1x' is none\n"},
+		 "alloctrace attach: PID needs process ids, as 42 or 42,43; 'abc' is none\n"},
+		{options_parse_attach, "attach 0", "PID needs process ids, as 42 or 42,43; '0' is none\n"},
+		{options_parse_attach, "attach 99999999999", "PID needs process ids"},
+		{options_parse_attach, "attach -p 1x",
+		 "--pid needs process ids, as 42 or 42,43; '1x' is none\n"},
 		{options_parse_attach, "attach 1 0",
 		 "INTERVAL needs seconds, 0.01 at least; '0' is out of range\n"},
 		{options_parse_attach, "attach 1 1 1 1", "'1' is one argument too many\n"},
@@ -214,6 +218,12 @@ static void says_what_is_wrong(void **state)
 		{options_parse_run, "run", "alloctrace run: there is no COMMAND to run\n"},
 		{options_parse_run, "run --", "there is no COMMAND to run\n"},
 		{options_parse_run, "run --pid 5 ls", "there is no option '--pid'\n"},
+		{options_parse_check, "check", "there is no PID to look at\n"},
+		{options_parse_check, "check 1,", "PID needs process ids"},
+		{options_parse_check, "check 1,,2", "PID needs process ids"},
+		{options_parse_check, "check -p 1 --unit x", "exclude each other\n"},
+		{options_parse_check, "check --cgroup /x --unit x", "exclude each other\n"},
+		{options_parse_check, "check --unit= ", "--unit needs a name"},
 		{options_parse_heap, "heap 1 2", "alloctrace heap: '2' is one argument too many\n"},
 		{options_parse_heap, "heap --duration 5 1", "there is no option '--duration'\n"},
 	};
@@ -233,7 +243,7 @@ static void help_names_every_option(void **state)
 {
 	static const char *const attach[] = {
 		"Usage: alloctrace attach",
-		"--pid PID",
+		"--pid PID,…",
 		"--duration SEC",
 		"--json",
 		"--retained-min SIZE",
@@ -257,6 +267,46 @@ static void help_names_every_option(void **state)
 	assert_non_null(strstr(said, "--interval SEC"));
 }
 
+static void attach_takes_many(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(options_parse_attach, "attach 12,7,12 2 3", &o), OPTIONS_GO);
+	assert_true(o.pids.cnt == 2 && o.pids.v[0] == 12 && o.pids.v[1] == 7 && o.count == 3);
+	assert_false(o.follow);
+	assert_int_equal(parse(options_parse_attach, "attach -p 12 -p 7 --follow --apart", &o), OPTIONS_GO);
+	assert_true(o.pids.cnt == 2 && o.follow && o.apart);
+	assert_int_equal(parse(options_parse_attach, "attach --unit w.service 5", &o), OPTIONS_GO);
+	assert_string_equal(o.unit, "w.service");
+	assert_true(!o.pids.cnt && o.interval_ns == 5 * NSEC_PER_SEC);
+	assert_int_equal(parse(options_parse_attach, "attach --comm nginx", &o), OPTIONS_GO);
+	assert_string_equal(o.comm, "nginx");
+	assert_int_equal(parse(options_parse_run, "run -- x", &o), OPTIONS_GO);
+	assert_true(o.follow);
+	assert_int_equal(parse(options_parse_run, "run --no-follow -- x", &o), OPTIONS_GO);
+	assert_false(o.follow);
+}
+
+static void check_takes_processes_or_a_unit(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(options_parse_check, "check 12", &o), OPTIONS_GO);
+	assert_int_equal(o.pids.cnt, 1);
+	assert_int_equal(o.pids.v[0], 12);
+	assert_int_equal(parse(options_parse_check, "check -p 12,7 --json", &o), OPTIONS_GO);
+	assert_int_equal(o.pids.cnt, 2);
+	assert_int_equal(o.pids.v[1], 7);
+	assert_true(o.json);
+	assert_int_equal(parse(options_parse_check, "check --unit w.service", &o), OPTIONS_GO);
+	assert_string_equal(o.unit, "w.service");
+	assert_int_equal(o.pids.cnt, 0);
+	assert_int_equal(parse(options_parse_check, "check --cgroup /a/b", &o), OPTIONS_GO);
+	assert_string_equal(o.cgroup, "/a/b");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +317,8 @@ int main(void)
 		cmocka_unit_test(allocation_options_that_make_no_sense_are_refused),
 		cmocka_unit_test(run_leaves_the_command_alone),
 		cmocka_unit_test(heap_has_its_own),
+		cmocka_unit_test(attach_takes_many),
+		cmocka_unit_test(check_takes_processes_or_a_unit),
 		cmocka_unit_test(says_what_is_wrong),
 		cmocka_unit_test(help_names_every_option),
 	};

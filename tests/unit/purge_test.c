@@ -239,6 +239,18 @@ static void the_newest_are_kept_in_order(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_log, free_log)
 
+static void mallctl_says_what_it_was_asked_for(void **state)
+{
+	const struct event_purge asked = { .arg = 4096, .flags = CONTROL_DECAY << PURGE_CONTROL_SHIFT };
+	const struct event_purge unknown = { .arg = 4096, .flags = CONTROL_UNREAD << PURGE_CONTROL_SHIFT };
+
+	(void)state;
+	assert_int_equal(add(asked, &glibc, NULL)->control, CONTROL_DECAY);
+	assert_int_equal(add(asked, &glibc, NULL)->arena, 4096);
+	assert_int_equal(add(unknown, &glibc, NULL)->control, CONTROL_NONE);
+	assert_int_equal(add((struct event_purge){ .arg = 1 }, &glibc, NULL)->control, CONTROL_NONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +269,7 @@ int main(void)
 		TEST(nothing_known_is_not_misdirected),
 		TEST(a_state_from_after_its_begin_predicts_nothing),
 		TEST(the_newest_are_kept_in_order),
+		TEST(mallctl_says_what_it_was_asked_for),
 	};
 
 	purge_log_free(NULL);

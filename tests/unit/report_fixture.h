@@ -62,6 +62,18 @@ static const struct heap_words fixture_words = {
 			.overhead = {NULL, "pinned as overhead", "the allocator's own headers"},
 		},
 };
+static const struct heap_words fixture_layer_words = {
+	.bins = {"blocks", "free blocks", "in pools that also have blocks in use"},
+	.fast = {"pools", "free pools", "for the next objects of any size"},
+	.top = {"unused", "never used", "the ends of arenas"},
+	.pinned =
+		{
+			.partial = {NULL, "pinned by neighbours", "free, in pools that also have live blocks"},
+			.policy = {NULL, "pinned by their arenas", "free pools: an arena goes back as a whole"},
+			.overhead = {NULL, "pinned as overhead", "pools' headers, and what no block fits into"},
+		},
+};
+extern const struct allocator allocator_pymalloc;
 static const struct allocator fixture_mimalloc = {.name = "mimalloc", .purge_call = "mi_collect(true)"};
 
 #define ARENAS_MAX 24
@@ -70,9 +82,11 @@ static const struct allocator fixture_mimalloc = {.name = "mimalloc", .purge_cal
 
 struct fixture {
 	struct heap_arena arenas[ARENAS_MAX];
-	struct heap_allocator allocators[2];
+	struct heap_arena layer_arena;
+	struct heap_allocator allocators[3];
 	struct heap_state heap;
 	struct purge_finding purges[40];
+	struct own_return own_returns[2];
 	const struct purge_finding *purge_view[40];
 	struct window_finding windows[3];
 	struct churn_finding churn[12];
@@ -84,6 +98,8 @@ struct fixture {
 	const struct site_view *by_number[SITES_CNT + 1]; /* the last has no view */
 	struct survey_result survey;
 	struct allocation_view allocs;
+	struct collector_view collector;
+	struct collector_gap gaps[12];
 	struct snapshot s;
 };
 
@@ -195,6 +211,48 @@ static inline void fixture_heap(struct fixture *x, unsigned arena_cnt)
 		.purgeable = a->purgeable,
 		.pinned = a->pinned,
 	};
+}
+
+/* A third allocator, above the first: pymalloc with 400 arenas, few live blocks in most of them. */
+static inline void fixture_layer(struct fixture *x)
+{
+	struct heap_allocator *a = &x->allocators[2];
+	struct heap_figures *f = &x->layer_arena.f;
+
+	x->layer_arena = (struct heap_arena){
+		.name = "all interpreters",
+		.addr = 0x55d0a0b0c0d0,
+		.main = true,
+		.heap_cnt = 400,
+		.f = {.held = 400 * MIB, .resident = 398 * MIB, .live = {900000, 40 * MIB},
+		      .bins = {6000000, 300 * MIB}, .fast = {3584, 56 * MIB}, .top = 2 * MIB,
+		      .overhead = 2 * MIB, .largest_free = 768 * KIB},
+		.walked = 400 * MIB,
+	};
+	f->pinned = (struct heap_pinned){.partial = 300 * MIB, .policy = 56 * MIB, .overhead = 2 * MIB};
+	f->retained = heap_pinned_sum(&f->pinned);
+	*a = (struct heap_allocator){
+		.kind = &allocator_pymalloc,
+		.version = "3.11",
+		.walked = true,
+		.walk = {.allocator = "pymalloc", .words = &fixture_layer_words, .version = "3.11",
+			 .complete = true, .total = *f, .arenas = &x->layer_arena, .arena_cnt = 1,
+			 .ranges = {"arenas", 400, MIB, 1, 350, 12 * MIB, 336 * MIB}, .duration_ns = 28 * MSEC},
+		.held = f->held,
+		.resident = f->resident,
+		.live_heap = f->live.bytes,
+		.retained = f->retained,
+		.purgeable = 0,
+		.pinned = f->retained,
+	};
+	a->walk.live_class[5] = (struct heap_blocks){900000, 40 * MIB};
+	a->walk.free_class[5] = (struct heap_blocks){6000000, 300 * MIB};
+	x->heap.allocator_cnt = 3;
+	x->heap.held += a->held;
+	x->heap.resident += a->resident;
+	x->heap.live_heap += a->live_heap;
+	x->heap.retained += a->retained;
+	x->heap.pinned += a->pinned;
 }
 
 /* A process of which nothing is known but its RSS. */
@@ -343,6 +401,10 @@ static inline void fixture_findings(struct fixture *x)
 		.taken_brk = 1900 * MIB,
 		.taken_mmap = 300 * MIB,
 	};
+	x->own_returns[0] = (struct own_return){&fixture_glibc, 2 * MIB, 0, 4, 1, 0, 0, 0};
+	x->own_returns[1] = (struct own_return){&fixture_mimalloc, 96 * MIB, 12 * MIB, 3, 1, 0, 0, 0};
+	x->s.own_returns = x->own_returns;
+	x->s.own_return_cnt = 2;
 }
 
 /* A stack of the names up to NULL, outermost first. Lives as long as the program. */
@@ -468,6 +530,30 @@ static inline void fixture_allocs(struct fixture *x)
 	x->windows[1].freed[3] = (struct window_freed){SITES_CNT + 1, 512};
 	x->windows[1].freed_cnt = 4;
 	x->s.allocs = &x->allocs;
+}
+
+/* A CPython that collects seldom: one gap of each kind. */
+static inline void fixture_collector(struct fixture *x)
+{
+	x->collector = (struct collector_view){
+		.runs = {{1204, 3100, 85 * MSEC, 900000}, {90, 45, 40 * MSEC, 2 * MSEC}, {2, 1, SEC, 384 * MSEC}},
+		.last_full_ns = 80 * SEC,
+		.purges = 5,
+		.purges_without = 4,
+	};
+	x->gaps[0] = (struct collector_gap){.start_ns = 41 * SEC, .end_ns = 44 * SEC, .phases = 3,
+					    .live_first = 50 * MIB, .live_last = 51 * MIB, .collected = 7,
+					    .by_collection = true};
+	x->gaps[1] = (struct collector_gap){.start_ns = 50 * SEC, .end_ns = 80 * SEC, .phases = 12,
+					    .purges = 4, .live_first = 120 * MIB, .live_last = 480 * MIB,
+					    .collected = 3140, .by_collection = true, .flagged = true};
+	x->gaps[2] = (struct collector_gap){.start_ns = 81 * SEC, .end_ns = 82 * SEC, .phases = 2,
+					    .live_first = 120 * MIB, .live_last = 300 * MIB, .flagged = true};
+	x->gaps[3] = (struct collector_gap){.start_ns = 90 * SEC, .phases = 2, .live_first = 200 * MIB,
+					    .live_last = 500 * MIB, .flagged = true};
+	x->s.gap_cnt = 4;
+	x->s.gaps = x->gaps;
+	x->s.collector = &x->collector;
 }
 
 static inline void fixture_blind_spots(struct fixture *x)

@@ -20,12 +20,24 @@ static void everything(void **state)
 	fixture_heap(&x, 2);
 	fixture_findings(&x);
 	fixture_blind_spots(&x);
+	fixture_collector(&x);
 	x.s.lazy_free = 0;
 	x.s.final = true;
 	x.s.ended = "interrupted";
 	x.arenas[1].inconsistent_at = 0x7f0004000ab0;
 	x.arenas[1].inconsistent = "a size that is no multiple of 16";
 	check("everything.json", &x);
+}
+
+static void a_layer(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_heap(&x, 1);
+	fixture_layer(&x);
+	check("layer.json", &x);
 }
 
 /* Unknown is null, empty is empty. */
@@ -159,6 +171,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everything),
+		cmocka_unit_test(a_layer),
 		cmocka_unit_test(nothing),
 		cmocka_unit_test(allocations),
 		cmocka_unit_test(sites_add_up_for_python),

@@ -52,6 +52,11 @@ static void a_final_report(void **state)
 		x.purges[i].returned = i * 100 * KIB;
 		x.purges[i].effective = i >= 11;
 	}
+	x.purges[29].function = "mallctl";
+	x.purges[29].control = CONTROL_PURGE;
+	x.purges[29].arena = 4096;
+	x.windows[0].closed_by_purge = false;
+	x.windows[0].closed_by_itself = true;
 	for (unsigned i = 2; i < 12; i++)
 		x.churn[i] = x.churn[0];
 	x.s.purge_cnt = 30;
@@ -78,6 +83,17 @@ static void a_heap_that_nobody_can_walk(void **state)
 	x.heap.allocator_cnt = 1;
 	x.heap.live_heap = x.heap.retained = x.heap.purgeable = x.heap.pinned = UNKNOWN;
 	check("attach_unwalked.txt", &x, false);
+}
+
+static void a_layer(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_heap(&x, 1);
+	fixture_layer(&x);
+	check("attach_layer.txt", &x, false);
 }
 
 static void before_the_first_walk(void **state)
@@ -200,6 +216,33 @@ static void imports_are_one_line(void **state)
 	free(text);
 }
 
+static void python_collects(void **state)
+{
+	struct fixture x;
+	char *text;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_collector(&x);
+	check("collector.txt", &x, false);
+	for (unsigned i = 0; i < 12; i++) {
+		x.gaps[i] = x.gaps[1];
+		x.gaps[i].purges = i;
+	}
+	x.s.gap_cnt = 12;
+	x.s.final = true;
+	check("collector_folded.txt", &x, true);
+	x.s.gap_cnt = 0;
+	x.collector = (struct collector_view){.runs = {{1, 1, 90000, 90000}}};
+	text = FORM_TEXT(report_text(out, &x.s, false));
+	assert_non_null(strstr(text, "1 run in 90.0 µs, the longest 90.0 µs, none of them full; 1 object collected\n"));
+	free(text);
+	x.collector.runs[0].cnt = 0;
+	text = FORM_TEXT(report_text(out, &x.s, false));
+	assert_null(strstr(text, "collect"));
+	free(text);
+}
+
 static void a_full_disk_is_an_error(void **state)
 {
 	struct fixture x;
@@ -221,12 +264,14 @@ int main(void)
 		cmocka_unit_test(a_quiet_interval_is_short),
 		cmocka_unit_test(a_final_report),
 		cmocka_unit_test(a_heap_that_nobody_can_walk),
+		cmocka_unit_test(a_layer),
 		cmocka_unit_test(before_the_first_walk),
 		cmocka_unit_test(hostile_names_are_harmless),
 		cmocka_unit_test(allocations),
 		cmocka_unit_test(allocations_in_doubt),
 		cmocka_unit_test(before_the_first_allocation),
 		cmocka_unit_test(imports_are_one_line),
+		cmocka_unit_test(python_collects),
 		cmocka_unit_test(a_full_disk_is_an_error),
 	};
 

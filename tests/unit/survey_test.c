@@ -57,6 +57,7 @@ static void alloc(struct scene *s, uint64_t stack, uint64_t addr, uint64_t size)
 static void page(struct scene *s, unsigned number, uint16_t free, uint16_t holders, bool headers)
 {
 	heap_pages_add(&s->walk.pages, &(struct heap_page){.addr = HEAP + number * 4096ULL,
+							   .pages = 1,
 							   .free = free,
 							   .holders = holders,
 							   .headers = headers});
@@ -72,6 +73,7 @@ static void walk(struct scene *s, const uint64_t *in_use, size_t cnt)
 	s->now += NSEC_PER_SEC;
 	s->walk.started_ns = s->now;
 	s->now += NSEC_PER_SEC;
+	s->walk.pages.header = 16;
 	heap_pages_begin_extent(&s->walk.pages, HEAP);
 	for (size_t i = 0; i < cnt; i++)
 		heap_pages_mark(&s->walk.pages, in_use[i]);

@@ -43,6 +43,11 @@ static void purge(uint64_t second, bool effective)
 	window_detector_purge(d, second * S, effective);
 }
 
+static void own_return(uint64_t second)
+{
+	window_detector_own_return(d, second * S);
+}
+
 static size_t windows(uint64_t second)
 {
 	return window_detector_view(d, second * S, &view);
@@ -279,6 +284,33 @@ static void one_that_has_not_lasted_is_open(void **state)
 	assert_true(window_detector_is_open(d));
 }
 
+static void what_the_allocator_returns_by_itself_ends_it(void **state)
+{
+	(void)state;
+	start(100 * MIB, 0);
+	sample(1, 500, 500);
+	own_return(4);
+	assert_int_equal(windows(5), 1);
+	assert_int_equal(view[0].end_ns, 4 * S);
+	assert_true(view[0].closed_by_itself && !view[0].closed_by_purge);
+	assert_int_equal((uint64_t)view[0].byte_seconds, 3 * 500 * MIB);
+	sample(4, 500, 500); /* read before */
+	assert_false(window_detector_is_open(d));
+	sample(6, 500, 500); /* it was not enough */
+	assert_true(window_detector_is_open(d));
+}
+
+static void what_the_allocator_returns_defers_one(void **state)
+{
+	(void)state;
+	start(100 * MIB, 2);
+	own_return(3);
+	sample(2, 500, 500);
+	assert_false(window_detector_is_open(d));
+	sample(4, 90, 90);
+	assert_int_equal(windows(10), 0);
+}
+
 #define TEST(f) cmocka_unit_test_teardown(f, stop)
 
 int main(void)
@@ -298,6 +330,8 @@ int main(void)
 		TEST(the_newest_are_kept_in_order),
 		TEST(what_was_freed_belongs_to_the_open_one),
 		TEST(one_that_has_not_lasted_is_open),
+		TEST(what_the_allocator_returns_by_itself_ends_it),
+		TEST(what_the_allocator_returns_defers_one),
 	};
 
 	window_detector_free(NULL);

@@ -30,17 +30,18 @@ _alloctrace()
 		[attach]="--pid $watch $common"
 		[run]="--interval --count $watch $common"
 		[heap]="--pid --stop $common"
+		[check]="--pid --unit --cgroup $common"
 	)
 
 	COMPREPLY=()
 	at=$(_alloctrace_command)
 	if [[ -z $at ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "attach run heap help --help --version" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "attach run heap check help --help --version" -- "$cur")
 		return
 	fi
 	case ${COMP_WORDS[at]} in
 	help)
-		mapfile -t COMPREPLY < <(compgen -W "attach run heap" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "attach run heap check" -- "$cur")
 		return
 		;;
 	run)
@@ -52,12 +53,16 @@ _alloctrace()
 			fi
 		done
 		;;
-	attach | heap) ;;
+	attach | heap | check) ;;
 	*) return ;;
 	esac
 	case $prev in
 	--pid | -p)
 		_alloctrace_pids "$cur"
+		return
+		;;
+	--cgroup)
+		mapfile -t COMPREPLY < <(compgen -d -- "${cur:-/sys/fs/cgroup/}")
 		return
 		;;
 	--stack)
@@ -72,7 +77,7 @@ _alloctrace()
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--max-overhead | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget)
+	--max-overhead | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget | --unit)
 		return
 		;;
 	esac

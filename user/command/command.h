@@ -9,6 +9,7 @@ enum exit_status {
 	STATUS_DONE = 0,
 	STATUS_FAILED = 1, /* the work failed; one line on stderr says why */
 	STATUS_USAGE = 2,  /* the command line was wrong */
+	STATUS_WARNINGS = 3, /* check: it was done, and something is to be done about the process */
 };
 
 struct command {
@@ -21,6 +22,8 @@ struct command {
 int command_attach(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_heap(int argc, char **argv);
+int command_check(int argc, char **argv);
+int command_purge(int argc, char **argv);
 
 /*
  * Flushes stdout and turns what became of a report (0 or −errno) into an exit status. A

@@ -25,7 +25,7 @@ static bool adds_up(const struct heap_state *state)
 		if (state->allocators[i].walked && !state->allocators[i].walk.complete)
 			return false;
 	}
-	return state->note[0] == '\0';
+	return state->note[0] == '\0' || !state->allocator_cnt;
 }
 
 /* Stops, reads and releases until a stop has met the heap between two changes. */

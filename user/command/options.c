@@ -16,7 +16,9 @@ enum {
 	IN_ATTACH = 1 << 0,
 	IN_RUN = 1 << 1,
 	IN_HEAP = 1 << 2,
-	IN_ALL = IN_ATTACH | IN_RUN | IN_HEAP,
+	IN_CHECK = 1 << 3,
+	IN_PURGE = 1 << 4,
+	IN_ALL = IN_ATTACH | IN_RUN | IN_HEAP | IN_CHECK | IN_PURGE,
 };
 
 /* Reads one argument into a field: 0, or −EINVAL, −ERANGE. */
@@ -60,26 +62,37 @@ static int parse_pid(const char *text, void *field)
 	return 0;
 }
 
-/* "12,34": more may be given by another -p. */
+static int add_pid(struct pid_list *pids, pid_t pid)
+{
+	for (size_t i = 0; i < pids->cnt; i++)
+		if (pids->v[i] == pid)
+			return 0;
+	if (pids->cnt == CHOICE_PIDS_MAX)
+		return -ERANGE;
+	pids->v[pids->cnt++] = pid;
+	return 0;
+}
+
+/* "12,34", each once; more may be given by another -p. */
 static int parse_pids(const char *text, void *field)
 {
-	struct pid_list *pids = field;
 	char one[16];
-	size_t len;
+	int err = 0;
 
-	for (;; text += len + 1) {
-		len = strcspn(text, ",");
-		if (len == 0 || len >= sizeof(one))
+	for (;; text++) {
+		size_t len = strcspn(text, ",");
+		pid_t pid;
+
+		if (len >= sizeof(one))
 			return -EINVAL;
-		if (pids->cnt == CHOICE_PIDS_MAX)
-			return -ERANGE;
 		memcpy(one, text, len);
 		one[len] = '\0';
-		if (parse_pid(one, &pids->v[pids->cnt]))
-			return -EINVAL;
-		pids->cnt++;
-		if (!text[len])
-			return 0;
+		err = parse_pid(one, &pid);
+		if (err == 0)
+			err = add_pid(field, pid);
+		text += len;
+		if (err != 0 || !*text)
+			return err;
 	}
 }
 
@@ -208,8 +221,8 @@ struct option_row {
 #define FIELD(member) offsetof(struct options, member)
 
 static const struct option_row rows[] = {
-	{IN_HEAP, 'p', "pid", "PID", &type_pid, FIELD(pid), "the process to look at"},
-	{IN_ATTACH, 'p', "pid", "PID,…", &type_pids, FIELD(pids), "the processes to watch"},
+	{IN_HEAP | IN_PURGE, 'p', "pid", "PID", &type_pid, FIELD(pid), "the process to look at"},
+	{IN_ATTACH | IN_CHECK, 'p', "pid", "PID,…", &type_pids, FIELD(pids), "the processes to look at"},
 	{IN_ATTACH, 0, "comm", "NAME", &type_name, FIELD(comm),
 	 "those whose command has that name, later ones too"},
 	{IN_ATTACH, 0, "cgroup", "PATH", &type_cgroup, FIELD(cgroup),
@@ -218,10 +231,13 @@ static const struct option_row rows[] = {
 	 "those of a systemd unit, as nginx.service, later ones too"},
 	{IN_ATTACH | IN_HEAP, 0, "ns-of", "PID", &type_pid, FIELD(ns_of),
 	 "PIDs are those of that process's PID namespace"},
-	{IN_ATTACH, 0, "follow", NULL, &type_flag, FIELD(follow),
-	 "children too, from their first allocation on"},
+	{IN_ATTACH, 0, "follow", NULL, &type_flag, FIELD(follow), "children too"},
 	{IN_RUN, 0, "no-follow", NULL, &type_no_flag, FIELD(follow),
 	 "only COMMAND itself, none of its children"},
+	{IN_CHECK, 0, "unit", "NAME", &type_name, FIELD(unit),
+	 "the largest process of a systemd unit, users' too"},
+	{IN_CHECK, 0, "cgroup", "PATH", &type_cgroup, FIELD(cgroup),
+	 "the largest process of a cgroup and those below"},
 	{IN_RUN, 'i', "interval", "SEC", &type_period, FIELD(interval_ns), "time between summaries (5)"},
 	{IN_RUN, 'n', "count", "N", &type_integer, FIELD(count), "end after N summaries"},
 	{IN_ATTACH | IN_RUN, 'd', "duration", "SEC", &type_seconds, FIELD(duration_ns),
@@ -264,6 +280,10 @@ static const struct option_row rows[] = {
 	{IN_ATTACH | IN_RUN, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),
 	 "of the folded stacks: live (the default), allocated, freed,\ncount, pinned, peak or temporary"},
 	{IN_HEAP, 0, "stop", NULL, &type_flag, FIELD(stop), "stop the process while its heap is read"},
+	{IN_PURGE, 'n', "dry-run", NULL, &type_flag, FIELD(dry_run),
+	 "only say what it would return, and where it could be called"},
+	{IN_PURGE, 't', "timeout", "SEC", &type_seconds, FIELD(timeout_ns),
+	 "give up when no thread can be called on within SEC (2)"},
 	{IN_ALL, 'j', "json", NULL, &type_flag, FIELD(json), "one JSON object per line"},
 	{IN_ALL, 'v', "verbose", NULL, &type_flag, FIELD(verbose), "say what is done, and why, on stderr"},
 	{IN_ALL, 'h', "help", NULL, NULL, 0, "this text"},
@@ -322,6 +342,40 @@ static const struct grammar heap_grammar = {
 	.examples = "alloctrace heap 4242\n"
 		    "alloctrace heap --json 4242 | jq .sentence\n"
 		    "alloctrace heap --stop 4242     exact on a busy process\n",
+	.positional =
+		{
+			{.arg = "PID", .type = &type_pid, .field = FIELD(pid)},
+		},
+};
+
+static const struct grammar check_grammar = {
+	.name = "check",
+	.bit = IN_CHECK,
+	.usage = "check [OPTIONS] PID[,PID…] | --unit NAME | --cgroup PATH",
+	.about = "Goes through a checklist in two seconds, reading only: who serves allocations, which\n"
+		 "settings are ignored or keep memory, limits and past kills, growth, free memory.\n"
+		 "Each line is warn, unknown or pass, with what was seen and what to do.\n"
+		 "Exit status: 0 no warnings, 1 it failed, 2 the command line was wrong, 3 warnings.\n",
+	.examples = "alloctrace check 4242\n"
+		    "alloctrace check --unit worker.service\n"
+		    "alloctrace check --json 4242 | jq '.findings[] | select(.status == \"warn\")'\n",
+	.positional =
+		{
+			{.arg = "PID", .type = &type_pids, .field = FIELD(pids)},
+		},
+};
+
+static const struct grammar purge_grammar = {
+	.name = "purge",
+	.bit = IN_PURGE,
+	.usage = "purge [OPTIONS] PID",
+	.about = "Calls the purge of the allocator that serves a process (malloc_trim, mi_collect, …)\n"
+		 "inside it, and says what was expected and what came. One thread is stopped for it,\n"
+		 "at a place where that does no harm, and the others run on; where no thread stands\n"
+		 "so within the timeout, nothing is done. A purge that runs cannot be cut short.\n",
+	.examples = "alloctrace purge --dry-run 4242\n"
+		    "alloctrace purge 4242\n"
+		    "alloctrace purge --json --timeout 10 4242\n",
 	.positional =
 		{
 			{.arg = "PID", .type = &type_pid, .field = FIELD(pid)},
@@ -492,6 +546,7 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 		.max_overhead = g->bit == IN_ATTACH ? 25 : 0,
 		.follow = g->bit == IN_RUN,
 		.size_max = UINT64_MAX,
+		.timeout_ns = 2 * NSEC_PER_SEC,
 	};
 	status = parse_options(g, argc, argv, options);
 	if (status != OPTIONS_GO)
@@ -510,7 +565,7 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 	if ((options->pids.cnt > 0) + (options->comm != NULL) + (options->cgroup != NULL) +
 		    (options->unit != NULL) >
 	    1)
-		return complain(g, "choose by PIDs, --comm, --cgroup or --unit, not by several of these");
+		return complain(g, "PIDs, --comm, --cgroup and --unit exclude each other");
 	return status;
 }
 
@@ -527,4 +582,18 @@ int options_parse_run(int argc, char **argv, struct options *options)
 int options_parse_heap(int argc, char **argv, struct options *options)
 {
 	return parse(&heap_grammar, argc, argv, options);
+}
+
+int options_parse_check(int argc, char **argv, struct options *options)
+{
+	int status = parse(&check_grammar, argc, argv, options);
+
+	if (status == OPTIONS_GO && options->pids.cnt > CHECK_PIDS_MAX)
+		return complain(&check_grammar, "%d processes at most at once", CHECK_PIDS_MAX);
+	return status;
+}
+
+int options_parse_purge(int argc, char **argv, struct options *options)
+{
+	return parse(&purge_grammar, argc, argv, options);
 }

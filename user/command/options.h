@@ -12,11 +12,14 @@
 #include "report/snapshot.h"
 #include "target/choice.h"
 
+#define CHECK_PIDS_MAX 64 /* of one check */
+
 /* Every command's options with their defaults; a command reads those it has. */
 struct options {
-	pid_t pid;            /* heap */
-	struct pid_list pids; /* attach */
-	const char *comm, *cgroup, *unit; /* attach; NULL: not given */
+	pid_t pid;            /* heap, purge */
+	struct pid_list pids; /* attach, check: each once */
+	const char *comm;     /* attach; NULL: not given */
+	const char *cgroup, *unit; /* attach, check; NULL: not given */
 	pid_t ns_of;          /* attach, heap: PIDs are as that process's namespace has them; 0: ours */
 	bool follow;          /* attach, run: children too */
 	bool apart;           /* attach, run: a file of stacks a process */
@@ -31,6 +34,8 @@ struct options {
 	uint64_t churn_min;
 	double walk_budget; /* percent of one core, above 0, at most 100 */
 	bool stop;          /* heap */
+	bool dry_run;        /* purge */
+	uint64_t timeout_ns; /* purge: 2 s */
 	/* attach, run: allocation events */
 	bool no_alloc;
 	struct stack_choice {
@@ -57,5 +62,7 @@ struct options {
 int options_parse_attach(int argc, char **argv, struct options *options);
 int options_parse_run(int argc, char **argv, struct options *options);
 int options_parse_heap(int argc, char **argv, struct options *options);
+int options_parse_check(int argc, char **argv, struct options *options);
+int options_parse_purge(int argc, char **argv, struct options *options);
 
 #endif

@@ -11,10 +11,13 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "detect/churn.h"
+#include "detect/collector.h"
+#include "detect/own_returns.h"
 #include "detect/purge.h"
 #include "detect/returned.h"
 #include "stack/location.h"
 #include "stack/names.h"
+#include "stack/owner.h"
 
 #define MISSING_MAX 16
 /* How long a report waits for lines. Events wait meanwhile, except for the last one. */
@@ -34,7 +37,11 @@ struct session {
 	struct purge_log *purges;
 	struct window_detector *windows;
 	struct churn_log *churn;
+	struct collector *collector;
+	struct window_options window_options;
 	struct returned returned;
+	struct own_returns own_returns;
+	struct owners *owners; /* whose code gives memory back */
 	struct allocs *allocs; /* NULL: without allocation events */
 
 	uint64_t started_ns, reported_ns;
@@ -46,6 +53,7 @@ struct session {
 	/* What the last snapshot points to. */
 	const struct churn_finding **churn_rows;
 	struct window_finding *window_rows;
+	struct collector_gap *gap_rows;
 	const char *missing[MISSING_MAX];
 	char unread[ERROR_TEXT_MAX + 32];
 };
@@ -54,16 +62,20 @@ static int make_parts(struct session *s, const struct session_options *options)
 {
 	s->locations = locations_new(s->process->pid);
 	s->names = s->locations ? names_new(s->locations, options->log) : NULL;
+	s->owners = s->locations ? owners_new(s->locations) : NULL;
 	s->purges = purge_log_new();
 	s->windows = window_detector_new(&options->window);
 	s->churn = churn_log_new(options->churn_min);
+	s->collector = collector_new();
+	s->window_options = options->window;
 	s->stacks = s->locations ? stacks_new(s->locations, options->native) : NULL;
 	if (s->stacks && s->tracer && options->want_allocs) {
 		s->allocs = allocs_new(&options->allocs, s->process, s->tracer, s->stacks);
 		if (!s->allocs)
 			return -ENOMEM;
 	}
-	return s->names && s->stacks && s->purges && s->windows && s->churn ? 0 : -ENOMEM;
+	return s->names && s->stacks && s->owners && s->purges && s->windows && s->churn && s->collector ? 0
+													: -ENOMEM;
 }
 
 int session_open(const struct session_options *options, struct process *p, struct tracer *tracer,
@@ -97,14 +109,17 @@ void session_close(struct session *s)
 	sample_free(&s->now);
 	sample_free(&s->before);
 	allocs_free(s->allocs);
+	collector_free(s->collector);
 	churn_log_free(s->churn);
 	window_detector_free(s->windows);
 	purge_log_free(s->purges);
 	stacks_free(s->stacks);
+	owners_free(s->owners);
 	if (names_free(s->names))
 		locations_free(s->locations);
 	free(s->churn_rows);
 	free(s->window_rows);
+	free(s->gap_rows);
 	free(s);
 }
 
@@ -143,6 +158,7 @@ static void on_purge(struct session *s, const struct event *ev)
 	if (!found)
 		return;
 	returned_add_purge(&s->returned, found->returned);
+	collector_purge(s->collector, purge->head.time);
 	if (s->allocs)
 		allocs_before_sample(s->allocs, s->windows);
 	window_detector_purge(s->windows, purge->head.time + purge->duration, found->effective);
@@ -158,9 +174,22 @@ static void on_dlclose(struct session *s, const struct event *ev)
 	churn_log_close(s->churn, ev->dlclose, stack_of(s, ev->dlclose->stack, ev->dlclose->caller));
 }
 
+/* What an allocator gave back unasked: enough of it is as good as a purge. */
+static void own_return(struct session *s, const struct event_memory *ev)
+{
+	const struct allocator *kind = ev->shrink ? owners_find(s->owners, ev->caller) : NULL;
+
+	if (!kind || !own_returns_add(&s->own_returns, ev, kind, state_before(s, ev->head.time)))
+		return;
+	if (s->allocs)
+		allocs_before_sample(s->allocs, s->windows);
+	window_detector_own_return(s->windows, ev->head.time);
+}
+
 static void on_memory(struct session *s, const struct event *ev)
 {
 	returned_add(&s->returned, ev->memory, locations_in_libc(s->locations, ev->memory->caller));
+	own_return(s, ev->memory);
 	if (ev->memory->op == MEMORY_MADVISE && ev->memory->advice == MADV_FREE)
 		sampler_lazy_free(s->sampler);
 }
@@ -176,6 +205,7 @@ static void on_exec(struct session *s, const struct event *ev)
 	process_refresh(s->process, ev->exec->comm, NULL);
 	locations_stale(s->locations);
 	sampler_restart(s->sampler);
+	collector_exec(s->collector, ev->head->time);
 	if (s->allocs)
 		allocs_exec(s->allocs);
 }
@@ -202,6 +232,11 @@ static void on_oom(struct session *s, const struct event *ev)
 	s->out_of_memory = true;
 }
 
+static void on_collection(struct session *s, const struct event *ev)
+{
+	collector_run(s->collector, ev->collection);
+}
+
 static void on_process_end(struct session *s, const struct event *ev)
 {
 	int code = (int)ev->exit->code;
@@ -220,11 +255,22 @@ static void on_process_end(struct session *s, const struct event *ev)
 void session_event(const struct event *ev, void *session)
 {
 	static void (*const on[EVENT_KIND_CNT])(struct session * s, const struct event *ev) = {
-		[EVENT_PURGE] = on_purge,         [EVENT_DLOPEN] = on_dlopen, [EVENT_DLCLOSE] = on_dlclose,
-		[EVENT_MEMORY] = on_memory,       [EVENT_LOADED] = on_loaded, [EVENT_EXEC] = on_exec,
-		[EVENT_OOM] = on_oom,             [EVENT_EXIT] = on_process_end,    [EVENT_ALLOC] = on_alloc,   [EVENT_FREE] = on_alloc,
-		[EVENT_REALLOC_BEGIN] = on_alloc, [EVENT_REALLOC] = on_alloc, [EVENT_FREE_OWN] = on_alloc,
-		[EVENT_STACK] = on_stack,         [EVENT_CODE] = on_code,
+		[EVENT_PURGE] = on_purge,
+		[EVENT_DLOPEN] = on_dlopen,
+		[EVENT_DLCLOSE] = on_dlclose,
+		[EVENT_MEMORY] = on_memory,
+		[EVENT_LOADED] = on_loaded,
+		[EVENT_EXEC] = on_exec,
+		[EVENT_OOM] = on_oom,
+		[EVENT_EXIT] = on_process_end,
+		[EVENT_ALLOC] = on_alloc,
+		[EVENT_FREE] = on_alloc,
+		[EVENT_REALLOC_BEGIN] = on_alloc,
+		[EVENT_REALLOC] = on_alloc,
+		[EVENT_FREE_OWN] = on_alloc,
+		[EVENT_STACK] = on_stack,
+		[EVENT_CODE] = on_code,
+		[EVENT_COLLECTION] = on_collection,
 	};
 	struct session *s = session;
 
@@ -272,6 +318,12 @@ bool session_sample(struct session *s)
 					   });
 	if (s->allocs)
 		allocs_after_sample(s->allocs, s->windows);
+	collector_sample(s->collector,
+			 &(struct collector_sample){
+				 .time_ns = sample.heap.taken_ns,
+				 .live = sample.heap.live_heap,
+				 .threshold = window_threshold(&s->window_options, sample.usage.rss),
+			 });
 	return true;
 }
 
@@ -329,6 +381,19 @@ static void fill_windows(struct session *s, struct snapshot *snap)
 	snap->windows = s->window_rows;
 }
 
+static void fill_collector(struct session *s, struct snapshot *snap)
+{
+	const struct collector_view *view = collector_look(s->collector);
+
+	free(s->gap_rows);
+	s->gap_rows = calloc(view->gap_cnt ? view->gap_cnt : 1, sizeof(*s->gap_rows));
+	for (size_t i = 0; s->gap_rows && i < view->gap_cnt; i++)
+		if (snap->final || !view->gaps[i].end_ns || view->gaps[i].end_ns >= s->reported_ns)
+			s->gap_rows[snap->gap_cnt++] = view->gaps[i];
+	snap->gaps = s->gap_rows;
+	snap->collector = view;
+}
+
 static void fill_purges(struct session *s, struct snapshot *snap)
 {
 	size_t kept = purge_log_view(s->purges, &snap->purges);
@@ -372,6 +437,8 @@ void session_snapshot(struct session *s, bool final, const char *ended, struct s
 		.ended = ended,
 		.heap = &s->now.heap,
 		.returned = s->returned,
+		.own_returns = s->own_returns.v,
+		.own_return_cnt = s->own_returns.cnt,
 		.lazy_free = s->now.heap.taken_ns ? s->now.usage.lazy_free : UNKNOWN,
 	};
 	snap->interval_ns = snap->time_ns - s->reported_ns;
@@ -383,6 +450,8 @@ void session_snapshot(struct session *s, bool final, const char *ended, struct s
 	fill_purges(s, snap);
 	fill_windows(s, snap);
 	fill_churn(s, snap);
+	if (s->tracer && tracer_sees_collections(s->tracer, s->process->pid))
+		fill_collector(s, snap);
 	fill_missing(s, snap);
 	if (s->tracer)
 		tracer_losses(s->tracer, snap->lost);

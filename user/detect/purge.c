@@ -45,7 +45,7 @@ static uint64_t bytes_returned(const struct event_purge *ev)
 	return (uint64_t)sum < ev->advised ? (uint64_t)sum : ev->advised;
 }
 
-static bool is_effective(uint64_t returned, uint64_t predicted)
+bool purge_is_effective(uint64_t returned, uint64_t predicted)
 {
 	return returned >= RETURNED_MIN && (predicted == UNKNOWN || returned >= predicted / 4);
 }
@@ -74,7 +74,8 @@ static void judge(const struct purge_log *log, struct purge_finding *f, const st
 	if (!state || !state->taken_ns)
 		return;
 	a = heap_state_find(state, kind);
-	/* One that the state does not list came after it: it was loaded for this purge and serves nothing yet. */
+	/* One that the state does not list came after it: it was loaded for this purge and serves nothing
+	 * yet. */
 	f->misdirected = !a || !a->serving;
 	if (a && a->purgeable != UNKNOWN && state->taken_ns <= ev->head.time &&
 	    !taken_since(log, f->allocator, state->taken_ns)) {
@@ -104,13 +105,15 @@ const struct purge_finding *purge_log_add(struct purge_log *log, const struct ev
 	f->stack = stack;
 	f->time_ns = ev->head.time;
 	f->function = function;
+	f->control = PURGE_CONTROL(ev->flags) < CONTROL_CNT ? PURGE_CONTROL(ev->flags) : CONTROL_NONE;
+	f->arena = ev->arg;
 	f->allocator = kind->name;
 	f->duration_ns = ev->duration;
 	f->result = ev->result;
 	f->has_result = has_result && (ev->flags & PURGE_HAS_RESULT);
 	f->returned = bytes_returned(ev);
 	judge(log, f, ev, kind, state);
-	f->effective = is_effective(f->returned, f->predicted);
+	f->effective = purge_is_effective(f->returned, f->predicted);
 
 	if (log->cnt == PURGE_KEPT)
 		forget_oldest(log);

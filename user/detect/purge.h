@@ -18,6 +18,8 @@
 struct purge_finding {
 	uint64_t time_ns;         /* its begin */
 	const char *function;     /* "malloc_trim"; outlives the finding */
+	enum purge_control control; /* of mallctl: what was asked for, and of which arena */
+	uint64_t arena;
 	const char *allocator;    /* "glibc" */
 	const struct stack *stack;  /* NULL: not known; outlives the finding */
 	uint64_t duration_ns;
@@ -29,6 +31,9 @@ struct purge_finding {
 	bool effective;           /* returned ≥ max(1 MiB, 25 % of predicted) */
 	bool misdirected;         /* its allocator does not serve the process */
 };
+
+/* Whether that many bytes are an effect, beside what was predicted (UNKNOWN: nothing was). */
+bool purge_is_effective(uint64_t returned, uint64_t predicted);
 
 struct purge_log;
 

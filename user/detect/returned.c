@@ -9,13 +9,13 @@
  * with the hugetlb tunable; glibc 2.36 malloc/arena.c, delete_heap). A freed block with a
  * mapping of its own carries a header and is practically never aligned to a size like that.
  */
-static bool is_arena_heap(const struct event_memory *ev)
+bool returned_is_heap(const struct event_memory *ev)
 {
 	return ev->len >= MIB && !(ev->len & (ev->len - 1)) && !(ev->addr & (ev->len - 1));
 }
 
 /* RSS may fall across a call by what other threads do; by the call itself never by more than its length. */
-static uint64_t bytes_returned(const struct event_memory *ev)
+uint64_t returned_bytes(const struct event_memory *ev)
 {
 	uint64_t drop = ev->rss_drop > 0 ? (uint64_t)ev->rss_drop : 0;
 	uint64_t most = ev->len > UINT64_MAX - PAGE ? UINT64_MAX : (ev->len + PAGE - 1) & ~(PAGE - 1);
@@ -31,7 +31,7 @@ static uint64_t *way_back(struct returned *r, const struct event_memory *ev, boo
 	case MEMORY_MADVISE:
 		return from_libc ? &r->trim : &r->madvise;
 	case MEMORY_MUNMAP:
-		return from_libc && is_arena_heap(ev) ? &r->trim : &r->munmap;
+		return from_libc && returned_is_heap(ev) ? &r->trim : &r->munmap;
 	case MEMORY_MREMAP:
 		return &r->munmap;
 	default:
@@ -68,7 +68,7 @@ void returned_add(struct returned *r, const struct event_memory *ev, bool from_l
 		return;
 	sum = way_back(r, ev, from_libc);
 	if (sum)
-		*sum += bytes_returned(ev);
+		*sum += returned_bytes(ev);
 }
 
 void returned_add_purge(struct returned *r, uint64_t bytes)

@@ -9,7 +9,7 @@
 
 struct returned { /* bytes since the attach */
 	uint64_t purge;   /* inside purges, whatever the call */
-	uint64_t trim;    /* the allocator by itself at a free: brk shrinks, arena heaps trimmed */
+	uint64_t trim;    /* the C library by itself at a free: brk shrinks, arena heaps trimmed */
 	uint64_t munmap;  /* other munmap and shrinking mremap */
 	uint64_t madvise; /* other madvise */
 	uint64_t taken_brk, taken_mmap; /* address space taken (not RSS) */
@@ -21,5 +21,10 @@ struct returned { /* bytes since the attach */
  */
 void returned_add(struct returned *r, const struct event_memory *ev, bool from_libc);
 void returned_add_purge(struct returned *r, uint64_t bytes);
+
+/* Bytes that left RSS by that call, as far as they can be its own. */
+uint64_t returned_bytes(const struct event_memory *ev);
+/* Whether what is unmapped is a heap of glibc's arenas, not a block that has a mapping of its own. */
+bool returned_is_heap(const struct event_memory *ev);
 
 #endif

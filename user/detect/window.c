@@ -37,7 +37,7 @@ void window_detector_free(struct window_detector *d)
 	free(d);
 }
 
-static uint64_t threshold(const struct window_options *options, uint64_t rss)
+uint64_t window_threshold(const struct window_options *options, uint64_t rss)
 {
 	if (options->retained_min)
 		return options->retained_min;
@@ -84,7 +84,7 @@ static void peak(struct window_finding *w, const struct window_sample *s)
 static void open_window(struct window_detector *d, const struct window_sample *s)
 {
 	d->open = true;
-	d->now = (struct window_finding){ .start_ns = s->time_ns, .seen_ns = s->time_ns };
+	d->now = (struct window_finding){.start_ns = s->time_ns, .seen_ns = s->time_ns};
 	d->last_retained = s->retained;
 	peak(&d->now, s);
 }
@@ -99,7 +99,7 @@ static void close_window(struct window_detector *d, uint64_t time_ns)
 
 void window_detector_sample(struct window_detector *d, const struct window_sample *s)
 {
-	uint64_t limit = threshold(&d->options, s->rss);
+	uint64_t limit = window_threshold(&d->options, s->rss);
 
 	if (s->retained == UNKNOWN || s->purgeable == UNKNOWN)
 		return;
@@ -119,6 +119,19 @@ void window_detector_sample(struct window_detector *d, const struct window_sampl
 		close_window(d, s->time_ns);
 }
 
+/* What was retained is gone at that moment. False: no window was open. */
+static bool end_at(struct window_detector *d, uint64_t time_ns)
+{
+	if (time_ns > d->last_purge_ns)
+		d->last_purge_ns = time_ns;
+	if (!d->open)
+		return false;
+	if (time_ns < d->now.seen_ns) /* a sample was taken meanwhile */
+		time_ns = d->now.seen_ns;
+	advance(d, time_ns, d->last_retained);
+	return true;
+}
+
 void window_detector_purge(struct window_detector *d, uint64_t time_ns, bool effective)
 {
 	if (!effective) {
@@ -126,15 +139,18 @@ void window_detector_purge(struct window_detector *d, uint64_t time_ns, bool eff
 			d->now.ineffective_purges++;
 		return;
 	}
-	if (time_ns > d->last_purge_ns)
-		d->last_purge_ns = time_ns;
-	if (!d->open)
+	if (!end_at(d, time_ns))
 		return;
-	if (time_ns < d->now.seen_ns) /* a sample was taken while the purge ran */
-		time_ns = d->now.seen_ns;
-	advance(d, time_ns, d->last_retained);
 	d->now.closed_by_purge = true;
-	close_window(d, time_ns);
+	close_window(d, d->now.seen_ns);
+}
+
+void window_detector_own_return(struct window_detector *d, uint64_t time_ns)
+{
+	if (!end_at(d, time_ns))
+		return;
+	d->now.closed_by_itself = true;
+	close_window(d, d->now.seen_ns);
 }
 
 bool window_detector_is_open(const struct window_detector *d)

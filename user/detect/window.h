@@ -3,8 +3,8 @@
  * effective purge. Fed with heap states (samples) and purges in time order.
  *
  * A window opens at a sample where both exceed the threshold; it ends when either falls
- * below 80 % of it (hysteresis), or at an effective purge; it counts once it has lasted
- * min_ns. byte_seconds integrates retained over the window (trapezoids between samples).
+ * below 80 % of it (hysteresis), or at an effective purge, be it the allocator's own doing; it
+ * counts once it has lasted min_ns. byte_seconds integrates retained over the window (trapezoids between samples).
  */
 #ifndef ALLOCTRACE_DETECT_WINDOW_H
 #define ALLOCTRACE_DETECT_WINDOW_H
@@ -30,6 +30,7 @@ struct window_finding {
 	double byte_seconds;
 	unsigned ineffective_purges; /* purges in it that did not close it */
 	bool closed_by_purge;
+	bool closed_by_itself; /* the allocator returned it, unasked (own_returns.h) */
 	/* The sites that freed most in it (heap/sites.h, freed_here), largest first; none without allocation events. */
 	struct window_freed {
 		uint32_t site;
@@ -44,6 +45,9 @@ struct window_sample {
 	uint64_t rss, retained, purgeable; /* retained, purgeable may be UNKNOWN: the sample is skipped */
 };
 
+/* What counts as much at that RSS: bytes. */
+uint64_t window_threshold(const struct window_options *options, uint64_t rss);
+
 struct window_detector;
 
 struct window_detector *window_detector_new(const struct window_options *options);
@@ -51,6 +55,8 @@ void window_detector_free(struct window_detector *d); /* NULL-safe */
 void window_detector_sample(struct window_detector *d, const struct window_sample *sample);
 /* time_ns: the purge's end. */
 void window_detector_purge(struct window_detector *d, uint64_t time_ns, bool effective);
+/* An allocator has by itself returned what an effective purge returns. */
+void window_detector_own_return(struct window_detector *d, uint64_t time_ns);
 /* Whether a window is open, however short yet. */
 bool window_detector_is_open(const struct window_detector *d);
 /* Sets what was freed in the open window so far: at most WINDOW_FREED_MAX, largest first. */

@@ -36,6 +36,7 @@ struct event {
 		const struct event_block *block;
 		const struct event_stack *stack;
 		const struct event_code *code;
+		const struct event_collection *collection;
 	};
 };
 

@@ -174,6 +174,7 @@ static int glibc_walk(struct heap *heap, struct memory *mem, bool want_pages, st
 		rc = error_set(err, -ENOMEM, "no memory to walk glibc's heap");
 		goto out;
 	}
+	walk->pages.header = 16;
 	walk_arenas(&w, &maps, addrs, walk);
 	glibc_count_tcaches(&w, walk);
 	glibc_count_mmapped(&w, &maps, walk);

@@ -104,7 +104,7 @@ static void count_gap(struct walked *a, uint64_t start, uint64_t end)
 {
 	struct heap_figures *f = &a->tally->f;
 
-	glibc_count_range(&a->w->win, start, end, f);
+	tally_range(&a->w->win, start, end, f);
 	f->overhead += end - start;
 	a->tally->walked += end - start;
 }

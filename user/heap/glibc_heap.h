@@ -5,6 +5,7 @@
 #ifndef ALLOCTRACE_HEAP_GLIBC_HEAP_H
 #define ALLOCTRACE_HEAP_GLIBC_HEAP_H
 
+#include "heap/tally.h"
 #include "heap/walk.h"
 #include "heap/window.h"
 
@@ -17,7 +18,6 @@
 #define CHUNK_MIN 0x20ULL      /* MINSIZE */
 #define CHUNK_FAST_MAX 0xb0ULL /* NFASTBINS of 10: mallopt(M_MXFAST) can raise 0x80 to this */
 #define CHUNK_SIZE_MAX (1ULL << 46)
-#define ADDRESS_END (1ULL << 47) /* of user space, x86-64 without five-level tables */
 #define FASTBIN_CNT 10
 #define BIN_PAIRS 127                  /* NBINS − 1 */
 #define ARENA_MAX 65536                /* the list of arenas ends here whatever it says */
@@ -101,38 +101,6 @@ struct glibc_arena {
 static inline uint16_t glibc_next_offset(const struct glibc_row *row)
 {
 	return row->bins + 2 * 8 * BIN_PAIRS + 16; /* binmap[4] lies between */
-}
-
-static inline uint64_t align_up(uint64_t value, uint64_t unit)
-{
-	return (value + unit - 1) & ~(unit - 1);
-}
-
-static inline uint64_t align_down(uint64_t value, uint64_t unit)
-{
-	return value & ~(unit - 1);
-}
-
-static inline unsigned size_class(uint64_t bytes)
-{
-	unsigned class = 63 - (unsigned)__builtin_clzll(bytes | 1);
-
-	return class < HEAP_CLASS_CNT ? class : HEAP_CLASS_CNT - 1;
-}
-
-static inline void blocks_add(struct heap_blocks *blocks, uint64_t bytes)
-{
-	blocks->cnt++;
-	blocks->bytes += bytes;
-}
-
-static inline void blocks_move(struct heap_blocks *from, struct heap_blocks *to, uint64_t bytes)
-{
-	if (!from->cnt || from->bytes < bytes)
-		return;
-	from->cnt--;
-	from->bytes -= bytes;
-	blocks_add(to, bytes);
 }
 
 /* malloc_state counts its threads (attached_threads), from 2.23 on: right before system_mem. */
@@ -264,8 +232,6 @@ void glibc_runs_overhead(struct glibc_walk *w, struct glibc_runs *r, uint64_t st
 /* trimmed: malloc_trim shrinks this top. */
 void glibc_runs_top(struct glibc_walk *w, struct glibc_runs *r, uint64_t top, uint64_t size, bool trimmed);
 void glibc_runs_end(struct glibc_walk *w, struct glibc_runs *r, uint64_t end);
-/* Adds resident, swapped and shared bytes of [start, end) to *f. */
-void glibc_count_range(struct window *win, uint64_t start, uint64_t end, struct heap_figures *f);
 
 /* glibc_chunks.c */
 enum chain_end {

@@ -25,7 +25,7 @@ static struct heap_page *turn_to(struct glibc_walk *w, struct glibc_holders *h, 
 	addr = align_down(addr, TARGET_PAGE_SIZE);
 	if (h->page.addr != addr) {
 		close_page(w, h, t);
-		h->page.addr = addr;
+		h->page = (struct heap_page){.addr = addr, .pages = 1};
 	}
 	return &h->page;
 }
@@ -40,7 +40,7 @@ void glibc_holders_free(struct glibc_walk *w, struct glibc_holders *h, struct gl
 		if (stop > end)
 			stop = end;
 		if (window_state(&w->win, start) & PAGE_PRESENT)
-			page->free += (uint16_t)(stop - start);
+			page->free += (uint32_t)(stop - start);
 		start = stop;
 	}
 }

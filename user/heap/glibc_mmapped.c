@@ -46,7 +46,7 @@ static void search(struct glibc_walk *w, const struct maps *maps, struct found *
 			continue;
 		blocks_add(&found->blocks, size);
 		blocks_add(&found->class[size_class(size)], size);
-		glibc_count_range(&w->win, addr, addr + size, &found->f);
+		tally_range(&w->win, addr, addr + size, &found->f);
 		if (w->pages)
 			heap_pages_add_mmapped(w->pages, addr + 16);
 		glibc_heads_skip(&heads, addr + size);

@@ -12,23 +12,12 @@ struct run_bytes {
 	uint64_t resident, returned, returned_shared;
 };
 
-static void count_state(struct heap_figures *f, uint8_t state, uint64_t bytes)
-{
-	if (state & PAGE_PRESENT) {
-		f->resident += bytes;
-		if (!(state & PAGE_EXCLUSIVE))
-			f->shared += bytes;
-	} else if (state & PAGE_SWAPPED) {
-		f->swapped += bytes;
-	}
-}
-
 /* Counts page r->page, which may begin before the region and end behind `end`. */
 static void count_page(struct glibc_runs *r, uint8_t state, uint64_t end)
 {
 	uint64_t start = r->page < r->floor ? r->floor : r->page, stop = r->page + TARGET_PAGE_SIZE;
 
-	count_state(&r->tally.f, state, (stop > end ? end : stop) - start);
+	tally_page(&r->tally.f, state, (stop > end ? end : stop) - start);
 	r->page += TARGET_PAGE_SIZE;
 }
 
@@ -175,16 +164,4 @@ void glibc_runs_end(struct glibc_walk *w, struct glibc_runs *r, uint64_t end)
 		glibc_holders_end(w, &r->holders, &r->tally);
 	while (r->page < end)
 		count_page(r, window_state(&w->win, r->page), end);
-}
-
-void glibc_count_range(struct window *win, uint64_t start, uint64_t end, struct heap_figures *f)
-{
-	while (start < end) {
-		uint64_t stop = align_down(start, TARGET_PAGE_SIZE) + TARGET_PAGE_SIZE;
-
-		if (stop > end)
-			stop = end;
-		count_state(f, window_state(win, start), stop - start);
-		start = stop;
-	}
 }

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/search.h"
+
 #define PAGE 4096ULL
 #define REGION_SHIFT 21
 #define UNIT 16 /* every block begins at a multiple of it */
@@ -121,9 +123,18 @@ void heap_pages_doubt(struct heap_pages *p)
 		e->sure = false;
 }
 
+static uint64_t extent_start(const void *v, size_t i)
+{
+	return ((const struct heap_extent *)v)[i].start;
+}
+
 static const struct heap_extent *extent_of(const struct heap_pages *p, uint64_t addr)
 {
-	for (size_t i = 0; i < p->extent_cnt; i++)
+	size_t i = p->finished ? search_upto(p->extents, p->extent_cnt, extent_start, addr) : 0;
+
+	if (p->finished)
+		return i && addr < p->extents[i - 1].end ? &p->extents[i - 1] : NULL;
+	for (i = 0; i < p->extent_cnt; i++)
 		if (addr >= p->extents[i].start && addr < p->extents[i].end)
 			return &p->extents[i];
 	return NULL;
@@ -166,41 +177,60 @@ static int by_address(const void *x, const void *y)
 	return (a > b) - (a < b);
 }
 
+static int by_start(const void *x, const void *y)
+{
+	uint64_t a = ((const struct heap_extent *)x)->start, b = ((const struct heap_extent *)y)->start;
+
+	return (a > b) - (a < b);
+}
+
+static uint64_t page_end(const struct heap_page *page)
+{
+	return page->addr + page->pages * PAGE;
+}
+
 void heap_pages_finish(struct heap_pages *p)
 {
 	if (p->cnt)
 		qsort(p->v, p->cnt, sizeof(*p->v), by_page);
 	if (p->mmapped_cnt)
 		qsort(p->mmapped, p->mmapped_cnt, sizeof(*p->mmapped), by_address);
+	if (p->extent_cnt)
+		qsort(p->extents, p->extent_cnt, sizeof(*p->extents), by_start);
+	p->finished = true;
 	map_free(&p->regions);
 	for (size_t i = 0; i < p->cnt; i++) {
-		uint64_t region = p->v[i].addr >> REGION_SHIFT;
+		uint64_t region = p->v[i].addr >> REGION_SHIFT,
+			 last = (page_end(&p->v[i]) - 1) >> REGION_SHIFT;
 
-		if (!i || p->v[i - 1].addr >> REGION_SHIFT != region)
+		/* One that the page before reaches into has its beginning. */
+		if (i && (page_end(&p->v[i - 1]) - 1) >> REGION_SHIFT >= region)
+			region = ((page_end(&p->v[i - 1]) - 1) >> REGION_SHIFT) + 1;
+		for (; region <= last; region++)
 			map_set(&p->regions, region, (void *)(i + 1)); /* NOLINT(performance-no-int-to-ptr) */
 	}
 }
 
+static uint64_t page_addr(const void *v, size_t i)
+{
+	return ((const struct heap_page *)v)[i].addr;
+}
+
 const struct heap_page *heap_pages_find(const struct heap_pages *p, uint64_t addr)
 {
-	uint64_t page = addr & ~(PAGE - 1), region = addr >> REGION_SHIFT;
-	size_t low = (size_t)map_get(&p->regions, region), high;
+	size_t first = (size_t)map_get(&p->regions, addr >> REGION_SHIFT), cnt;
+	const struct heap_page *page;
 
-	if (!low)
+	if (!first)
 		return NULL;
-	low--;
-	high = low + (1 << REGION_SHIFT) / PAGE;
-	if (high > p->cnt)
-		high = p->cnt;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (p->v[mid].addr < page)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < p->cnt && p->v[low].addr == page ? &p->v[low] : NULL;
+	first--;
+	/* At most a region's pages, and one that reaches into it. */
+	cnt = (1 << REGION_SHIFT) / PAGE + 1;
+	if (cnt > p->cnt - first)
+		cnt = p->cnt - first;
+	cnt = search_upto(p->v + first, cnt, page_addr, addr);
+	page = cnt ? &p->v[first + cnt - 1] : NULL;
+	return page && addr < page_end(page) ? page : NULL;
 }
 
 enum heap_verdict heap_pages_judge(const struct heap_pages *p, uint64_t addr)

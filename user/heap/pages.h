@@ -12,14 +12,17 @@
 #include "base/map.h"
 
 /*
- * A resident page with free bytes that no purge returns. Holders are the chunks in use that
- * lie on it at least in part, blocks in per-thread caches among them: a purge leaves those too.
+ * What an allocator returns as a whole or not at all: a page of the kernel's, or several (a
+ * mimalloc page). With free bytes that are resident and that no purge returns. Holders are the
+ * chunks in use that lie on it at least in part, blocks in per-thread caches among them: a
+ * purge leaves those too.
  */
 struct heap_page {
 	uint64_t addr;
-	uint16_t free;    /* bytes, at most TARGET_PAGE_SIZE */
-	uint16_t holders; /* at least 1: what headers alone keep is nobody's */
-	uint16_t headers; /* 1: the allocator's own structures lie on it too, so no block holds it alone */
+	uint32_t free;        /* bytes */
+	uint16_t holders;     /* at least 1: what headers alone keep is nobody's */
+	uint16_t pages : 15;  /* of TARGET_PAGE_SIZE, at least 1 */
+	uint16_t headers : 1; /* the allocator's own structures lie on it too, so no block holds it alone */
 };
 
 /* Where chunks in use begin, one bit each 16 bytes, over what was walked; sorted, disjoint. */
@@ -33,7 +36,9 @@ struct heap_extent {
 struct heap_pages {
 	struct heap_page *v; /* by address, after heap_pages_finish */
 	size_t cnt, cap;
-	struct map regions; /* of 2 MiB → where its pages begin in v, from 1 */
+	uint8_t header;      /* bytes of a chunk before the program's pointer */
+	bool finished;       /* sorted */
+	struct map regions; /* of 2 MiB → where the pages that reach into it begin in v, from 1 */
 	struct heap_extent *extents;
 	size_t extent_cnt, extent_cap;
 	uint64_t *mmapped; /* the program's pointers of blocks with a mapping of their own, sorted */

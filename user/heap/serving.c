@@ -1,7 +1,5 @@
 #include "heap/serving.h"
 
-#include <string.h>
-
 struct search {
 	const struct maps *maps;
 	struct memory *mem;
@@ -19,9 +17,8 @@ static bool same_file(const struct mapping *a, const struct mapping *b)
 static bool is_entry_point(const char *symbol)
 {
 	for (const struct allocator *const *kind = allocators; *kind; kind++)
-		for (const char *const *name = (*kind)->entry_points; *name; name++)
-			if (!strcmp(symbol, *name))
-				return true;
+		if (allocator_is_entry_point(*kind, symbol))
+			return true;
 	return false;
 }
 

@@ -113,10 +113,9 @@ static unsigned class_of(uint64_t bytes)
  * The chunk's share of what the page holds back, charged to its site and taken from its class;
  * as that of so many chunks, where stacks are sampled.
  */
-static void charge(struct survey *s, const struct block *block, uint64_t addr, uint64_t chunk_size,
-		   uint64_t stands_for)
+static void charge(struct survey *s, const struct block *block, const struct heap_page *page,
+		   uint64_t chunk_size, uint64_t stands_for)
 {
-	const struct heap_page *page = heap_pages_find(&s->pages, addr);
 	struct heap_blocks *class = &s->pinned_class[class_of(chunk_size)];
 	struct owner *owner;
 	uint64_t share;
@@ -138,11 +137,12 @@ static void charge(struct survey *s, const struct block *block, uint64_t addr, u
 
 static void join_pages(struct survey *s, const struct block *block, uint64_t stands_for)
 {
-	uint64_t chunk = block->addr - 16, size = ledger_rounded(s->ledger, block->size);
-	uint64_t last = chunk + size - 1;
+	uint64_t chunk = block->addr - s->pages.header, size = ledger_rounded(s->ledger, block->size);
+	const struct heap_page *first = heap_pages_find(&s->pages, chunk);
+	const struct heap_page *last = heap_pages_find(&s->pages, chunk + size - 1);
 
-	charge(s, block, chunk, size, stands_for);
-	if ((last ^ chunk) / TARGET_PAGE_SIZE)
+	charge(s, block, first, size, stands_for);
+	if (last != first)
 		charge(s, block, last, size, stands_for);
 }
 
@@ -221,7 +221,7 @@ static void conclude(struct survey *s)
 
 		total += page->free;
 		if (owner->known == page->holders && !owner->mixed && !page->headers)
-			s->next.sites[owner->site].alone += TARGET_PAGE_SIZE;
+			s->next.sites[owner->site].alone += page->pages * TARGET_PAGE_SIZE;
 	}
 	/* Whether a page has other holders is not known where most have no site. */
 	for (uint32_t i = 0; ledger_is_sampled(s->ledger) && i < s->next.site_cnt; i++)

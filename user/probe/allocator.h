@@ -13,6 +13,8 @@
 /* How a function is called and what is recorded of it; each shape has its BPF programs. */
 enum probe_shape {
 	PROBE_PURGE,   /* (arg) → result: entry and return; never throws, never reads its return address */
+	PROBE_CONTROL,     /* jemalloc's mallctl(name, …): a purge if the name says so */
+	PROBE_CONTROL_MIB, /* mallctlbymib(numbers, count, …): likewise */
 	PROBE_DLOPEN,  /* (path, flags) → handle: reads its return address: entry and exit instructions */
 	PROBE_DLMOPEN, /* (namespace, path, flags) → handle: likewise */
 	PROBE_DLCLOSE, /* (handle): likewise */
@@ -47,11 +49,23 @@ struct probe_row {
 	bool throws; /* may throw: no return probe, its end is seen at its exits */
 };
 
+struct object;
+
 struct allocator {
 	const char *name;                 /* "glibc", "mimalloc", …: as reports print it */
 	const char *const *file_prefixes; /* of its file names, NULL-ended: "libmimalloc.so." */
+	/*
+	 * What builds of it may put before the name of every function, NULL-ended; "" among them if
+	 * nothing may be. NULL: nothing ever. Fingerprint, entry points and rows are meant with each.
+	 */
+	const char *const *prefixes;
 	const char *const *fingerprint;   /* symbols, any of which identifies an object that defines it; NULL-ended */
 	const char *const *entry_points;  /* functions whose call slots show that it serves; NULL-ended */
+	/*
+	 * How names of its own functions begin that give memory back to the kernel: they tell where it
+	 * is linked into a program. NULL-ended; NULL: not known.
+	 */
+	const char *const *releasers;
 	const char *purge_call;           /* as a report tells the user to call it, NULL if it has none */
 	const struct probe_row *rows;     /* ended by a row with a NULL symbol; may be NULL */
 	/*
@@ -61,13 +75,34 @@ struct allocator {
 	uint64_t (*usable)(uint64_t header);
 	/* Bytes that the heap walk counts for a block of that size asked for. NULL: not known. */
 	uint64_t (*rounded)(uint64_t size);
+	/* The version that its object's file tells: 2·1000+36; 0 if it does not. NULL: nor could it. */
+	unsigned (*version)(struct object *obj);
+	/*
+	 * NULL, or what it serves above the allocator that serves malloc: "Python objects of …". Such a
+	 * layer has no probes and no purge; its memory comes from the kernel, beside the other's.
+	 */
+	const char *layer;
+	const char *remedy; /* of a layer: what helps against memory that it keeps */
+	bool maps_blocks; /* large blocks have mappings of their own, which go with their free */
 	bool frees_twice; /* it passes its own free what it was passed before: own_free.h */
 };
 
-struct object;
 
-/* Whether the object defines a symbol of kind's fingerprint. */
+#define ALLOCATOR_SYMBOL_MAX 256 /* of a function's name with its prefix, and the NUL */
+
+/* PREFIXname; returns buf. A name that is too long is cut, and will not be found. */
+const char *allocator_symbol(char buf[ALLOCATOR_SYMBOL_MAX], const char *prefix, const char *name);
+/*
+ * The prefix with which the object defines a symbol of kind's fingerprint: the first from number
+ * *at on, which is moved behind it. NULL: none (any more).
+ */
+const char *allocator_prefix_in(const struct allocator *kind, struct object *obj, size_t *at);
+/* Whether there is one. */
 bool allocator_is_in(const struct allocator *kind, struct object *obj);
+/* Whether a function of that name is one of kind's entry points, under any of its prefixes. */
+bool allocator_is_entry_point(const struct allocator *kind, const char *symbol);
+/* Whether a function of that name is one of those that give memory back. */
+bool allocator_is_releaser(const struct allocator *kind, const char *symbol);
 
 /* NULL-ended; glibc first. */
 extern const struct allocator *const allocators[];

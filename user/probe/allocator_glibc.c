@@ -1,5 +1,6 @@
 /* glibc's ptmalloc2: libc.so.6, or linked into a static program. */
 #include "probe/rows.h"
+#include "target/object.h"
 
 static const char *const files[] = {"libc.so.6", "libc-2.", NULL};
 /* The first is exported by every libc.so.6; a static program shows the second unless it is stripped. */
@@ -25,6 +26,12 @@ static uint64_t rounded(uint64_t size)
 {
 	return size + 8 < 32 ? 32 : (size + 8 + 15) & ~15ULL;
 }
+/* malloc/malloc.c and malloc/arena.c; what compilers inline is in free and realloc. */
+static const char *const releasers[] = {
+	"_int_free",    "systrim",       "heap_trim",   "shrink_heap",      "delete_heap",
+	"munmap_chunk", "free",          "__libc_free", "realloc",          "__libc_realloc",
+	"malloc_trim",  "__malloc_trim", "mtrim",       "__glibc_morecore", NULL,
+};
 
 static const struct probe_row rows[] = {
 	C_ROWS,
@@ -38,8 +45,11 @@ const struct allocator allocator_glibc = {
 	.file_prefixes = files,
 	.fingerprint = fingerprint,
 	.entry_points = entry_points,
+	.releasers = releasers,
 	.purge_call = "malloc_trim(0)",
 	.rows = rows,
+	.version = object_glibc_version,
+	.maps_blocks = true,
 	.usable = usable,
 	.rounded = rounded,
 	.frees_twice = true,

@@ -1,33 +1,31 @@
 /*
- * jemalloc 4 and 5, plain or with its usual prefixes (je_, and _rjem_ in Rust programs).
- * Its purge is an argument of mallctl ("arena.N.purge"), not a function: no row.
+ * jemalloc 3.6 to 5.3 (include/jemalloc/jemalloc_protos.h.in, src/jemalloc_cpp.cpp), plain or with
+ * a prefix of --with-jemalloc-prefix: je_ by its own default outside of Linux and in redis, _rjem_
+ * in Rust programs (tikv-jemallocator), those of DuckDB and Arrow.
+ *
+ * Its purge is an argument of mallctl. xallocx changes a block's size in place: that is not seen.
  */
 #include "probe/rows.h"
 
 static const char *const files[] = {"libjemalloc.so", NULL};
-static const char *const fingerprint[] = {"mallocx", "je_mallocx", "_rjem_mallocx", NULL};
+static const char *const prefixes[] = {"", "je_", "_rjem_", "rjem_", "duckdb_je_", "je_arrow_", NULL};
+static const char *const fingerprint[] = {"mallocx", "mallctlbymib", NULL};
 static const char *const entry_points[] = {
-	"malloc",        "calloc",       "realloc",       "free",           "memalign", "posix_memalign",
-	"aligned_alloc", "valloc",       "pvalloc",       "_Znwm",          "_Znam",    "_ZdlPv",
-	"_ZdaPv",        "_ZdlPvm",      "_ZdaPvm",       "mallocx",        "rallocx",  "dallocx",
-	"sdallocx",      "_rjem_malloc", "_rjem_mallocx", "_rjem_sdallocx", NULL,
+	"malloc",  "calloc",  "realloc",  "free",   "memalign", "posix_memalign", "aligned_alloc", "valloc",
+	"pvalloc", "_Znwm",   "_Znam",    "_ZdlPv", "_ZdaPv",   "_ZdlPvm",        "_ZdaPvm",       "mallocx",
+	"rallocx", "dallocx", "sdallocx", NULL,
 };
+static const char *const releasers[] = {"je_pages_", "pages_", "os_pages_", NULL};
 
 static const struct probe_row rows[] = {
+	{.symbol = "mallctl", .shape = PROBE_CONTROL, .required = true, .has_result = true},
+	{.symbol = "mallctlbymib", .shape = PROBE_CONTROL_MIB, .required = true, .has_result = true},
 	C_ROWS,
 	CPP_ROWS,
 	ALLOC("mallocx", .size = 1),
 	REALLOC("rallocx", .ptr = 1, .size = 2),
 	FREE("dallocx"),
 	FREE("sdallocx"),
-	ALLOC("_rjem_malloc", .size = 1),
-	ALLOC("_rjem_calloc", .count = 1, .size = 2),
-	ALLOC("_rjem_mallocx", .size = 1),
-	REALLOC("_rjem_realloc", .ptr = 1, .size = 2, .on_null = REALLOC_FREES_ZERO),
-	REALLOC("_rjem_rallocx", .ptr = 1, .size = 2),
-	FREE("_rjem_sdallocx"),
-	FREE("_rjem_dallocx"),
-	FREE("_rjem_free"),
 	{.symbol = NULL},
 };
 
@@ -35,8 +33,10 @@ extern const struct allocator allocator_jemalloc;
 const struct allocator allocator_jemalloc = {
 	.name = "jemalloc",
 	.file_prefixes = files,
+	.prefixes = prefixes,
 	.fingerprint = fingerprint,
 	.entry_points = entry_points,
+	.releasers = releasers,
 	.purge_call = "mallctl(\"arena.4096.purge\", NULL, NULL, NULL, 0)",
 	.rows = rows,
 };

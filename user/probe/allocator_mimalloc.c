@@ -1,6 +1,7 @@
 /*
- * mimalloc 1.x to 3.x: include/mimalloc.h and src/alloc-override.c of v2.0.9; v2.2.4 and v3.1.5
- * for the purges' names. mi_strdup and its like are not seen: what they ask for is told by no argument.
+ * mimalloc 1.x to 3.x: include/mimalloc.h and src/alloc-override.c of v2.0.9, v2.2.4 and v3.4.3.
+ * mi_strdup and its like are not seen: what they ask for is told by no argument; nor is what
+ * mi_heap_destroy frees at once.
  */
 #include "probe/rows.h"
 
@@ -13,11 +14,12 @@ static const char *const entry_points[] = {
 	"mi_calloc",      "mi_zalloc", "mi_realloc", "mi_free",      "mi_new",   "mi_malloc_aligned",
 	"mi_heap_malloc", NULL,
 };
+static const char *const releasers[] = {"mi_", "_mi_", "unix_", NULL};
 
 /* Those that call one another (mi_collect, mi_heap_collect) are one event, the outer. */
 static const struct probe_row rows[] = {
 	{.symbol = "mi_collect", .shape = PROBE_PURGE, .required = true},
-	{.symbol = "mi_heap_collect", .shape = PROBE_PURGE},   /* up to 2.x */
+	{.symbol = "mi_heap_collect", .shape = PROBE_PURGE},
 	{.symbol = "mi_collect_reduce", .shape = PROBE_PURGE}, /* 2.2 */
 	{.symbol = "mi_theap_collect", .shape = PROBE_PURGE},  /* 3.x */
 
@@ -47,7 +49,11 @@ static const struct probe_row rows[] = {
 	REALLOC("mi_rezalloc", .ptr = 1, .size = 2),
 	REALLOC("mi_recalloc", .ptr = 1, .count = 2, .size = 3),
 	REALLOC("mi_reallocarray", .ptr = 1, .count = 2, .size = 3),
+	REALLOC("mi_aligned_recalloc", .ptr = 1, .count = 2, .size = 3),
+	REALLOC("mi_aligned_offset_recalloc", .ptr = 1, .count = 2, .size = 3),
 	FREE("mi_free"),
+	FREE("mi_free_small"),
+	FREE("mi_cfree"),
 	FREE("mi_free_size"),
 	FREE("mi_free_size_aligned"),
 	FREE("mi_free_aligned"),
@@ -70,7 +76,17 @@ static const struct probe_row rows[] = {
 	ALLOC("mi_valloc", .size = 1),
 	ALLOC("mi_pvalloc", .size = 1),
 
+	ALLOC("mi_umalloc", .size = 1), /* mi_u…: 3.x */
+	ALLOC("mi_umalloc_small", .size = 1),
+	ALLOC("mi_umalloc_aligned", .size = 1),
+	ALLOC("mi_uzalloc_small", .size = 1),
+	ALLOC("mi_uzalloc_aligned", .size = 1),
+	ALLOC("mi_ucalloc", .count = 1, .size = 2),
+	REALLOC("mi_urealloc", .ptr = 1, .size = 2),
+	FREE("mi_ufree"),
+
 	ALLOC("mi_heap_malloc", .size = 2),
+	ALLOC("mi_heap_zalloc_small", .size = 2),
 	ALLOC("mi_heap_malloc_small", .size = 2),
 	ALLOC("mi_heap_mallocn", .count = 2, .size = 3),
 	ALLOC("mi_heap_zalloc", .size = 2),
@@ -92,6 +108,14 @@ static const struct probe_row rows[] = {
 	REALLOC("mi_heap_rezalloc_aligned_at", .ptr = 2, .size = 3),
 	REALLOC("mi_heap_recalloc_aligned", .ptr = 2, .count = 3, .size = 4),
 	REALLOC("mi_heap_recalloc_aligned_at", .ptr = 2, .count = 3, .size = 4),
+
+	ALLOC("mi_theap_malloc", .size = 2), /* 3.x */
+	ALLOC("mi_theap_malloc_small", .size = 2),
+	ALLOC("mi_theap_malloc_aligned", .size = 2),
+	ALLOC("mi_theap_zalloc", .size = 2),
+	ALLOC("mi_theap_zalloc_small", .size = 2),
+	ALLOC("mi_theap_calloc", .count = 2, .size = 3),
+	REALLOC("mi_theap_realloc", .ptr = 2, .size = 3),
 
 	NEW("mi_new", .size = 1),
 	NEW("mi_new_n", .count = 1, .size = 2),
@@ -117,6 +141,7 @@ const struct allocator allocator_mimalloc = {
 	.file_prefixes = files,
 	.fingerprint = fingerprint,
 	.entry_points = entry_points,
+	.releasers = releasers,
 	.purge_call = "mi_collect(true)",
 	.rows = rows,
 };

@@ -7,6 +7,9 @@ static const char *const fingerprint[] = {"__freadahead", "__malloc_alloc_meta",
 static const char *const entry_points[] = {"malloc",   "calloc",         "realloc",       "free",
 					   "memalign", "posix_memalign", "aligned_alloc", NULL};
 
+static const char *const releasers[] = {"free",        "__libc_free",     "realloc", "__libc_realloc",
+					"unmap_chunk", "nontrivial_free", NULL};
+
 static const struct probe_row rows[] = {C_ROWS, {.symbol = NULL}};
 
 extern const struct allocator allocator_musl;
@@ -15,6 +18,8 @@ const struct allocator allocator_musl = {
 	.file_prefixes = files,
 	.fingerprint = fingerprint,
 	.entry_points = entry_points,
+	.releasers = releasers,
 	.purge_call = NULL,
 	.rows = rows,
+	.maps_blocks = true,
 };

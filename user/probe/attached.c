@@ -268,6 +268,11 @@ const struct python *attached_python(const struct attached *a)
 	return a->ctx->tables && !a->python_status ? &a->python : NULL;
 }
 
+bool attached_sees_collections(const struct attached *a)
+{
+	return a->follow && follow_sees_collections(a->follow);
+}
+
 struct missing *attached_missing(const struct attached *a)
 {
 	return a->missing;

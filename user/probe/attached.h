@@ -43,6 +43,8 @@ void attached_act(struct attached *attached, uint64_t now);
 
 /* NULL: none whose frames are read. */
 const struct python *attached_python(const struct attached *attached);
+/* Whether its CPython tells when its garbage collector runs. */
+bool attached_sees_collections(const struct attached *attached);
 /* What is not seen of it. */
 struct missing *attached_missing(const struct attached *attached);
 /* CPU time (ns) that its recorded hits have cost it, and how many these were. */

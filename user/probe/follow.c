@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "probe/arrival.h"
 #include "probe/installed.h"
 #include "probe/sweep.h"
 #include "target/maps.h"
@@ -237,6 +238,33 @@ static void take_object(struct follow *f, struct file *file, struct object *obj)
 	attach(f, file);
 }
 
+static bool has_arrived(const struct follow *f, const struct file *file, const struct mapping *m)
+{
+	return !file->link_cnt || arrival_in(f->pid, file->obj, file->plan, m);
+}
+
+/* Where it was changed in a container after it was mapped, the mapped one lies in the layer below. */
+static void check_arrival(struct follow *f, struct file *file, const struct mapping *m)
+{
+	struct object *lower;
+
+	if (has_arrived(f, file, m))
+		return;
+	keeper_drop(f->ctx.keeper, file->links, file->link_cnt);
+	file->link_cnt = 0;
+	if (!object_open_lower(f->pid, m, &lower)) {
+		object_free(file->obj);
+		file->obj = lower;
+		attach(f, file);
+		if (has_arrived(f, file, m))
+			return;
+	}
+	missing_add(f->ctx.missing,
+		    "calls of %s are not seen: it was changed after the process mapped it, and its probes "
+		    "arrive in the changed file only",
+		    object_name(file->obj));
+}
+
 static dev_t stat_dev_of(const struct object *obj)
 {
 	struct stat st;
@@ -270,6 +298,7 @@ static void take_mapping(struct follow *f, const struct mapping *m)
 		known->dev = m->dev;
 		known->present = known->mapped = true;
 		object_free(obj);
+		check_arrival(f, known, m);
 		return;
 	}
 	file = file_add(f, m->dev, m->inode);
@@ -280,6 +309,7 @@ static void take_mapping(struct follow *f, const struct mapping *m)
 	file->mapped = true;
 	file->stat_dev = stat_dev;
 	take_object(f, file, obj);
+	check_arrival(f, file, m);
 }
 
 static void take_installed(const char *dir, const char *name, void *arg)
@@ -403,11 +433,21 @@ unsigned follow_lost_cnt(const struct follow *f)
 	return f->lost_cnt;
 }
 
-bool follow_sees_loads(const struct follow *f)
+static bool has_role(const struct follow *f, enum plan_role role)
 {
 	for (size_t i = 0; i < f->file_cnt; i++)
 		for (size_t k = 0; f->files[i].mapped && f->files[i].plan && k < f->files[i].plan->cnt; k++)
-			if (f->files[i].plan->v[k].role == PLAN_LOADED)
+			if (f->files[i].plan->v[k].role == role)
 				return true;
 	return false;
+}
+
+bool follow_sees_loads(const struct follow *f)
+{
+	return has_role(f, PLAN_LOADED);
+}
+
+bool follow_sees_collections(const struct follow *f)
+{
+	return has_role(f, PLAN_GC_START) && has_role(f, PLAN_GC_DONE);
 }

@@ -52,5 +52,7 @@ void follow_drop_allocs(struct follow *follow);
 unsigned follow_probe_cnt(const struct follow *follow);
 unsigned follow_lost_cnt(const struct follow *follow); /* probes that could not be placed */
 bool follow_sees_loads(const struct follow *follow);
+/* CPython's garbage collector, by its own probes. */
+bool follow_sees_collections(const struct follow *follow);
 
 #endif

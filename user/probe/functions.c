@@ -17,6 +17,7 @@ static void function_free(struct traced_function *fn)
 {
 	if (!fn)
 		return;
+	free((char *)fn->symbol);
 	free((char *)fn->object);
 	free(fn);
 }
@@ -48,9 +49,10 @@ uint32_t functions_add(struct functions *functions, const struct traced_function
 	if (!copy)
 		return 0;
 	*copy = *fn;
+	copy->symbol = strdup(fn->symbol);
 	copy->object = strdup(fn->object);
-	if (!copy->object) {
-		free(copy);
+	if (!copy->symbol || !copy->object) {
+		function_free(copy);
 		return 0;
 	}
 	functions->v[functions->cnt++] = copy;

@@ -65,7 +65,8 @@ static int open_multi(const struct link_request *r, struct link *link)
 		.prog_fd = (uint32_t)r->prog_fd,
 		.attach_type = link_attach_type(r->backend, r->when),
 	};
-	uint64_t *offsets = calloc(r->spot_cnt, 2 * sizeof(*offsets)), *cookies = offsets + r->spot_cnt;
+	uint64_t *offsets = calloc(r->spot_cnt, 3 * sizeof(*offsets)), *cookies = offsets + r->spot_cnt,
+		 *semaphores = cookies + r->spot_cnt;
 	int fd;
 
 	if (!offsets)
@@ -73,9 +74,11 @@ static int open_multi(const struct link_request *r, struct link *link)
 	for (size_t i = 0; i < r->spot_cnt; i++) {
 		offsets[i] = r->spots[i].offset;
 		cookies[i] = r->spots[i].cookie;
+		semaphores[i] = r->spots[i].semaphore;
 	}
 	attr.uprobe_multi.path = (uintptr_t)r->path;
 	attr.uprobe_multi.offsets = (uintptr_t)offsets;
+	attr.uprobe_multi.ref_ctr_offsets = (uintptr_t)semaphores;
 	attr.uprobe_multi.cookies = (uintptr_t)cookies;
 	attr.uprobe_multi.cnt = (uint32_t)r->spot_cnt;
 	attr.uprobe_multi.flags = r->when == LINK_AT_RETURN ? UPROBE_MULTI_RETURN : 0;
@@ -109,11 +112,12 @@ static int open_perf_event(const struct link_request *r, const struct link_spot 
 {
 	struct perf_event_attr attr = {.size = sizeof(attr)};
 	int type = pmu_number("type", "%d"), bit = pmu_number("format/retprobe", "config:%d"), fd;
+	int counter = spot->semaphore ? pmu_number("format/ref_ctr_offset", "config:%d") : 0;
 
-	if (type < 0 || bit < 0 || bit > 63)
+	if (type < 0 || bit < 0 || bit > 63 || counter < 0 || counter > 63 || spot->semaphore > UINT32_MAX)
 		return -ENOTSUP;
 	attr.type = (uint32_t)type;
-	attr.config = r->when == LINK_AT_RETURN ? 1ULL << bit : 0;
+	attr.config = (r->when == LINK_AT_RETURN ? 1ULL << bit : 0) | spot->semaphore << counter;
 	attr.config1 = (uintptr_t)r->path;
 	attr.config2 = spot->offset;
 	fd = (int)syscall(SYS_perf_event_open, &attr, r->pid, -1, -1, PERF_FLAG_FD_CLOEXEC);

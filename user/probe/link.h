@@ -24,6 +24,7 @@ enum link_when {
 struct link_spot {
 	uint64_t offset; /* in the file */
 	uint64_t cookie;
+	uint64_t semaphore; /* in the file: an SDT probe's counter, which the kernel raises while it is attached; 0: none */
 };
 
 struct link_request {

@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "../bpf/share.h"
+#include "probe/mallctl.h"
 #include "probe/own_free.h"
 #include "probe/place.h"
+#include "probe/python_gc.h"
 
 #define CODE_MAX 65536
 #define CODE_UNKNOWN 4096 /* looked at where a symbol tells no size */
@@ -25,6 +27,8 @@ static const struct shape {
 	bool entry_only;
 } shapes[PROBE_SHAPE_CNT] = {
 	[PROBE_PURGE] = {PLAN_PURGE, PLAN_PURGE_EXIT, false, false},
+	[PROBE_CONTROL] = {PLAN_PURGE, PLAN_PURGE_EXIT, false, false},
+	[PROBE_CONTROL_MIB] = {PLAN_PURGE, PLAN_PURGE_EXIT, false, false},
 	[PROBE_DLOPEN] = {PLAN_OPEN, PLAN_LOADER_EXIT, true, false},
 	[PROBE_DLMOPEN] = {PLAN_OPEN, PLAN_LOADER_EXIT, true, false},
 	[PROBE_DLCLOSE] = {PLAN_CLOSE, PLAN_LOADER_EXIT, true, false},
@@ -40,10 +44,18 @@ static const struct shape {
 	[PROBE_FREE] = {PLAN_FREE, PLAN_FREE, true, true},
 };
 
+/* Functions of one owner: an allocator's, under one of its prefixes; or libc's and the loader's. */
+struct family {
+	const struct allocator *kind; /* NULL: none's */
+	const struct probe_row *rows;
+	const char *prefix;
+};
+
 /* One function being planned. */
 struct planning {
 	const struct plan_context *ctx;
 	struct object *obj;
+	const struct family *family;
 	struct plan *plan;
 	enum plan_role exit;
 	uint64_t to_vaddr;               /* file offset + this = address as linked, in the text segment */
@@ -61,10 +73,9 @@ static bool is_planned(const struct plan *plan, enum plan_role role, uint64_t of
 	return false;
 }
 
-/* One probe a role and place: several names of one function, several jumps to one ret, collapse. */
-static int add_spot(struct plan *plan, enum plan_role role, uint64_t offset, uint64_t cookie)
+int plan_add(struct plan *plan, enum plan_role role, const struct link_spot *spot)
 {
-	if (is_planned(plan, role, offset))
+	if (is_planned(plan, role, spot->offset))
 		return 0;
 	if (plan->cnt == plan->cap) {
 		size_t cap = plan->cap ? plan->cap * 2 : 32;
@@ -75,8 +86,13 @@ static int add_spot(struct plan *plan, enum plan_role role, uint64_t offset, uin
 		plan->v = v;
 		plan->cap = cap;
 	}
-	plan->v[plan->cnt++] = (struct plan_spot){role, {.offset = offset, .cookie = cookie}};
+	plan->v[plan->cnt++] = (struct plan_spot){role, *spot};
 	return 0;
+}
+
+static int add_spot(struct plan *plan, enum plan_role role, uint64_t offset, uint64_t cookie)
+{
+	return plan_add(plan, role, &(struct link_spot){.offset = offset, .cookie = cookie});
 }
 
 void plan_free(struct plan *plan)
@@ -218,14 +234,22 @@ static bool jumps_at_once(struct object *obj, uint64_t offset)
 	return jumps;
 }
 
+static int find_function(struct object *obj, const struct family *family, const struct probe_row *row,
+			 struct object_symbol *sym)
+{
+	char symbol[ALLOCATOR_SYMBOL_MAX];
+
+	return object_find_symbol(obj, allocator_symbol(symbol, family->prefix, row->symbol), sym);
+}
+
 /* Whether a row of the same kind names the function at offset: an allocation's or a free's. */
-static bool is_row_function(struct object *obj, const struct probe_row *rows, bool free, uint64_t offset)
+static bool is_row_function(struct object *obj, const struct family *family, bool free, uint64_t offset)
 {
 	struct object_symbol sym;
 
-	for (const struct probe_row *row = rows; row->symbol; row++)
+	for (const struct probe_row *row = family->rows; row->symbol; row++)
 		if (row->shape >= PROBE_ALLOC && (row->shape == PROBE_FREE) == free &&
-		    !object_find_symbol(obj, row->symbol, &sym) && sym.file_offset == offset)
+		    !find_function(obj, family, row, &sym) && sym.file_offset == offset)
 			return true;
 	return false;
 }
@@ -235,7 +259,7 @@ static bool is_row_function(struct object *obj, const struct probe_row *rows, bo
  * allocation that is but a jump there (nested calls are told at run time, but each hit
  * costs), and a free that ends in one, since nothing would tell that the two are one.
  */
-static bool is_passed_on(const struct plan_context *ctx, struct object *obj, const struct probe_row *rows,
+static bool is_passed_on(const struct plan_context *ctx, struct object *obj, const struct family *family,
 			 const struct probe_row *row, const struct object_symbol *sym)
 {
 	struct plan exits = {.v = NULL};
@@ -247,26 +271,26 @@ static bool is_passed_on(const struct plan_context *ctx, struct object *obj, con
 	if (!add_exits(&p, sym->file_offset, &why) && (free || jumps_at_once(obj, sym->file_offset)))
 		for (size_t i = 1; !found && i < p.followed_cnt; i++)
 			found = p.followed[i] != sym->file_offset &&
-				is_row_function(obj, rows, free, p.followed[i]);
+				is_row_function(obj, family, free, p.followed[i]);
 	plan_free(&exits);
 	if (found)
-		log_note(ctx->log, "%s in %s: passes its calls on to a function that is probed", row->symbol,
+		log_note(ctx->log, "%s in %s: passes its calls on to a function that is probed", sym->name,
 			 object_name(obj));
 	return found;
 }
 
-static void note_placed(const struct planning *p, const struct probe_row *row, uint64_t offset,
-			const char *why, bool return_probe)
+static void note_placed(const struct planning *p, const char *symbol, uint64_t offset, const char *why,
+			bool return_probe)
 {
-	log_note(p->ctx->log, "%s in %s: at +%" PRIu64 " (%s); %s%s", row->symbol, object_name(p->obj),
-		 offset, why,
+	log_note(p->ctx->log, "%s in %s: at +%" PRIu64 " (%s); %s%s", symbol, object_name(p->obj), offset,
+		 why,
 		 return_probe  ? "return probe"
 		 : p->exit_cnt ? "exits at "
 			       : "entry only",
 		 p->exits_text);
 	if (p->lost_exits)
 		log_note(p->ctx->log, "%s in %s: a call that leaves by %s jump through a pointer ends unseen",
-			 row->symbol, object_name(p->obj), p->lost_exits == 1 ? "its" : "a");
+			 symbol, object_name(p->obj), p->lost_exits == 1 ? "its" : "a");
 }
 
 /* The arguments that the shape's programs read: those a row names, or all that any may. */
@@ -290,29 +314,46 @@ static uint64_t arg_bits(const struct place_args *args, unsigned char number, un
 	return (uint64_t)(number ? args->at[number - 1] : ARG_NONE) << shift;
 }
 
-static uint64_t make_cookie(uint32_t number, const struct probe_row *row, const struct allocator *kind,
+/* Of an object whose tables show no numbers nothing is taken for a purge. */
+static uint64_t mib_bits(const struct planning *p)
+{
+	struct mallctl_numbers numbers;
+	uint64_t bits = 0;
+
+	if (mallctl_numbers(p->obj, &numbers))
+		missing_add(p->ctx->missing,
+			    "purges by mallctlbymib are not seen: the numbers of %s were not found in it",
+			    object_name(p->obj));
+	for (int i = CONTROL_PURGE; i < CONTROL_CNT; i++)
+		bits |= (uint64_t)numbers.control[i] << (COOKIE_MIB_SHIFT + 4 * i);
+	return bits | (uint64_t)numbers.arena << COOKIE_MIB_SHIFT;
+}
+
+static uint64_t make_cookie(const struct planning *p, uint32_t number, const struct probe_row *row,
 			    const struct place_args *args)
 {
 	uint64_t cookie = number | (uint64_t)row->shape << COOKIE_SHAPE_SHIFT;
 
 	if (row->has_result)
 		cookie |= COOKIE_HAS_RESULT;
-	if (kind && kind->usable)
+	if (p->family->kind && p->family->kind->usable)
 		cookie |= COOKIE_HAS_HEADER;
+	if (row->shape == PROBE_CONTROL_MIB)
+		return cookie | mib_bits(p);
 	return cookie | arg_bits(args, row->ptr, COOKIE_PTR_SHIFT) |
 	       arg_bits(args, row->size, COOKIE_SIZE_SHIFT) | arg_bits(args, row->count, COOKIE_COUNT_SHIFT);
 }
 
-static uint32_t add_function(const struct planning *p, const struct probe_row *row,
-			     const struct allocator *kind, bool stepped)
+static uint32_t add_function(const struct planning *p, const struct probe_row *row, const char *symbol,
+			     bool stepped)
 {
 	return functions_add(p->ctx->functions, &(struct traced_function){
-							.symbol = row->symbol,
+							.symbol = symbol,
 							.shape = row->shape,
 							.has_result = row->has_result,
 							.on_null = row->on_null,
 							.stepped = stepped,
-							.allocator = kind,
+							.allocator = p->family->kind,
 							.object = object_name(p->obj),
 							.dev = object_dev(p->obj),
 							.inode = object_inode(p->obj),
@@ -333,11 +374,11 @@ static int plan_own_calls(const struct planning *p, const struct object_symbol *
 	return ret;
 }
 
-static int plan_function(const struct plan_context *ctx, struct object *obj, const struct probe_row *row,
-			 const struct allocator *kind, struct plan *plan)
+static int plan_function(const struct plan_context *ctx, struct object *obj, const struct family *family,
+			 const struct probe_row *row, struct plan *plan)
 {
 	const struct shape *shape = &shapes[row->shape];
-	struct planning p = {.ctx = ctx, .obj = obj, .plan = plan, .exit = shape->exit};
+	struct planning p = {.ctx = ctx, .obj = obj, .family = family, .plan = plan, .exit = shape->exit};
 	bool return_probe = ctx->return_probes && !shape->never_return_probe && !row->throws;
 	struct place_args args = {.wanted = wanted_args(row), .in_place = row->shape < PROBE_ALLOC};
 	enum plan_role role = row->throws ? PLAN_ALLOC_THROWS : shape->entry;
@@ -348,10 +389,10 @@ static int plan_function(const struct plan_context *ctx, struct object *obj, con
 	uint8_t *code;
 	size_t len;
 
-	if (object_find_symbol(obj, row->symbol, &sym))
+	if (find_function(obj, family, row, &sym))
 		return 0;
 	p.to_vaddr = sym.value - sym.file_offset;
-	if (kind && row->shape >= PROBE_ALLOC && is_passed_on(ctx, obj, kind->rows, row, &sym))
+	if (family->kind && row->shape >= PROBE_ALLOC && is_passed_on(ctx, obj, family, row, &sym))
 		return 0;
 	code = read_code(obj, sym.file_offset, &len);
 	if (!code)
@@ -361,41 +402,42 @@ static int plan_function(const struct plan_context *ctx, struct object *obj, con
 	if (is_planned(plan, role, sym.file_offset + offset))
 		return 0;
 	if (!return_probe && !shape->entry_only && (add_exits(&p, sym.file_offset, &why) || !p.exit_cnt)) {
-		missing_add(ctx->missing, "%s of %s is not seen: its exits cannot be found: %s", row->symbol,
+		missing_add(ctx->missing, "%s of %s is not seen: its exits cannot be found: %s", sym.name,
 			    object_name(obj), why);
 		return 0;
 	}
-	number = add_function(&p, row, kind, args.stepped);
+	number = add_function(&p, row, sym.name, args.stepped);
 	if (!number)
 		return -ENOMEM;
-	cookie = make_cookie(number, row, kind, &args);
-	note_placed(&p, row, offset, why_entry, return_probe);
-	if (row->shape == PROBE_FREE && kind && kind->frees_twice && plan_own_calls(&p, &sym, cookie))
+	cookie = make_cookie(&p, number, row, &args);
+	note_placed(&p, sym.name, offset, why_entry, return_probe);
+	if (row->shape == PROBE_FREE && family->kind && family->kind->frees_twice &&
+	    plan_own_calls(&p, &sym, cookie))
 		return -ENOMEM;
 	return add_spot(plan, role, sym.file_offset + offset, cookie);
 }
 
-static int plan_rows(const struct plan_context *ctx, struct object *obj, const struct probe_row *rows,
-		     const struct allocator *kind, struct plan *plan)
+static int plan_rows(const struct plan_context *ctx, struct object *obj, const struct family *family,
+		     struct plan *plan)
 {
 	int ret = 0;
 
-	for (const struct probe_row *row = rows; !ret && row && row->symbol; row++)
+	for (const struct probe_row *row = family->rows; !ret && row && row->symbol; row++)
 		if (ctx->allocs || row->shape < PROBE_ALLOC)
-			ret = plan_function(ctx, obj, row, kind, plan);
+			ret = plan_function(ctx, obj, family, row, plan);
 	return ret;
 }
 
 /* A static program holds only what it calls. */
-static void say_what_lacks(const struct plan_context *ctx, struct object *obj, const struct probe_row *rows)
+static void say_what_lacks(const struct plan_context *ctx, struct object *obj, const struct family *family)
 {
 	struct object_symbol sym;
 
-	for (const struct probe_row *row = rows; row && row->symbol; row++)
+	for (const struct probe_row *row = family->rows; row && row->symbol; row++)
 		if (row->required && (ctx->allocs || row->shape < PROBE_ALLOC) && !object_is_static(obj) &&
-		    object_find_symbol(obj, row->symbol, &sym))
-			missing_add(ctx->missing, "%s is not seen: %s has no such function", row->symbol,
-				    object_name(obj));
+		    find_function(obj, family, row, &sym))
+			missing_add(ctx->missing, "%s%s is not seen: %s has no such function", family->prefix,
+				    row->symbol, object_name(obj));
 }
 
 static const char *file_name_of(const char *path)
@@ -418,24 +460,43 @@ static bool may_hold_libc(struct object *obj)
 	return object_is_static(obj) || !strncmp(file_name_of(object_name(obj)), libdl, sizeof(libdl) - 1);
 }
 
+/* Each of an allocator's prefixes that the object has. */
+static int plan_allocator(const struct plan_context *ctx, struct object *obj, const struct allocator *kind,
+			  struct plan *plan, bool *found)
+{
+	struct family family = {.kind = kind, .rows = kind->rows};
+	size_t at = 0;
+	int ret = 0;
+
+	while (!ret && (family.prefix = allocator_prefix_in(kind, obj, &at))) {
+		*found = true;
+		say_what_lacks(ctx, obj, &family);
+		ret = plan_rows(ctx, obj, &family, plan);
+	}
+	return ret;
+}
+
 int plan_object(const struct plan_context *ctx, struct object *obj, struct plan *plan)
 {
+	static const struct family libc_family = {.rows = libc_rows, .prefix = ""},
+				   loader_family = {.rows = loader_rows, .prefix = ""};
 	bool libc = false;
 	int ret = 0;
 
 	for (const struct allocator *const *kind = allocators; !ret && *kind; kind++) {
-		if (!allocator_is_in(*kind, obj))
-			continue;
-		libc = libc || is_libc(*kind);
-		say_what_lacks(ctx, obj, (*kind)->rows);
-		ret = plan_rows(ctx, obj, (*kind)->rows, *kind, plan);
+		bool found = false;
+
+		ret = plan_allocator(ctx, obj, *kind, plan, &found);
+		libc = libc || (found && is_libc(*kind));
 	}
 	if (libc)
-		say_what_lacks(ctx, obj, libc_rows);
+		say_what_lacks(ctx, obj, &libc_family);
 	if (!ret && (libc || may_hold_libc(obj)))
-		ret = plan_rows(ctx, obj, libc_rows, NULL, plan);
+		ret = plan_rows(ctx, obj, &libc_family, plan);
 	if (!ret)
-		ret = plan_rows(ctx, obj, loader_rows, NULL, plan);
+		ret = plan_rows(ctx, obj, &loader_family, plan);
+	if (!ret)
+		ret = python_gc_plan(ctx, obj, plan);
 	if (!ret && !plan->cnt && object_is_static(obj))
 		missing_add(ctx->missing, "%s is a static program without symbols: none of its calls is seen",
 			    object_name(obj));

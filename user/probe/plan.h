@@ -21,6 +21,8 @@ enum plan_role {
 	PLAN_MEMORY_EXIT,
 	PLAN_LOADER_EXIT,
 	PLAN_ALLOC_EXIT,
+	PLAN_GC_DONE,
+	PLAN_GC_START,
 	PLAN_PURGE,  /* entry and, where return probes are used, return */
 	PLAN_MEMORY, /* likewise */
 	PLAN_OPEN,
@@ -64,6 +66,8 @@ struct plan_context {
  * placed is a missing line. 0 or −ENOMEM.
  */
 int plan_object(const struct plan_context *ctx, struct object *obj, struct plan *plan);
+/* Adds a spot, unless the role has one at that offset already: several names of one function collapse. 0 or −ENOMEM. */
+int plan_add(struct plan *plan, enum plan_role role, const struct link_spot *spot);
 void plan_free(struct plan *plan); /* idempotent */
 
 /* Whether the object, by its name, is an allocator or C library worth opening though it is not mapped. */

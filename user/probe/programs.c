@@ -36,6 +36,8 @@ static const struct row {
 	{"purge_exit", PLAN_PURGE_EXIT, MODE_NO_RETURN, LINK_AT_ENTRY},
 	{"memory_exit", PLAN_MEMORY_EXIT, MODE_NO_RETURN, LINK_AT_ENTRY},
 	{"loader_exit", PLAN_LOADER_EXIT, MODE_ANY, LINK_AT_ENTRY},
+	{"gc_done", PLAN_GC_DONE, MODE_ANY, LINK_AT_ENTRY},
+	{"gc_start", PLAN_GC_START, MODE_ANY, LINK_AT_ENTRY},
 	{"purge_session", PLAN_PURGE, MODE_SESSION, LINK_AT_BOTH},
 	{"purge_return", PLAN_PURGE, MODE_RETURN, LINK_AT_RETURN},
 	{"purge_enter", PLAN_PURGE, MODE_RETURN | MODE_NO_RETURN, LINK_AT_ENTRY},

@@ -17,6 +17,7 @@
 #define C_ROWS                                                                                               \
 	ALLOC("malloc", .size = 1, .required = true), ALLOC("calloc", .count = 1, .size = 2),                \
 		REALLOC("realloc", .ptr = 1, .size = 2, .on_null = REALLOC_FREES_ZERO), FREE("free"),        \
+		FREE("free_sized"), FREE("free_aligned_sized"), /* C23 */                                    \
 		REALLOC("reallocarray", .ptr = 1, .count = 2, .size = 3, .on_null = REALLOC_FREES_ZERO),     \
 		OUT("posix_memalign", .ptr = 1, .size = 3), ALLOC("aligned_alloc", .size = 2),               \
 		ALLOC("memalign", .size = 2), ALLOC("valloc", .size = 1), ALLOC("pvalloc", .size = 1)
@@ -29,6 +30,7 @@
 		NEW("_ZnamSt11align_val_tRKSt9nothrow_t", .size = 1), FREE("_ZdlPv"), FREE("_ZdaPv"),        \
 		FREE("_ZdlPvm"), FREE("_ZdaPvm"), FREE("_ZdlPvRKSt9nothrow_t"), FREE("_ZdaPvRKSt9nothrow_t"), \
 		FREE("_ZdlPvSt11align_val_t"), FREE("_ZdaPvSt11align_val_t"), FREE("_ZdlPvmSt11align_val_t"), \
-		FREE("_ZdaPvmSt11align_val_t")
+		FREE("_ZdaPvmSt11align_val_t"), FREE("_ZdlPvSt11align_val_tRKSt9nothrow_t"),                 \
+		FREE("_ZdaPvSt11align_val_tRKSt9nothrow_t")
 
 #endif

@@ -97,7 +97,10 @@ void sweep_add(struct sweep *s, const char *path, const struct plan *plan)
 		return;
 	}
 	for (size_t i = 0; i < plan->cnt; i++)
-		file->spots[file->spot_cnt++].offset = plan->v[i].at.offset;
+		file->spots[file->spot_cnt++] = (struct link_spot){
+			.offset = plan->v[i].at.offset,
+			.semaphore = plan->v[i].at.semaphore,
+		};
 	s->file_cnt++;
 }
 

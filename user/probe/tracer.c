@@ -315,6 +315,13 @@ const struct python *tracer_python(struct tracer *t, pid_t pid)
 	return attached ? attached_python(attached) : NULL;
 }
 
+bool tracer_sees_collections(struct tracer *t, pid_t pid)
+{
+	const struct attached *attached = attached_of(t, pid);
+
+	return attached && attached_sees_collections(attached);
+}
+
 void tracer_losses(const struct tracer *t, uint64_t lost[SOURCE_LOSS_CNT])
 {
 	programs_losses(t->programs, lost);

@@ -7,10 +7,12 @@
  *   attached.c  one traced process
  *   plans.c     the plans of files, shared by processes
  *   plan.c      which functions of which objects: rows × mapped objects (× installed, not yet mapped)
+ *   python_gc.c   … and the probes that CPython brings itself
  *   place.c     where exactly in a function (Zydis): entry, exits
  *   link.c      attaching: session, multi or perf links
  *   keeper.c    the process that does it and holds them, so that none outlives us
  *   follow.c    the objects of one process through loads and exec; installed.c those that lie beside them
+ *   arrival.c   whether probes are where a process runs
  *   sweep.c     clears the children that are not traced
  *   programs.c  the BPF side, loaded; watch.c turns the costly part on while a purge is in flight
  *   feature.c   what this kernel can do, found by trying
@@ -87,6 +89,8 @@ int tracer_poll(struct tracer *tracer, void (*fn)(const struct event *ev, void *
 
 /* The process's CPython, if its frames are read; NULL: none. Valid until the next tracer_poll. */
 const struct python *tracer_python(struct tracer *tracer, pid_t pid);
+/* Whether the process's CPython tells when its garbage collector runs. */
+bool tracer_sees_collections(struct tracer *tracer, pid_t pid);
 /* The function that head.func names, or NULL (0, or out of range). Valid until tracer_free. */
 const struct traced_function *tracer_function(const struct tracer *tracer, uint32_t func);
 /* Cumulative losses, of all processes. */

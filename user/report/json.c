@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "report/json_allocs.h"
+#include "report/json_collector.h"
 #include "report/json_frame.h"
 #include "report/json_heap.h"
 #include "report/json_tree.h"
@@ -26,9 +27,11 @@ static void name_callers(const struct snapshot *s)
 static void purge(struct json *j, cJSON *purges, const struct purge_finding *p)
 {
 	cJSON *o = json_object(j, purges, NULL);
+	char argument[VERDICT_ARGUMENT_MAX];
 
 	json_seconds(j, o, "time", clock_epoch(p->time_ns));
 	json_text(j, o, "function", p->function);
+	json_text(j, o, "argument", verdict_purge_argument(p, argument));
 	json_text(j, o, "allocator", p->allocator);
 	json_stack(j, o, p->stack);
 	json_integer(j, o, "duration_ns", p->duration_ns);
@@ -60,6 +63,7 @@ static void window(struct json *j, cJSON *windows, const struct snapshot *s, con
 	json_integer(j, o, "byte_seconds", (uint64_t)fmin(fmax(w->byte_seconds, 0), 0x1p63));
 	json_integer(j, o, "ineffective_purges", w->ineffective_purges);
 	json_bool(j, o, "closed_by_purge", w->closed_by_purge);
+	json_bool(j, o, "closed_by_allocator", w->closed_by_itself);
 	json_window_freed(j, o, s, w);
 }
 
@@ -113,14 +117,35 @@ static void figures(struct json *j, cJSON *o, const struct snapshot *s)
 	json_figure(j, o, "pinned", known ? h->pinned : UNKNOWN);
 }
 
-static void returned(struct json *j, cJSON *o, const struct returned *r)
+static void own_returns(struct json *j, cJSON *back, const struct snapshot *s)
 {
+	cJSON *list = json_array(j, back, "by_allocator");
+
+	for (size_t i = 0; i < s->own_return_cnt; i++) {
+		const struct own_return *r = &s->own_returns[i];
+		cJSON *o = json_object(j, list, NULL);
+
+		json_text(j, o, "allocator", r->kind->name);
+		json_integer(j, o, "bytes", r->bytes);
+		json_integer(j, o, "lazy", r->lazy);
+		json_integer(j, o, "calls", r->calls);
+		json_integer(j, o, "purges", r->purges);
+	}
+}
+
+static void returned(struct json *j, cJSON *o, const struct snapshot *s)
+{
+	const struct returned *r = &s->returned;
 	cJSON *back = json_object(j, o, "returned"), *taken;
 
 	json_figure(j, back, "purge", r->purge);
 	json_figure(j, back, "trim", r->trim);
 	json_figure(j, back, "munmap", r->munmap);
 	json_figure(j, back, "madvise", r->madvise);
+	if (r->purge == UNKNOWN)
+		json_null(j, back, "by_allocator");
+	else
+		own_returns(j, back, s);
 	taken = json_object(j, o, "taken");
 	json_figure(j, taken, "brk", r->taken_brk);
 	json_figure(j, taken, "mmap", r->taken_mmap);
@@ -164,10 +189,12 @@ int report_json(FILE *out, const struct snapshot *s)
 	head(&j, j.root, s);
 	figures(&j, j.root, s);
 	json_text(&j, j.root, "sentence", verdict_sentence(s, sentence));
-	returned(&j, j.root, &s->returned);
+	json_text(&j, j.root, "layer_sentence", verdict_layer(s, sentence));
+	returned(&j, j.root, s);
 	json_allocators(&j, j.root, s->heap);
 	json_allocs(&j, j.root, s);
 	findings(&j, j.root, s);
+	json_collector(&j, j.root, s);
 	blind_spots(&j, j.root, s);
 	return json_write(&j, out);
 }

@@ -13,6 +13,8 @@
 #include <sys/types.h>
 
 #include "detect/churn.h"
+#include "detect/collector.h"
+#include "detect/own_returns.h"
 #include "detect/purge.h"
 #include "detect/returned.h"
 #include "detect/window.h"
@@ -63,6 +65,8 @@ struct snapshot {
 	uint64_t rss, lazy_free, swap; /* lazy_free UNKNOWN where it would cost too much to read now */
 	const struct heap_state *heap; /* taken_ns 0: no walk yet */
 	struct returned returned;
+	const struct own_return *own_returns; /* of these, what allocators gave back by themselves */
+	size_t own_return_cnt;
 	/* In an interval: what returned, was open or changed in it. In the final one: all since the attach. */
 	const struct purge_finding *const *purges;
 	size_t purge_cnt;
@@ -71,6 +75,9 @@ struct snapshot {
 	size_t window_cnt;
 	const struct churn_finding *const *churn;
 	size_t churn_cnt;
+	const struct collector_view *collector; /* NULL: the process's collections are not seen, or it is no CPython */
+	const struct collector_gap *gaps;       /* as windows are: of them those that ended or are open in the interval */
+	size_t gap_cnt;
 	const struct allocation_view *allocs; /* NULL: without allocation events */
 	struct names *names; /* who names the locations; NULL: all have their names */
 	uint64_t lost[SOURCE_LOSS_CNT];

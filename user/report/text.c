@@ -13,6 +13,7 @@
 #include "report/snapshot.h"
 #include "report/table.h"
 #include "report/text_allocs.h"
+#include "report/text_collector.h"
 #include "report/text_findings.h"
 #include "report/text_processes.h"
 #include "report/verdict.h"
@@ -122,7 +123,10 @@ static void allocator_row(struct table *t, const struct heap_allocator *a)
 	table_bytes(t, TABLE_BOLD, a->retained);
 	table_bytes(t, TABLE_BOLD, a->purgeable);
 	table_bytes(t, TABLE_PLAIN, a->pinned);
-	table_cell(t, TABLE_PLAIN, "%s", a->serving ? "serves" : "does not serve");
+	if (a->kind->layer)
+		table_cell(t, TABLE_PLAIN, "%s", a->walked ? a->kind->layer : "not in use");
+	else
+		table_cell(t, TABLE_PLAIN, "%s", a->serving ? "serves" : "does not serve");
 }
 
 static int put_allocators(FILE *out, const struct snapshot *s, bool colour)
@@ -154,9 +158,31 @@ out:
 	return result;
 }
 
-static void put_returned(FILE *out, const struct returned *r)
+/* "  of it by allocators themselves: jemalloc 88.0 MiB (and 12.0 MiB lazily)"; glibc's is its trim at free.
+ */
+static void put_own_returns(FILE *out, const struct snapshot *s)
+{
+	const char *separator = "  of it by allocators themselves: ";
+	char bytes[UNITS_TEXT_MAX];
+
+	for (size_t i = 0; i < s->own_return_cnt; i++) {
+		const struct own_return *r = &s->own_returns[i];
+
+		if (!r->lazy && (!r->bytes || r->bytes == s->returned.trim))
+			continue;
+		fprintf(out, "%s%s %s", separator, r->kind->name, units_bytes(bytes, r->bytes));
+		if (r->lazy)
+			fprintf(out, " (and %s lazily)", units_bytes(bytes, r->lazy));
+		separator = ", ";
+	}
+	if (separator[0] == ',')
+		fputc('\n', out);
+}
+
+static void put_returned(FILE *out, const struct snapshot *s)
 {
 	char a[UNITS_TEXT_MAX], b[UNITS_TEXT_MAX], c[UNITS_TEXT_MAX], d[UNITS_TEXT_MAX];
+	const struct returned *r = &s->returned;
 
 	if (r->purge || r->trim || r->munmap || r->madvise)
 		fprintf(out,
@@ -164,6 +190,7 @@ static void put_returned(FILE *out, const struct returned *r)
 			"madvise\n",
 			units_bytes(a, r->purge), units_bytes(b, r->trim), units_bytes(c, r->munmap),
 			units_bytes(d, r->madvise));
+	put_own_returns(out, s);
 	if (r->taken_brk || r->taken_mmap)
 		fprintf(out, "  address space taken since the attach: %s by brk, %s by mmap\n",
 			units_bytes(a, r->taken_brk), units_bytes(b, r->taken_mmap));
@@ -196,12 +223,15 @@ static void put_final(FILE *out, const struct snapshot *s)
 
 static int put_summary(FILE *out, const struct snapshot *s, bool colour)
 {
+	char layer[VERDICT_MAX];
 	int result;
 
 	if (s->final)
 		put_final(out, s);
 	put_verdict(out, s, colour ? &coloured : &plain);
 	put_remarks(out, s);
+	if (verdict_layer(s, layer))
+		fprintf(out, "  %s\n", layer);
 	result = text_processes(out, s, colour);
 	if (result == 0)
 		result = put_allocators(out, s, colour);
@@ -212,8 +242,10 @@ static int put_summary(FILE *out, const struct snapshot *s, bool colour)
 	if (result == 0)
 		result = text_windows(out, s, colour);
 	if (result == 0)
+		result = text_collector(out, s, colour);
+	if (result == 0)
 		result = text_churn(out, s, colour);
-	put_returned(out, &s->returned);
+	put_returned(out, s);
 	put_blind_spots(out, s);
 	fputc('\n', out);
 	return result;

@@ -69,13 +69,13 @@ static void cell_stack(struct table *t, const struct snapshot *s, const struct s
 static void purge_row(struct table *t, const struct snapshot *s, size_t i)
 {
 	const struct purge_finding *p = s->purges[i];
-	char at[TEXT_CLOCK_MAX];
+	char at[TEXT_CLOCK_MAX], argument[VERDICT_ARGUMENT_MAX], in[24] = "";
+	const char *asked = verdict_purge_argument(p, argument);
 
-	table_cell(t, TABLE_PLAIN, "%s", text_clock(at, p->time_ns));
 	if (s->purge_pids)
-		table_cell(t, TABLE_PLAIN, "%s in %d", p->function, s->purge_pids[i]);
-	else
-		table_cell(t, TABLE_PLAIN, "%s", p->function);
+		snprintf(in, sizeof(in), " in %d", s->purge_pids[i]);
+	table_cell(t, TABLE_PLAIN, "%s", text_clock(at, p->time_ns));
+	table_cell(t, TABLE_PLAIN, "%s%s%s%s", p->function, asked ? " " : "", asked ? asked : "", in);
 	table_time(t, p->duration_ns);
 	table_bytes(t, TABLE_BOLD, p->returned);
 	cell_predicted(t, p);
@@ -126,7 +126,10 @@ int text_purges(FILE *out, const struct snapshot *s, bool colour)
 /* What ended it, or did not. */
 static void cell_window_end(struct table *t, const struct window_finding *w)
 {
-	const char *end = w->closed_by_purge ? "closed by a purge" : w->end_ns ? "closed" : "still open";
+	const char *end = w->closed_by_purge    ? "closed by a purge"
+			  : w->closed_by_itself ? "closed: the allocator returned it by itself"
+			  : w->end_ns           ? "closed"
+						: "still open";
 
 	if (w->ineffective_purges)
 		table_cell(t, TABLE_PLAIN, "%s; %u purge%s in it did not help", end, w->ineffective_purges,

@@ -10,11 +10,19 @@
 const struct heap_allocator *verdict_serving(const struct snapshot *s);
 /* What to call to have memory returned, or NULL. */
 const char *verdict_purge_call(const struct snapshot *s);
+#define VERDICT_ARGUMENT_MAX 32
+/* What a purge's function was asked for, "arena.4096.purge"; NULL where its name says it all; returns buf. */
+const char *verdict_purge_argument(const struct purge_finding *p, char buf[VERDICT_ARGUMENT_MAX]);
 /* "glibc 2.36"; returns buf. */
 const char *verdict_name(const struct heap_allocator *a, char *buf, size_t len);
 /* Seconds since the heap state was taken; it must have been. */
 double verdict_state_age(const struct snapshot *s);
 /* What a purge would return, or why nobody knows: one line; returns buf. */
 const char *verdict_sentence(const struct snapshot *s, char buf[VERDICT_MAX]);
+/*
+ * What a layer above the serving allocator keeps that no purge returns; NULL where that is less
+ * than a tenth of all that is retained, or than 1 MiB. Returns buf.
+ */
+const char *verdict_layer(const struct snapshot *s, char buf[VERDICT_MAX]);
 
 #endif

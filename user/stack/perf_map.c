@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/search.h"
 #include "base/units.h"
+#include "target/pid_namespace.h"
 #include "target/root.h"
 
 #define FILE_MAX (128UL << 20) /* bytes; what comes behind is not read */
@@ -59,26 +60,20 @@ void perf_map_free(struct perf_map *map)
 	free(map);
 }
 
-/* Its number in its own PID namespace, and its effective user. */
-static bool read_status(pid_t pid, pid_t *own, uid_t *user)
+/* Its effective user. */
+static bool read_user(pid_t pid, uid_t *user)
 {
-	char path[32], line[512], *last;
-	bool has_own = false, has_user = false;
+	char path[32], line[512];
+	bool has_user = false;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "Uid: %*u %u", user) == 1)
-			has_user = true;
-		if (strncmp(line, "NSpid:", 6) != 0)
-			continue;
-		last = strrchr(line, '\t');
-		has_own = last && sscanf(last, "%d", own) == 1;
-	}
+	while (file && !has_user && fgets(line, sizeof(line), file))
+		has_user = sscanf(line, "Uid: %*u %u", user) == 1;
 	if (file)
 		fclose(file);
-	return has_own && has_user;
+	return has_user;
 }
 
 /* Anyone may put a file into /tmp: only the target's own user and root are believed. */
@@ -89,7 +84,7 @@ void perf_map_open(struct perf_map *map)
 	uid_t user;
 	pid_t own;
 
-	if (map->fd >= 0 || map->root < 0 || !read_status(map->pid, &own, &user))
+	if (map->fd >= 0 || map->root < 0 || !read_user(map->pid, &user) || pid_namespace_own(map->pid, &own))
 		return;
 	snprintf(path, sizeof(path), "/tmp/perf-%d.map", own);
 	map->fd = root_open_file(map->root, path, &st);

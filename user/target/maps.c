@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,9 +109,32 @@ int maps_parse(const char *text, size_t len, struct maps *maps)
 	return parse_owned(copy, len + 1, maps);
 }
 
+void maps_set_root(struct maps *maps, const char *root)
+{
+	size_t len = strlen(root);
+
+	for (size_t i = 0; len > 1 && i < maps->cnt; i++) {
+		const char *name = maps->v[i].name;
+
+		if (name && !strncmp(name, root, len) && name[len] == '/')
+			maps->v[i].name = name + len;
+	}
+}
+
+/* Of a chroot: "/" where it is not one, also in a mount namespace of its own. */
+static void read_root(pid_t pid, char root[PATH_MAX])
+{
+	char path[32];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/proc/%d/root", pid);
+	len = readlink(path, root, PATH_MAX - 1);
+	root[len > 0 ? len : 0] = '\0';
+}
+
 int maps_read(pid_t pid, struct maps *maps, struct error *err)
 {
-	char path[64], *text = NULL;
+	char path[64], root[PATH_MAX], *text = NULL;
 	size_t len = 0;
 	int fd, rc;
 
@@ -124,7 +148,12 @@ int maps_read(pid_t pid, struct maps *maps, struct error *err)
 		rc = -ESRCH;
 	if (rc)
 		return error_set(err, rc, "cannot read %s: %s", path, strerror(-rc));
-	return parse_owned(text, len, maps);
+	rc = parse_owned(text, len, maps);
+	if (rc)
+		return rc;
+	read_root(pid, root);
+	maps_set_root(maps, root);
+	return 0;
 }
 
 void maps_free(struct maps *maps)

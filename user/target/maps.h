@@ -18,7 +18,7 @@ struct mapping {
 	uint64_t inode;      /* 0: anonymous */
 	dev_t dev;
 	bool read, write, exec, shared;
-	const char *name; /* path, "[heap]", "[stack]", "[anon:…]" or ""; never NULL; owned by the maps */
+	const char *name; /* path as the process sees it, "[heap]", "[stack]", "[anon:…]" or ""; never NULL; owned by the maps */
 };
 
 struct maps {
@@ -31,6 +31,8 @@ struct maps {
 int maps_read(pid_t pid, struct maps *maps, struct error *err);
 /* Parses the text of a maps file (tests, saved images, fuzzing). */
 int maps_parse(const char *text, size_t len, struct maps *maps);
+/* Paths below root become those of a process whose root directory that is: the kernel writes them as we would. */
+void maps_set_root(struct maps *maps, const char *root);
 void maps_free(struct maps *maps); /* idempotent */
 
 /* The mapping that holds addr, or NULL. */

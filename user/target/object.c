@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "target/overlay.h"
 #include "target/symtab.h"
 
 #define PAGE 4096ULL
@@ -136,6 +137,14 @@ int object_open_mapped(pid_t pid, const struct mapping *m, struct object **obj, 
 			 "cannot open %s as process %d has it mapped: %s", m->name, pid, strerror(-ret));
 }
 
+int object_open_lower(pid_t pid, const struct mapping *m, struct object **obj)
+{
+	struct stat st;
+	int fd = overlay_open_lower(pid, m, &st);
+
+	return fd < 0 ? fd : object_new(fd, m->name, m->dev, m->inode, obj);
+}
+
 int object_open_path(pid_t pid, const char *path, struct object **obj, struct error *err)
 {
 	struct stat st = {.st_ino = 0};
@@ -218,6 +227,11 @@ bool object_is_static(const struct object *obj)
 	return !obj->has_interpreter && (obj->type == ET_EXEC || is_pie(obj));
 }
 
+bool object_is_program(const struct object *obj)
+{
+	return obj->has_interpreter || object_is_static(obj);
+}
+
 size_t object_build_id(struct object *obj, uint8_t *id, size_t size)
 {
 	const void *bits;
@@ -239,7 +253,7 @@ static const struct symtab *table(struct object *obj, int i)
 	return *tab;
 }
 
-static bool to_file_offset(const struct object *obj, uint64_t vaddr, uint64_t *file_offset)
+bool object_file_offset(const struct object *obj, uint64_t vaddr, uint64_t *file_offset)
 {
 	for (size_t i = 0; i < obj->segment_cnt; i++) {
 		const GElf_Phdr *s = &obj->segments[i];
@@ -276,7 +290,7 @@ int object_find_symbol(struct object *obj, const char *name, struct object_symbo
 			continue;
 		sym->value = s.st_value;
 		sym->size = s.st_size;
-		if (to_file_offset(obj, s.st_value, &sym->file_offset))
+		if (object_file_offset(obj, s.st_value, &sym->file_offset))
 			return 0;
 	}
 	return -ENOENT;
@@ -292,7 +306,7 @@ int object_find_data(struct object *obj, const char *name, struct object_symbol 
 		if (!tab || symtab_find_data(tab, name, &s))
 			continue;
 		*sym = (struct object_symbol){.name = name, .value = s.st_value, .size = s.st_size};
-		to_file_offset(obj, s.st_value, &sym->file_offset);
+		object_file_offset(obj, s.st_value, &sym->file_offset);
 		return 0;
 	}
 	return -ENOENT;
@@ -318,7 +332,33 @@ int object_symbol_at(struct object *obj, uint64_t file_offset, struct object_sym
 	if (!best_name || (best.st_size && vaddr - best.st_value >= best.st_size))
 		return -ENOENT;
 	*sym = (struct object_symbol){.name = best_name, .value = best.st_value, .size = best.st_size};
-	return to_file_offset(obj, best.st_value, &sym->file_offset) ? 0 : -ENOENT;
+	return object_file_offset(obj, best.st_value, &sym->file_offset) ? 0 : -ENOENT;
+}
+
+struct each_function {
+	void (*fn)(const struct object_symbol *sym, void *arg);
+	void *arg;
+};
+
+static void pass_function(const GElf_Sym *sym, const char *name, void *arg)
+{
+	const struct each_function *each = arg;
+	const struct object_symbol s = {.name = name, .value = sym->st_value, .size = sym->st_size};
+
+	each->fn(&s, each->arg);
+}
+
+void object_each_function(struct object *obj, void (*fn)(const struct object_symbol *sym, void *arg),
+			  void *arg)
+{
+	struct each_function each = {fn, arg};
+
+	for (int i = 0; i < 2; i++) {
+		const struct symtab *tab = table(obj, i);
+
+		if (tab)
+			symtab_each(tab, pass_function, &each);
+	}
 }
 
 ssize_t object_read(const struct object *obj, uint64_t file_offset, void *buf, size_t len)

@@ -25,6 +25,8 @@ struct object_symbol {
 
 /* The file behind mapping m of pid. −ENOENT if it cannot be reached, −ENOEXEC if it is no ELF file. */
 int object_open_mapped(pid_t pid, const struct mapping *m, struct object **obj, struct error *err);
+/* The file that m really maps where overlayfs has copied up the one at its path since (target/overlay.h). −ENOENT, −ENOEXEC. */
+int object_open_lower(pid_t pid, const struct mapping *m, struct object **obj);
 /* A file by the target's own path, not mapped (yet): resolved below /proc/PID/root. */
 int object_open_path(pid_t pid, const char *path, struct object **obj, struct error *err);
 void object_free(struct object *obj); /* NULL-safe */
@@ -38,6 +40,8 @@ const char *object_name(const struct object *obj);
 dev_t object_dev(const struct object *obj);
 uint64_t object_inode(const struct object *obj);
 bool object_is_static(const struct object *obj);
+/* Can be executed (some libraries can, libc.so.6 among them). */
+bool object_is_program(const struct object *obj);
 /* Its GNU build-id into id[size]: bytes, 0 if it has none or a longer one. */
 size_t object_build_id(struct object *obj, uint8_t *id, size_t size);
 
@@ -53,6 +57,13 @@ int object_find_symbol(struct object *obj, const char *name, struct object_symbo
 int object_find_data(struct object *obj, const char *name, struct object_symbol *sym);
 /* The function that covers a file offset: the symbol with the greatest value not above it. −ENOENT. */
 int object_symbol_at(struct object *obj, uint64_t file_offset, struct object_symbol *sym);
+/* Where the file holds what is linked at an address; false: nowhere. */
+bool object_file_offset(const struct object *obj, uint64_t vaddr, uint64_t *file_offset);
+/*
+ * Calls fn for every defined function, of .dynsym and of .symtab: some come twice, in no order.
+ * sym->file_offset is not filled.
+ */
+void object_each_function(struct object *obj, void (*fn)(const struct object_symbol *sym, void *arg), void *arg);
 /* Up to len bytes of the file at file_offset; bytes read or −errno. */
 ssize_t object_read(const struct object *obj, uint64_t file_offset, void *buf, size_t len);
 /* "release version 2.36" of a C library, as 2·1000+36; 0 if it has none. */

@@ -1,6 +1,8 @@
 #include "target/objects.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define OBJECTS_MAX 4096 /* a process that maps more distinct files gets no more of them looked at */
 
@@ -14,6 +16,7 @@ struct objects {
 	pid_t pid;
 	struct entry *v;
 	size_t cnt, cap;
+	char *unopened; /* NULL: none */
 };
 
 struct objects *objects_new(pid_t pid)
@@ -32,6 +35,7 @@ void objects_free(struct objects *set)
 	for (size_t i = 0; i < set->cnt; i++)
 		object_free(set->v[i].obj);
 	free(set->v);
+	free(set->unopened);
 	free(set);
 }
 
@@ -55,6 +59,7 @@ static struct entry *add(struct objects *set, const struct mapping *m)
 struct object *objects_get(struct objects *set, const struct mapping *m)
 {
 	struct entry *e;
+	int ret;
 
 	if (!m->inode)
 		return NULL;
@@ -67,7 +72,15 @@ struct object *objects_get(struct objects *set, const struct mapping *m)
 	/* Device files are never opened: opening some of them does something. */
 	if (m->name[0] != '/' || (m->name[1] == 'd' && m->name[2] == 'e' && m->name[3] == 'v' && m->name[4] == '/'))
 		return NULL;
-	if (object_open_mapped(set->pid, m, &e->obj, NULL))
+	ret = object_open_mapped(set->pid, m, &e->obj, NULL);
+	if (ret)
 		e->obj = NULL;
+	if (ret == -ENOENT && (m->exec || strstr(m->name, ".so")) && !set->unopened)
+		set->unopened = strdup(m->name);
 	return e->obj;
+}
+
+const char *objects_unopened(const struct objects *set)
+{
+	return set->unopened;
 }

@@ -163,6 +163,20 @@ int symtab_find_data(const struct symtab *tab, const char *name, GElf_Sym *sym)
 	return -ENOENT;
 }
 
+void symtab_each(const struct symtab *tab, void (*fn)(const GElf_Sym *sym, const char *name, void *arg),
+		 void *arg)
+{
+	GElf_Sym sym;
+
+	for (uint32_t i = 1; i < tab->cnt; i++) {
+		const char *name =
+			gelf_getsym(tab->data, (int)i, &sym) && is_function(&sym) ? name_of(tab, &sym) : NULL;
+
+		if (name)
+			fn(&sym, name, arg);
+	}
+}
+
 int symtab_at(const struct symtab *tab, uint64_t addr, GElf_Sym *sym, const char **found)
 {
 	GElf_Sym best = {.st_value = 0}, s;

@@ -19,6 +19,8 @@ void symtab_free(struct symtab *tab); /* NULL-safe */
 int symtab_find(const struct symtab *tab, const char *name, GElf_Sym *sym, const char **found);
 /* The defined variable of that name: looked for in the whole table, so for a few names only. 0, or −ENOENT. */
 int symtab_find_data(const struct symtab *tab, const char *name, GElf_Sym *sym);
+/* Calls fn for every defined function, in the table's order. */
+void symtab_each(const struct symtab *tab, void (*fn)(const GElf_Sym *sym, const char *name, void *arg), void *arg);
 /* The function with the greatest value not above addr. 0, or −ENOENT. */
 int symtab_at(const struct symtab *tab, uint64_t addr, GElf_Sym *sym, const char **found);
 

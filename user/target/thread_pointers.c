@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "base/map.h"
 #include "target/threads.h"
 
 #define LIST_MAX (2 * THREADS_MAX) /* steps along a list that never closes */
@@ -110,26 +111,8 @@ static bool find_layout(const struct maps *maps, struct objects *objects, struct
 	return false;
 }
 
-static struct thread *find_thread(struct threads *threads, pid_t tid)
-{
-	size_t low = 0, high = threads->cnt;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (threads->v[mid].tid == tid)
-			return &threads->v[mid];
-		if (threads->v[mid].tid < tid)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return NULL;
-}
-
-/* In another PID namespace the target numbers its threads otherwise: then no tid matches, and none is
- * believed. */
-static void take(struct threads *threads, struct memory *mem, const struct layout *l, uint64_t pthread)
+/* The thread whose descriptor pthread is, if it is one. by_own: own_tid → thread. */
+static void take(const struct map *by_own, struct memory *mem, const struct layout *l, uint64_t pthread)
 {
 	struct thread *t;
 	uint64_t words[3];
@@ -138,7 +121,7 @@ static void take(struct threads *threads, struct memory *mem, const struct layou
 	if (!peek(mem, pthread, words, sizeof(words)) || words[0] != pthread || words[2] != pthread ||
 	    !peek(mem, pthread + l->tid, &tid, sizeof(tid)))
 		return;
-	t = find_thread(threads, tid);
+	t = tid > 0 ? map_get(by_own, (uint64_t)tid) : NULL;
 	if (t)
 		t->pointer = pthread;
 }
@@ -147,16 +130,20 @@ void threads_find_pointers(struct threads *threads, struct memory *mem, const st
 			   struct objects *objects)
 {
 	struct layout l = {0};
+	struct map by_own = {0};
 	uint64_t at;
 
 	if (!find_layout(maps, objects, &l))
 		return;
+	for (size_t i = 0; i < threads->cnt; i++) /* without memory some stay unknown */
+		map_set(&by_own, (uint64_t)threads->v[i].own_tid, &threads->v[i]);
 	for (size_t i = 0; i < l.head_cnt; i++) {
 		at = l.heads[i];
 		for (size_t steps = 0; steps < LIST_MAX; steps++) {
 			if (!peek(mem, at + l.next, &at, sizeof(at)) || !at || at & 7 || at == l.heads[i])
 				break;
-			take(threads, mem, &l, at - l.list);
+			take(&by_own, mem, &l, at - l.list);
 		}
 	}
+	map_free(&by_own);
 }

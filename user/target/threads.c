@@ -21,6 +21,21 @@ static void read_name(pid_t pid, struct thread *t)
 	printable(t->name, sizeof(t->name), text);
 }
 
+/* "NSpid:\t4242\t7": the last is the innermost namespace's (proc(5), since 4.1); without it there is one. */
+static void read_own_tid(pid_t pid, struct thread *t)
+{
+	char path[64], text[4096], *line, *number;
+
+	t->own_tid = t->tid;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d", pid, t->tid);
+	if (file_read_in(path, "status", text, sizeof(text)) < 0 || !(line = strstr(text, "\nNSpid:")))
+		return;
+	line[1 + strcspn(line + 1, "\n")] = '\0';
+	number = strrchr(line, '\t');
+	if (number && atoi(number) > 0)
+		t->own_tid = atoi(number);
+}
+
 static int by_tid(const void *a, const void *b)
 {
 	pid_t x = ((const struct thread *)a)->tid, y = ((const struct thread *)b)->tid;
@@ -68,6 +83,7 @@ int threads_read(pid_t pid, struct threads *threads)
 		}
 		*t = (struct thread){.tid = atoi(entry->d_name)};
 		read_name(pid, t);
+		read_own_tid(pid, t);
 		threads->cnt++;
 	}
 	closedir(d);

@@ -16,6 +16,7 @@ struct thread {
 	pid_t tid;
 	char name[32];    /* comm, printable */
 	uint64_t pointer; /* behind its static TLS (x86-64: what FS points at); 0: not known */
+	pid_t own_tid;    /* as its own PID namespace numbers it */
 };
 
 struct threads { /* all zero: none */
