@@ -12,6 +12,8 @@
 struct total {
 	struct merged_sites *sites;
 	struct returned kept_returned;
+	struct own_returns kept_own_returns;
+	struct collector_view kept_collector;
 	uint64_t kept_purges;
 	struct ledger_totals kept;
 	bool kept_allocs; /* there was something to keep */
@@ -26,6 +28,9 @@ struct total {
 	struct window_finding *windows;
 	pid_t *window_pids;
 	const struct churn_finding **churn;
+	struct own_returns own_returns;
+	struct collector_view collector;
+	struct collector_gap *gaps;
 	const char *missing[MISSING_MAX];
 };
 
@@ -49,6 +54,8 @@ static void forget_sum(struct total *t)
 	free(t->windows);
 	free(t->window_pids);
 	free(t->churn);
+	free(t->gaps);
+	t->gaps = NULL;
 	t->purges = NULL;
 	t->purge_pids = NULL;
 	t->windows = NULL;
@@ -80,6 +87,43 @@ static void add_returned(struct returned *sum, const struct returned *part)
 	sum->taken_mmap += part->taken_mmap;
 }
 
+static void add_own_return(struct own_returns *sum, const struct own_return *part)
+{
+	size_t i = 0;
+
+	while (i < sum->cnt && sum->v[i].kind != part->kind)
+		i++;
+	if (i == OWN_RETURNS_MAX)
+		return;
+	if (i == sum->cnt)
+		sum->v[sum->cnt++] = (struct own_return){.kind = part->kind};
+	sum->v[i].bytes += part->bytes;
+	sum->v[i].lazy += part->lazy;
+	sum->v[i].calls += part->calls;
+	sum->v[i].purges += part->purges;
+}
+
+static void add_own_returns(struct own_returns *sum, const struct own_return *v, size_t cnt)
+{
+	for (size_t i = 0; i < cnt; i++)
+		add_own_return(sum, &v[i]);
+}
+
+static void add_collector(struct collector_view *sum, const struct collector_view *part)
+{
+	for (int i = 0; i < COLLECTOR_GENERATIONS; i++) {
+		sum->runs[i].cnt += part->runs[i].cnt;
+		sum->runs[i].collected += part->runs[i].collected;
+		sum->runs[i].ns += part->runs[i].ns;
+		if (part->runs[i].longest_ns > sum->runs[i].longest_ns)
+			sum->runs[i].longest_ns = part->runs[i].longest_ns;
+	}
+	if (part->last_full_ns > sum->last_full_ns)
+		sum->last_full_ns = part->last_full_ns;
+	sum->purges += part->purges;
+	sum->purges_without += part->purges_without;
+}
+
 /* Peaks are not of one moment: there is none of the sum. */
 static void add_totals(struct ledger_totals *sum, const struct ledger_totals *part)
 {
@@ -98,6 +142,9 @@ static void add_totals(struct ledger_totals *sum, const struct ledger_totals *pa
 void total_keep(struct total *t, const struct snapshot *ended)
 {
 	add_returned(&t->kept_returned, &ended->returned);
+	add_own_returns(&t->kept_own_returns, ended->own_returns, ended->own_return_cnt);
+	if (ended->collector)
+		add_collector(&t->kept_collector, ended->collector);
 	t->kept_purges += ended->purges_total;
 	if (!ended->allocs)
 		return;
@@ -321,6 +368,28 @@ static int sum_churn(struct total *t, const struct snapshot *const *v, size_t cn
 	return 0;
 }
 
+static int sum_collectors(struct total *t, const struct snapshot *const *v, size_t cnt, struct snapshot *sum)
+{
+	size_t all = 0;
+
+	t->collector = t->kept_collector;
+	for (size_t i = 0; i < cnt; i++) {
+		all += v[i]->gap_cnt;
+		if (!v[i]->collector)
+			continue;
+		add_collector(&t->collector, v[i]->collector);
+		sum->collector = &t->collector;
+	}
+	t->gaps = calloc(all + 1, sizeof(*t->gaps));
+	if (!t->gaps)
+		return -ENOMEM;
+	for (size_t i = 0; i < cnt; i++)
+		for (size_t k = 0; k < v[i]->gap_cnt; k++)
+			t->gaps[sum->gap_cnt++] = v[i]->gaps[k];
+	sum->gaps = t->gaps;
+	return 0;
+}
+
 /* Each line once, of whichever processes. */
 static void sum_missing(struct total *t, const struct snapshot *s, struct snapshot *sum)
 {
@@ -344,9 +413,11 @@ int total_sum(struct total *t, const struct snapshot *const *v, size_t cnt, bool
 	t->heap = (struct heap_state){.allocators = t->allocators};
 	sum->heap = &t->heap;
 	sum->returned = t->kept_returned;
+	t->own_returns = t->kept_own_returns;
 	sum->purges_total = t->kept_purges;
 	for (size_t i = 0; i < cnt; i++) {
 		add_returned(&sum->returned, &v[i]->returned);
+		add_own_returns(&t->own_returns, v[i]->own_returns, v[i]->own_return_cnt);
 		sum->purges_total += v[i]->purges_total;
 		sum_missing(t, v[i], sum);
 		if (v[i]->gone && !with_ended)
@@ -356,11 +427,14 @@ int total_sum(struct total *t, const struct snapshot *const *v, size_t cnt, bool
 		add_figure(&sum->swap, v[i]->swap);
 		add_heap(&t->heap, v[i]->heap);
 	}
+	sum->own_returns = t->own_returns.v;
+	sum->own_return_cnt = t->own_returns.cnt;
 	/* The losses are the tracer's, of all at once. */
 	if (cnt)
 		memcpy(sum->lost, v[0]->lost, sizeof(sum->lost));
 	ret = sum_allocs(t, v, cnt, with_ended, sum);
 	ret = ret ?: sum_purges(t, v, cnt, sum);
 	ret = ret ?: sum_windows(t, v, cnt, sum);
-	return ret ?: sum_churn(t, v, cnt, sum);
+	ret = ret ?: sum_churn(t, v, cnt, sum);
+	return ret ?: sum_collectors(t, v, cnt, sum);
 }
