@@ -31,6 +31,7 @@ struct call {
 			u64 id, stack, arg, advised;
 			s64 own_rss, all_rss, own_dropped, all_dropped; /* see struct watch */
 			u64 faults, own_faults;
+			s64 cgroup; /* what it is charged; −1: not known */
 			u32 calls, flags;
 		};
 		struct {

@@ -65,12 +65,14 @@ struct event_purge {
 	__u64 duration;     /* ns */
 	__s64 rss_drop;     /* bytes that the whole process's RSS fell by from entry to return */
 	__s64 rss_others;   /* bytes that other threads added meanwhile */
+	__s64 cgroup_drop;  /* bytes that its cgroup's memory.current fell by, whoever did it; without PURGE_HAS_CGROUP 0 */
 	__u64 watched_from; /* when counting these began; before, a page a fault is taken; 0: never */
 	__u64 advised;      /* Σ lengths of madvise, munmap and brk shrinks inside the purge */
 	__u32 calls;        /* how many of those */
 	__u32 flags;
 };
 #define PURGE_HAS_RESULT 1u
+#define PURGE_HAS_CGROUP 4u
 #define PURGE_OTHERS_RAN 2u /* the process had more than one thread */
 #define PURGE_CONTROL_SHIFT 8
 #define PURGE_CONTROL(flags) ((flags) >> PURGE_CONTROL_SHIFT & 15)

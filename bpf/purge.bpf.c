@@ -10,6 +10,7 @@
  */
 #include "control.bpf.h"
 #include "frames.bpf.h"
+#include "memcg.bpf.h"
 #include "rss.bpf.h"
 
 struct cpu_slots {
@@ -130,6 +131,7 @@ static __always_inline bool purge_begin(struct pt_regs *ctx)
 	}
 	call.faults = process_faults((u64)task);
 	call.own_faults = own_faults(task);
+	call.cgroup = memcg_bytes(task);
 	call.rss = rss_bytes(mm);
 	call.time = bpf_ktime_get_ns();
 	/* Unique: a CPU is at one time in one purge's beginning. */
@@ -171,13 +173,14 @@ static __always_inline void purge_end(struct pt_regs *ctx, u64 sp)
 	struct call_key key = call_key(pid_tgid, CALL_PURGE);
 	struct call *call = bpf_map_lookup_elem(&calls, &key);
 	u64 mm = (u64)BPF_CORE_READ(task, mm);
-	s64 rss_drop, rss_others;
+	s64 rss_drop, rss_others, cgroup;
 	struct event_purge *rec;
 
 	if (!call || call->sp != sp)
 		return;
 	rss_drop = call->rss - rss_bytes(mm);
 	rss_others = others_rss(task, mm, call);
+	cgroup = call->cgroup < 0 ? -1 : memcg_bytes(task);
 	rec = is_purge(call) ? ring_reserve(struct event_purge) : NULL;
 	if (rec) {
 		fill_head(&rec->head, EVENT_PURGE, pid_tgid, call->func, call->time);
@@ -189,10 +192,12 @@ static __always_inline void purge_end(struct pt_regs *ctx, u64 sp)
 		rec->duration = now - call->time;
 		rec->rss_drop = rss_drop;
 		rec->rss_others = rss_others;
+		rec->cgroup_drop = cgroup < 0 ? 0 : call->cgroup - cgroup;
 		rec->watched_from = watched_from(mm, call);
 		rec->advised = call->advised;
 		rec->calls = call->calls;
-		rec->flags = call->flags | (other_threads(task) ? PURGE_OTHERS_RAN : 0);
+		rec->flags = call->flags | (other_threads(task) ? PURGE_OTHERS_RAN : 0) |
+			     (cgroup < 0 ? 0 : PURGE_HAS_CGROUP);
 		ring_submit(rec, true); /* before a walk shows what it did */
 	}
 	bpf_map_delete_elem(&calls, &key);

@@ -139,8 +139,24 @@ struct thread_struct {
 	unsigned long fsbase;
 };
 
+/* include/linux/page_counter.h */
+struct page_counter {
+	atomic64_t usage; /* pages */
+};
+
+/* include/linux/memcontrol.h */
+struct mem_cgroup {
+	struct page_counter memory;
+};
+
+/* include/linux/cgroup-defs.h: one of each controller, by its number */
+struct css_set {
+	void *subsys[1];
+};
+
 /* include/linux/sched.h */
 struct task_struct {
+	struct css_set *cgroups;
 	pid_t pid, tgid;
 	struct thread_struct thread;
 	int exit_code;
@@ -164,6 +180,9 @@ struct task_struct___batched {
 struct bpf_array {
 	void *pptrs[1];
 };
+
+/* include/linux/cgroup-defs.h: numbered by what the kernel was built with */
+enum cgroup_subsys_id { memory_cgrp_id };
 
 #pragma clang attribute pop
 

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/replace.h"
+#include "command/cgroup_watch.h"
 #include "report/total.h"
 
 struct publish {
@@ -15,6 +16,7 @@ struct publish {
 	const struct watch_target *target;
 	const struct log *log;
 	struct total *total;
+	struct cgroup_watch *cgroup; /* NULL: none */
 	struct replace folded;
 	uint64_t started_ns, reported_ns;
 	uint64_t ever, went; /* as the last report has told */
@@ -53,13 +55,28 @@ void publish_free(struct publish *p)
 	if (!p)
 		return;
 	replace_abandon(&p->folded);
+	cgroup_watch_free(p->cgroup);
 	total_free(p->total);
 	free(p);
 }
 
+/* With the cgroup, which is of all that is watched: in text it stands beside the sum. */
 static int put(const struct publish *p, const struct snapshot *s)
 {
-	return p->options->json ? report_json(stdout, s) : report_text(stdout, s, isatty(STDOUT_FILENO));
+	struct snapshot shown = *s;
+
+	shown.cgroup = cgroup_watch_look(p->cgroup);
+	return p->options->json ? report_json(stdout, &shown) : report_text(stdout, &shown, isatty(STDOUT_FILENO));
+}
+
+void publish_tick(struct publish *p)
+{
+	cgroup_watch_tick(p->cgroup);
+}
+
+void publish_begin(struct publish *p)
+{
+	p->cgroup = cgroup_watch_new(choice_cgroup(p->target->choice), p->target->pid);
 }
 
 /* One process that was the only one ever is shown as such. */

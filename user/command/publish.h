@@ -17,6 +17,9 @@ struct publish;
 /* A file that cannot be written is said now, before anything is done to a target: NULL then, or without memory. */
 struct publish *publish_new(const struct options *options, const struct watch_target *target, const struct log *log);
 void publish_free(struct publish *publish); /* NULL-safe; files that were not finished are not there */
+/* The processes are known now, and so is their cgroup. */
+void publish_begin(struct publish *publish);
+void publish_tick(struct publish *publish); /* every second */
 
 /* A summary: 0, or −errno of stdout. ended: why it is the final one. */
 int publish_report(struct publish *publish, struct group *group, bool final, const char *ended);

@@ -22,8 +22,8 @@
 #define SAMPLE_INTERVAL_NS (NSEC_PER_SEC / 4)
 /* How long the last report waits for a last heap state before it takes the one it has. */
 #define LAST_SAMPLE_MS 3000
-/* How often a choice that may grow is looked at. */
-#define CHOOSE_INTERVAL_NS NSEC_PER_SEC
+/* How often what has no event is looked at: a choice that may grow, the cgroup. */
+#define LOOK_INTERVAL_NS NSEC_PER_SEC
 
 enum source {
 	FROM_EVENTS,
@@ -31,7 +31,7 @@ enum source {
 	FROM_SIGNALS,
 	FROM_INTERVAL,
 	FROM_DURATION,
-	FROM_CHOICE,
+	FROM_LOOK,
 	FROM_STDOUT,
 	SOURCE_CNT
 };
@@ -153,11 +153,14 @@ static void on_duration(struct watch *w)
 	end(w, "the duration is over");
 }
 
-static void on_choice(struct watch *w)
+static void on_look(struct watch *w)
 {
 	uint64_t ticks;
 
-	if (read(w->fd[FROM_CHOICE], &ticks, sizeof(ticks)) == sizeof(ticks))
+	if (read(w->fd[FROM_LOOK], &ticks, sizeof(ticks)) != sizeof(ticks))
+		return;
+	publish_tick(w->publish);
+	if (choice_grows(w->target->choice))
 		group_add_chosen(w->group, w->target->choice);
 }
 
@@ -204,8 +207,7 @@ static int open_sources(struct watch *w, int signal_fd)
 		rc = listen_to(w, FROM_EVENTS, tracer_fd(w->target->tracer), EPOLLIN | EPOLLET);
 	if (!rc && w->options->duration_ns)
 		rc = listen_to(w, FROM_DURATION, timer(w->options->duration_ns, false), EPOLLIN);
-	if (!rc && choice_grows(w->target->choice))
-		rc = listen_to(w, FROM_CHOICE, timer(CHOOSE_INTERVAL_NS, true), EPOLLIN);
+	rc = rc ?: listen_to(w, FROM_LOOK, timer(LOOK_INTERVAL_NS, true), EPOLLIN);
 	listen_to(w, FROM_STDOUT, STDOUT_FILENO,
 		  0); /* a regular file cannot be listened to, and need not be */
 	return rc;
@@ -213,7 +215,7 @@ static int open_sources(struct watch *w, int signal_fd)
 
 static void close_sources(struct watch *w)
 {
-	static const enum source timers[] = {FROM_INTERVAL, FROM_DURATION, FROM_CHOICE};
+	static const enum source timers[] = {FROM_INTERVAL, FROM_DURATION, FROM_LOOK};
 
 	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
 		if (w->fd[timers[i]] >= 0)
@@ -226,7 +228,7 @@ static void wait_once(struct watch *w, int timeout_ms)
 {
 	static void (*const on[SOURCE_CNT])(struct watch * w) = {
 		[FROM_EVENTS] = on_events,     [FROM_PROCESSES] = on_processes, [FROM_SIGNALS] = on_signal,
-		[FROM_INTERVAL] = on_interval, [FROM_DURATION] = on_duration,   [FROM_CHOICE] = on_choice,
+		[FROM_INTERVAL] = on_interval, [FROM_DURATION] = on_duration,   [FROM_LOOK] = on_look,
 		[FROM_STDOUT] = on_stdout,
 	};
 	struct epoll_event ready[SOURCE_CNT];
@@ -242,7 +244,7 @@ static void wait_once(struct watch *w, int timeout_ms)
 /* The last report deserves a fresh heap state, within reason: a second signal cuts the wait short. */
 static void wait_for_last_sample(struct watch *w)
 {
-	static const enum source timers[] = {FROM_INTERVAL, FROM_DURATION, FROM_CHOICE};
+	static const enum source timers[] = {FROM_INTERVAL, FROM_DURATION, FROM_LOOK};
 	uint64_t deadline = clock_monotonic_ns() + LAST_SAMPLE_MS * 1000000ULL;
 	unsigned signals = w->signals;
 
@@ -367,7 +369,10 @@ static int open_watch(struct watch *w, int signal_fd)
 	rc = rc ?: open_sources(w, signal_fd);
 	if (rc)
 		log_warn(w->log, "cannot wait for events: %s", strerror(-rc));
-	return rc ?: add_targets(w);
+	rc = rc ?: add_targets(w);
+	if (!rc)
+		publish_begin(w->publish);
+	return rc;
 }
 
 int watch(const struct options *options, struct watch_target *target, int signal_fd, const struct log *log)

@@ -112,6 +112,8 @@ const struct purge_finding *purge_log_add(struct purge_log *log, const struct ev
 	f->result = ev->result;
 	f->has_result = has_result && (ev->flags & PURGE_HAS_RESULT);
 	f->returned = bytes_returned(ev);
+	f->has_cgroup = ev->flags & PURGE_HAS_CGROUP;
+	f->cgroup_drop = ev->cgroup_drop;
 	judge(log, f, ev, kind, state);
 	f->effective = purge_is_effective(f->returned, f->predicted);
 

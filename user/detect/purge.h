@@ -26,6 +26,8 @@ struct purge_finding {
 	uint64_t result;
 	bool has_result;
 	uint64_t returned;        /* bytes that left RSS because of this call */
+	int64_t cgroup_drop;      /* bytes that its cgroup's memory.current fell by meanwhile, whoever did it */
+	bool has_cgroup;          /* cgroup_drop is known */
 	uint64_t predicted;       /* purgeable at the last walk before it; UNKNOWN, also if a purge took it since */
 	uint64_t prediction_age_ns; /* at its begin; 0 if predicted is UNKNOWN */
 	bool effective;           /* returned ≥ max(1 MiB, 25 % of predicted) */

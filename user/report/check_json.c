@@ -4,25 +4,10 @@
 
 #include "base/clock.h"
 #include "report/check.h"
+#include "report/json_cgroup.h"
 #include "report/json_tree.h"
 
 #define SCHEMA 1
-
-/* "max" where there is none. */
-static void limit(struct json *j, cJSON *o, const char *name, uint64_t bytes)
-{
-	if (bytes == CGROUP_NO_LIMIT)
-		json_text(j, o, name, "max");
-	else if (bytes == CGROUP_UNKNOWN)
-		json_null(j, o, name);
-	else
-		json_integer(j, o, name, bytes);
-}
-
-static void count(struct json *j, cJSON *o, const char *name, uint64_t value)
-{
-	json_figure(j, o, name, value == CGROUP_UNKNOWN ? UNKNOWN : value);
-}
 
 static void findings(struct json *j, const struct check_findings *found)
 {
@@ -66,7 +51,7 @@ static void samples(struct json *j, const struct check_facts *f)
 		json_seconds(j, o, "time", clock_epoch(s->time_ns));
 		json_integer(j, o, "rss", s->rss);
 		json_integer(j, o, "swap", s->swap);
-		count(j, o, "cgroup_current", s->cgroup_current);
+		json_cgroup_figure(j, o, "cgroup_current", s->cgroup_current);
 		json_figure(j, o, "descriptors", s->descriptor_cnt);
 		by_kind(j, json_object(j, o, "by_kind"), s->descriptors);
 		by_kind(j, json_object(j, o, "opened"), s->fresh);
@@ -75,8 +60,7 @@ static void samples(struct json *j, const struct check_facts *f)
 
 static void cgroup(struct json *j, const struct check_facts *f)
 {
-	const struct cgroup_memory *m = &f->memory;
-	cJSON *o, *events;
+	cJSON *o;
 
 	if (!f->in_cgroup) {
 		json_null(j, j->root, "cgroup");
@@ -86,16 +70,7 @@ static void cgroup(struct json *j, const struct check_facts *f)
 	json_text(j, o, "path", f->cgroup.path);
 	json_integer(j, o, "version", f->cgroup.v1 ? 1 : 2);
 	json_text(j, o, "unit", f->has_unit ? f->unit.name : NULL);
-	count(j, o, "current", m->current);
-	limit(j, o, "high", m->effective_high.bytes);
-	limit(j, o, "max", m->effective_max.bytes);
-	json_text(j, o, "max_of", m->effective_max.path[0] ? m->effective_max.path : NULL);
-	limit(j, o, "swap_max", m->effective_swap_max.bytes);
-	events = json_object(j, o, "events");
-	count(j, events, "high", m->events.high);
-	count(j, events, "max", m->events.max);
-	count(j, events, "oom", m->events.oom);
-	count(j, events, "oom_kill", m->events.oom_kill);
+	json_cgroup_memory(j, o, &f->memory);
 }
 
 static void heap(struct json *j, const struct heap_state *h)

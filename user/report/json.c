@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "report/json_allocs.h"
+#include "report/json_cgroup.h"
 #include "report/json_collector.h"
 #include "report/json_frame.h"
 #include "report/json_heap.h"
@@ -40,6 +41,10 @@ static void purge(struct json *j, cJSON *purges, const struct purge_finding *p)
 	else
 		json_null(j, o, "result");
 	json_integer(j, o, "returned", p->returned);
+	if (p->has_cgroup)
+		json_signed(j, o, "cgroup_drop", p->cgroup_drop);
+	else
+		json_null(j, o, "cgroup_drop");
 	json_figure(j, o, "predicted", p->predicted);
 	if (p->predicted == UNKNOWN)
 		json_null(j, o, "prediction_age");
@@ -191,6 +196,7 @@ int report_json(FILE *out, const struct snapshot *s)
 	json_text(&j, j.root, "sentence", verdict_sentence(s, sentence));
 	json_text(&j, j.root, "layer_sentence", verdict_layer(s, sentence));
 	returned(&j, j.root, s);
+	json_cgroup(&j, j.root, s->cgroup);
 	json_allocators(&j, j.root, s->heap);
 	json_allocs(&j, j.root, s);
 	findings(&j, j.root, s);

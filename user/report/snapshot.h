@@ -23,6 +23,7 @@
 #include "heap/state.h"
 #include "heap/survey.h"
 #include "stack/stacks.h"
+#include "target/cgroup.h"
 
 /* One site as outputs see it. */
 struct site_view {
@@ -83,8 +84,20 @@ struct snapshot {
 	uint64_t lost[SOURCE_LOSS_CNT];
 	const char *const *missing; /* what is not seen, and why */
 	size_t missing_cnt;
+	const struct cgroup_view *cgroup; /* NULL: not in one that accounts memory */
 	const struct process_rows *processes; /* NULL: it is of one process. Else of many: pid is 0, command their title */
 	const pid_t *purge_pids, *window_pids; /* of many: whose each of purges and windows is */
+};
+
+/* The cgroup of what is watched. */
+struct cgroup_view {
+	const char *path; /* of the cgroup whose memory is accounted */
+	struct cgroup_memory memory;
+	uint64_t high_events, max_events, oom_kills; /* since the attach */
+	bool growing;            /* clearly: detect/limit.h */
+	double growth;           /* bytes a second */
+	double seconds_to_limit; /* to limit, at that pace; negative: not soon */
+	uint64_t limit;          /* bytes: high while below it, else max; CGROUP_NO_LIMIT */
 };
 
 /* The processes that a snapshot of many is the sum of. */

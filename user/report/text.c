@@ -13,6 +13,7 @@
 #include "report/snapshot.h"
 #include "report/table.h"
 #include "report/text_allocs.h"
+#include "report/text_cgroup.h"
 #include "report/text_collector.h"
 #include "report/text_findings.h"
 #include "report/text_processes.h"
@@ -230,6 +231,7 @@ static int put_summary(FILE *out, const struct snapshot *s, bool colour)
 		put_final(out, s);
 	put_verdict(out, s, colour ? &coloured : &plain);
 	put_remarks(out, s);
+	text_cgroup(out, s, colour);
 	if (verdict_layer(s, layer))
 		fprintf(out, "  %s\n", layer);
 	result = text_processes(out, s, colour);
