@@ -27,14 +27,16 @@ __attribute__((noinline)) int stacks_test_outer(int x)
 }
 
 static struct locations *locations;
+static struct addresses *addresses;
 static struct names *names;
 static struct stacks *stacks;
 
 static int start(void **state)
 {
 	(void)state;
-	locations = locations_new(getpid());
-	stacks = locations ? stacks_new(locations, false) : NULL;
+	locations = locations_new();
+	addresses = locations ? addresses_new(locations, getpid()) : NULL;
+	stacks = addresses ? stacks_new(addresses, false) : NULL;
 	names = locations ? names_new(locations, &(struct log){.out = stderr}) : NULL;
 	return stacks && names ? 0 : -1;
 }
@@ -43,6 +45,7 @@ static int stop(void **state)
 {
 	(void)state;
 	stacks_free(stacks);
+	addresses_free(addresses);
 	assert_true(names_free(names));
 	locations_free(locations);
 	return 0;
@@ -131,7 +134,7 @@ static void names_have_lines(void **state)
 	struct location *at;
 
 	(void)state;
-	at = locations_get(locations, in(stacks_test_outer, 0));
+	at = addresses_get(addresses, in(stacks_test_outer, 0));
 	text_of(at);
 	list = names_of(at);
 	assert_int_equal(list->cnt, 1);
@@ -149,7 +152,7 @@ static void locations_outlive_the_mappings(void **state)
 	(void)state;
 	stacks_add(stacks, &ev, NULL);
 	before = find(1)->locations[0];
-	locations_stale(locations);
+	addresses_stale(addresses);
 	ev.id = 2;
 	stacks_add(stacks, &ev, NULL);
 	assert_ptr_equal(find(2)->locations[0], before);
@@ -159,13 +162,13 @@ static void locations_outlive_the_mappings(void **state)
 /* More addresses than are remembered: the first ones are still what they were. */
 static void any_number_of_addresses(void **state)
 {
-	struct location *first = locations_get(locations, in(stacks_test_outer, 0));
+	struct location *first = addresses_get(addresses, in(stacks_test_outer, 0));
 
 	(void)state;
 	for (uint64_t addr = 1; addr < 1100000; addr++)
-		assert_ptr_equal(locations_get(locations, addr), locations_get(locations, 1));
-	assert_string_equal(text_of(locations_get(locations, 1)), "[unknown]");
-	assert_ptr_equal(locations_get(locations, in(stacks_test_outer, 0)), first);
+		assert_ptr_equal(addresses_get(addresses, addr), addresses_get(addresses, 1));
+	assert_string_equal(text_of(addresses_get(addresses, 1)), "[unknown]");
+	assert_ptr_equal(addresses_get(addresses, in(stacks_test_outer, 0)), first);
 }
 
 static void a_walk_sees_what_was_inlined(void **state)

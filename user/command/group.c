@@ -19,7 +19,6 @@ struct member {
 	struct process process;
 	struct session *session;
 	bool ended;
-	bool named;               /* its snapshot is being shown */
 	char end[128];            /* how, in words */
 	struct snapshot snapshot; /* the newest */
 };
@@ -161,10 +160,14 @@ static bool has_room(struct group *g)
 	return false;
 }
 
-/* Of a process that is open and attached to. */
-static int take(struct group *g, struct member *m, struct error *err)
+/* Of a process that is open and attached to; parent: who forked it just now, or NULL. */
+static int take(struct group *g, struct member *m, const struct member *parent, struct error *err)
 {
-	int ret = session_open(&g->options.session, &m->process, g->tracer, &m->session, err);
+	struct session_options options = g->options.session;
+	int ret;
+
+	options.forked_from = parent ? parent->session : NULL;
+	ret = session_open(&options, &m->process, g->tracer, &m->session, err);
 
 	return ret ? ret : insert(g, m, err);
 }
@@ -180,7 +183,7 @@ static int attach(struct group *g, pid_t pid, struct error *err)
 	return 0;
 }
 
-int group_add(struct group *g, pid_t pid, struct error *err)
+static int add(struct group *g, pid_t pid, const struct member *parent, struct error *err)
 {
 	struct member *m;
 	int ret;
@@ -198,13 +201,18 @@ int group_add(struct group *g, pid_t pid, struct error *err)
 		free(m);
 		return ret;
 	}
-	ret = attach(g, pid, err) ?: take(g, m, err);
+	ret = attach(g, pid, err) ?: take(g, m, parent, err);
 	if (ret) {
 		if (g->tracer)
 			tracer_detach(g->tracer, pid);
 		member_free(m);
 	}
 	return ret;
+}
+
+int group_add(struct group *g, pid_t pid, struct error *err)
+{
+	return add(g, pid, NULL, err);
 }
 
 static bool was_refused(const struct group *g, pid_t pid)
@@ -241,10 +249,10 @@ void group_add_chosen(struct group *g, struct choice *choice)
 }
 
 /* It has lived for some milliseconds by now, unseen; or it is gone already. */
-static void add_child(struct group *g, pid_t pid)
+static void add_child(struct group *g, pid_t pid, const struct member *parent)
 {
 	struct error err;
-	int ret = group_add(g, pid, &err);
+	int ret = add(g, pid, parent, &err);
 
 	if (ret == -ESRCH)
 		g->too_short++;
@@ -273,7 +281,7 @@ void group_event(const struct event *ev, void *group)
 	g->newest = m;
 	session_event(ev, m->session);
 	if (ev->head->kind == EVENT_FORK && g->options.follow)
-		add_child(g, (pid_t)ev->fork->child);
+		add_child(g, (pid_t)ev->fork->child, m);
 	else if (ev->head->kind == EVENT_EXIT)
 		end(g, m);
 }
@@ -381,7 +389,6 @@ static void take_snapshot(struct member *m, bool final, const char *ended)
 	}
 	session_snapshot(m->session, final || m->ended, ended, &m->snapshot);
 	m->snapshot.gone = m->ended;
-	m->named = true;
 }
 
 size_t group_snapshots(struct group *g, bool final, const char *ended,
@@ -393,15 +400,6 @@ size_t group_snapshots(struct group *g, bool final, const char *ended,
 	}
 	*snapshots = g->snapshots;
 	return g->cnt;
-}
-
-void group_shown(struct group *g)
-{
-	for (size_t i = 0; i < g->cnt; i++) {
-		if (g->members[i]->named)
-			session_shown(g->members[i]->session);
-		g->members[i]->named = false;
-	}
 }
 
 size_t group_dead(struct group *g, const struct snapshot *const **snapshots)

@@ -63,8 +63,6 @@ const char *group_end_of(const struct group *group, pid_t pid);
  */
 size_t group_snapshots(struct group *group, bool final, const char *ended,
 		       const struct snapshot *const **snapshots);
-/* They have been shown: their names may change again. */
-void group_shown(struct group *group);
 /* The same of those that have ended only. */
 size_t group_dead(struct group *group, const struct snapshot *const **snapshots);
 /* Forgets those that have ended. */

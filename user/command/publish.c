@@ -14,6 +14,7 @@
 struct publish {
 	const struct options *options;
 	const struct watch_target *target;
+	const struct naming *naming;
 	const struct log *log;
 	struct total *total;
 	struct cgroup_watch *cgroup; /* NULL: none */
@@ -35,13 +36,13 @@ static int open_folded(struct publish *p)
 }
 
 struct publish *publish_new(const struct options *options, const struct watch_target *target,
-			    const struct log *log)
+			    const struct naming *naming, const struct log *log)
 {
 	struct publish *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return NULL;
-	*p = (struct publish){.options = options, .target = target, .log = log};
+	*p = (struct publish){.options = options, .target = target, .naming = naming, .log = log};
 	p->started_ns = p->reported_ns = clock_monotonic_ns();
 	p->total = total_new();
 	if (p->total && !open_folded(p))
@@ -121,7 +122,7 @@ static int add_up(struct publish *p, struct group *group, const struct snapshot 
 		.final = final,
 		.ended = ended,
 		.processes = rows,
-		.names = cnt ? v[0]->names : NULL,
+		.names = p->naming->names,
 	};
 	sum->interval_ns = sum->time_ns - p->reported_ns;
 	/* A command that has ended leaves what each of its processes held at its end. */
@@ -148,9 +149,11 @@ int publish_report(struct publish *p, struct group *group, bool final, const cha
 {
 	const struct snapshot *const *v;
 	size_t cnt = group_snapshots(group, final, ended, &v);
-	int rc = is_single(group, cnt) ? put(p, v[0]) : put_many(p, group, v, cnt, final, ended);
+	int rc;
 
-	group_shown(group);
+	naming_report_begins(p->naming, final);
+	rc = is_single(group, cnt) ? put(p, v[0]) : put_many(p, group, v, cnt, final, ended);
+	naming_report_ends(p->naming);
 	if (!rc && fflush(stdout))
 		rc = -errno;
 	p->reported_ns = clock_monotonic_ns();
@@ -195,6 +198,7 @@ int publish_ends(struct publish *p, struct group *group)
 	size_t cnt = group_dead(group, &v);
 	int rc = 0;
 
+	naming_report_begins(p->naming, true);
 	for (size_t i = 0; i < cnt; i++) {
 		if (!rc && is_worth_a_report(p, v[i]))
 			rc = put(p, v[i]);
@@ -202,7 +206,7 @@ int publish_ends(struct publish *p, struct group *group)
 			write_apart(p, v[i]);
 		total_keep(p->total, v[i]);
 	}
-	group_shown(group);
+	naming_report_ends(p->naming);
 	group_bury(group);
 	return rc ? rc : fflush(stdout) ? -errno : 0;
 }
@@ -229,15 +233,16 @@ int publish_files(struct publish *p, struct group *group, const char *ended)
 	if (!p->folded.file)
 		return 0;
 	cnt = group_snapshots(group, true, ended, &v);
+	naming_report_begins(p->naming, true);
 	if (writes_apart(p)) {
 		for (size_t i = 0; i < cnt; i++)
 			rc = write_apart(p, v[i]) ?: rc;
-		group_shown(group);
+		naming_report_ends(p->naming);
 		replace_abandon(&p->folded);
 		return rc;
 	}
 	rc = write_merged(p, group, v, cnt, ended);
-	group_shown(group);
+	naming_report_ends(p->naming);
 	rc = replace_commit(&p->folded) ?: rc;
 	if (rc)
 		log_warn(p->log, "cannot write %s: %s", p->options->folded, strerror(-rc));

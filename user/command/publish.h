@@ -9,13 +9,15 @@
 
 #include "base/log.h"
 #include "command/group.h"
+#include "command/naming.h"
 #include "command/options.h"
 #include "command/watch.h"
 
 struct publish;
 
 /* A file that cannot be written is said now, before anything is done to a target: NULL then, or without memory. */
-struct publish *publish_new(const struct options *options, const struct watch_target *target, const struct log *log);
+struct publish *publish_new(const struct options *options, const struct watch_target *target,
+			    const struct naming *naming, const struct log *log);
 void publish_free(struct publish *publish); /* NULL-safe; files that were not finished are not there */
 /* The processes are known now, and so is their cgroup. */
 void publish_begin(struct publish *publish);

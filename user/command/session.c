@@ -15,20 +15,16 @@
 #include "detect/own_returns.h"
 #include "detect/purge.h"
 #include "detect/returned.h"
-#include "stack/location.h"
-#include "stack/names.h"
+#include "stack/addresses.h"
 #include "stack/owner.h"
 
 #define MISSING_MAX 16
-/* How long a report waits for lines. Events wait meanwhile, except for the last one. */
-#define NAMES_NS (NSEC_PER_SEC / 4)
-#define NAMES_LAST_NS (5 * NSEC_PER_SEC)
 
 struct session {
 	struct process *process;
 	struct tracer *tracer; /* NULL: states only */
-	struct locations *locations;
-	struct names *names;
+	struct names *names;   /* the naming's */
+	struct addresses *addresses;
 	struct stacks *stacks;
 	struct sampler *sampler;
 	struct sample now, before; /* the newest reading and the one before it */
@@ -58,24 +54,30 @@ struct session {
 	char unread[ERROR_TEXT_MAX + 32];
 };
 
+static struct addresses *addresses_of(const struct session_options *options, pid_t pid)
+{
+	if (options->forked_from)
+		return addresses_fork(options->forked_from->addresses, pid);
+	return addresses_new(options->naming.locations, pid);
+}
+
 static int make_parts(struct session *s, const struct session_options *options)
 {
-	s->locations = locations_new(s->process->pid);
-	s->names = s->locations ? names_new(s->locations, options->log) : NULL;
-	s->owners = s->locations ? owners_new(s->locations) : NULL;
+	s->names = options->naming.names;
+	s->addresses = addresses_of(options, s->process->pid);
+	s->owners = s->addresses ? owners_new(s->addresses) : NULL;
 	s->purges = purge_log_new();
 	s->windows = window_detector_new(&options->window);
 	s->churn = churn_log_new(options->churn_min);
 	s->collector = collector_new();
 	s->window_options = options->window;
-	s->stacks = s->locations ? stacks_new(s->locations, options->native) : NULL;
+	s->stacks = s->addresses ? stacks_new(s->addresses, options->native) : NULL;
 	if (s->stacks && s->tracer && options->want_allocs) {
 		s->allocs = allocs_new(&options->allocs, s->process, s->tracer, s->stacks);
 		if (!s->allocs)
 			return -ENOMEM;
 	}
-	return s->names && s->stacks && s->owners && s->purges && s->windows && s->churn && s->collector ? 0
-													: -ENOMEM;
+	return s->stacks && s->owners && s->purges && s->windows && s->churn && s->collector ? 0 : -ENOMEM;
 }
 
 int session_open(const struct session_options *options, struct process *p, struct tracer *tracer,
@@ -115,8 +117,7 @@ void session_close(struct session *s)
 	purge_log_free(s->purges);
 	stacks_free(s->stacks);
 	owners_free(s->owners);
-	if (names_free(s->names))
-		locations_free(s->locations);
+	addresses_free(s->addresses);
 	free(s->churn_rows);
 	free(s->window_rows);
 	free(s->gap_rows);
@@ -188,7 +189,7 @@ static void own_return(struct session *s, const struct event_memory *ev)
 
 static void on_memory(struct session *s, const struct event *ev)
 {
-	returned_add(&s->returned, ev->memory, locations_in_libc(s->locations, ev->memory->caller));
+	returned_add(&s->returned, ev->memory, addresses_in_libc(s->addresses, ev->memory->caller));
 	own_return(s, ev->memory);
 	if (ev->memory->op == MEMORY_MADVISE && ev->memory->advice == MADV_FREE)
 		sampler_lazy_free(s->sampler);
@@ -197,13 +198,13 @@ static void on_memory(struct session *s, const struct event *ev)
 static void on_loaded(struct session *s, const struct event *ev)
 {
 	(void)ev;
-	locations_stale(s->locations);
+	addresses_stale(s->addresses);
 }
 
 static void on_exec(struct session *s, const struct event *ev)
 {
 	process_refresh(s->process, ev->exec->comm, NULL);
-	locations_stale(s->locations);
+	addresses_exec(s->addresses);
 	sampler_restart(s->sampler);
 	collector_exec(s->collector, ev->head->time);
 	if (s->allocs)
@@ -243,8 +244,8 @@ static void on_process_end(struct session *s, const struct event *ev)
 
 	s->killed = WIFSIGNALED(code);
 	if (s->killed && s->out_of_memory)
-		snprintf(s->target_end, sizeof(s->target_end),
-			 "was killed by the OOM killer (signal %d, %s)", WTERMSIG(code), strsignal(WTERMSIG(code)));
+		snprintf(s->target_end, sizeof(s->target_end), "was killed by the OOM killer (signal %d, %s)",
+			 WTERMSIG(code), strsignal(WTERMSIG(code)));
 	else if (WIFSIGNALED(code))
 		snprintf(s->target_end, sizeof(s->target_end), "was killed by signal %d (%s)", WTERMSIG(code),
 			 strsignal(WTERMSIG(code)));
@@ -458,11 +459,5 @@ void session_snapshot(struct session *s, bool final, const char *ended, struct s
 	if (s->allocs)
 		snap->allocs = allocs_view(s->allocs, snap->heap);
 	snap->names = s->names;
-	names_begin(s->names, final ? NAMES_LAST_NS : NAMES_NS);
 	s->reported_ns = snap->time_ns;
-}
-
-void session_shown(struct session *s)
-{
-	names_end(s->names);
 }

@@ -9,14 +9,16 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "command/allocs.h"
+#include "command/naming.h"
 #include "detect/window.h"
 #include "event/source.h"
 #include "heap/sampler.h"
 #include "probe/tracer.h"
 #include "report/snapshot.h"
 #include "target/process.h"
+
+struct session;
 
 struct session_options {
 	struct window_options window;
@@ -25,10 +27,10 @@ struct session_options {
 	struct sampler_options sampler;
 	struct allocs_options allocs; /* of a tracer with allocation probes */
 	bool want_allocs;
-	const struct log *log; /* progress */
+	struct naming naming;        /* started; shared, and outlives the session */
+	struct session *forked_from; /* the process that p has just been forked from, with that same naming;
+					NULL: not watched, or p has exec'd */
 };
-
-struct session;
 
 /* Starts reading the heap of p at once. tracer may be NULL: states only. Both must outlive the session. */
 int session_open(const struct session_options *options, struct process *p, struct tracer *tracer,
@@ -57,9 +59,8 @@ const char *session_target_end(const struct session *s);
 
 /*
  * The picture now; valid until the next call on the session. final: everything since the attach.
- * Its names are looked up by the reports made of it, until session_shown.
+ * Its names are looked up by the report made of it (naming_report_begins).
  */
 void session_snapshot(struct session *s, bool final, const char *ended, struct snapshot *snapshot);
-void session_shown(struct session *s);
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/units.h"
 #include "command/command.h"
 #include "command/group.h"
+#include "command/naming.h"
 #include "command/options.h"
 #include "command/publish.h"
 
@@ -40,6 +41,7 @@ struct watch {
 	const struct options *options;
 	struct watch_target *target;
 	const struct log *log;
+	struct naming naming;
 	struct group *group;
 	struct publish *publish;
 	int epoll;
@@ -286,7 +288,7 @@ static uint64_t memory_limit(const struct options *options)
 	return has / 8 < GIB ? has / 8 : GIB;
 }
 
-static struct session_options session_options(const struct options *options, const struct log *log)
+static struct session_options session_options(const struct options *options, const struct naming *naming)
 {
 	return (struct session_options){
 		.window = {.retained_min = options->retained_min, .min_ns = options->window_min_ns},
@@ -299,7 +301,7 @@ static struct session_options session_options(const struct options *options, con
 				.want_pages = !options->no_alloc,
 			},
 		.want_allocs = !options->no_alloc,
-		.log = log,
+		.naming = *naming,
 		.allocs =
 			{
 				.max_memory = memory_limit(options),
@@ -328,10 +330,10 @@ struct tracer_options watch_tracer_options(const struct options *options)
 	};
 }
 
-static struct group_options group_options(const struct options *options, const struct log *log)
+static struct group_options group_options(const struct options *options, const struct naming *naming)
 {
 	return (struct group_options){
-		.session = session_options(options, log),
+		.session = session_options(options, naming),
 		.max_memory = memory_limit(options),
 		.walk_budget = options->walk_budget / 100,
 		.follow = options->follow,
@@ -357,15 +359,17 @@ static int add_targets(struct watch *w)
 
 static int open_watch(struct watch *w, int signal_fd)
 {
-	const struct group_options wanted = group_options(w->options, w->log);
-	int rc = 0;
+	int rc = naming_start(&w->naming, w->log);
+	const struct group_options wanted = group_options(w->options, &w->naming);
 
-	w->publish = publish_new(w->options, w->target, w->log);
-	if (!w->publish)
-		return -1; /* said already */
-	w->group = group_new(&wanted, w->target->tracer, w->log);
-	if (!w->group)
-		rc = -ENOMEM;
+	if (!rc) {
+		w->publish = publish_new(w->options, w->target, &w->naming, w->log);
+		if (!w->publish)
+			return -1; /* said already */
+		w->group = group_new(&wanted, w->target->tracer, w->log);
+		if (!w->group)
+			rc = -ENOMEM;
+	}
 	rc = rc ?: open_sources(w, signal_fd);
 	if (rc)
 		log_warn(w->log, "cannot wait for events: %s", strerror(-rc));
@@ -400,5 +404,6 @@ int watch(const struct options *options, struct watch_target *target, int signal
 	close_sources(&w);
 	group_free(w.group);
 	publish_free(w.publish);
+	naming_end(&w.naming);
 	return rc ? STATUS_FAILED : command_finish_output(w.output);
 }

@@ -216,14 +216,26 @@ const char *debuginfo_symbol(struct debuginfo *info, uint64_t addr)
 	return NULL;
 }
 
+static void read_lines(struct debuginfo *info)
+{
+	Dwarf *dwarf = dwfl_module_getdwarf(info->module, &info->bias);
+
+	info->has_lines = true;
+	info->lines = dwarf ? debug_lines_new(dwarf) : NULL;
+}
+
 unsigned debuginfo_calls(struct debuginfo *info, uint64_t addr, struct source_frame *v, unsigned max)
 {
-	Dwarf *dwarf;
-
-	if (!info->has_lines) {
-		info->has_lines = true;
-		dwarf = dwfl_module_getdwarf(info->module, &info->bias);
-		info->lines = dwarf ? debug_lines_new(dwarf) : NULL;
-	}
+	if (!info->has_lines)
+		read_lines(info);
 	return info->lines ? debug_lines_calls(info->lines, addr - info->bias, v, max) : 0;
+}
+
+void debuginfo_read(struct debuginfo *info)
+{
+	if (!info->has_lines)
+		read_lines(info);
+	if (!info->has_symbols)
+		read_symbols(info);
+	info->root = -1;
 }

@@ -14,7 +14,8 @@ struct debuginfo; /* opaque */
 struct debuginfo_source {
 	const char *access_path; /* opens the file (target/object.h) */
 	const char *path;        /* its name in the target: debug files lie beside it */
-	int root;      /* of the target: debug files are looked for below it first; negative: none */
+	int root;      /* of the target: debug files are looked for below it first; negative: none. Borrowed
+			  until debuginfo_read */
 	bool separate; /* look for separate debug files; debuginfod's, if DEBUGINFOD_URLS is set */
 };
 
@@ -28,6 +29,8 @@ struct source_frame {
 /* NULL: no memory, or no ELF object. source->path is copied. */
 struct debuginfo *debuginfo_open(const struct debuginfo_source *source);
 void debuginfo_free(struct debuginfo *info); /* NULL-safe */
+/* Finds and opens all files that the look-ups below need, which else the first ones do. */
+void debuginfo_read(struct debuginfo *info);
 /* The function that covers addr (as linked); NULL: none is known. */
 const char *debuginfo_symbol(struct debuginfo *info, uint64_t addr);
 /* The calls at addr, innermost (inlined) first; how many, 0: not known. */

@@ -1,13 +1,14 @@
 /*
- * Code addresses of a target, kept as what still means something when the target has ended or has
- * mapped other things there: a module and an address as linked. Names come later (stack/names.h).
+ * Places in code, kept as what still means something when the processes that ran there have ended
+ * or have mapped other things there: a module and an address as linked. One and the same for all
+ * processes (whose addresses become locations in stack/addresses.h). Names come later
+ * (stack/names.h).
  */
 #ifndef ALLOCTRACE_STACK_LOCATION_H
 #define ALLOCTRACE_STACK_LOCATION_H
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "stack/frame.h"
 #include "stack/module.h"
@@ -34,16 +35,14 @@ struct location {
 
 struct locations;
 
-struct locations *locations_new(pid_t pid); /* NULL: no memory */
-void locations_free(struct locations *l);   /* NULL-safe */
-/* The target mapped or unmapped objects (dlopen, exec): look again. */
-void locations_stale(struct locations *l);
-/* Never NULL; one and the same for one place in one module. Lives as long as l. */
-struct location *locations_get(struct locations *l, uint64_t addr);
-/* The same of what has its name already, by what the name says; its texts must live as long as l. */
+struct locations *locations_new(void);    /* NULL: no memory */
+void locations_free(struct locations *l); /* NULL-safe */
+/* All below are never NULL, and live as long as l. One and the same for one place in one module. */
+struct location *locations_get(struct locations *l, struct module *module, uint64_t addr);
+/* The same of what has its name already, by what the name says; its texts are copied. */
 struct location *locations_named(struct locations *l, const struct frame_name *name);
-/* Whether addr lies in the C library (by the name of its file). */
-bool locations_in_libc(struct locations *l, uint64_t addr);
+/* Of all addresses where nothing is mapped. */
+struct location *locations_nowhere(struct locations *l);
 struct modules *locations_modules(const struct locations *l);
 
 #endif

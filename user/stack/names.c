@@ -6,15 +6,14 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/map.h"
 #include "base/units.h"
 #include "stack/debuginfo.h"
 #include "stack/demangle.h"
 #include "stack/perf_map.h"
+#include "stack/texts.h"
 
 #define CALLS_MAX 33                  /* at one address: a function and what was inlined into it */
 #define FUNCTION_MAX 400              /* bytes of a name */
-#define TEXTS_MAX 2000000             /* names and paths */
 #define SYMBOLS_NS (3 * NSEC_PER_SEC) /* more patience than for lines */
 #define PROGRESS_NS NSEC_PER_SEC      /* nothing is shown before */
 #define STEP_NS (NSEC_PER_SEC / 5)
@@ -25,18 +24,12 @@ struct queue {
 	size_t cnt;
 };
 
-/* A name or path, once; those that share a hash are chained. */
-struct text {
-	struct text *next;
-	char s[];
-};
-
 struct names {
 	struct modules *modules;
 	const struct log *log;
 	pthread_t thread;
 	bool has_thread;
-	struct map texts;     /* hash → struct text; the thread's */
+	struct texts texts;   /* the thread's */
 	pthread_mutex_t lock; /* guards all below, and the locations' names */
 	pthread_cond_t wake, done;
 	struct queue symbols, lines;
@@ -69,45 +62,20 @@ static struct location *pop(struct queue *q)
 	return at;
 }
 
-/* The one copy of that text; NULL: none, no memory, or one too many. */
-static const char *intern(struct names *n, const char *s)
-{
-	uint64_t hash;
-	struct text *first, *text;
-	size_t size;
-
-	if (!s)
-		return NULL;
-	hash = map_hash(0, s);
-	first = map_get(&n->texts, hash);
-	for (text = first; text; text = text->next)
-		if (!strcmp(text->s, s))
-			return text->s;
-	size = strlen(s) + 1;
-	text = n->texts.cnt < TEXTS_MAX ? malloc(sizeof(*text) + size) : NULL;
-	if (!text)
-		return NULL;
-	text->next = first;
-	memcpy(text->s, s, size);
-	if (!map_set(&n->texts, hash, text))
-		return text->s;
-	free(text);
-	return NULL;
-}
-
 static const char *function_name(struct names *n, const char *symbol)
 {
 	char name[FUNCTION_MAX];
 
-	return symbol ? intern(n, demangle(name, sizeof(name), symbol)) : NULL;
+	return symbol ? texts_get(&n->texts, demangle(name, sizeof(name), symbol)) : NULL;
 }
 
-static struct debuginfo *open_info(struct names *n, struct module *module, bool separate)
+/* home: where separate debug files are looked for too; NULL: in none of theirs. */
+static struct debuginfo *open_info(const struct module *module, const struct home *home, bool separate)
 {
 	return debuginfo_open(&(struct debuginfo_source){
 		.access_path = object_access_path(module->object),
 		.path = object_name(module->object),
-		.root = modules_root(n->modules),
+		.root = home ? home_root(home) : -1,
 		.separate = separate,
 	});
 }
@@ -145,24 +113,28 @@ static struct frame_name jit_frame(struct names *n, const char *entry)
 	if (place && sscanf(place, " %*[^:]:%u:%u%n", &line, &column, &len) == 2 && !place[len]) {
 		*place = '\0';
 		*strchr(place + 1, ':') = '\0';
-		name.file = intern(n, place + 1);
+		name.file = texts_get(&n->texts, place + 1);
 		name.line = line;
 	}
-	name.function = intern(n, text);
+	name.function = texts_get(&n->texts, text);
 	return name;
 }
 
 static struct frame_list *jit_names(struct names *n, const struct location *at)
 {
-	struct perf_map *map = modules_perf_map(n->modules);
-	const struct perf_map_entry *entry;
+	struct home *home = modules_hold_home(n->modules, at->module);
+	struct perf_map *map = home ? home_perf_map(home) : NULL;
+	const struct perf_map_entry *entry = NULL;
 	struct frame_list *list;
 
-	perf_map_refresh(map);
-	entry = perf_map_find(map, at->addr - 1);
+	if (map) {
+		perf_map_refresh(map);
+		entry = perf_map_find(map, at->addr - 1);
+	}
 	list = entry ? list_new(1) : NULL;
 	if (list)
 		list->v[0] = jit_frame(n, entry->name);
+	home_release(home);
 	return list;
 }
 
@@ -174,13 +146,25 @@ static struct frame_list *symbol_names(struct names *n, const struct location *a
 	if (module->kind == MODULE_JIT)
 		return jit_names(n, at);
 	if (!module->quick)
-		module->quick = open_info(n, module, false);
+		module->quick = open_info(module, NULL, false);
 	list = module->quick ? list_new(1) : NULL;
 	if (!list)
 		return NULL;
 	list->v[0] = bare(at);
 	list->v[0].function = function_name(n, debuginfo_symbol(module->quick, at->addr - 1));
 	return list;
+}
+
+/* All files that it needs are found now, while the root where they lie is there. */
+static void read_debug_files(struct names *n, struct module *module)
+{
+	struct home *home = modules_hold_home(n->modules, module);
+
+	module->full = open_info(module, home, true);
+	if (module->full)
+		debuginfo_read(module->full);
+	modules_settle(n->modules, module);
+	home_release(home);
 }
 
 static struct frame_list *line_names(struct names *n, const struct location *at)
@@ -192,7 +176,7 @@ static struct frame_list *line_names(struct names *n, const struct location *at)
 	unsigned cnt;
 
 	if (!module->full)
-		module->full = open_info(n, module, true);
+		read_debug_files(n, module);
 	if (!module->full)
 		return NULL;
 	cnt = debuginfo_calls(module->full, at->addr - 1, calls, CALLS_MAX);
@@ -208,7 +192,7 @@ static struct frame_list *line_names(struct names *n, const struct location *at)
 		name->inlined = i + 1 < list->cnt;
 		name->function = function_name(n, name->inlined || !symbol ? calls[i].function : symbol);
 		if (cnt) {
-			name->file = intern(n, calls[i].file);
+			name->file = texts_get(&n->texts, calls[i].file);
 			name->line = calls[i].line;
 		}
 	}
@@ -279,19 +263,6 @@ struct names *names_new(struct locations *locations, const struct log *log)
 	return n;
 }
 
-static void free_texts(struct map *texts)
-{
-	for (size_t i = 0; i < texts->cap; i++) {
-		struct text *text = texts->slots[i].value, *next;
-
-		for (; text; text = next) {
-			next = text->next;
-			free(text);
-		}
-	}
-	map_free(texts);
-}
-
 bool names_free(struct names *n)
 {
 	struct timespec until;
@@ -312,7 +283,7 @@ bool names_free(struct names *n)
 	pthread_cond_destroy(&n->wake);
 	pthread_cond_destroy(&n->done);
 	pthread_mutex_destroy(&n->lock);
-	free_texts(&n->texts);
+	texts_free(&n->texts);
 	free(n);
 	return true;
 }

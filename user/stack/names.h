@@ -1,7 +1,7 @@
 /*
- * Names of locations, found by a thread of its own when a report asks for them: symbols first,
- * then lines and inlined calls, so that a report waits for a bounded time however large the debug
- * files are, and what came too late is in the next one.
+ * Names of locations, found by a thread of its own (one for all processes) when a report asks for
+ * them: symbols first, then lines and inlined calls, so that a report waits for a bounded time
+ * however large the debug files are, and what came too late is in the next one.
  *
  * Whoever reads names does so between names_begin and names_end; they change only in names_wait.
  */

@@ -17,19 +17,19 @@ struct holder {
 };
 
 struct owners {
-	struct locations *locations;
+	struct addresses *addresses;
 	struct holder *holders;
 	struct map known; /* struct location → allocator, or &nobody */
 };
 
 static const struct allocator nobody;
 
-struct owners *owners_new(struct locations *locations)
+struct owners *owners_new(struct addresses *addresses)
 {
 	struct owners *owners = calloc(1, sizeof(*owners));
 
 	if (owners)
-		owners->locations = locations;
+		owners->addresses = addresses;
 	return owners;
 }
 
@@ -110,7 +110,7 @@ static const struct allocator *look_up(struct owners *owners, const struct locat
 
 const struct allocator *owners_find(struct owners *owners, uint64_t addr)
 {
-	const struct location *at = locations_get(owners->locations, addr);
+	const struct location *at = addresses_get(owners->addresses, addr);
 	const struct allocator *kind = map_get(&owners->known, (uintptr_t)at);
 
 	if (!kind) {

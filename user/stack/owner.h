@@ -9,11 +9,11 @@
 #include <stdint.h>
 
 #include "probe/allocator.h"
-#include "stack/location.h"
+#include "stack/addresses.h"
 
 struct owners;
 
-struct owners *owners_new(struct locations *locations); /* NULL: no memory. locations must outlive it. */
+struct owners *owners_new(struct addresses *addresses); /* NULL: no memory. addresses must outlive it. */
 void owners_free(struct owners *owners);                /* NULL-safe */
 /* What a call that returns to addr was made by; NULL: no allocator that is known. */
 const struct allocator *owners_find(struct owners *owners, uint64_t addr);

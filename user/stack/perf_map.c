@@ -1,7 +1,7 @@
 #include "stack/perf_map.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,7 @@
 struct perf_map {
 	pid_t pid;
 	int root;
-	int fd; /* −1: not open */
+	atomic_int fd; /* −1: not open; opened by one thread, read by another */
 	struct stat seen;
 	uint64_t due_ns;
 	char *text;
@@ -77,21 +77,26 @@ static bool read_user(pid_t pid, uid_t *user)
 }
 
 /* Anyone may put a file into /tmp: only the target's own user and root are believed. */
-void perf_map_open(struct perf_map *map)
+bool perf_map_open(struct perf_map *map)
 {
 	char path[48];
 	struct stat st;
 	uid_t user;
 	pid_t own;
+	int fd;
 
-	if (map->fd >= 0 || map->root < 0 || !read_user(map->pid, &user) || pid_namespace_own(map->pid, &own))
-		return;
+	if (map->fd >= 0)
+		return true;
+	if (map->root < 0 || !read_user(map->pid, &user) || pid_namespace_own(map->pid, &own))
+		return false;
 	snprintf(path, sizeof(path), "/tmp/perf-%d.map", own);
-	map->fd = root_open_file(map->root, path, &st);
-	if (map->fd >= 0 && st.st_uid != user && st.st_uid != 0) {
-		close(map->fd);
-		map->fd = -1;
+	fd = root_open_file(map->root, path, &st);
+	if (fd >= 0 && st.st_uid != user && st.st_uid != 0) {
+		close(fd);
+		fd = -1;
 	}
+	map->fd = fd < 0 ? -1 : fd;
+	return fd >= 0;
 }
 
 static bool parse_line(char *line, uint32_t number, struct perf_map_entry *entry)

@@ -5,6 +5,7 @@
 #ifndef ALLOCTRACE_STACK_PERF_MAP_H
 #define ALLOCTRACE_STACK_PERF_MAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -20,8 +21,8 @@ struct perf_map_entry {
 /* For a process and its root (target/root.h), which is borrowed. NULL: no memory. */
 struct perf_map *perf_map_new(pid_t pid, int root);
 void perf_map_free(struct perf_map *map); /* NULL-safe */
-/* Opens the file while the process lives, unless it is open. */
-void perf_map_open(struct perf_map *map);
+/* Opens the file while the process lives, unless it is open; whether it is now. */
+bool perf_map_open(struct perf_map *map);
 /* Reads the file if it has changed, for a small share of the time. */
 void perf_map_refresh(struct perf_map *map);
 /* Parses text in place of a file (tests). −ENOMEM. */

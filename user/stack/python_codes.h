@@ -15,8 +15,8 @@ void python_codes_free(struct python_codes *codes);  /* NULL-safe */
 /* 0 (also if it is known), −ENOMEM, −ENOSPC beyond a million. */
 int python_codes_add(struct python_codes *codes, const struct event_code *ev);
 /*
- * Where a frame stands: function, file and line. Its texts live as long as the codes. A frame
- * whose code was lost says so.
+ * Where a frame stands: function, file and line, the same for all processes that share locations. A
+ * frame whose code was lost says so.
  */
 struct location *python_codes_locate(const struct python_codes *codes, struct locations *locations,
 				     const struct python_frame *frame);

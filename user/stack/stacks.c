@@ -10,7 +10,7 @@
 #define IDS_MAX (1u << 20)
 
 struct stacks {
-	struct locations *locations;
+	struct addresses *addresses;
 	struct python_codes *codes;
 	bool native;
 	struct map stacks; /* own id → struct stack */
@@ -18,13 +18,13 @@ struct stacks {
 	uint64_t again, refused;
 };
 
-struct stacks *stacks_new(struct locations *locations, bool native)
+struct stacks *stacks_new(struct addresses *addresses, bool native)
 {
 	struct stacks *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return NULL;
-	s->locations = locations;
+	s->addresses = addresses;
 	s->native = native;
 	s->codes = python_codes_new();
 	if (s->codes)
@@ -80,14 +80,14 @@ struct frames {
 static void take_native(const struct stacks *s, const struct event_stack *ev, struct frames *frames)
 {
 	for (uint32_t i = 0; i < ev->cnt; i++)
-		frames->v[frames->cnt++] = locations_get(s->locations, ev->frames[i]);
+		frames->v[frames->cnt++] = addresses_get(s->addresses, ev->frames[i]);
 }
 
 static void take_python(const struct stacks *s, const struct event_stack *ev, const struct python *python,
 			struct frames *frames)
 {
 	struct python_merged merged[EVENT_FRAMES_MAX + PYTHON_FRAMES_MAX];
-	const struct module *own = locations_get(s->locations, python->text)->module;
+	const struct module *own = addresses_get(s->addresses, python->text)->module;
 	const struct python_stack both = {
 		.pcs = (const uint64_t *)ev->frames,
 		.pc_cnt = ev->cnt,
@@ -102,9 +102,10 @@ static void take_python(const struct stacks *s, const struct event_stack *ev, co
 	if (!frames->cut && !both.frames_whole)
 		frames->cut = ev->python_end == PYTHON_CUT ? STACK_CUT_LIMIT : STACK_CUT_UNREADABLE;
 	for (size_t i = 0; i < cnt; i++) {
-		struct location *at = merged[i].python
-					      ? python_codes_locate(s->codes, s->locations, merged[i].python)
-					      : locations_get(s->locations, merged[i].pc);
+		struct location *at =
+			merged[i].python ? python_codes_locate(s->codes, addresses_locations(s->addresses),
+							       merged[i].python)
+					 : addresses_get(s->addresses, merged[i].pc);
 
 		if (merged[i].python || s->native || !own || at->module != own)
 			frames->v[frames->cnt++] = at;
@@ -164,7 +165,7 @@ int stacks_add(struct stacks *s, const struct event_stack *ev, const struct pyth
 
 const struct stack *stacks_of_caller(struct stacks *s, uint64_t caller)
 {
-	const struct frames frames = {.v = {locations_get(s->locations, caller)}, .cnt = 1};
+	const struct frames frames = {.v = {addresses_get(s->addresses, caller)}, .cnt = 1};
 	uint64_t id = own_id(&frames);
 
 	return map_get(&s->stacks, id) ?: make_stack(s, &frames, id);

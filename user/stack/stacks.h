@@ -1,6 +1,7 @@
 /*
- * The stacks of a target by id. Frames become locations (stack/location.h) when a stack is first
+ * The stacks of one process by id. Frames become locations (stack/location.h) when a stack is first
  * seen, while the process that they lie in still lives; they are named when a report shows them.
+ * Stacks of several processes that share their locations are equal where those are.
  */
 #ifndef ALLOCTRACE_STACK_STACKS_H
 #define ALLOCTRACE_STACK_STACKS_H
@@ -11,6 +12,7 @@
 
 #include "event/source.h"
 #include "probe/python.h"
+#include "stack/addresses.h"
 #include "stack/names.h"
 
 /* Why a stack is truncated. */
@@ -28,7 +30,7 @@ struct stack {
 	uint64_t id; /* its own: several of the events may turn out to be one */
 	enum stack_cut cut;
 	uint32_t cnt;
-	struct location *locations[]; /* outermost first; live as long as what they were taken from */
+	struct location *locations[]; /* outermost first; the pool's: equal places of several processes are one */
 };
 
 /* Goes over the frames of a stack, those inlined included, from one end to the other. */
@@ -47,9 +49,9 @@ struct stacks;
 
 /*
  * native: an interpreter's own frames are shown beside its program's, else left out of stacks that
- * run Python. locations must outlive them, and texts of theirs live as long as they. NULL: no memory.
+ * run Python. addresses must outlive them. NULL: no memory.
  */
-struct stacks *stacks_new(struct locations *locations, bool native);
+struct stacks *stacks_new(struct addresses *addresses, bool native);
 void stacks_free(struct stacks *stacks); /* NULL-safe */
 /* Code objects come before the stacks that name them. As python_codes_add. */
 int stacks_code(struct stacks *stacks, const struct event_code *ev);
