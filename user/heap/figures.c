@@ -32,6 +32,16 @@ void heap_figures_add(struct heap_figures *sum, const struct heap_figures *part)
 	sum->pinned.overhead += part->pinned.overhead;
 }
 
+void heap_ranges_add(struct heap_ranges *sum, const struct heap_ranges *part)
+{
+	sum->cnt += part->cnt;
+	sum->size = part->size ? part->size : sum->size;
+	sum->empty += part->empty;
+	sum->sparse += part->sparse;
+	sum->sparse_live += part->sparse_live;
+	sum->sparse_retained += part->sparse_retained;
+}
+
 uint64_t heap_pinned_sum(const struct heap_pinned *pinned)
 {
 	return pinned->partial + pinned->top + pinned->thread_cache + pinned->other_threads + pinned->policy +

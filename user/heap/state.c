@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "heap/glibc.h"
+#include "heap/pymalloc.h"
 #include "heap/residency.h"
 #include "heap/serving.h"
 #include "target/objects.h"
@@ -18,6 +19,7 @@
 /* The allocators whose heaps can be walked; the others are known from page tables only. */
 static const struct heap_walker *const walkers[] = {
 	&heap_walker_glibc,
+	&heap_walker_pymalloc,
 	NULL,
 };
 
@@ -126,10 +128,20 @@ static void search_stripped(struct heap_reader *reader)
 	for (const struct heap_walker *const *w = walkers; *w; w++) {
 		struct present *p = &reader->present[reader->present_cnt];
 
-		*p = (struct present){.kind = kind_of(*w), .walker = *w, .reached = true};
+		*p = (struct present){.kind = kind_of(*w), .walker = *w};
+		p->reached = p->kind && !p->kind->layer;
 		if (p->kind && !(*w)->find(reader->mem, 0, &p->heap, NULL))
 			reader->present_cnt++;
 	}
+}
+
+/* A layer's walker looks for it in the whole process: two objects that carry it are one heap. */
+static bool is_known_layer(const struct heap_reader *reader, const struct allocator *kind)
+{
+	for (size_t i = 0; kind->layer && i < reader->present_cnt; i++)
+		if (reader->present[i].kind == kind)
+			return true;
+	return false;
 }
 
 /* Which allocators there are changes only when files are mapped or call slots get bound. */
@@ -146,20 +158,24 @@ static void search(struct heap_reader *reader, const struct maps *maps)
 	reader->searched_ns = now;
 	cnt = serving_find(maps, reader->objects, reader->mem, found);
 	for (size_t i = 0; i < cnt; i++) {
-		struct present *p = &reader->present[reader->present_cnt++];
+		const struct allocator *kind = found[i].kind;
 		struct object *obj = objects_get(reader->objects, found[i].object);
+		struct present *p;
 
+		if (is_known_layer(reader, kind))
+			continue;
+		p = &reader->present[reader->present_cnt++];
 		*p = (struct present){
-			.kind = found[i].kind,
-			.walker = walker_of(found[i].kind),
+			.kind = kind,
+			.walker = walker_of(kind),
 			.dev = found[i].object->dev,
 			.inode = found[i].object->inode,
-			.reached = found[i].reached,
+			.reached = found[i].reached && !kind->layer,
 		};
 		if (!p->walker) /* a walk knows better: libc.so.6 is no version */
 			version_from_name(found[i].object->name, p->version, sizeof(p->version));
-		else if (obj)
-			p->file_version = object_glibc_version(obj);
+		else if (obj && kind->version)
+			p->file_version = kind->version(obj);
 	}
 	search_stripped(reader);
 }
@@ -261,11 +277,14 @@ static void sum_up(struct heap_state *state, const struct residency *rest)
 			state->pinned = UNKNOWN;
 }
 
-static int by_serving(const void *x, const void *y)
+static int rank(const struct heap_allocator *a)
 {
-	const struct heap_allocator *a = x, *b = y;
+	return a->serving ? 0 : a->kind->layer && a->walked ? 1 : 2;
+}
 
-	return (int)b->serving - (int)a->serving;
+static int by_rank(const void *x, const void *y)
+{
+	return rank(x) - rank(y);
 }
 
 /*
@@ -278,7 +297,8 @@ static void infer_serving(struct heap_state *state)
 		if (state->allocators[i].serving)
 			return;
 	for (size_t i = 0; i < state->allocator_cnt; i++)
-		state->allocators[i].serving = state->allocators[i].walked;
+		state->allocators[i].serving =
+			state->allocators[i].walked && !state->allocators[i].kind->layer;
 }
 
 static int read_allocators(struct heap_reader *reader, struct heap_state *state)
@@ -308,7 +328,7 @@ static int read_allocators(struct heap_reader *reader, struct heap_state *state)
 	}
 	infer_serving(state);
 	if (state->allocator_cnt > 1)
-		qsort(state->allocators, state->allocator_cnt, sizeof(*state->allocators), by_serving);
+		qsort(state->allocators, state->allocator_cnt, sizeof(*state->allocators), by_rank);
 	return 0;
 }
 
@@ -328,7 +348,8 @@ int heap_state_read(struct heap_reader *reader, struct heap_state *state, struct
 	if (!rc)
 		rc = charge_rest(reader, &maps, state, &rest);
 	if (rc) {
-		error_set(err, rc, "cannot read the heap of process %d: %s", reader->process->pid, strerror(-rc));
+		error_set(err, rc, "cannot read the heap of process %d: %s", reader->process->pid,
+			  strerror(-rc));
 		heap_state_free(state);
 		goto out;
 	}

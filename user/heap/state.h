@@ -21,7 +21,7 @@
 struct heap_allocator {
 	const struct allocator *kind;
 	char version[24];   /* "" if unknown */
-	bool serving;       /* allocations of the process reach it */
+	bool serving;       /* malloc and its kin reach it; never a layer (probe/allocator.h) */
 	bool walked;        /* walk is valid */
 	struct heap_walk walk;
 	/* As the walk says; without one held and resident from page tables, the rest UNKNOWN. */
@@ -31,7 +31,7 @@ struct heap_allocator {
 struct heap_state {
 	uint64_t taken_ns;  /* CLOCK_MONOTONIC, when the reading ended; 0: never taken */
 	uint64_t cost_ns;   /* CPU time it took */
-	struct heap_allocator *allocators; /* serving ones first */
+	struct heap_allocator *allocators; /* serving ones first, then layers that were walked */
 	size_t allocator_cnt;
 	char note[160];     /* "", or why a walk failed, in words */
 	/* Sums over the allocators; UNKNOWN if unknown for one that serves. */

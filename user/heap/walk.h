@@ -67,9 +67,22 @@ struct heap_arena {
 	const char *inconsistent; /* NULL, or why (static text) */
 };
 
+/*
+ * The address ranges that an allocator gives back only as a whole, once nothing in them is live:
+ * pymalloc's arenas. cnt 0: it has none.
+ */
+struct heap_ranges {
+	uint64_t cnt, size;       /* size: bytes of each */
+	uint64_t empty;           /* of cnt: without a live block, kept for the next one */
+	uint64_t sparse;          /* of cnt: at most a tenth of it is live */
+	uint64_t sparse_live;     /* bytes of live blocks in these … */
+	uint64_t sparse_retained; /* … and what they keep from going back */
+};
+
 /* Add part to *sum; of largest_free the larger stays. */
 void heap_blocks_add(struct heap_blocks *sum, const struct heap_blocks *part);
 void heap_figures_add(struct heap_figures *sum, const struct heap_figures *part);
+void heap_ranges_add(struct heap_ranges *sum, const struct heap_ranges *part); /* of one size */
 uint64_t heap_pinned_sum(const struct heap_pinned *pinned); /* bytes, all reasons */
 
 /* One of the figures above in an allocator's own words. name NULL: it knows no such thing. */
@@ -108,6 +121,7 @@ struct heap_walk {
 	size_t arena_cnt;
 	struct heap_blocks mmapped;   /* blocks with a mapping of their own: live; part of total.live and total.held */
 	uint64_t mmapped_resident;
+	struct heap_ranges ranges;
 	struct heap_setting settings[HEAP_SETTING_MAX];
 	size_t setting_cnt;
 	struct heap_blocks live_class[HEAP_CLASS_CNT], free_class[HEAP_CLASS_CNT];

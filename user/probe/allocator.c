@@ -3,11 +3,16 @@
 #include "target/object.h"
 
 extern const struct allocator allocator_glibc, allocator_mimalloc, allocator_jemalloc, allocator_gperftools,
-	allocator_musl;
+	allocator_musl, allocator_pymalloc;
 
 const struct allocator *const allocators[] = {
-	&allocator_glibc,      &allocator_mimalloc, &allocator_jemalloc,
-	&allocator_gperftools, &allocator_musl,     NULL,
+	&allocator_glibc,
+	&allocator_mimalloc,
+	&allocator_jemalloc,
+	&allocator_gperftools,
+	&allocator_musl,
+	&allocator_pymalloc,
+	NULL,
 };
 
 bool allocator_is_in(const struct allocator *kind, struct object *obj)

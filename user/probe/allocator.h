@@ -47,6 +47,8 @@ struct probe_row {
 	bool throws; /* may throw: no return probe, its end is seen at its exits */
 };
 
+struct object;
+
 struct allocator {
 	const char *name;                 /* "glibc", "mimalloc", …: as reports print it */
 	const char *const *file_prefixes; /* of its file names, NULL-ended: "libmimalloc.so." */
@@ -61,10 +63,16 @@ struct allocator {
 	uint64_t (*usable)(uint64_t header);
 	/* Bytes that the heap walk counts for a block of that size asked for. NULL: not known. */
 	uint64_t (*rounded)(uint64_t size);
+	/* The version that its object's file tells: 2·1000+36; 0 if it does not. NULL: nor could it. */
+	unsigned (*version)(struct object *obj);
+	/*
+	 * NULL, or what it serves above the allocator that serves malloc: "Python objects of …". Such a
+	 * layer has no probes and no purge; its memory comes from the kernel, beside the other's.
+	 */
+	const char *layer;
+	const char *remedy; /* of a layer: what helps against memory that it keeps */
 	bool frees_twice; /* it passes its own free what it was passed before: own_free.h */
 };
-
-struct object;
 
 /* Whether the object defines a symbol of kind's fingerprint. */
 bool allocator_is_in(const struct allocator *kind, struct object *obj);

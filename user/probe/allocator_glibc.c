@@ -1,5 +1,6 @@
 /* glibc's ptmalloc2: libc.so.6, or linked into a static program. */
 #include "probe/rows.h"
+#include "target/object.h"
 
 static const char *const files[] = {"libc.so.6", "libc-2.", NULL};
 /* The first is exported by every libc.so.6; a static program shows the second unless it is stripped. */
@@ -40,6 +41,7 @@ const struct allocator allocator_glibc = {
 	.entry_points = entry_points,
 	.purge_call = "malloc_trim(0)",
 	.rows = rows,
+	.version = object_glibc_version,
 	.usable = usable,
 	.rounded = rounded,
 	.frees_twice = true,

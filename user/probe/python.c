@@ -9,8 +9,6 @@
 #define VERSION(major, minor) ((major) << 8 | (minor))
 #define PYTHON_OLDEST VERSION(3, 8)
 
-#define DEBUG_COOKIE "xdebugpy"
-#define DEBUG_FREE_THREADED 16
 #define DEBUG_SIZE_MAX 1024
 
 #define INTERPRETERS_MAX 16
@@ -51,27 +49,18 @@ static uint64_t word_at(const char *bytes, uint16_t place)
 	return word;
 }
 
-/* 0: before 3.8. */
-static unsigned version_of(struct object *obj, struct memory *mem, uint64_t bias)
+unsigned python_version(struct object *obj)
 {
 	struct object_symbol sym;
 	uint64_t hex; /* PY_VERSION_HEX: major, minor, micro and release, a byte each */
 
-	if (!object_find_data(obj, "Py_Version", &sym) &&
-	    read_exactly(mem, sym.value + bias, &hex, sizeof(hex)))
+	if (!object_find_data(obj, "Py_Version", &sym) && sym.file_offset &&
+	    object_read(obj, sym.file_offset, &hex, sizeof(hex)) == (ssize_t)sizeof(hex))
 		return (unsigned)(hex >> 16) & 0xffff;
 	for (size_t i = 0; i < sizeof(firsts) / sizeof(firsts[0]); i++)
 		if (!object_find_symbol(obj, firsts[i].function, &sym))
 			return firsts[i].version;
 	return 0;
-}
-
-static const struct python_row *find_row(unsigned version)
-{
-	for (size_t i = 0; i < python_row_cnt; i++)
-		if (python_rows[i].version == version)
-			return &python_rows[i];
-	return NULL;
 }
 
 /* What the interpreter says of itself goes before what the table says. */
@@ -223,8 +212,8 @@ static int refuse(struct error *err, const struct object *obj, unsigned version,
 static int examine(struct object *obj, const struct object_symbol *runtime, uint64_t bias, struct memory *mem,
 		   struct python *python, struct error *err)
 {
-	unsigned version = version_of(obj, mem, bias);
-	const struct python_row *known = find_row(version);
+	unsigned version = python_version(obj);
+	const struct python_row *known = python_row_of(version);
 	uint64_t at = runtime->value + bias;
 	char bytes[DEBUG_SIZE_MAX];
 	struct python_row row;
@@ -239,9 +228,9 @@ static int examine(struct object *obj, const struct object_symbol *runtime, uint
 	row = *known;
 	if (row.debug) {
 		if (!read_exactly(mem, at, bytes, row.debug->size) ||
-		    memcmp(bytes, DEBUG_COOKIE, sizeof(DEBUG_COOKIE) - 1) != 0)
+		    memcmp(bytes, PYTHON_DEBUG_COOKIE, sizeof(PYTHON_DEBUG_COOKIE) - 1) != 0)
 			return refuse(err, obj, version, "and does not say where it keeps them");
-		if (word_at(bytes, DEBUG_FREE_THREADED))
+		if (word_at(bytes, PYTHON_DEBUG_FREE_THREADED))
 			return refuse(err, obj, version, "free-threaded, which keeps them otherwise");
 		apply_debug(&row, bytes);
 		row.tss = find_key(mem, at, runtime->size, bytes, &row);

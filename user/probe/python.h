@@ -35,6 +35,8 @@ struct python {
 	uint64_t text; /* an address in the interpreter's own code */
 };
 
+/* Of an object that carries CPython, by its file: 0x30b is 3.11; 0: before 3.8, or none. */
+unsigned python_version(struct object *obj);
 /*
  * 0; −ENOENT: the process has no CPython (yet: it may load one later); −ENOTSUP: one whose
  * frames are not read, err says which and why. The layout is good for the life of the program:

@@ -4,7 +4,8 @@
 
 /* Internals of _Py_DebugOffsets: Include/internal/pycore_runtime.h of 3.13. */
 static const struct python_debug debug_3_13 = {
-	.interpreters_head = 40, .next_interpreter = 64, .threads_head = 72,
+	.interpreters_head = 40, .interpreter_size = 48, .interpreter_id = 56, .next_interpreter = 64,
+	.threads_head = 72,
 	.next_thread = 168, .current_frame = 184, .thread_id = 192,
 	.previous = 232, .executable = 240, .instr_ptr = 248, .owner = 264,
 	.filename = 280, .qualname = 296, .linetable = 304, .first_line = 312, .code_bytes = 344,
@@ -12,7 +13,8 @@ static const struct python_debug debug_3_13 = {
 };
 /* pycore_debug_offsets.h of 3.14: three more words on interpreters, two on frames, and so on. */
 static const struct python_debug debug_3_14 = {
-	.interpreters_head = 40, .next_interpreter = 64, .threads_head = 72,
+	.interpreters_head = 40, .interpreter_size = 48, .interpreter_id = 56, .next_interpreter = 64,
+	.threads_head = 72,
 	.next_thread = 192, .current_frame = 208, .thread_id = 216,
 	.previous = 256, .executable = 264, .instr_ptr = 272, .owner = 288,
 	.filename = 320, .qualname = 336, .linetable = 344, .first_line = 352, .code_bytes = 384,
@@ -58,3 +60,11 @@ const struct python_row python_rows[] = {
 };
 /* clang-format on */
 const size_t python_row_cnt = sizeof(python_rows) / sizeof(python_rows[0]);
+
+const struct python_row *python_row_of(unsigned version)
+{
+	for (size_t i = 0; i < python_row_cnt; i++)
+		if (python_rows[i].version == version)
+			return &python_rows[i];
+	return NULL;
+}

@@ -14,9 +14,15 @@
 
 #include "../bpf/python.h"
 
-/* Where _Py_DebugOffsets, at the beginning of _PyRuntime, tells a place: a word each. */
+/* How _Py_DebugOffsets, at the beginning of _PyRuntime, begins: all versions from 3.13 on. */
+#define PYTHON_DEBUG_COOKIE "xdebugpy"
+#define PYTHON_DEBUG_VERSION 8        /* PY_VERSION_HEX */
+#define PYTHON_DEBUG_FREE_THREADED 16 /* 0 or 1 */
+
+/* Where it tells a place: a word each. */
 struct python_debug {
-	uint16_t interpreters_head, next_interpreter, threads_head, next_thread;
+	uint16_t interpreters_head;
+	uint16_t interpreter_size, interpreter_id, next_interpreter, threads_head, next_thread;
 	uint16_t current_frame, thread_id;
 	uint16_t previous, executable, instr_ptr, owner;
 	uint16_t filename, qualname, linetable, first_line, code_bytes;
@@ -39,5 +45,7 @@ struct python_row {
 
 extern const struct python_row python_rows[];
 extern const size_t python_row_cnt;
+/* NULL: not known. */
+const struct python_row *python_row_of(unsigned version);
 
 #endif

@@ -1,0 +1,31 @@
+/*
+ * CPython's allocator of small objects, a layer above the one that serves malloc: its blocks are
+ * never seen by a probe, its arenas are walked (heap/pymalloc.h). No call returns them.
+ */
+#include "probe/allocator.h"
+#include "probe/python.h"
+
+static const char *const files[] = {"libpython3.", NULL};
+/* Exported by libpython, or by the program that carries it; PyPy's has another name. */
+static const char *const fingerprint[] = {"PyObject_Malloc", NULL};
+static const char *const entry_points[] = {NULL};
+
+static unsigned version(struct object *obj)
+{
+	unsigned hex = python_version(obj);
+
+	return (hex >> 8) * 1000 + (hex & 0xff);
+}
+
+extern const struct allocator allocator_pymalloc;
+const struct allocator allocator_pymalloc = {
+	.name = "pymalloc",
+	.file_prefixes = files,
+	.fingerprint = fingerprint,
+	.entry_points = entry_points,
+	.purge_call = NULL,
+	.rows = NULL,
+	.version = version,
+	.layer = "Python objects of up to 512 bytes",
+	.remedy = "PYTHONMALLOC=malloc at a start, or fewer small objects that live long",
+};
