@@ -175,7 +175,8 @@ void allocs_tick(struct allocs *a)
 	if (ledger_totals(a->ledger)->untracked.cnt)
 		tracer_read_headers(a->tracer);
 	if (a->stopped[0] || !brake_is_due(&a->brake, now) ||
-	    !brake_sample(&a->brake, now, tracer_probe_ns(a->tracer, a->process->pid), target_cpu_ns(a->process)))
+	    !brake_sample(&a->brake, now, tracer_probe_ns(a->tracer, a->process->pid),
+			  target_cpu_ns(a->process)))
 		return;
 	tracer_drop_allocs(a->tracer, a->process->pid);
 	snprintf(a->stopped, sizeof(a->stopped),
@@ -236,12 +237,25 @@ static int fill_sites(struct allocs *a, const struct survey_result *survey)
 	return 0;
 }
 
+/* Bytes in blocks that probes can see: not those of layers. */
+static uint64_t probed_live(const struct heap_state *heap)
+{
+	uint64_t live = heap->live_heap;
+
+	for (size_t i = 0; i < heap->allocator_cnt && live != UNKNOWN; i++)
+		if (heap->allocators[i].kind->layer && heap->allocators[i].walked)
+			live -= heap->allocators[i].live_heap;
+	return live;
+}
+
 static uint64_t unattributed(const struct allocs *a, const struct heap_state *heap)
 {
-	if (a->stopped[0] || !a->rounded_ns || heap->taken_ns != a->rounded_ns ||
-	    heap->live_heap == UNKNOWN || a->rounded == UINT64_MAX)
+	uint64_t live = probed_live(heap);
+
+	if (a->stopped[0] || !a->rounded_ns || heap->taken_ns != a->rounded_ns || live == UNKNOWN ||
+	    a->rounded == UINT64_MAX)
 		return UNKNOWN;
-	return heap->live_heap > a->rounded ? heap->live_heap - a->rounded : 0;
+	return live > a->rounded ? live - a->rounded : 0;
 }
 
 const struct allocation_view *allocs_view(struct allocs *a, const struct heap_state *heap)

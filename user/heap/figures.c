@@ -34,6 +34,7 @@ void heap_figures_add(struct heap_figures *sum, const struct heap_figures *part)
 
 void heap_ranges_add(struct heap_ranges *sum, const struct heap_ranges *part)
 {
+	sum->name = part->name ? part->name : sum->name;
 	sum->cnt += part->cnt;
 	sum->size = part->size ? part->size : sum->size;
 	sum->empty += part->empty;

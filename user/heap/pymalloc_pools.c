@@ -192,6 +192,7 @@ static void add_pools(const struct arena *a, struct pymalloc_tally *t)
 
 static void add_range(const struct arena *a, const struct heap_figures *f, struct heap_ranges *ranges)
 {
+	ranges->name = "arenas";
 	ranges->cnt++;
 	ranges->size = a->heap->arena_size;
 	if (!f->live.cnt) {

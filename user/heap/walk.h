@@ -72,6 +72,7 @@ struct heap_arena {
  * pymalloc's arenas. cnt 0: it has none.
  */
 struct heap_ranges {
+	const char *name;         /* of several: "arenas" */
 	uint64_t cnt, size;       /* size: bytes of each */
 	uint64_t empty;           /* of cnt: without a live block, kept for the next one */
 	uint64_t sparse;          /* of cnt: at most a tenth of it is live */

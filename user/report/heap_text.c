@@ -188,10 +188,27 @@ static void put_settings(FILE *out, const struct heap_walk *walk)
 		fputc('\n', out);
 }
 
+static void put_ranges(FILE *out, const struct heap_ranges *r)
+{
+	char size[UNITS_TEXT_MAX], live[UNITS_TEXT_MAX], kept[UNITS_TEXT_MAX];
+
+	if (!r->cnt)
+		return;
+	fprintf(out, "  %" PRIu64 " %s of %s, which go back only as a whole", r->cnt, r->name,
+		units_bytes(size, r->size));
+	if (r->sparse)
+		fprintf(out, "; %" PRIu64 " at most a tenth live: %s there hold %s", r->sparse,
+			units_bytes(live, r->sparse_live), units_bytes(kept, r->sparse_retained));
+	if (r->empty)
+		fprintf(out, "; %" PRIu64 " without anything live, kept for the next object", r->empty);
+	fputc('\n', out);
+}
+
 static void put_walk(FILE *out, const struct heap_walk *walk)
 {
 	char took[UNITS_TEXT_MAX];
 
+	put_ranges(out, &walk->ranges);
 	put_settings(out, walk);
 	fprintf(out, "  walked in %s", units_time(took, walk->duration_ns));
 	if (walk->retries)
@@ -206,13 +223,26 @@ static void put_walk(FILE *out, const struct heap_walk *walk)
 	}
 }
 
+static void put_role(FILE *out, const struct heap_allocator *a)
+{
+	char name[48];
+
+	fprintf(out, "\n%s ", verdict_name(a, name, sizeof(name)));
+	if (!a->kind->layer)
+		fprintf(out, "%s\n",
+			a->serving ? "serves this process" : "is loaded and does not serve this process");
+	else if (a->walked)
+		fprintf(out, "serves %s\n", a->kind->layer);
+	else
+		fputs("is not in use\n", out);
+}
+
 static int put_allocator(FILE *out, const struct heap_allocator *a)
 {
-	char name[48], held[UNITS_TEXT_MAX], resident[UNITS_TEXT_MAX];
+	char held[UNITS_TEXT_MAX], resident[UNITS_TEXT_MAX];
 	int result;
 
-	fprintf(out, "\n%s %s\n", verdict_name(a, name, sizeof(name)),
-		a->serving ? "serves this process" : "is loaded and does not serve this process");
+	put_role(out, a);
 	if (!a->walked) {
 		if (a->serving)
 			fprintf(out,
@@ -241,6 +271,8 @@ static void put_head(FILE *out, const struct snapshot *s)
 	if (s->swap && s->swap != UNKNOWN)
 		fprintf(out, ", %s swapped", units_bytes(bytes, s->swap));
 	fprintf(out, "\n%s\n", verdict_sentence(s, sentence));
+	if (verdict_layer(s, sentence))
+		fprintf(out, "%s\n", sentence);
 }
 
 static int put_heap(FILE *out, const struct snapshot *s, bool colour)

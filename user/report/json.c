@@ -164,6 +164,7 @@ int report_json(FILE *out, const struct snapshot *s)
 	head(&j, j.root, s);
 	figures(&j, j.root, s);
 	json_text(&j, j.root, "sentence", verdict_sentence(s, sentence));
+	json_text(&j, j.root, "layer_sentence", verdict_layer(s, sentence));
 	returned(&j, j.root, &s->returned);
 	json_allocators(&j, j.root, s->heap);
 	json_allocs(&j, j.root, s);

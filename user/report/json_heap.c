@@ -108,6 +108,25 @@ static void size_classes(struct json *j, cJSON *o, const struct heap_walk *walk)
 	}
 }
 
+/* null: it gives back what it likes. */
+static void ranges(struct json *j, cJSON *parent, const struct heap_ranges *r)
+{
+	cJSON *o;
+
+	if (!r->cnt) {
+		json_null(j, parent, "ranges");
+		return;
+	}
+	o = json_object(j, parent, "ranges");
+	json_text(j, o, "name", r->name);
+	json_integer(j, o, "count", r->cnt);
+	json_integer(j, o, "size", r->size);
+	json_integer(j, o, "empty", r->empty);
+	json_integer(j, o, "sparse", r->sparse);
+	json_integer(j, o, "sparse_live", r->sparse_live);
+	json_integer(j, o, "sparse_retained", r->sparse_retained);
+}
+
 static void walk_facts(struct json *j, cJSON *o, const struct heap_walk *walk)
 {
 	cJSON *mmapped = json_object(j, o, "mmapped"), *facts;
@@ -115,6 +134,7 @@ static void walk_facts(struct json *j, cJSON *o, const struct heap_walk *walk)
 	json_integer(j, mmapped, "blocks", walk->mmapped.cnt);
 	json_integer(j, mmapped, "bytes", walk->mmapped.bytes);
 	json_integer(j, mmapped, "resident", walk->mmapped_resident);
+	ranges(j, o, &walk->ranges);
 	settings(j, o, walk);
 	size_classes(j, o, walk);
 	facts = json_object(j, o, "walk");
@@ -128,8 +148,9 @@ static void walk_facts(struct json *j, cJSON *o, const struct heap_walk *walk)
 static void no_walk(struct json *j, cJSON *o)
 {
 	static const char *const names[] = {
-		"swapped",          "shared",    "live_blocks", "free",     "overhead",     "largest_free",
-		"purgeable_shared", "pinned_by", "mmapped",     "settings", "size_classes", "walk",
+		"swapped",      "shared",           "live_blocks", "free",    "overhead",
+		"largest_free", "purgeable_shared", "pinned_by",   "mmapped", "ranges",
+		"settings",     "size_classes",     "walk",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -143,6 +164,7 @@ static void allocator(struct json *j, cJSON *list, const struct heap_allocator *
 	json_text(j, o, "name", a->kind->name);
 	json_text(j, o, "version", a->version[0] ? a->version : NULL);
 	json_bool(j, o, "serving", a->serving);
+	json_text(j, o, "layer", a->kind->layer);
 	json_figure(j, o, "held", a->held);
 	json_figure(j, o, "resident", a->resident);
 	json_figure(j, o, "live_heap", a->live_heap);

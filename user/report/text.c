@@ -122,7 +122,10 @@ static void allocator_row(struct table *t, const struct heap_allocator *a)
 	table_bytes(t, TABLE_BOLD, a->retained);
 	table_bytes(t, TABLE_BOLD, a->purgeable);
 	table_bytes(t, TABLE_PLAIN, a->pinned);
-	table_cell(t, TABLE_PLAIN, "%s", a->serving ? "serves" : "does not serve");
+	if (a->kind->layer)
+		table_cell(t, TABLE_PLAIN, "%s", a->walked ? a->kind->layer : "not in use");
+	else
+		table_cell(t, TABLE_PLAIN, "%s", a->serving ? "serves" : "does not serve");
 }
 
 static int put_allocators(FILE *out, const struct snapshot *s, bool colour)
@@ -196,12 +199,15 @@ static void put_final(FILE *out, const struct snapshot *s)
 
 static int put_summary(FILE *out, const struct snapshot *s, bool colour)
 {
+	char layer[VERDICT_MAX];
 	int result;
 
 	if (s->final)
 		put_final(out, s);
 	put_verdict(out, s, colour ? &coloured : &plain);
 	put_remarks(out, s);
+	if (verdict_layer(s, layer))
+		fprintf(out, "  %s\n", layer);
 	result = text_processes(out, s, colour);
 	if (result == 0)
 		result = put_allocators(out, s, colour);

@@ -1,5 +1,7 @@
 #include "report/verdict.h"
 
+#include <inttypes.h>
+
 #include "base/units.h"
 
 const struct heap_allocator *verdict_serving(const struct snapshot *s)
@@ -54,5 +56,41 @@ const char *verdict_sentence(const struct snapshot *s, char buf[VERDICT_MAX])
 			 "%s serves this process and has up to %s resident; how much of that is "
 			 "free is not known, since its heap cannot be walked",
 			 verdict_name(a, name, sizeof(name)), units_bytes(resident, a->resident));
+	return buf;
+}
+
+/* The layer that keeps most, if that is worth a line. */
+static const struct heap_allocator *find_layer(const struct snapshot *s)
+{
+	const struct heap_allocator *most = NULL;
+	uint64_t all = s->heap->retained == UNKNOWN ? 0 : s->heap->retained;
+
+	for (size_t i = 0; i < s->heap->allocator_cnt; i++) {
+		const struct heap_allocator *a = &s->heap->allocators[i];
+
+		if (a->kind->layer && a->walked && (!most || a->retained > most->retained))
+			most = a;
+	}
+	return most && most->retained >= MIB && most->retained >= all / 10 ? most : NULL;
+}
+
+const char *verdict_layer(const struct snapshot *s, char buf[VERDICT_MAX])
+{
+	const struct heap_allocator *a = s->heap->taken_ns ? find_layer(s) : NULL;
+	char name[48], retained[UNITS_TEXT_MAX], size[UNITS_TEXT_MAX], live[UNITS_TEXT_MAX],
+		kept[UNITS_TEXT_MAX], sparse[128] = "";
+	const struct heap_ranges *r;
+
+	if (!a)
+		return NULL;
+	r = &a->walk.ranges;
+	if (r->sparse)
+		snprintf(sparse, sizeof(sparse), "; %s live hold %" PRIu64 " of them, with %s",
+			 units_bytes(live, r->sparse_live), r->sparse, units_bytes(kept, r->sparse_retained));
+	snprintf(buf, VERDICT_MAX,
+		 "%s keeps %s free in %" PRIu64 " %s of %s, which go back only as a whole%s. Neither "
+		 "malloc_trim nor mi_collect returns it: %s would avoid it",
+		 verdict_name(a, name, sizeof(name)), units_bytes(retained, a->retained), r->cnt, r->name,
+		 units_bytes(size, r->size), sparse, a->kind->remedy);
 	return buf;
 }

@@ -16,5 +16,10 @@ const char *verdict_name(const struct heap_allocator *a, char *buf, size_t len);
 double verdict_state_age(const struct snapshot *s);
 /* What a purge would return, or why nobody knows: one line; returns buf. */
 const char *verdict_sentence(const struct snapshot *s, char buf[VERDICT_MAX]);
+/*
+ * What a layer above the serving allocator keeps that no purge returns; NULL where that is less
+ * than a tenth of all that is retained, or than 1 MiB. Returns buf.
+ */
+const char *verdict_layer(const struct snapshot *s, char buf[VERDICT_MAX]);
 
 #endif
