@@ -62,6 +62,18 @@ static const struct heap_words fixture_words = {
 			.overhead = {NULL, "pinned as overhead", "the allocator's own headers"},
 		},
 };
+static const struct heap_words fixture_layer_words = {
+	.bins = {"blocks", "free blocks", "in pools that also have blocks in use"},
+	.fast = {"pools", "free pools", "for the next objects of any size"},
+	.top = {"unused", "never used", "the ends of arenas"},
+	.pinned =
+		{
+			.partial = {NULL, "pinned by neighbours", "free, in pools that also have live blocks"},
+			.policy = {NULL, "pinned by their arenas", "free pools: an arena goes back as a whole"},
+			.overhead = {NULL, "pinned as overhead", "pools' headers, and what no block fits into"},
+		},
+};
+extern const struct allocator allocator_pymalloc;
 static const struct allocator fixture_mimalloc = {.name = "mimalloc", .purge_call = "mi_collect(true)"};
 
 #define ARENAS_MAX 24
@@ -70,7 +82,8 @@ static const struct allocator fixture_mimalloc = {.name = "mimalloc", .purge_cal
 
 struct fixture {
 	struct heap_arena arenas[ARENAS_MAX];
-	struct heap_allocator allocators[2];
+	struct heap_arena layer_arena;
+	struct heap_allocator allocators[3];
 	struct heap_state heap;
 	struct purge_finding purges[40];
 	const struct purge_finding *purge_view[40];
@@ -195,6 +208,48 @@ static inline void fixture_heap(struct fixture *x, unsigned arena_cnt)
 		.purgeable = a->purgeable,
 		.pinned = a->pinned,
 	};
+}
+
+/* A third allocator, above the first: pymalloc with 400 arenas, few live blocks in most of them. */
+static inline void fixture_layer(struct fixture *x)
+{
+	struct heap_allocator *a = &x->allocators[2];
+	struct heap_figures *f = &x->layer_arena.f;
+
+	x->layer_arena = (struct heap_arena){
+		.name = "all interpreters",
+		.addr = 0x55d0a0b0c0d0,
+		.main = true,
+		.heap_cnt = 400,
+		.f = {.held = 400 * MIB, .resident = 398 * MIB, .live = {900000, 40 * MIB},
+		      .bins = {6000000, 300 * MIB}, .fast = {3584, 56 * MIB}, .top = 2 * MIB,
+		      .overhead = 2 * MIB, .largest_free = 768 * KIB},
+		.walked = 400 * MIB,
+	};
+	f->pinned = (struct heap_pinned){.partial = 300 * MIB, .policy = 56 * MIB, .overhead = 2 * MIB};
+	f->retained = heap_pinned_sum(&f->pinned);
+	*a = (struct heap_allocator){
+		.kind = &allocator_pymalloc,
+		.version = "3.11",
+		.walked = true,
+		.walk = {.allocator = "pymalloc", .words = &fixture_layer_words, .version = "3.11",
+			 .complete = true, .total = *f, .arenas = &x->layer_arena, .arena_cnt = 1,
+			 .ranges = {"arenas", 400, MIB, 1, 350, 12 * MIB, 336 * MIB}, .duration_ns = 28 * MSEC},
+		.held = f->held,
+		.resident = f->resident,
+		.live_heap = f->live.bytes,
+		.retained = f->retained,
+		.purgeable = 0,
+		.pinned = f->retained,
+	};
+	a->walk.live_class[5] = (struct heap_blocks){900000, 40 * MIB};
+	a->walk.free_class[5] = (struct heap_blocks){6000000, 300 * MIB};
+	x->heap.allocator_cnt = 3;
+	x->heap.held += a->held;
+	x->heap.resident += a->resident;
+	x->heap.live_heap += a->live_heap;
+	x->heap.retained += a->retained;
+	x->heap.pinned += a->pinned;
 }
 
 /* A process of which nothing is known but its RSS. */

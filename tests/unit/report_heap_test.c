@@ -64,6 +64,27 @@ static void a_heap_that_nobody_can_walk(void **state)
 	check("heap_unwalked.txt", &x);
 }
 
+/* What a layer keeps is said where it matters, and only there. */
+static void a_layer(void **state)
+{
+	struct fixture x;
+	char *text;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_heap(&x, 1);
+	fixture_layer(&x);
+	check("heap_layer.txt", &x);
+	x.allocators[2].retained = x.heap.retained / 11;
+	text = FORM_TEXT(report_heap_text(out, &x.s));
+	assert_null(strstr(text, "Neither malloc_trim"));
+	free(text);
+	x.allocators[2].walked = false;
+	text = FORM_TEXT(report_heap_text(out, &x.s));
+	assert_non_null(strstr(text, "pymalloc 3.11 is not in use\n"));
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -71,6 +92,7 @@ int main(void)
 		cmocka_unit_test(many_arenas),
 		cmocka_unit_test(what_does_not_add_up_is_named),
 		cmocka_unit_test(a_heap_that_nobody_can_walk),
+		cmocka_unit_test(a_layer),
 	};
 
 	return cmocka_run_group_tests_name("report_heap", tests, use_utc, NULL);

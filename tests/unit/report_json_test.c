@@ -28,6 +28,17 @@ static void everything(void **state)
 	check("everything.json", &x);
 }
 
+static void a_layer(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_heap(&x, 1);
+	fixture_layer(&x);
+	check("layer.json", &x);
+}
+
 /* Unknown is null, empty is empty. */
 static void nothing(void **state)
 {
@@ -159,6 +170,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everything),
+		cmocka_unit_test(a_layer),
 		cmocka_unit_test(nothing),
 		cmocka_unit_test(allocations),
 		cmocka_unit_test(sites_add_up_for_python),

@@ -80,6 +80,17 @@ static void a_heap_that_nobody_can_walk(void **state)
 	check("attach_unwalked.txt", &x, false);
 }
 
+static void a_layer(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_heap(&x, 1);
+	fixture_layer(&x);
+	check("attach_layer.txt", &x, false);
+}
+
 static void before_the_first_walk(void **state)
 {
 	struct fixture x;
@@ -221,6 +232,7 @@ int main(void)
 		cmocka_unit_test(a_quiet_interval_is_short),
 		cmocka_unit_test(a_final_report),
 		cmocka_unit_test(a_heap_that_nobody_can_walk),
+		cmocka_unit_test(a_layer),
 		cmocka_unit_test(before_the_first_walk),
 		cmocka_unit_test(hostile_names_are_harmless),
 		cmocka_unit_test(allocations),

@@ -197,10 +197,10 @@ static void put_ranges(FILE *out, const struct heap_ranges *r)
 	fprintf(out, "  %" PRIu64 " %s of %s, which go back only as a whole", r->cnt, r->name,
 		units_bytes(size, r->size));
 	if (r->sparse)
-		fprintf(out, "; %" PRIu64 " at most a tenth live: %s there hold %s", r->sparse,
+		fprintf(out, "; %" PRIu64 " at most a tenth live: %s there hold %s back", r->sparse,
 			units_bytes(live, r->sparse_live), units_bytes(kept, r->sparse_retained));
 	if (r->empty)
-		fprintf(out, "; %" PRIu64 " without anything live, kept for the next object", r->empty);
+		fprintf(out, "; %" PRIu64 " empty, kept for what comes next", r->empty);
 	fputc('\n', out);
 }
 

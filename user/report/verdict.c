@@ -85,7 +85,7 @@ const char *verdict_layer(const struct snapshot *s, char buf[VERDICT_MAX])
 		return NULL;
 	r = &a->walk.ranges;
 	if (r->sparse)
-		snprintf(sparse, sizeof(sparse), "; %s live hold %" PRIu64 " of them, with %s",
+		snprintf(sparse, sizeof(sparse), "; %s live in %" PRIu64 " of them hold %s back",
 			 units_bytes(live, r->sparse_live), r->sparse, units_bytes(kept, r->sparse_retained));
 	snprintf(buf, VERDICT_MAX,
 		 "%s keeps %s free in %" PRIu64 " %s of %s, which go back only as a whole%s. Neither "
