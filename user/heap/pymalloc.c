@@ -9,6 +9,8 @@
 #include "base/clock.h"
 #include "heap/pymalloc_heap.h"
 
+#define TRIES 8 /* to find a list of arenas, and to read it, that does not change meanwhile */
+
 static const struct heap_words words = {
 	.bins = {"blocks", "free blocks", "in pools that also have blocks in use"},
 	.fast = {"pools", "free pools", "for the next objects of any size"},
@@ -25,18 +27,29 @@ static const struct heap_words words = {
 		},
 };
 
+/* Looks again where a running target has changed under the search. */
+static int locate(struct memory *mem, unsigned file_version, struct heap *heap, struct error *err)
+{
+	int rc = -EAGAIN;
+
+	for (unsigned try = 0; try < TRIES && rc == -EAGAIN; try++) {
+		struct maps maps;
+
+		rc = memory_maps(mem, &maps, err);
+		if (rc)
+			return rc;
+		rc = pymalloc_locate(mem, &maps, file_version, heap, err);
+		maps_free(&maps);
+	}
+	return rc;
+}
+
 static int pymalloc_find(struct memory *mem, unsigned file_version, struct heap **out, struct error *err)
 {
-	struct heap *heap;
-	struct maps maps;
-	int rc = memory_maps(mem, &maps, err);
+	struct heap *heap = calloc(1, sizeof(*heap));
+	int rc = heap ? locate(mem, file_version, heap, err)
+		      : error_set(err, -ENOMEM, "no memory to look for pymalloc");
 
-	if (rc)
-		return rc;
-	heap = calloc(1, sizeof(*heap));
-	rc = heap ? pymalloc_locate(mem, &maps, file_version, heap, err)
-		  : error_set(err, -ENOMEM, "no memory to look for pymalloc");
-	maps_free(&maps);
 	if (rc) {
 		free(heap);
 		return rc;
@@ -65,13 +78,19 @@ static void add_tally(struct heap_walk *walk, struct heap_arena *arena, const st
 
 /* Adds the arenas of one state as a row. 0, or why they cannot be read. */
 static int walk_state(const struct heap *heap, const struct pymalloc_state *state, struct memory *mem,
-		      const struct maps *maps, struct heap_walk *walk)
+		      struct heap_walk *walk)
 {
 	struct heap_arena *arena = &walk->arenas[walk->arena_cnt];
 	struct pymalloc_tally tally = {0};
 	struct pymalloc_arenas list;
-	int rc = pymalloc_read_arenas(heap, state, mem, maps, &list);
+	int rc;
 
+	for (unsigned try = 0; try < TRIES; try++) {
+		rc = pymalloc_read_arenas(heap, state, mem, &list);
+		if (rc != -EAGAIN)
+			break;
+		walk->retries++;
+	}
 	if (rc)
 		return rc;
 	for (uint32_t i = 0; i < list.cnt; i++)
@@ -96,9 +115,8 @@ static void name_version(const struct heap *heap, struct heap_walk *walk)
 							    : "3.10–3.11");
 }
 
-/* The main interpreter's arenas, and those of others that share them; then the ones of their own. */
-static int walk_states(const struct heap *heap, struct memory *mem, const struct maps *maps,
-		       struct heap_walk *walk, struct error *err)
+/* The main interpreter's arenas, with those of others that share them; then the ones of their own. */
+static int walk_states(const struct heap *heap, struct memory *mem, struct heap_walk *walk)
 {
 	struct pymalloc_interpreter *others = calloc(INTERPRETERS_MAX, sizeof(*others));
 	size_t cnt = others ? pymalloc_read_interpreters(heap, mem, others) : 0;
@@ -106,22 +124,14 @@ static int walk_states(const struct heap *heap, struct memory *mem, const struct
 
 	walk->arenas = calloc(1 + cnt, sizeof(*walk->arenas));
 	if (others && walk->arenas)
-		rc = walk_state(heap, &heap->main, mem, maps, walk);
-	if (rc == -ENOMEM)
-		error_set(err, rc, "no memory to walk pymalloc's arenas");
-	else if (rc)
-		error_set(err, rc,
-			  "pymalloc's list of arenas cannot be read: it is swapped out, changes just now, or "
-			  "an exec "
-			  "has replaced it");
-	else
+		rc = walk_state(heap, &heap->main, mem, walk);
+	if (!rc) {
 		walk->arenas[0].main = true;
-	if (!rc)
-		snprintf(walk->arenas[0].name, sizeof(walk->arenas[0].name), "%s",
-			 cnt ? "main interpreter" : "all interpreters");
-	/* One that ends just now, or has begun just now, has no list to read. */
+		strcpy(walk->arenas[0].name, cnt ? "main interpreter" : "all interpreters");
+	}
+	/* One that has begun or ends just now may have no list to read. */
 	for (size_t i = 0; !rc && i < cnt; i++)
-		if (!walk_state(heap, &others[i].state, mem, maps, walk))
+		if (!walk_state(heap, &others[i].state, mem, walk))
 			snprintf(walk->arenas[walk->arena_cnt - 1].name, sizeof(walk->arenas[0].name),
 				 "interpreter %" PRId64, others[i].id);
 	free(others);
@@ -131,7 +141,6 @@ static int walk_states(const struct heap *heap, struct memory *mem, const struct
 static int pymalloc_walk(struct heap *heap, struct memory *mem, bool want_pages, struct heap_walk *walk,
 			 struct error *err)
 {
-	struct maps maps;
 	int rc;
 
 	(void)want_pages; /* who holds a page is not known: no probe sees these blocks */
@@ -142,11 +151,14 @@ static int pymalloc_walk(struct heap *heap, struct memory *mem, bool want_pages,
 		.started_ns = clock_monotonic_ns(),
 	};
 	name_version(heap, walk);
-	rc = memory_maps(mem, &maps, err);
-	if (rc)
-		return rc;
-	rc = walk_states(heap, mem, &maps, walk, err);
-	maps_free(&maps);
+	rc = walk_states(heap, mem, walk);
+	if (rc == -ENOMEM)
+		error_set(err, rc, "no memory to walk pymalloc's arenas");
+	else if (rc)
+		rc = error_set(
+			err, -EAGAIN,
+			"pymalloc's list of arenas cannot be read: it is swapped out, changes too often, "
+			"or an exec has replaced it");
 	if (rc)
 		heap_walk_free(walk);
 	walk->duration_ns = clock_monotonic_ns() - walk->started_ns;

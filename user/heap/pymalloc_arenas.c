@@ -54,19 +54,6 @@ static bool is_link(uint64_t link, uint64_t base, uint32_t cnt)
 			 (link - base) / sizeof(struct arena_object) < cnt);
 }
 
-static bool is_anonymous(const struct maps *maps, uint64_t start, uint64_t end)
-{
-	/* Arenas are mapped one by one, and their mappings merge or not as the kernel likes. */
-	while (start < end) {
-		const struct mapping *m = maps_find(maps, start);
-
-		if (!m || !mapping_is_anon_rw(m))
-			return false;
-		start = m->end;
-	}
-	return true;
-}
-
 bool pymalloc_is_arena(const struct heap *heap, const struct arena_object *a)
 {
 	uint64_t first = pymalloc_first_pool(a, heap->pool_size);
@@ -98,7 +85,7 @@ static bool note_link(struct vector *v, uint64_t link)
 }
 
 /* Looks at the objects from `from` on; false: this is no such vector, however long. */
-static bool look_at(const struct heap *heap, const struct maps *maps, struct vector *v, uint32_t from)
+static bool look_at(const struct heap *heap, struct vector *v, uint32_t from)
 {
 	for (uint32_t i = from; i < v->list->cnt; i++) {
 		const struct arena_object *a = &v->list->v[i];
@@ -109,8 +96,7 @@ static bool look_at(const struct heap *heap, const struct maps *maps, struct vec
 				return false;
 			continue;
 		}
-		if (!pymalloc_is_arena(heap, a) ||
-		    !is_anonymous(maps, a->address, a->address + heap->arena_size))
+		if (!pymalloc_is_arena(heap, a))
 			return false;
 		/* The links of an arena without a free pool mean nothing. */
 		if (a->nfreepools && (!note_link(v, a->nextarena) || !note_link(v, a->prevarena)))
@@ -129,6 +115,7 @@ static bool is_whole(const struct vector *v)
 	return v->furthest <= v->list->cnt && v->ends == any_unused;
 }
 
+/* The vector with cnt objects, those that are new to it read. */
 static int grow(struct memory *mem, struct pymalloc_arenas *list, uint32_t cnt)
 {
 	struct arena_object *v = realloc(list->v, cnt * sizeof(*v));
@@ -145,8 +132,7 @@ static int grow(struct memory *mem, struct pymalloc_arenas *list, uint32_t cnt)
 }
 
 /* The greatest length for which all goes together: what follows the vector cannot look like more of it. */
-static int read_by_shape(const struct heap *heap, struct memory *mem, const struct maps *maps,
-			 struct pymalloc_arenas *list)
+static int read_by_shape(const struct heap *heap, struct memory *mem, struct pymalloc_arenas *list)
 {
 	struct vector v = {.list = list};
 	uint32_t whole = 0;
@@ -157,7 +143,7 @@ static int read_by_shape(const struct heap *heap, struct memory *mem, const stru
 
 		if (rc == -ENOMEM || (rc && !whole))
 			return rc;
-		if (rc || !look_at(heap, maps, &v, from))
+		if (rc || !look_at(heap, &v, from))
 			break;
 		if (is_whole(&v))
 			whole = cnt;
@@ -172,7 +158,7 @@ static bool is_length(uint32_t cnt)
 	       ((cnt / ARENAS_FIRST) & (cnt / ARENAS_FIRST - 1)) == 0;
 }
 
-static int read_by_length(const struct heap *heap, struct memory *mem, const struct maps *maps, uint32_t cnt,
+static int read_by_length(const struct heap *heap, struct memory *mem, uint32_t cnt,
 			  struct pymalloc_arenas *list)
 {
 	struct vector v = {.list = list};
@@ -180,11 +166,11 @@ static int read_by_length(const struct heap *heap, struct memory *mem, const str
 
 	if (rc)
 		return rc;
-	return look_at(heap, maps, &v, 0) && is_whole(&v) ? 0 : -EAGAIN;
+	return look_at(heap, &v, 0) && is_whole(&v) ? 0 : -EAGAIN;
 }
 
 int pymalloc_read_arenas(const struct heap *heap, const struct pymalloc_state *state, struct memory *mem,
-			 const struct maps *maps, struct pymalloc_arenas *list)
+			 struct pymalloc_arenas *list)
 {
 	struct {
 		uint64_t arenas;
@@ -198,8 +184,8 @@ int pymalloc_read_arenas(const struct heap *heap, const struct pymalloc_state *s
 		return rc;
 	if (!head.arenas || head.arenas % 16 || head.arenas >= ADDRESS_END)
 		return -EAGAIN;
-	rc = state->together ? read_by_length(heap, mem, maps, head.maxarenas, list)
-			     : read_by_shape(heap, mem, maps, list);
+	rc = state->together ? read_by_length(heap, mem, head.maxarenas, list)
+			     : read_by_shape(heap, mem, list);
 	if (rc) {
 		free(list->v);
 		*list = (struct pymalloc_arenas){.addr = 0};

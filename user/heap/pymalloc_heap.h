@@ -76,15 +76,15 @@ int pymalloc_locate(struct memory *mem, const struct maps *maps, unsigned file_v
 bool pymalloc_is_used(const uint64_t words[USED_WORDS], uint64_t addr);
 
 /*
- * pymalloc_arenas.c: all of them, if every one is as it must be: in use and within a mapping of
- * its own kind, or on the one list of the unused. The caller frees list->v. −ENODATA: not all in
- * RAM; −EAGAIN: they do not go together, at the moment or ever.
+ * pymalloc_arenas.c: all of them, if every one is as it must be, in use or on the one list of the
+ * unused. Whether there is an arena where an object says so, its pools' headers tell. The caller
+ * frees list->v. −ENODATA: not all in RAM; −EAGAIN: they do not go together, at the moment or ever.
  */
 int pymalloc_read_arenas(const struct heap *heap, const struct pymalloc_state *state, struct memory *mem,
-			 const struct maps *maps, struct pymalloc_arenas *list);
+			 struct pymalloc_arenas *list);
 /* Bytes of an arena, by what its object says; 0 if it makes no sense. */
 uint32_t pymalloc_arena_size(const struct arena_object *arena, uint32_t pool_size);
-/* What must hold of an arena in use, whatever the others and the mappings are. */
+/* What must hold of an arena in use, whatever the others are. */
 bool pymalloc_is_arena(const struct heap *heap, const struct arena_object *arena);
 /* Reads what is present in whole: 0, or −ENODATA. */
 int pymalloc_read(struct memory *mem, uint64_t addr, void *buf, size_t len);

@@ -136,7 +136,7 @@ static bool try_arenas(struct search *s, uint64_t addr, uint64_t first, bool tog
 		return false;
 	state->arenas = addr;
 	state->together = together;
-	if (pymalloc_read_arenas(s->heap, state, s->mem, s->maps, &list)) {
+	if (pymalloc_read_arenas(s->heap, state, s->mem, &list)) {
 		state->arenas = 0;
 		return false;
 	}

@@ -21,7 +21,7 @@ struct arena {
 	uint32_t pools; /* carved off so far */
 	uint8_t pages[ARENA_PAGES];
 	struct pool_header pool[ARENA_POOLS_MAX];
-	bool known[ARENA_POOLS_MAX]; /* the header is in RAM, and was read */
+	bool known[ARENA_POOLS_MAX]; /* the header is in RAM, and was read; swapped otherwise */
 };
 
 static unsigned class_of(uint32_t bytes)
@@ -34,7 +34,7 @@ static uint8_t page_state(const struct arena *a, uint64_t addr)
 	return a->pages[(addr - a->object.address) / TARGET_PAGE_SIZE];
 }
 
-/* Reads the pages' states and the headers; false if the arena is not there any more. */
+/* Reads the pages' states and the headers; false if some are not there (any more). */
 static bool read_arena(struct memory *mem, struct arena *a)
 {
 	struct iovec local[ARENA_POOLS_MAX], remote[ARENA_POOLS_MAX];
@@ -47,6 +47,8 @@ static bool read_arena(struct memory *mem, struct arena *a)
 		uint64_t pool = a->first + (uint64_t)i * a->heap->pool_size;
 
 		a->known[i] = page_state(a, pool) & PAGE_PRESENT;
+		if (!(page_state(a, pool) & (PAGE_PRESENT | PAGE_SWAPPED)))
+			return false;
 		if (!a->known[i])
 			continue;
 		local[cnt] = (struct iovec){&a->pool[i], sizeof(a->pool[i])};
@@ -75,24 +77,37 @@ static const char *check_pool(const struct arena *a, const struct pool_header *p
 	return NULL;
 }
 
-/* NULL, or why the arena does not add up; *at is where. */
-static const char *check_arena(const struct arena *a, uint64_t *at)
+/* NULL, or what is wrong with some pool; *at is where. */
+static const char *check_pools(const struct arena *a, uint64_t *at)
 {
-	uint32_t free_pools = a->object.ntotalpools - a->pools;
-	bool all_known = true;
-
 	for (uint32_t i = 0; i < a->pools; i++) {
 		const char *wrong = a->known[i] ? check_pool(a, &a->pool[i]) : NULL;
 
 		*at = a->first + (uint64_t)i * a->heap->pool_size;
 		if (wrong)
 			return wrong;
-		all_known &= a->known[i];
-		free_pools += a->known[i] && !a->pool[i].count;
 	}
-	*at = a->object.address;
-	return all_known && free_pools != a->object.nfreepools ? "free pools that its object does not count"
-							       : NULL;
+	return NULL;
+}
+
+/*
+ * Whether as many pools are free as the object counts, or has counted while they were read: before
+ * it or after it. Not known while some are swapped out.
+ */
+static bool are_counted(const struct arena *a, struct memory *mem, uint64_t addr)
+{
+	uint32_t before = a->object.nfreepools, free_pools = a->object.ntotalpools - a->pools;
+	struct arena_object now;
+
+	for (uint32_t i = 0; i < a->pools; i++) {
+		if (!a->known[i])
+			return true;
+		free_pools += !a->pool[i].count;
+	}
+	if (free_pools == before)
+		return true;
+	return !pymalloc_read(mem, addr, &now, sizeof(now)) && now.address == a->object.address &&
+	       (free_pools > before ? free_pools <= now.nfreepools : free_pools >= now.nfreepools);
 }
 
 /* What the page tables say of [start, end). */
@@ -244,14 +259,19 @@ void pymalloc_walk_arena(const struct heap *heap, struct memory *mem, const stru
 			break;
 		if (!object.address)
 			return;
-		wrong = "an arena that is gone";
+		wrong = "pools that are not there";
 		if (take_object(&a, &object) && read_arena(mem, &a)) {
-			wrong = check_arena(&a, &at);
-			if (!wrong) {
+			wrong = check_pools(&a, &at);
+			if (!wrong && are_counted(&a, mem, addr)) {
 				add_arena(&a, t);
 				return;
 			}
+			if (!wrong)
+				wrong = "free pools that its object does not count";
 		}
+		/* An arena is unmapped first, then its object says so. */
+		if (a.object.nfreepools == a.object.ntotalpools)
+			return;
 		t->retries++;
 	}
 	t->f.held += heap->arena_size;
