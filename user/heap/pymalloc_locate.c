@@ -185,14 +185,15 @@ static bool is_free_threaded(const struct search *s)
 	       !pymalloc_read(s->mem, s->runtime + PYTHON_DEBUG_FREE_THREADED, &flag, sizeof(flag)) && flag;
 }
 
-/* 0, −ENOENT: not in this object's data, or not started. */
+/* 0; −ENOENT: not in this object's data, or there and *idle. */
 static int look_into(struct memory *mem, const struct maps *maps, struct data_range range, struct heap *heap,
-		     struct error *err)
+		     bool *idle, struct error *err)
 {
 	struct search s = {.mem = mem, .maps = maps, .heap = heap};
 
 	*heap = (struct heap){.version = heap->version};
 	data_scan(mem, range, scan_for_used, &s);
+	*idle |= s.idle;
 	if (is_free_threaded(&s))
 		return error_set(
 			err, -ENOTSUP,
@@ -217,16 +218,18 @@ static bool is_python_name(const char *path)
 int pymalloc_locate(struct memory *mem, const struct maps *maps, unsigned file_version, struct heap *heap,
 		    struct error *err)
 {
+	bool idle = false;
+
 	heap->version = file_version;
 	/* First where its name is, then in the programs that embed it. */
-	for (int pass = 0; pass < 2; pass++)
+	for (int pass = 0; pass < 2 && !idle; pass++)
 		for (size_t i = 0; i < maps->cnt; i++) {
 			struct data_range range;
 			int rc;
 
 			if (is_python_name(maps->v[i].name) != (pass == 0) || !data_range_of(maps, i, &range))
 				continue;
-			rc = look_into(mem, maps, range, heap, err);
+			rc = look_into(mem, maps, range, heap, &idle, err);
 			if (rc != -ENOENT)
 				return rc;
 		}

@@ -266,8 +266,10 @@ void pymalloc_walk_arena(const struct heap *heap, struct memory *mem, const stru
 				add_arena(&a, t);
 				return;
 			}
-			if (!wrong)
+			if (!wrong) {
 				wrong = "free pools that its object does not count";
+				at = object.address;
+			}
 		}
 		/* An arena is unmapped first, then its object says so. */
 		if (a.object.nfreepools == a.object.ntotalpools)
