@@ -134,7 +134,6 @@ static void walk_facts(struct json *j, cJSON *o, const struct heap_walk *walk)
 	json_integer(j, mmapped, "blocks", walk->mmapped.cnt);
 	json_integer(j, mmapped, "bytes", walk->mmapped.bytes);
 	json_integer(j, mmapped, "resident", walk->mmapped_resident);
-	ranges(j, o, &walk->ranges);
 	settings(j, o, walk);
 	size_classes(j, o, walk);
 	facts = json_object(j, o, "walk");
@@ -148,9 +147,8 @@ static void walk_facts(struct json *j, cJSON *o, const struct heap_walk *walk)
 static void no_walk(struct json *j, cJSON *o)
 {
 	static const char *const names[] = {
-		"swapped",      "shared",           "live_blocks", "free",    "overhead",
-		"largest_free", "purgeable_shared", "pinned_by",   "mmapped", "ranges",
-		"settings",     "size_classes",     "walk",
+		"swapped",          "shared",    "live_blocks", "free",     "overhead",     "largest_free",
+		"purgeable_shared", "pinned_by", "mmapped",     "settings", "size_classes", "walk",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -171,6 +169,7 @@ static void allocator(struct json *j, cJSON *list, const struct heap_allocator *
 	json_figure(j, o, "retained", a->retained);
 	json_figure(j, o, "purgeable", a->purgeable);
 	json_figure(j, o, "pinned", a->pinned);
+	ranges(j, o, &a->ranges);
 	if (a->walked) {
 		details(j, o, a->walk.words, &a->walk.total);
 		walk_facts(j, o, &a->walk);
