@@ -91,7 +91,7 @@ const char *verdict_layer(const struct snapshot *s, char buf[VERDICT_MAX])
 			 units_bytes(live, r->sparse_live), r->sparse, units_bytes(kept, r->sparse_retained));
 	snprintf(buf, VERDICT_MAX,
 		 "%s keeps %s free in %" PRIu64 " %s%s, which go back only as a whole%s. Neither "
-		 "malloc_trim nor mi_collect returns it: %s would avoid it",
+		 "malloc_trim nor mi_collect returns it; what helps: %s",
 		 verdict_name(a, name, sizeof(name)), units_bytes(retained, a->retained), r->cnt, r->name,
 		 size, sparse, a->kind->remedy);
 	return buf;
