@@ -238,6 +238,7 @@ static inline void fixture_layer(struct fixture *x)
 		.walk = {.allocator = "pymalloc", .words = &fixture_layer_words, .version = "3.11",
 			 .complete = true, .total = *f, .arenas = &x->layer_arena, .arena_cnt = 1,
 			 .ranges = {"arenas", 400, MIB, 1, 350, 12 * MIB, 336 * MIB}, .duration_ns = 28 * MSEC},
+		.ranges = {"arenas", 400, MIB, 1, 350, 12 * MIB, 336 * MIB},
 		.held = f->held,
 		.resident = f->resident,
 		.live_heap = f->live.bytes,

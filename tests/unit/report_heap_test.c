@@ -80,6 +80,7 @@ static void a_layer(void **state)
 	assert_null(strstr(text, "Neither malloc_trim"));
 	free(text);
 	x.allocators[2].walked = false;
+	x.allocators[2].live_heap = UNKNOWN;
 	text = FORM_TEXT(report_heap_text(out, &x.s));
 	assert_non_null(strstr(text, "pymalloc 3.11 is not in use\n"));
 	free(text);

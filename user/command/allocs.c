@@ -243,7 +243,7 @@ static uint64_t probed_live(const struct heap_state *heap)
 	uint64_t live = heap->live_heap;
 
 	for (size_t i = 0; i < heap->allocator_cnt && live != UNKNOWN; i++)
-		if (heap->allocators[i].kind->layer && heap->allocators[i].walked)
+		if (heap_is_layer(&heap->allocators[i]))
 			live -= heap->allocators[i].live_heap;
 	return live;
 }

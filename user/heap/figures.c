@@ -34,9 +34,11 @@ void heap_figures_add(struct heap_figures *sum, const struct heap_figures *part)
 
 void heap_ranges_add(struct heap_ranges *sum, const struct heap_ranges *part)
 {
-	sum->name = part->name ? part->name : sum->name;
+	if (!part->cnt)
+		return;
+	sum->name = part->name;
+	sum->size = !sum->cnt || sum->size == part->size ? part->size : 0;
 	sum->cnt += part->cnt;
-	sum->size = part->size ? part->size : sum->size;
 	sum->empty += part->empty;
 	sum->sparse += part->sparse;
 	sum->sparse_live += part->sparse_live;

@@ -204,6 +204,7 @@ static int walk(struct heap_reader *reader, struct present *p, struct heap_alloc
 	a->retained = a->walk.total.retained;
 	a->purgeable = a->walk.total.purgeable;
 	a->pinned = heap_pinned_sum(&a->walk.total.pinned);
+	a->ranges = a->walk.ranges;
 	memcpy(a->version, a->walk.version, sizeof(a->version));
 	return 0;
 }
@@ -281,7 +282,7 @@ static void sum_up(struct heap_state *state, const struct residency *rest)
 
 static int rank(const struct heap_allocator *a)
 {
-	return a->serving ? 0 : a->kind->layer && a->walked ? 1 : 2;
+	return a->serving ? 0 : heap_is_layer(a) ? 1 : 2;
 }
 
 static int by_rank(const void *x, const void *y)

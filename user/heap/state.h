@@ -26,12 +26,19 @@ struct heap_allocator {
 	struct heap_walk walk;
 	/* As the walk says; without one held and resident from page tables, the rest UNKNOWN. */
 	uint64_t held, resident, live_heap, retained, purgeable, pinned;
+	struct heap_ranges ranges; /* cnt 0 without a walk */
 };
+
+/* Whether it is a layer above the serving allocator (probe/allocator.h), and in use. */
+static inline bool heap_is_layer(const struct heap_allocator *a)
+{
+	return a->kind->layer && a->live_heap != UNKNOWN;
+}
 
 struct heap_state {
 	uint64_t taken_ns;  /* CLOCK_MONOTONIC, when the reading ended; 0: never taken */
 	uint64_t cost_ns;   /* CPU time it took */
-	struct heap_allocator *allocators; /* serving ones first, then layers that were walked */
+	struct heap_allocator *allocators; /* serving ones first, then layers in use */
 	size_t allocator_cnt;
 	char note[160];     /* "", or why a walk failed, in words */
 	/* Sums over the allocators; UNKNOWN if unknown for one that serves. */

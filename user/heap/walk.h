@@ -73,7 +73,7 @@ struct heap_arena {
  */
 struct heap_ranges {
 	const char *name;         /* of several: "arenas" */
-	uint64_t cnt, size;       /* size: bytes of each */
+	uint64_t cnt, size;       /* size: bytes of each; 0: not of one size */
 	uint64_t empty;           /* of cnt: without a live block, kept for the next one */
 	uint64_t sparse;          /* of cnt: at most a tenth of it is live */
 	uint64_t sparse_live;     /* bytes of live blocks in these … */
@@ -83,7 +83,7 @@ struct heap_ranges {
 /* Add part to *sum; of largest_free the larger stays. */
 void heap_blocks_add(struct heap_blocks *sum, const struct heap_blocks *part);
 void heap_figures_add(struct heap_figures *sum, const struct heap_figures *part);
-void heap_ranges_add(struct heap_ranges *sum, const struct heap_ranges *part); /* of one size */
+void heap_ranges_add(struct heap_ranges *sum, const struct heap_ranges *part);
 uint64_t heap_pinned_sum(const struct heap_pinned *pinned); /* bytes, all reasons */
 
 /* One of the figures above in an allocator's own words. name NULL: it knows no such thing. */

@@ -27,5 +27,5 @@ const struct allocator allocator_pymalloc = {
 	.rows = NULL,
 	.version = version,
 	.layer = "Python objects of up to 512 bytes",
-	.remedy = "PYTHONMALLOC=malloc from the start, or fewer small objects that live long,",
+	.remedy = "fewer small objects that live long, or PYTHONMALLOC=malloc from the start",
 };

@@ -195,7 +195,7 @@ static void put_ranges(FILE *out, const struct heap_ranges *r)
 	if (!r->cnt)
 		return;
 	fprintf(out, "  %" PRIu64 " %s of %s, which go back only as a whole", r->cnt, r->name,
-		units_bytes(size, r->size));
+		units_bytes(size, r->size)); /* of one walk: of one size */
 	if (r->sparse)
 		fprintf(out, "; %" PRIu64 " at most a tenth live: %s there hold %s back", r->sparse,
 			units_bytes(live, r->sparse_live), units_bytes(kept, r->sparse_retained));
@@ -231,7 +231,7 @@ static void put_role(FILE *out, const struct heap_allocator *a)
 	if (!a->kind->layer)
 		fprintf(out, "%s\n",
 			a->serving ? "serves this process" : "is loaded and does not serve this process");
-	else if (a->walked)
+	else if (heap_is_layer(a))
 		fprintf(out, "serves %s\n", a->kind->layer);
 	else
 		fputs("is not in use\n", out);

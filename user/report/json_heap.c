@@ -171,6 +171,7 @@ static void allocator(struct json *j, cJSON *list, const struct heap_allocator *
 	json_figure(j, o, "retained", a->retained);
 	json_figure(j, o, "purgeable", a->purgeable);
 	json_figure(j, o, "pinned", a->pinned);
+	ranges(j, o, &a->ranges);
 	if (a->walked) {
 		details(j, o, a->walk.words, &a->walk.total);
 		walk_facts(j, o, &a->walk);

@@ -125,7 +125,7 @@ static void allocator_row(struct table *t, const struct heap_allocator *a)
 	table_bytes(t, TABLE_BOLD, a->purgeable);
 	table_bytes(t, TABLE_PLAIN, a->pinned);
 	if (a->kind->layer)
-		table_cell(t, TABLE_PLAIN, "%s", a->walked ? a->kind->layer : "not in use");
+		table_cell(t, TABLE_PLAIN, "%s", heap_is_layer(a) ? a->kind->layer : "not in use");
 	else
 		table_cell(t, TABLE_PLAIN, "%s", a->serving ? "serves" : "does not serve");
 }

@@ -164,6 +164,7 @@ static void add_allocator(struct heap_allocator *sum, const struct heap_allocato
 	add_figure(&sum->retained, part->retained);
 	add_figure(&sum->purgeable, part->purgeable);
 	add_figure(&sum->pinned, part->pinned);
+	heap_ranges_add(&sum->ranges, &part->ranges);
 }
 
 static struct heap_allocator *allocator_of(struct heap_state *heap, const struct heap_allocator *like)
@@ -190,7 +191,8 @@ static void add_heap(struct heap_state *sum, const struct heap_state *part)
 		sum->taken_ns = part->taken_ns;
 	sum->cost_ns += part->cost_ns;
 	for (size_t i = 0; i < part->allocator_cnt; i++) {
-		struct heap_allocator *a = allocator_of(sum, &part->allocators[i]);
+		bool unused = part->allocators[i].kind->layer && !heap_is_layer(&part->allocators[i]);
+		struct heap_allocator *a = unused ? NULL : allocator_of(sum, &part->allocators[i]);
 
 		if (a)
 			add_allocator(a, &part->allocators[i]);

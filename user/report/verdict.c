@@ -83,7 +83,7 @@ static const struct heap_allocator *find_layer(const struct snapshot *s)
 	for (size_t i = 0; i < s->heap->allocator_cnt; i++) {
 		const struct heap_allocator *a = &s->heap->allocators[i];
 
-		if (a->kind->layer && a->walked && (!most || a->retained > most->retained))
+		if (heap_is_layer(a) && (!most || a->retained > most->retained))
 			most = a;
 	}
 	return most && most->retained >= MIB && most->retained >= all / 10 ? most : NULL;
@@ -92,20 +92,22 @@ static const struct heap_allocator *find_layer(const struct snapshot *s)
 const char *verdict_layer(const struct snapshot *s, char buf[VERDICT_MAX])
 {
 	const struct heap_allocator *a = s->heap->taken_ns ? find_layer(s) : NULL;
-	char name[48], retained[UNITS_TEXT_MAX], size[UNITS_TEXT_MAX], live[UNITS_TEXT_MAX],
-		kept[UNITS_TEXT_MAX], sparse[128] = "";
+	char name[48], retained[UNITS_TEXT_MAX], bytes[UNITS_TEXT_MAX], live[UNITS_TEXT_MAX],
+		kept[UNITS_TEXT_MAX], size[UNITS_TEXT_MAX + 8] = "", sparse[128] = "";
 	const struct heap_ranges *r;
 
 	if (!a)
 		return NULL;
-	r = &a->walk.ranges;
+	r = &a->ranges;
+	if (r->size)
+		snprintf(size, sizeof(size), " of %s", units_bytes(bytes, r->size));
 	if (r->sparse)
 		snprintf(sparse, sizeof(sparse), "; %s live in %" PRIu64 " of them hold %s back",
 			 units_bytes(live, r->sparse_live), r->sparse, units_bytes(kept, r->sparse_retained));
 	snprintf(buf, VERDICT_MAX,
-		 "%s keeps %s free in %" PRIu64 " %s of %s, which go back only as a whole%s. Neither "
-		 "malloc_trim nor mi_collect returns it: %s would avoid it",
+		 "%s keeps %s free in %" PRIu64 " %s%s, which go back only as a whole%s. Neither "
+		 "malloc_trim nor mi_collect returns it; what helps: %s",
 		 verdict_name(a, name, sizeof(name)), units_bytes(retained, a->retained), r->cnt, r->name,
-		 units_bytes(size, r->size), sparse, a->kind->remedy);
+		 size, sparse, a->kind->remedy);
 	return buf;
 }
