@@ -142,7 +142,7 @@ def test_a_quiet_process_passes(scene):
         assert said(report, name, "pass"), (name, report["findings"])
     assert len(report["samples"]) == 3
     seconds = report["samples"][2]["time"] - report["samples"][0]["time"]
-    assert seconds >= 2
+    assert seconds > 1.9
 
 
 def test_people_read_warnings_first(tree, scene):
@@ -331,7 +331,7 @@ def test_what_cannot_be_done_is_said(tree):
     for words, status, text in ((["1,x"], USAGE, "needs process ids"), (["4194000"], FAILED, "no process"),
                                 (["--unit", "no-such-unit"], FAILED, "no unit no-such-unit.service"),
                                 (["--cgroup", "/no/such"], FAILED, "no cgroup /no/such"), ([], USAGE, "no PID"),
-                                (["--unit", "x", "1"], USAGE, "exclude each other")):
+                                (["--unit", "x", "-p", "1"], USAGE, "exclude each other")):
         done = subprocess.run([tree.alloctrace, "check", *words], capture_output=True, text=True)
         assert (done.returncode, done.stdout) == (status, ""), (words, done)
         assert text in done.stderr

@@ -9,28 +9,34 @@
 /* ---- RSS ---- */
 
 struct trend {
-	int64_t first, second; /* bytes from one sample to the next */
-	double per_second;
+	int64_t step[2];   /* bytes from one sample to the next */
+	double rate[2];    /* the same a second */
+	double per_second; /* over both */
 };
+
+static double rate_of(int64_t bytes, uint64_t ns)
+{
+	return ns ? (double)bytes * NSEC_PER_SEC / (double)ns : 0;
+}
 
 static struct trend trend_of(const struct check_sample *s)
 {
-	double seconds = (double)(s[2].time_ns - s[0].time_ns) / NSEC_PER_SEC;
+	struct trend t;
 
-	return (struct trend){
-		.first = (int64_t)(s[1].rss - s[0].rss),
-		.second = (int64_t)(s[2].rss - s[1].rss),
-		.per_second = seconds > 0 ? (double)(int64_t)(s[2].rss - s[0].rss) / seconds : 0,
-	};
+	for (size_t i = 0; i < 2; i++) {
+		t.step[i] = (int64_t)(s[i + 1].rss - s[i].rss);
+		t.rate[i] = rate_of(t.step[i], s[i + 1].time_ns - s[i].time_ns);
+	}
+	t.per_second = rate_of(t.step[0] + t.step[1], s[2].time_ns - s[0].time_ns);
+	return t;
 }
 
-/* Both steps up, neither by less than a MiB or a third of the other: three points say no more. */
+/* Both steps up by a MiB, at rates of which neither is more than three times the other: three points say no
+ * more. */
 static bool is_clear(const struct trend *t)
 {
-	int64_t small = t->first < t->second ? t->first : t->second;
-	int64_t large = t->first < t->second ? t->second : t->first;
-
-	return small >= (int64_t)MIB && small >= large / 3;
+	return t->step[0] >= (int64_t)MIB && t->step[1] >= (int64_t)MIB && t->rate[0] <= 3 * t->rate[1] &&
+	       t->rate[1] <= 3 * t->rate[0];
 }
 
 /* " and reaches the limit of 4 GiB in 3 min 20 s at this rate", where there is a limit. */

@@ -26,15 +26,14 @@ static void say_layers(const struct check_facts *facts, struct check_findings *o
 	for (size_t i = 0; i < facts->heap.allocator_cnt; i++) {
 		const struct heap_allocator *a = &facts->heap.allocators[i];
 
-		if (a->serving || !a->walked || a->kind->purge_call || a->retained == UNKNOWN ||
+		if (!a->kind->layer || !a->walked || a->retained == UNKNOWN ||
 		    a->retained < check_much(facts))
 			continue;
 		check_add(out, CHECK_WARN,
-			  "%s are free in %s and still resident, which no purge returns; live there %s",
-			  units_bytes(retained, a->retained), a->kind->name, units_bytes(live, a->live_heap));
-		check_fix(out, "fewer small objects that live long; for Python PYTHONMALLOC=malloc from the "
-			       "start, and "
-			       "a purge then");
+			  "%s are free in %s (%s) and still resident, which no purge returns; live there %s",
+			  units_bytes(retained, a->retained), a->kind->name, a->kind->layer,
+			  units_bytes(live, a->live_heap));
+		check_fix(out, "%s would avoid it", a->kind->remedy);
 	}
 }
 

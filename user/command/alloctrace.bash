@@ -30,7 +30,7 @@ _alloctrace()
 		[attach]="--pid $watch $common"
 		[run]="--interval --count $watch $common"
 		[heap]="--pid --stop $common"
-		[check]="--pid --unit --cgroup $common"
+		[check]="--pid --comm --cgroup --unit $common"
 	)
 
 	COMPREPLY=()
@@ -77,7 +77,7 @@ _alloctrace()
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--max-overhead | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget | --unit)
+	--max-overhead | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget | --unit | --comm)
 		return
 		;;
 	esac

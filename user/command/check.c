@@ -1,4 +1,4 @@
-/* `alloctrace check`: the checklist, on processes or on the largest process of a unit or cgroup. */
+/* `alloctrace check`: the checklist, on processes or on the largest of a unit, a cgroup or a name. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 #include "command/command.h"
 #include "command/options.h"
 #include "report/check.h"
+#include "target/choice.h"
 
 #define SAMPLE_PERIOD_NS NSEC_PER_SEC
 
@@ -21,57 +22,64 @@ struct session {
 	struct log log;
 	struct gather *gathers[CHECK_PIDS_MAX]; /* NULL: could not be opened, or has ended */
 	size_t cnt;
-	char chosen[64]; /* of the only one, why; "": they were named */
-	bool failed;     /* one of them; said */
+	char chosen[CHOICE_TITLE_MAX + 64]; /* of the only one, why; "": they were named */
+	bool failed;                        /* one of them; said */
 	size_t warnings;
 };
 
 /* ---- which ---- */
 
-/* The process of the cgroup with the largest RSS: what the cgroup is killed for, mostly. */
-static int choose_largest(struct session *s, const struct cgroup *cg, pid_t *largest, struct error *err)
+/* The process with the largest RSS: what a cgroup is killed for, mostly. 0: all have ended. */
+static pid_t find_largest(const struct pid_list *pids)
 {
 	struct process_usage usage;
 	uint64_t most = 0;
-	pid_t *pids;
-	size_t cnt;
-	int result = cgroup_pids(cg, &pids, &cnt, err);
+	pid_t largest = 0;
 
-	if (result != 0)
-		return result;
-	*largest = 0;
-	for (size_t i = 0; i < cnt; i++) {
-		struct process p = {.pid = pids[i], .pidfd = -1};
+	for (size_t i = 0; i < pids->cnt; i++) {
+		struct process p = {.pid = pids->v[i], .pidfd = -1};
 
 		if (process_usage(&p, false, &usage) == 0 && usage.rss > most) {
 			most = usage.rss;
-			*largest = pids[i];
+			largest = pids->v[i];
 		}
 	}
-	free(pids);
-	if (!*largest)
-		return error_set(err, -ESRCH, "there is no process in cgroup %.200s", cg->path);
-	if (cnt > 1)
-		snprintf(s->chosen, sizeof(s->chosen), "the largest of %zu processes", cnt);
+	return largest;
+}
+
+/* Of those that were not named one by one, the largest. */
+static int choose_largest(struct session *s, struct choice *choice, struct pid_list *pids, struct error *err)
+{
+	const char *title = choice_title(choice);
+	pid_t largest = find_largest(pids);
+
+	if (!largest)
+		return error_set(err, -ESRCH, "there is no process to check: %s", title);
+	if (pids->cnt > 1)
+		snprintf(s->chosen, sizeof(s->chosen), "the largest of %zu processes", pids->cnt);
+	pids->v[0] = largest;
+	pids->cnt = 1;
 	return 0;
 }
 
-static int choose(struct session *s, pid_t *pid, struct error *err)
+static int choose(struct session *s, struct pid_list *pids, struct error *err)
 {
-	const char *path = s->options->cgroup;
-	struct cgroup_tree tree;
-	struct cgroup cg;
-	struct unit unit;
-	int result = cgroup_tree_open("/proc", &tree, err);
+	const struct choice_names names = {
+		.pids = &s->options->pids,
+		.comm = s->options->comm,
+		.cgroup = s->options->cgroup,
+		.unit = s->options->unit,
+	};
+	struct choice *choice;
+	bool cut;
+	int result = choice_open(&names, &choice, err);
 
-	if (result == 0 && s->options->unit) {
-		result = unit_find(&tree, s->options->unit, &unit, err);
-		path = unit.path;
-	}
-	if (result == 0)
-		result = cgroup_of_path(&tree, path, &cg, err);
-	if (result == 0)
-		result = choose_largest(s, &cg, pid, err);
+	if (result != 0)
+		return result;
+	result = choice_pids(choice, pids, &cut, err);
+	if (result == 0 && choice_grows(choice))
+		result = choose_largest(s, choice, pids, err);
+	choice_free(choice);
 	return result;
 }
 
@@ -105,15 +113,18 @@ static void sleep_until(uint64_t ns)
 
 static void gather_all(struct session *s)
 {
-	uint64_t began = clock_monotonic_ns();
+	uint64_t began = clock_monotonic_ns(), last = began, due;
 
 	each(s, gather_sample);
 	log_progress(&s->log, "reading the heap…");
 	each(s, gather_look);
 	for (unsigned i = 1; i < CHECK_SAMPLES; i++) {
 		log_progress(&s->log, "looking for growth, %u s more…", CHECK_SAMPLES - i);
-		sleep_until(began + i * SAMPLE_PERIOD_NS);
+		/* Many processes take longer to look at: the steps are still apart. */
+		due = last + SAMPLE_PERIOD_NS / 2;
+		sleep_until(began + i * SAMPLE_PERIOD_NS > due ? began + i * SAMPLE_PERIOD_NS : due);
 		each(s, gather_sample);
+		last = clock_monotonic_ns();
 	}
 	log_progress(&s->log, NULL);
 }
@@ -154,12 +165,12 @@ static int report_all(struct session *s)
 	return command_finish_output(result);
 }
 
-static void open_all(struct session *s, const pid_t *pids, size_t cnt)
+static void open_all(struct session *s, const struct pid_list *pids)
 {
 	struct error err;
 
-	for (s->cnt = 0; s->cnt < cnt; s->cnt++)
-		if (gather_open(pids[s->cnt], &s->gathers[s->cnt], &err) != 0)
+	for (s->cnt = 0; s->cnt < pids->cnt; s->cnt++)
+		if (gather_open(pids->v[s->cnt], &s->gathers[s->cnt], &err) != 0)
 			give_up(s, s->cnt, &err);
 }
 
@@ -167,22 +178,19 @@ int command_check(int argc, char **argv)
 {
 	struct session s = {.log = {.out = stderr}};
 	struct options options;
+	struct pid_list pids;
 	struct error err;
-	pid_t pid;
 	int status = options_parse_check(argc, argv, &options);
 
 	if (status != OPTIONS_GO)
 		return status;
 	s.options = &options;
 	s.log.verbose = options.verbose;
-	if (options.pids.cnt) {
-		open_all(&s, options.pids.v, options.pids.cnt);
-	} else if (choose(&s, &pid, &err) == 0) {
-		open_all(&s, &pid, 1);
-	} else {
+	if (choose(&s, &pids, &err) != 0) {
 		log_warn(&s.log, "%s", err.text);
 		return STATUS_FAILED;
 	}
+	open_all(&s, &pids);
 	gather_all(&s);
 	status = report_all(&s);
 	for (size_t i = 0; i < s.cnt; i++)

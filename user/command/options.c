@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/printable.h"
 #include "base/units.h"
 #include "command/command.h"
 
@@ -234,6 +235,8 @@ static const struct option_row rows[] = {
 	{IN_ATTACH, 0, "follow", NULL, &type_flag, FIELD(follow), "children too"},
 	{IN_RUN, 0, "no-follow", NULL, &type_no_flag, FIELD(follow),
 	 "only COMMAND itself, none of its children"},
+	{IN_CHECK, 0, "comm", "NAME", &type_name, FIELD(comm),
+	 "the largest process whose command has that name"},
 	{IN_CHECK, 0, "unit", "NAME", &type_name, FIELD(unit),
 	 "the largest process of a systemd unit, users' too"},
 	{IN_CHECK, 0, "cgroup", "PATH", &type_cgroup, FIELD(cgroup),
@@ -351,7 +354,7 @@ static const struct grammar heap_grammar = {
 static const struct grammar check_grammar = {
 	.name = "check",
 	.bit = IN_CHECK,
-	.usage = "check [OPTIONS] PID[,PID…] | --unit NAME | --cgroup PATH",
+	.usage = "check [OPTIONS] PID,… | --comm NAME | --unit NAME | --cgroup PATH",
 	.about = "Goes through a checklist in two seconds, reading only: who serves allocations, which\n"
 		 "settings are ignored or keep memory, limits and past kills, growth, free memory.\n"
 		 "Each line is warn, unknown or pass, with what was seen and what to do.\n"
@@ -393,8 +396,11 @@ static void print_row(const struct option_row *row)
 	snprintf(head, sizeof(head), "  %s--%s%s%s", letter, row->name, row->arg ? " " : "",
 		 row->arg ? row->arg : "");
 	for (; *help; help += len + (help[len] == '\n')) {
+		const char *before = help == row->help ? head : "";
+		int width = (int)printable_width(before);
+
 		len = (int)strcspn(help, "\n");
-		printf("%-26s%.*s\n", help == row->help ? head : "", len, help);
+		printf("%s%*s%.*s\n", before, width < 26 ? 26 - width : 0, "", len, help);
 	}
 }
 

@@ -12,7 +12,7 @@
 #include "report/snapshot.h"
 #include "target/choice.h"
 
-#define CHECK_PIDS_MAX 64 /* of one check */
+#define CHECK_PIDS_MAX 64 /* of one check, which keeps the objects of each open meanwhile */
 
 /* Every command's options with their defaults; a command reads those it has. */
 struct options {
