@@ -140,8 +140,14 @@ struct thread_struct {
 };
 
 /* include/linux/sched.h */
+typedef struct {
+	unsigned long sig[1];
+} sigset_t;
+
 struct task_struct {
 	pid_t pid, tgid;
+	unsigned int ptrace;
+	sigset_t blocked;
 	struct thread_struct thread;
 	int exit_code;
 	struct mm_struct *mm;

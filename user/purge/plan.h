@@ -35,7 +35,6 @@ struct purge_plan {
 	struct purge_code function, sigreturn, swab;
 	bool errno_known;
 	int64_t errno_distance; /* from a thread's pointer */
-	int signal;             /* that the process neither catches nor ends by */
 	struct maps maps;
 	struct objects *objects;
 	struct serving found[SERVING_MAX];

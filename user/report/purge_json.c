@@ -45,9 +45,9 @@ static void threads(struct json *j, const struct search *s)
 		json_integer(j, o, "tid", (uint64_t)s->threads[i].tid);
 		json_text(j, o, "name", s->threads[i].name);
 		json_text(j, o, "waits_in",
-			  s->threads[i].call.number == WAIT_RUNS
+			  s->threads[i].seen.call.number == WAIT_RUNS
 				  ? NULL
-				  : wait_call_name(s->threads[i].call.number, name));
+				  : wait_call_name(s->threads[i].seen.call.number, name));
 		json_text(j, o, "why_not", s->threads[i].why[0] ? s->threads[i].why : NULL);
 	}
 }

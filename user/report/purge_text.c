@@ -93,7 +93,7 @@ static int put_threads(FILE *mem, const struct search *search)
 		}
 		shown++;
 		snprintf(why, sizeof(why), "waits in %s: it can be called on",
-			 wait_call_name(th->call.number, call));
+			 wait_call_name(th->seen.call.number, call));
 		table_cell(t, TABLE_PLAIN, "%d", th->tid);
 		table_cell(t, TABLE_PLAIN, "%s", th->name);
 		table_cell(t, TABLE_PLAIN, "%s", th->why[0] ? th->why : why);
