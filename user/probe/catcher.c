@@ -43,8 +43,7 @@ static int load(struct catcher *c)
 		return -errno;
 	bpf_object__for_each_program(prog, c->skel->obj)
 		bpf_program__set_autoload(prog, prog == c->skel->progs.catch_thread);
-	bpf_object__for_each_map(map, c->skel->obj)
-		bpf_map__set_autocreate(map, false);
+	bpf_object__for_each_map(map, c->skel->obj) bpf_map__set_autocreate(map, false);
 	return bpf_object__load(c->skel->obj);
 }
 
@@ -63,7 +62,8 @@ int catcher_new(const struct log *log, struct catcher **catcher, struct error *e
 		log_note(log, "no program that catches threads: %s", strerror(-ret));
 		if (ret == -EACCES)
 			ret = -EPERM;
-		return error_set(err, ret, ret == -EPERM ? "needs root" : "this kernel refuses our BPF program");
+		return error_set(err, ret,
+				 ret == -EPERM ? "needs root" : "this kernel refuses our BPF program");
 	}
 	*catcher = c;
 	return 0;
@@ -80,7 +80,8 @@ void catcher_free(struct catcher *c)
 }
 
 /* Perf links, which all kernels since 5.15 have: there are few, and not for long. */
-int catcher_arm(struct catcher *c, pid_t pid, pid_t tid, int signal, const struct catcher_spot *spots, size_t cnt)
+int catcher_arm(struct catcher *c, pid_t pid, pid_t tid, int signal, const struct catcher_spot *spots,
+		size_t cnt)
 {
 	int ret = 0;
 

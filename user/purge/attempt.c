@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 
 #include "base/clock.h"
@@ -54,7 +55,8 @@ static bool choose_signal(const char *status, struct attempt *a)
 	for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
 		bool blocked = has_signal(status, "\nSigBlk:\t", candidates[i]);
 
-		if (has_signal(status, "\nSigCgt:\t", candidates[i]) || (a->signal && (blocked || !a->signal_blocked)))
+		if (has_signal(status, "\nSigCgt:\t", candidates[i]) ||
+		    (a->signal && (blocked || !a->signal_blocked)))
 			continue;
 		a->signal = candidates[i];
 		a->signal_blocked = blocked;
@@ -71,16 +73,20 @@ bool attempt_check_status(const struct purge_plan *plan, struct attempt *a)
 	if (file_read_in(path, "status", status, sizeof(status)) <= 0)
 		return attempt_refuse(a, "has ended"), false;
 	if (status_number(status, "\nSeccomp:") == SECCOMP_MODE_STRICT)
-		return attempt_refuse(a, "is in seccomp's strict mode: a purge's first system call would kill it"),
+		return attempt_refuse(
+			       a, "is in seccomp's strict mode: a purge's first system call would kill it"),
 		       false;
 	if (status_number(status, "\nTracerPid:") > 0)
-		return attempt_refuse(a, "is traced by process %ld", status_number(status, "\nTracerPid:")), false;
+		return attempt_refuse(a, "is traced by process %ld", status_number(status, "\nTracerPid:")),
+		       false;
 	/* Since 6.6, CONFIG_X86_USER_SHADOW_STACK: the frames that we prepare are not on its shadow stack. */
 	features = strstr(status, "\nx86_Thread_features:");
 	if (features && memmem(features, strcspn(features + 1, "\n") + 1, "shstk", 5))
-		return attempt_refuse(a, "has a shadow stack (CET), which a prepared frame does not pass"), false;
+		return attempt_refuse(a, "has a shadow stack (CET), which a prepared frame does not pass"),
+		       false;
 	if (!choose_signal(status, a))
-		return attempt_refuse(a, "catches both SIGURG and SIGWINCH: no signal is left to tell the call's end by"),
+		return attempt_refuse(a, "catches both SIGURG and SIGWINCH: no signal is left to tell the "
+					 "call's end by"),
 		       false;
 	return true;
 }
@@ -99,7 +105,8 @@ bool attempt_looks_good(const struct purge_plan *plan, struct attempt *a)
 		return attempt_refuse(a, "runs, and could be anywhere when it stops"), false;
 	refused = wait_call_refused(plan->process->pid, plan->process->pidfd, &plan->maps, &a->call);
 	if (refused)
-		return attempt_refuse(a, "waits in %s, %s", wait_call_name(a->call.number, name), refused), false;
+		return attempt_refuse(a, "waits in %s, %s", wait_call_name(a->call.number, name), refused),
+		       false;
 	return attempt_check_status(plan, a);
 }
 
@@ -187,7 +194,8 @@ static int call_tracing(const struct purge_plan *plan, struct attempt *a, void *
 	if (!err)
 		err = tracee_wait(&t, a->stopped_ns + STOP_MAX_NS);
 	if (err)
-		return attempt_refuse(a, err == -ETIMEDOUT ? "does not stop: it is busy in the kernel" : "has ended");
+		return attempt_refuse(a, err == -ETIMEDOUT ? "does not stop: it is busy in the kernel"
+							   : "has ended");
 	if (t.stop != TRACEE_INTERRUPTED) {
 		tracee_release(&t, t.signal);
 		err = attempt_refuse(a, "was to take a signal first");
@@ -210,6 +218,8 @@ static void *run_tracing(void *arg)
 {
 	struct tracing *t = arg;
 
+	setpriority(PRIO_PROCESS, 0,
+		    -20); /* while a thread stands it waits for us; without the right we are as we are */
 	t->result = t->run(t->plan, t->a, t->arg);
 	return NULL;
 }

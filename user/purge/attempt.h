@@ -17,7 +17,7 @@
 #include "target/tracee.h"
 #include "target/wait_call.h"
 
-#define ATTEMPT_WHY_MAX 128
+#define ATTEMPT_WHY_MAX 192
 
 struct attempt {
 	pid_t tid;

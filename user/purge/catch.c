@@ -9,7 +9,8 @@
 
 #define SPOTS_MAX 6
 #define INSTRUCTION_MAX 15
-#define STOPS_MAX 16 /* refused ones, after which it is left alone: it may come by a million times a second */
+#define STOPS_MAX 16 /* refused ones, after which it is left alone: it may come by a million times a second  \
+		      */
 #define USER_CODE 0x33 /* the selector of 64-bit code, arch/x86/include/asm/segment.h */
 
 struct spots {
@@ -21,7 +22,8 @@ struct spots {
 	unsigned stops;
 };
 
-static void add_spot(struct spots *s, struct object *obj, uint64_t offset, uint64_t addr, enum attempt_place place)
+static void add_spot(struct spots *s, struct object *obj, uint64_t offset, uint64_t addr,
+		     enum attempt_place place)
 {
 	if (s->cnt == SPOTS_MAX)
 		return;
@@ -47,10 +49,13 @@ static void add_entries(const struct purge_plan *plan, struct spots *s)
 		struct object *obj = objects_get(plan->objects, plan->found[i].object);
 		struct object_symbol sym;
 
-		for (size_t e = 0; obj && plan->found[i].kind == plan->kind && e < sizeof(entries) / sizeof(entries[0]); e++)
+		for (size_t e = 0;
+		     obj && plan->found[i].kind == plan->kind && e < sizeof(entries) / sizeof(entries[0]);
+		     e++)
 			if (!object_find_symbol(obj, entries[e], &sym))
 				add_spot(s, obj, sym.file_offset,
-					 object_bias(obj, plan->found[i].object) + sym.value, ATTEMPT_ALLOCATING);
+					 object_bias(obj, plan->found[i].object) + sym.value,
+					 ATTEMPT_ALLOCATING);
 	}
 }
 
@@ -78,7 +83,8 @@ static int pass_on(struct tracee *t, struct user_regs_struct *regs)
 	return tracee_resume(t, TRACEE_RUN, t->stop == TRACEE_SIGNAL ? t->signal : 0);
 }
 
-static int take_stop(const struct purge_plan *plan, struct attempt *a, struct spots *s, struct tracee *t, bool *called)
+static int take_stop(const struct purge_plan *plan, struct attempt *a, struct spots *s, struct tracee *t,
+		     bool *called)
 {
 	struct user_regs_struct regs;
 	struct thread_stack stack;
@@ -101,6 +107,14 @@ static int take_stop(const struct purge_plan *plan, struct attempt *a, struct sp
 	return err;
 }
 
+static int not_come(struct attempt *a)
+{
+	char before[ATTEMPT_WHY_MAX];
+
+	memcpy(before, a->why, sizeof(before));
+	return attempt_refuse(a, "%.120s; waited for, it neither came back nor allocated", before);
+}
+
 static int catch_tracing(const struct purge_plan *plan, struct attempt *a, void *arg)
 {
 	struct spots *s = arg;
@@ -109,12 +123,13 @@ static int catch_tracing(const struct purge_plan *plan, struct attempt *a, void 
 	int err = tracee_seize(&t, a->tid);
 
 	if (err)
-		return process_alive(plan->process) ? attempt_refuse(a, "may not be traced: it is ending, or somebody else's")
-						    : -ESRCH;
+		return process_alive(plan->process)
+			       ? attempt_refuse(a, "may not be traced: it is ending, or somebody else's")
+			       : -ESRCH;
 	while (!called && !err) {
 		err = tracee_wait(&t, s->deadline_ns);
 		if (err == -ETIMEDOUT)
-			return a->why[0] ? -EAGAIN : attempt_refuse(a, "did not come back from there");
+			return s->stops ? -EAGAIN : not_come(a);
 		if (err)
 			return attempt_refuse(a, "has ended");
 		if (t.stop == TRACEE_JOB) {
@@ -127,7 +142,8 @@ static int catch_tracing(const struct purge_plan *plan, struct attempt *a, void 
 }
 
 /* Armed before the thread is seized: what it is traced for without need is kept short. */
-int catch_call(const struct purge_plan *plan, struct catcher *catcher, struct attempt *a, uint64_t deadline_ns)
+int catch_call(const struct purge_plan *plan, struct catcher *catcher, struct attempt *a,
+	       uint64_t deadline_ns)
 {
 	struct spots s = {.deadline_ns = deadline_ns};
 	int err;
@@ -136,7 +152,8 @@ int catch_call(const struct purge_plan *plan, struct catcher *catcher, struct at
 	if (!attempt_check_status(plan, a))
 		return -EAGAIN;
 	if (a->signal_blocked)
-		return attempt_refuse(a, "blocks or catches both SIGURG and SIGWINCH: no signal is left to stop it by");
+		return attempt_refuse(
+			a, "blocks or catches both SIGURG and SIGWINCH: no signal is left to stop it by");
 	add_return(plan, a, &s);
 	add_entries(plan, &s);
 	err = s.cnt ? catcher_arm(catcher, plan->process->pid, a->tid, a->signal, s.at, s.cnt) : -ENOENT;

@@ -32,7 +32,8 @@ static const struct search_thread *find(const struct search *search, pid_t tid)
 }
 
 /* What is known of a thread from the look before goes on while it stays where it was. */
-static void take_look(const struct purge_plan *plan, const struct search_thread *before, struct search_thread *now)
+static void take_look(const struct purge_plan *plan, const struct search_thread *before,
+		      struct search_thread *now)
 {
 	now->seen.tid = now->tid;
 	now->good = attempt_looks_good(plan, &now->seen);
@@ -118,7 +119,8 @@ static int try_threads(const struct purge_plan *plan, struct search *search, boo
 }
 
 /* Who is waited for: the main thread, where it is not good anyway; else, in turn, those that are not. */
-static struct search_thread *choose_to_catch(const struct purge_plan *plan, struct search *search, unsigned turn)
+static struct search_thread *choose_to_catch(const struct purge_plan *plan, struct search *search,
+					     unsigned turn)
 {
 	size_t bad_cnt = 0;
 
@@ -137,8 +139,8 @@ static struct search_thread *choose_to_catch(const struct purge_plan *plan, stru
 	return NULL;
 }
 
-static int catch_thread(const struct purge_plan *plan, struct catcher *catcher, struct search *search, unsigned turn,
-			uint64_t deadline)
+static int catch_thread(const struct purge_plan *plan, struct catcher *catcher, struct search *search,
+			unsigned turn, uint64_t deadline)
 {
 	struct search_thread *t = choose_to_catch(plan, search, turn);
 	struct attempt a;
@@ -147,7 +149,6 @@ static int catch_thread(const struct purge_plan *plan, struct catcher *catcher, 
 	if (!t)
 		return -EAGAIN;
 	a = t->seen;
-	search->catches = true;
 	err = catch_call(plan, catcher, &a, deadline);
 	if (err != -EAGAIN)
 		finish(search, &a, t);
@@ -163,9 +164,8 @@ struct going {
 	struct search *search;
 	uint64_t began, timeout, sampled;
 	struct catcher *catcher;
-	bool cannot_catch; /* tried */
 	unsigned turn;
-	uint64_t look_ns;  /* that the last look at all threads took */
+	uint64_t look_ns; /* that the last look at all threads took */
 };
 
 static int sample_usage(struct going *g, struct error *err)
@@ -184,8 +184,8 @@ static int try_catching(struct going *g)
 	uint64_t now = clock_monotonic_ns(), spent = now - g->began;
 	struct error why;
 
-	if (!g->catcher && !g->cannot_catch) {
-		g->cannot_catch = catcher_new(g->log, &g->catcher, &why) != 0;
+	if (!g->catcher && !g->search->cannot_catch) {
+		g->search->cannot_catch = catcher_new(g->log, &g->catcher, &why) != 0;
 		now = clock_monotonic_ns();
 		spent = now - g->began;
 	}
@@ -210,10 +210,14 @@ static int one_round(struct going *g, struct error *err)
 	return result;
 }
 
-int search_call(const struct purge_plan *plan, const struct log *log, uint64_t timeout_ns, struct search *search,
-		struct error *err)
+int search_call(const struct purge_plan *plan, const struct log *log, uint64_t timeout_ns,
+		struct search *search, struct error *err)
 {
-	struct going g = {.plan = plan, .log = log, .search = search, .began = clock_monotonic_ns(), .timeout = timeout_ns};
+	struct going g = {.plan = plan,
+			  .log = log,
+			  .search = search,
+			  .began = clock_monotonic_ns(),
+			  .timeout = timeout_ns};
 	uint64_t pause;
 	int result;
 
@@ -228,7 +232,9 @@ int search_call(const struct purge_plan *plan, const struct log *log, uint64_t t
 		if (pause < STEP_MIN_NS)
 			pause = STEP_MIN_NS;
 		if (clock_monotonic_ns() - g.began + pause >= timeout_ns) {
-			error_set(err, -EAGAIN, "no thread of process %d can be called on", plan->process->pid);
+			error_set(err, -EAGAIN, "no thread of process %d could be called on within %.3g s%s",
+				  plan->process->pid, (double)timeout_ns / NSEC_PER_SEC,
+				  search->cannot_catch ? " (root could wait for one at its next step)" : "");
 			break;
 		}
 		nanosleep(&(struct timespec){.tv_sec = (time_t)(pause / NSEC_PER_SEC),

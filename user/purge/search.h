@@ -31,7 +31,7 @@ struct search {
 	struct search_thread *threads; /* by tid, ascending */
 	size_t thread_cnt;
 	unsigned stops;              /* threads that were stopped and let go without a call */
-	bool catches;                /* threads were waited for */
+	bool cannot_catch;           /* threads were not waited for, since we may not */
 	struct attempt done;         /* the call, if it was made */
 	char done_name[32];          /* of its thread */
 	struct process_usage before; /* of memory, shortly before */

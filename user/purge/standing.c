@@ -64,8 +64,8 @@ static const char *look_at_words(const struct purge_plan *plan, const struct thr
 	return why;
 }
 
-static int check_frames(const struct purge_plan *plan, struct attempt *a, const struct user_regs_struct *regs, bool at_entry,
-			const struct thread_stack *stack)
+static int check_frames(const struct purge_plan *plan, struct attempt *a, const struct user_regs_struct *regs,
+			bool at_entry, const struct thread_stack *stack)
 {
 	struct looking l = {.ground = plan->ground, .pass_over = at_entry};
 	enum backtrace_end end = backtrace_each(plan->backtrace, a->tid, regs, look_at_frame, &l);
@@ -93,10 +93,10 @@ static int check_filters(const struct tracee *t, struct attempt *a)
 
 	if (err == 1)
 		return attempt_refuse(a, "has a seccomp filter that a purge would not pass (%s)",
-			      wait_call_name(calls[refused].number, name));
+				      wait_call_name(calls[refused].number, name));
 	if (err == -EACCES)
-		return attempt_refuse(a,
-			      "has a seccomp filter that only root may read: a purge might be killed by it");
+		return attempt_refuse(
+			a, "has a seccomp filter that only root may read: a purge might be killed by it");
 	return err ? attempt_refuse(a, "has a seccomp filter that cannot be read: %s", strerror(-err)) : 0;
 }
 
@@ -115,7 +115,8 @@ int standing_check(const struct purge_plan *plan, struct attempt *a, const struc
 	int err;
 
 	if (!purge_plan_holds(plan))
-		return attempt_refuse(a, "runs other code than before: an exec, or a probe that was placed meanwhile");
+		return attempt_refuse(
+			a, "runs other code than before: an exec, or a probe that was placed meanwhile");
 	if (thread_stack_find(plan->process->pid, &plan->maps, regs->rsp, regs->fs_base, stack))
 		return attempt_refuse(a, "is not on a stack that the C library knows (a coroutine)");
 	err = check_frames(plan, a, regs, at_entry, stack);
