@@ -9,8 +9,9 @@
 
 #define SPOTS_MAX 6
 #define INSTRUCTION_MAX 15
-#define STOPS_MAX 16 /* refused ones, after which it is left alone: it may come by a million times a second  \
-		      */
+#define STOPS_MAX                                                                                            \
+	16 /* refused ones, after which it is left alone: it may come by a million times a second            \
+	    */
 #define USER_CODE 0x33 /* the selector of 64-bit code, arch/x86/include/asm/segment.h */
 
 struct spots {
@@ -41,21 +42,28 @@ static void add_return(const struct purge_plan *plan, const struct attempt *a, s
 		add_spot(s, obj, a->call.pc - m->start + m->offset, a->call.pc, ATTEMPT_RETURNING);
 }
 
-static void add_entries(const struct purge_plan *plan, struct spots *s)
+static void add_entries_of(struct object *obj, const struct mapping *m, const char *prefix, struct spots *s)
 {
 	static const char *const entries[] = {"malloc", "free", "realloc", "calloc"};
+	char name[ALLOCATOR_SYMBOL_MAX];
+	struct object_symbol sym;
 
+	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++)
+		if (!object_find_symbol(obj, allocator_symbol(name, prefix, entries[i]), &sym))
+			add_spot(s, obj, sym.file_offset, object_bias(obj, m) + sym.value,
+				 ATTEMPT_ALLOCATING);
+}
+
+static void add_entries(const struct purge_plan *plan, struct spots *s)
+{
 	for (size_t i = 0; i < plan->found_cnt; i++) {
-		struct object *obj = objects_get(plan->objects, plan->found[i].object);
-		struct object_symbol sym;
+		const struct mapping *m = plan->found[i].object;
+		struct object *obj = plan->found[i].kind == plan->kind ? objects_get(plan->objects, m) : NULL;
+		const char *prefix;
+		size_t at = 0;
 
-		for (size_t e = 0;
-		     obj && plan->found[i].kind == plan->kind && e < sizeof(entries) / sizeof(entries[0]);
-		     e++)
-			if (!object_find_symbol(obj, entries[e], &sym))
-				add_spot(s, obj, sym.file_offset,
-					 object_bias(obj, plan->found[i].object) + sym.value,
-					 ATTEMPT_ALLOCATING);
+		while (obj && (prefix = allocator_prefix_in(plan->kind, obj, &at)))
+			add_entries_of(obj, m, prefix, s);
 	}
 }
 

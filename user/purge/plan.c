@@ -44,18 +44,21 @@ static int find_method(struct purge_plan *plan, const struct allocator *kind, st
 		return error_set(err, -ENOTSUP, "%s has no purge: what it keeps cannot be had back",
 				 kind->name);
 	for (size_t i = 0; i < plan->found_cnt; i++) {
-		struct object *obj = objects_get(plan->objects, plan->found[i].object);
+		struct object *obj = plan->found[i].kind == kind
+					     ? objects_get(plan->objects, plan->found[i].object)
+					     : NULL;
+		const char *prefix;
+		size_t at = 0;
 
-		for (const char *const *symbol = plan->method->symbols;
-		     obj && plan->found[i].kind == kind && *symbol; symbol++) {
-			plan->symbol = *symbol;
-			if (find_function(plan, obj, plan->found[i].object, *symbol, &plan->function))
+		while (obj && (prefix = allocator_prefix_in(kind, obj, &at)))
+			if (find_function(plan, obj, plan->found[i].object,
+					  allocator_symbol(plan->symbol, prefix, plan->method->symbol),
+					  &plan->function))
 				return 0;
-		}
 	}
 	return error_set(err, -ENOENT,
 			 "%s of process %d is not found: its program has been stripped of names",
-			 plan->method->symbols[0], plan->process->pid);
+			 plan->method->symbol, plan->process->pid);
 }
 
 /* What the C library has for it, or a static program; of several objects the first. */

@@ -31,7 +31,7 @@ struct purge_plan {
 	const struct process *process;
 	const struct allocator *kind;
 	const struct purge_method *method;
-	const char *symbol; /* of the method */
+	char symbol[ALLOCATOR_SYMBOL_MAX]; /* of the method, with its prefix */
 	struct purge_code function, sigreturn, swab;
 	bool errno_known;
 	int64_t errno_distance; /* from a thread's pointer */
