@@ -34,6 +34,9 @@
 #define COOKIE_MIB_SHIFT   44
 #define MIB_NUMBER_NONE    15           /* there is no such name */
 
+/* The cookie of a thread to be caught: its number in the low half, the signal above. */
+#define COOKIE_SIGNAL_SHIFT 32
+
 /* x86-64: the six of the calling convention in its order, then those they may be moved to. */
 enum arg_register {
 	ARG_DI,

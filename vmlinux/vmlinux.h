@@ -155,9 +155,15 @@ struct css_set {
 };
 
 /* include/linux/sched.h */
+typedef struct {
+	unsigned long sig[1];
+} sigset_t;
+
 struct task_struct {
 	struct css_set *cgroups;
 	pid_t pid, tgid;
+	unsigned int ptrace;
+	sigset_t blocked;
 	struct thread_struct thread;
 	int exit_code;
 	struct mm_struct *mm;

@@ -31,18 +31,19 @@
 /* Shared with the child. */
 static struct shared {
 	atomic_int calls, handled, held;
-	atomic_bool hold;       /* the function waits until it is taken back */
+	atomic_bool hold; /* the function waits until it is taken back */
 	atomic_ulong argument;
 	atomic_int text_differs, mask_differs, misaligned;
-	atomic_long result;     /* of the last read */
+	atomic_long result; /* of the last read */
 	atomic_int rounds, errors;
 	uint8_t vectors[2][32 * 64];
-} *shared;
+} * shared;
 
 static int requests[2]; /* the child waits on it */
 
 /* rt_sigreturn, as libc has it for handlers. */
-__asm__(".pushsection .text\n.globl test_sigreturn\ntest_sigreturn:\n\tmovq $15, %rax\n\tsyscall\n.popsection");
+__asm__(".pushsection .text\n.globl test_sigreturn\ntest_sigreturn:\n\tmovq $15, "
+	"%rax\n\tsyscall\n.popsection");
 extern const char test_sigreturn[];
 
 static void blocked_all(void)
@@ -68,9 +69,10 @@ static __attribute__((noinline)) long called(const char *text, uint64_t argument
 	blocked_all();
 	errno = ENOMEM;
 	_mm_setcsr(_mm_getcsr() ^ 0x8000);
-	__asm__ volatile("vpcmpeqd %%ymm0, %%ymm0, %%ymm0\n\tvmovdqa %%ymm0, %%ymm7\n\tvmovdqa %%ymm0, %%ymm15\n\t"
-			 "fldt %0\n\tfstp %%st(0)\n\tstd\n\tcld" ::"m"(x)
-			 : "xmm0", "xmm7", "xmm15");
+	__asm__ volatile(
+		"vpcmpeqd %%ymm0, %%ymm0, %%ymm0\n\tvmovdqa %%ymm0, %%ymm7\n\tvmovdqa %%ymm0, %%ymm15\n\t"
+		"fldt %0\n\tfstp %%st(0)\n\tstd\n\tcld" ::"m"(x)
+		: "xmm0", "xmm7", "xmm15");
 	shared->held = 1;
 	while (shared->hold)
 		sched_yield();
@@ -88,26 +90,31 @@ static bool wide; /* AVX-512 */
 
 __attribute__((target("avx2"))) static void store_ymm(uint8_t *to)
 {
-	__asm__ volatile("vmovdqu %%ymm0, (%0)\n\tvmovdqu %%ymm7, 64(%0)\n\tvmovdqu %%ymm15, 128(%0)" ::"r"(to) : "memory");
+	__asm__ volatile(
+		"vmovdqu %%ymm0, (%0)\n\tvmovdqu %%ymm7, 64(%0)\n\tvmovdqu %%ymm15, 128(%0)" ::"r"(to)
+		: "memory");
 }
 
 __attribute__((target("avx512f"))) static void store_zmm(uint8_t *to)
 {
-	__asm__ volatile("vmovdqu64 %%zmm0, 192(%0)\n\tvmovdqu64 %%zmm16, 256(%0)\n\tvmovdqu64 %%zmm31, 320(%0)\n\t"
-			 "kmovw %%k1, %%eax\n\tmovl %%eax, 384(%0)" ::"r"(to)
-			 : "memory", "eax");
+	__asm__ volatile(
+		"vmovdqu64 %%zmm0, 192(%0)\n\tvmovdqu64 %%zmm16, 256(%0)\n\tvmovdqu64 %%zmm31, 320(%0)\n\t"
+		"kmovw %%k1, %%eax\n\tmovl %%eax, 384(%0)" ::"r"(to)
+		: "memory", "eax");
 }
 
 __attribute__((target("avx512f"))) static void load_zmm(const uint8_t *from)
 {
-	__asm__ volatile("vmovdqu64 (%0), %%zmm0\n\tvmovdqu64 64(%0), %%zmm16\n\tvmovdqu64 128(%0), %%zmm31\n\t"
-			 "movl $0x5a5a, %%eax\n\tkmovw %%eax, %%k1" ::"r"(from)
-			 : "memory", "eax");
+	__asm__ volatile(
+		"vmovdqu64 (%0), %%zmm0\n\tvmovdqu64 64(%0), %%zmm16\n\tvmovdqu64 128(%0), %%zmm31\n\t"
+		"movl $0x5a5a, %%eax\n\tkmovw %%eax, %%k1" ::"r"(from)
+		: "memory", "eax");
 }
 
 __attribute__((target("avx2"))) static void load_ymm(const uint8_t *from)
 {
-	__asm__ volatile("vmovdqu (%0), %%ymm0\n\tvmovdqu 64(%0), %%ymm7\n\tvmovdqu 128(%0), %%ymm15" ::"r"(from));
+	__asm__ volatile(
+		"vmovdqu (%0), %%ymm0\n\tvmovdqu 64(%0), %%ymm7\n\tvmovdqu 128(%0), %%ymm15" ::"r"(from));
 }
 
 /* A read with a mark in every register that a system call keeps; counts those that it did not. */
@@ -125,13 +132,17 @@ static long marked_read(int fd, void *buf, uint64_t *lost)
 	if (wide)
 		load_zmm(shared->vectors[0]);
 	__asm__ volatile("pushq %%rbp\n\tsubq $256, %%rsp\n\tmovq %%rcx, 8(%%rsp)\n\t"
-			 "movq (%%rcx), %%rbx\n\tmovq 8(%%rcx), %%r8\n\tmovq 16(%%rcx), %%r9\n\tmovq 24(%%rcx), %%r10\n\t"
-			 "movq 32(%%rcx), %%r12\n\tmovq 40(%%rcx), %%r13\n\tmovq 48(%%rcx), %%r14\n\tmovq 56(%%rcx), %%r15\n\t"
+			 "movq (%%rcx), %%rbx\n\tmovq 8(%%rcx), %%r8\n\tmovq 16(%%rcx), %%r9\n\tmovq "
+			 "24(%%rcx), %%r10\n\t"
+			 "movq 32(%%rcx), %%r12\n\tmovq 40(%%rcx), %%r13\n\tmovq 48(%%rcx), %%r14\n\tmovq "
+			 "56(%%rcx), %%r15\n\t"
 			 "movq 64(%%rcx), %%rbp\n\tmovq %%rcx, -64(%%rsp)\n\t" /* the red zone */
 			 "syscall\n\t"
 			 "movq 8(%%rsp), %%rcx\n\t"
-			 "movq %%rbx, 72(%%rcx)\n\tmovq %%r8, 80(%%rcx)\n\tmovq %%r9, 88(%%rcx)\n\tmovq %%r10, 96(%%rcx)\n\t"
-			 "movq %%r12, 104(%%rcx)\n\tmovq %%r13, 112(%%rcx)\n\tmovq %%r14, 120(%%rcx)\n\tmovq %%r15, 128(%%rcx)\n\t"
+			 "movq %%rbx, 72(%%rcx)\n\tmovq %%r8, 80(%%rcx)\n\tmovq %%r9, 88(%%rcx)\n\tmovq "
+			 "%%r10, 96(%%rcx)\n\t"
+			 "movq %%r12, 104(%%rcx)\n\tmovq %%r13, 112(%%rcx)\n\tmovq %%r14, 120(%%rcx)\n\tmovq "
+			 "%%r15, 128(%%rcx)\n\t"
 			 "movq %%rbp, 136(%%rcx)\n\tmovq -64(%%rsp), %%rdx\n\t"
 			 "addq $256, %%rsp\n\tpopq %%rbp"
 			 : "=a"(result), "+d"(red_zone), "+c"(at)
@@ -140,7 +151,8 @@ static long marked_read(int fd, void *buf, uint64_t *lost)
 	store_ymm(shared->vectors[1]);
 	if (wide)
 		store_zmm(shared->vectors[1]);
-	*lost = (uint64_t)memcmp(marks.before, marks.after, sizeof(marks.before)) || red_zone != (uintptr_t)marks.before;
+	*lost = (uint64_t)memcmp(marks.before, marks.after, sizeof(marks.before)) ||
+		red_zone != (uintptr_t)marks.before;
 	return result;
 }
 
@@ -159,10 +171,11 @@ static void run_child(void)
 		_mm_setcsr(csr);
 		result = marked_read(requests[0], &byte, &lost);
 		syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &now, sizeof(now));
-		shared->errors += lost || errno != EXDEV || _mm_getcsr() != csr || now != mask ||
-				  memcmp(loaded + 64, found + 64, 32) || memcmp(loaded + 128, found + 128, 32) ||
-				  (wide && (memcmp(loaded, found + 192, 64) || memcmp(loaded + 64, found + 256, 64) ||
-					    memcmp(loaded + 128, found + 320, 64) || found[384] != 0x5a));
+		shared->errors +=
+			lost || errno != EXDEV || _mm_getcsr() != csr || now != mask ||
+			memcmp(loaded + 64, found + 64, 32) || memcmp(loaded + 128, found + 128, 32) ||
+			(wide && (memcmp(loaded, found + 192, 64) || memcmp(loaded + 64, found + 256, 64) ||
+				  memcmp(loaded + 128, found + 320, 64) || found[384] != 0x5a));
 		shared->result = result;
 		shared->rounds++;
 	}
@@ -373,7 +386,8 @@ static void signals_outlive_us(void **state)
 		await_waiting(pid);
 		tracer = fork();
 		if (tracer == 0) {
-			if (tracee_seize(&t, pid) || kill(pid, SIGUSR1) || tracee_wait(&t, 0) || t.stop != TRACEE_SIGNAL)
+			if (tracee_seize(&t, pid) || kill(pid, SIGUSR1) || tracee_wait(&t, 0) ||
+			    t.stop != TRACEE_SIGNAL)
 				_exit(1);
 			raise(SIGKILL);
 		}

@@ -75,7 +75,7 @@ static int call(struct purge_run *run, struct error *err)
 	run->report.search = &run->search;
 	if (run->options->dry_run)
 		return search_look(&run->plan, &run->search, err);
-	result = search_call(&run->plan, run->options->timeout_ns, &run->search, err);
+	result = search_call(&run->plan, &run->log, run->options->timeout_ns, &run->search, err);
 	run->report.done = result == 0;
 	if (result == -EAGAIN)
 		run->report.refused = err->text;

@@ -80,9 +80,8 @@ static const struct rule {
 	{"arena_get…", in_malloc, "glibc"},
 	{"tcache_…", in_malloc, "glibc"},
 	{"ptmalloc_…", in_malloc, "glibc"},
-	/* other allocators, linked into a program */
+	/* other allocators, linked into a program, beside what their own prefixes tell */
 	{"je_…", in_allocator, "jemalloc"},
-	{"_rjem_…", in_allocator, "jemalloc"},
 	{"mi_…", in_allocator, "mimalloc"},
 	{"_mi_…", in_allocator, "mimalloc"},
 	{"tc_…", in_allocator, "gperftools"},
@@ -118,7 +117,19 @@ static const struct rule {
 	{"abort", in_exit, NULL},
 };
 
-static const char *rule_of(const char *name, const char *allocator)
+/* A function under an allocator's own prefix, or one that programs call. */
+static bool is_allocators(const struct allocator *kind, const char *name)
+{
+	if (allocator_is_entry_point(kind, name))
+		return true;
+	for (const char *const *prefix = kind->prefixes; prefix && *prefix; prefix++)
+		if (**prefix && !strncmp(name, *prefix, strlen(*prefix)))
+			return true;
+	return false;
+}
+
+/* allocator: the one in the object, or NULL. */
+static const char *rule_of(const char *name, const struct allocator *allocator)
 {
 	static const char more[] = "…";
 
@@ -126,18 +137,18 @@ static const char *rule_of(const char *name, const char *allocator)
 		size_t len = strlen(rules[i].name), tail = sizeof(more) - 1;
 		bool begins = len > tail && !strcmp(rules[i].name + len - tail, more);
 
-		if (rules[i].allocator && (!allocator || strcmp(rules[i].allocator, allocator)))
+		if (rules[i].allocator && (!allocator || strcmp(rules[i].allocator, allocator->name)))
 			continue;
 		if (begins ? !strncmp(rules[i].name, name, len - tail) : !strcmp(rules[i].name, name))
 			return rules[i].why;
 	}
-	return NULL;
+	return allocator && is_allocators(allocator, name) ? in_allocator : NULL;
 }
 
 /* Functions of one object, while they are gone through. */
 struct naming {
 	struct ground *ground;
-	const char *allocator; /* in the object, or NULL */
+	const struct allocator *allocator; /* in the object, or NULL */
 	uint64_t bias;
 	uint64_t malloc_start, malloc_end; /* as linked; the named ones of glibc's malloc.o */
 	uint64_t before, after;            /* where the nearest ones of other files end and begin */
@@ -171,7 +182,8 @@ static void take_neighbour(const struct object_symbol *sym, void *arg)
 		n->after = sym->value;
 }
 
-static void add_by_name(struct ground *g, struct object *obj, const struct mapping *m, const char *allocator)
+static void add_by_name(struct ground *g, struct object *obj, const struct mapping *m,
+			const struct allocator *allocator)
 {
 	struct naming n = {.ground = g,
 			   .allocator = allocator,
@@ -195,16 +207,24 @@ static bool same_file(const struct mapping *a, const struct mapping *b)
 	return a->inode == b->inode && a->dev == b->dev;
 }
 
-/* Whether the file, or the program, is more than an allocator. */
-static bool has_other_code(const struct serving *s, struct object *obj)
+/* A library that is an allocator and nothing else has its name. */
+static bool is_allocators_own(const struct allocator *kind, const struct object *obj)
 {
-	return object_is_program(obj) || !strcmp(s->kind->name, "glibc") || !strcmp(s->kind->name, "musl");
+	const char *slash = strrchr(object_name(obj), '/'), *base = slash ? slash + 1 : object_name(obj);
+
+	if (object_is_program(obj) || !strcmp(kind->name, "glibc") || !strcmp(kind->name, "musl"))
+		return false;
+	for (const char *const *prefix = kind->file_prefixes; prefix && *prefix; prefix++)
+		if (!strncmp(base, *prefix, strlen(*prefix)))
+			return true;
+	return false;
 }
 
+/* A layer, as pymalloc is, asks the allocator for memory as any other code does. */
 static const struct serving *allocator_in(const struct serving *found, size_t cnt, const struct mapping *m)
 {
 	for (size_t i = 0; i < cnt; i++)
-		if (same_file(found[i].object, m))
+		if (same_file(found[i].object, m) && !found[i].kind->layer)
 			return &found[i];
 	return NULL;
 }
@@ -217,13 +237,13 @@ static void add_object(struct ground *g, struct object *obj, const struct mappin
 
 	if (sigreturn)
 		add(g, sigreturn, sigreturn + SIGRETURN_LEN, in_handler);
-	if (allocator && !has_other_code(allocator, obj))
+	if (allocator && is_allocators_own(allocator->kind, obj))
 		add(g, m->start, m->end, in_allocator);
 	else if (!object_is_static(obj) && !object_find_data(obj, "_rtld_global", &sym)) /* glibc's ld.so */
 		add(g, m->start, m->end, in_loader);
 	else if (allocator || !object_find_symbol(obj, "dl_iterate_phdr", &sym) ||
 		 !object_find_symbol(obj, "dlopen", &sym) || !object_find_symbol(obj, "fork", &sym))
-		add_by_name(g, obj, m, allocator ? allocator->kind->name : NULL);
+		add_by_name(g, obj, m, allocator ? allocator->kind : NULL);
 }
 
 struct ground *ground_new(const struct maps *maps, struct objects *objects, const struct serving *found,

@@ -5,15 +5,13 @@
 #include "base/units.h"
 
 static const struct purge_method methods[] = {
-	{.allocator = "glibc", .symbols = {"malloc_trim"}},
+	{.allocator = "glibc", .symbol = "malloc_trim"},
 	/* force; 2.0.9 to 3.4: include/mimalloc.h */
-	{.allocator = "mimalloc", .symbols = {"mi_collect"}, .arguments = {1}, .main_thread = true},
+	{.allocator = "mimalloc", .symbol = "mi_collect", .arguments = {1}, .main_thread = true},
 	/* MALLCTL_ARENAS_ALL of jemalloc 5: no value read, none written */
-	{.allocator = "jemalloc",
-	 .symbols = {"mallctl", "je_mallctl", "_rjem_mallctl"},
-	 .text = "arena.4096.purge"},
+	{.allocator = "jemalloc", .symbol = "mallctl", .text = "arena.4096.purge"},
 	/* src/gperftools/malloc_extension_c.h of 2.10 */
-	{.allocator = "gperftools", .symbols = {"MallocExtension_ReleaseFreeMemory"}},
+	{.allocator = "gperftools", .symbol = "MallocExtension_ReleaseFreeMemory"},
 };
 
 const struct purge_method *purge_method_of(const struct allocator *kind)

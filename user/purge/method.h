@@ -13,7 +13,7 @@
 
 struct purge_method {
 	const char *allocator;
-	const char *symbols[4]; /* the first that is defined; NULL-ended */
+	const char *symbol;     /* behind a prefix of the allocator's */
 	uint64_t arguments[5];
 	const char *text;       /* NULL, or the first argument */
 	bool main_thread;       /* it returns what belongs to the thread that calls it; predictions mean the main one */

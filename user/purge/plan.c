@@ -1,8 +1,6 @@
 #include "purge/plan.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,18 +44,21 @@ static int find_method(struct purge_plan *plan, const struct allocator *kind, st
 		return error_set(err, -ENOTSUP, "%s has no purge: what it keeps cannot be had back",
 				 kind->name);
 	for (size_t i = 0; i < plan->found_cnt; i++) {
-		struct object *obj = objects_get(plan->objects, plan->found[i].object);
+		struct object *obj = plan->found[i].kind == kind
+					     ? objects_get(plan->objects, plan->found[i].object)
+					     : NULL;
+		const char *prefix;
+		size_t at = 0;
 
-		for (const char *const *symbol = plan->method->symbols;
-		     obj && plan->found[i].kind == kind && *symbol; symbol++) {
-			plan->symbol = *symbol;
-			if (find_function(plan, obj, plan->found[i].object, *symbol, &plan->function))
+		while (obj && (prefix = allocator_prefix_in(kind, obj, &at)))
+			if (find_function(plan, obj, plan->found[i].object,
+					  allocator_symbol(plan->symbol, prefix, plan->method->symbol),
+					  &plan->function))
 				return 0;
-		}
 	}
 	return error_set(err, -ENOENT,
 			 "%s of process %d is not found: its program has been stripped of names",
-			 plan->method->symbols[0], plan->process->pid);
+			 plan->method->symbol, plan->process->pid);
 }
 
 /* What the C library has for it, or a static program; of several objects the first. */
@@ -79,30 +80,6 @@ static void find_helpers(struct purge_plan *plan)
 	}
 }
 
-static bool status_word(const char *status, const char *key, uint64_t *value)
-{
-	const char *at = strstr(status, key);
-
-	return at && sscanf(at + strlen(key), "%" SCNx64, value) == 1;
-}
-
-/*
- * A signal that is ignored unless it is caught (signal(7)): sent to a thread that blocks it, it
- * tells a tracer when it no longer does, and nobody else anything.
- */
-static int choose_signal(const char *status)
-{
-	static const int candidates[] = {SIGURG, SIGWINCH};
-	uint64_t caught;
-
-	if (!status_word(status, "\nSigCgt:", &caught))
-		return 0;
-	for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++)
-		if (!(caught >> (candidates[i] - 1) & 1))
-			return candidates[i];
-	return 0;
-}
-
 /* A child of vfork, or of clone with CLONE_VM: not until its exec is the memory its own. */
 static bool shares_memory_with_parent(pid_t pid, const char *status)
 {
@@ -113,7 +90,7 @@ static bool shares_memory_with_parent(pid_t pid, const char *status)
 }
 
 /* What about a process as a whole speaks against it. */
-static int check_process(const struct process *p, struct purge_plan *plan, struct error *err)
+static int check_process(const struct process *p, struct error *err)
 {
 	char path[64], status[4096];
 	const char *at;
@@ -134,12 +111,6 @@ static int check_process(const struct process *p, struct purge_plan *plan, struc
 	if (shares_memory_with_parent(p->pid, status))
 		return error_set(err, -ENOTSUP, "process %d is a vfork child: the memory is its parent's",
 				 p->pid);
-	plan->signal = choose_signal(status);
-	if (!plan->signal)
-		return error_set(err, -ENOTSUP,
-				 "process %d has handlers for both SIGURG and SIGWINCH: none is left to tell "
-				 "the call's end by",
-				 p->pid);
 	return 0;
 }
 
@@ -149,7 +120,7 @@ int purge_plan_make(const struct process *process, struct memory *mem, const str
 	int result;
 
 	*plan = (struct purge_plan){.process = process, .kind = kind};
-	result = check_process(process, plan, err);
+	result = check_process(process, err);
 	if (!result)
 		result = memory_maps(mem, &plan->maps, err);
 	if (result)

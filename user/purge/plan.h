@@ -31,11 +31,10 @@ struct purge_plan {
 	const struct process *process;
 	const struct allocator *kind;
 	const struct purge_method *method;
-	const char *symbol; /* of the method */
+	char symbol[ALLOCATOR_SYMBOL_MAX]; /* of the method, with its prefix */
 	struct purge_code function, sigreturn, swab;
 	bool errno_known;
 	int64_t errno_distance; /* from a thread's pointer */
-	int signal;             /* that the process neither catches nor ends by */
 	struct maps maps;
 	struct objects *objects;
 	struct serving found[SERVING_MAX];

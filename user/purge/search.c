@@ -7,10 +7,12 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "purge/catch.h"
 #include "target/threads.h"
 
 #define STEP_MIN_NS (2 * NSEC_PER_SEC / 1000) /* between two looks; more where looking takes long */
 #define STEP_PER_LOOK 4
+#define CATCH_AFTER 8 /* this part of the time threads are only looked at */
 #define AGAIN_NS (NSEC_PER_SEC / 10)
 #define USAGE_AGE_NS (NSEC_PER_SEC / 4)
 
@@ -33,13 +35,11 @@ static const struct search_thread *find(const struct search *search, pid_t tid)
 static void take_look(const struct purge_plan *plan, const struct search_thread *before,
 		      struct search_thread *now)
 {
-	struct attempt a = {.tid = now->tid};
-
-	now->good = attempt_looks_good(plan, &a);
-	now->call = a.call;
-	memcpy(now->why, a.why, sizeof(now->why));
+	now->seen.tid = now->tid;
+	now->good = attempt_looks_good(plan, &now->seen);
+	memcpy(now->why, now->seen.why, sizeof(now->why));
 	now->looks = 1;
-	if (before && before->good && now->good && wait_call_same(&before->call, &now->call))
+	if (before && before->good && now->good && wait_call_same(&before->seen.call, &now->seen.call))
 		now->looks = before->looks + 1;
 	if (before)
 		now->again_ns = before->again_ns;
@@ -90,20 +90,25 @@ static bool is_due(const struct purge_plan *plan, const struct search_thread *t,
 	return t->looks > 1 || late;
 }
 
+static void finish(struct search *search, const struct attempt *a, const struct search_thread *t)
+{
+	search->done = *a;
+	memcpy(search->done_name, t->name, sizeof(search->done_name));
+}
+
 /* The main thread last, as the busiest. 0 or −ESRCH when it is over, −EAGAIN: look again. */
 static int try_threads(const struct purge_plan *plan, struct search *search, bool late)
 {
 	for (size_t i = search->thread_cnt; i-- > 0;) {
 		struct search_thread *t = &search->threads[i];
-		struct attempt a = {.tid = t->tid, .call = t->call};
+		struct attempt a = t->seen;
 		int err;
 
 		if (!is_due(plan, t, late, clock_monotonic_ns()))
 			continue;
 		err = attempt_call(plan, &a);
 		if (err != -EAGAIN) {
-			search->done = a;
-			memcpy(search->done_name, t->name, sizeof(search->done_name));
+			finish(search, &a, t);
 			return err;
 		}
 		search->stops += a.released_ns != 0;
@@ -113,38 +118,131 @@ static int try_threads(const struct purge_plan *plan, struct search *search, boo
 	return -EAGAIN;
 }
 
-int search_call(const struct purge_plan *plan, uint64_t timeout_ns, struct search *search, struct error *err)
+/* Who is waited for: the main thread, where it is not good anyway; else, in turn, those that are not. */
+static struct search_thread *choose_to_catch(const struct purge_plan *plan, struct search *search,
+					     unsigned turn)
 {
-	uint64_t began = clock_monotonic_ns(), now, sampled = 0;
+	size_t bad_cnt = 0;
+
+	for (size_t i = 0; i < search->thread_cnt; i++) {
+		struct search_thread *t = &search->threads[i];
+
+		if (t->good)
+			continue;
+		bad_cnt++;
+		if (t->tid == plan->process->pid && (turn == 0 || plan->method->main_thread))
+			return t;
+	}
+	for (size_t i = 0, bad = 0; i < search->thread_cnt; i++)
+		if (!search->threads[i].good && bad++ == turn % bad_cnt)
+			return &search->threads[i];
+	return NULL;
+}
+
+static int catch_thread(const struct purge_plan *plan, struct catcher *catcher, struct search *search,
+			unsigned turn, uint64_t deadline)
+{
+	struct search_thread *t = choose_to_catch(plan, search, turn);
+	struct attempt a;
+	int err;
+
+	if (!t)
+		return -EAGAIN;
+	a = t->seen;
+	err = catch_call(plan, catcher, &a, deadline);
+	if (err != -EAGAIN)
+		finish(search, &a, t);
+	else
+		memcpy(t->why, a.why, sizeof(t->why));
+	return err;
+}
+
+/* What is used while it goes on. */
+struct going {
+	const struct purge_plan *plan;
+	const struct log *log;
+	struct search *search;
+	uint64_t began, timeout, sampled;
+	struct catcher *catcher;
+	unsigned turn;
+	uint64_t look_ns; /* that the last look at all threads took */
+};
+
+static int sample_usage(struct going *g, struct error *err)
+{
+	if (clock_monotonic_ns() - g->sampled < USAGE_AGE_NS)
+		return 0;
+	if (process_usage(g->plan->process, true, &g->search->before))
+		return error_set(err, -ESRCH, "process %d has ended", g->plan->process->pid);
+	g->sampled = clock_monotonic_ns();
+	return 0;
+}
+
+/* Waiting for one thread takes half of the time that is left, so that another has its turn. */
+static int try_catching(struct going *g)
+{
+	uint64_t now = clock_monotonic_ns(), spent = now - g->began;
+	struct error why;
+
+	if (!g->catcher && !g->search->cannot_catch) {
+		g->search->cannot_catch = catcher_new(g->log, &g->catcher, &why) != 0;
+		now = clock_monotonic_ns();
+		spent = now - g->began;
+	}
+	if (!g->catcher || spent >= g->timeout)
+		return -EAGAIN;
+	return catch_thread(g->plan, g->catcher, g->search, g->turn++, now + (g->timeout - spent) / 2);
+}
+
+static int one_round(struct going *g, struct error *err)
+{
+	uint64_t now;
+	int result = sample_usage(g, err);
+
+	now = clock_monotonic_ns();
+	if (!result)
+		result = search_look(g->plan, g->search, err);
+	g->look_ns = clock_monotonic_ns() - now;
+	if (!result)
+		result = try_threads(g->plan, g->search, now - g->began > g->timeout / 2);
+	if (result == -EAGAIN && now - g->began > g->timeout / CATCH_AFTER)
+		result = try_catching(g);
+	return result;
+}
+
+int search_call(const struct purge_plan *plan, const struct log *log, uint64_t timeout_ns,
+		struct search *search, struct error *err)
+{
+	struct going g = {.plan = plan,
+			  .log = log,
+			  .search = search,
+			  .began = clock_monotonic_ns(),
+			  .timeout = timeout_ns};
+	uint64_t pause;
 	int result;
 
 	*search = (struct search){.stops = 0};
 	for (;;) {
-		now = clock_monotonic_ns();
-		if (now - sampled > USAGE_AGE_NS) {
-			if (process_usage(plan->process, true, &search->before))
-				return error_set(err, -ESRCH, "process %d has ended", plan->process->pid);
-			sampled = clock_monotonic_ns();
-		}
-		now = clock_monotonic_ns();
-		result = search_look(plan, search, err);
-		if (result)
-			return result;
-		result = try_threads(plan, search, now - began > timeout_ns / 2);
+		result = one_round(&g, err);
 		if (result == -ESRCH)
-			return error_set(err, result, "process %d ended while the purge ran in it",
-					 plan->process->pid);
+			error_set(err, result, "process %d has ended", plan->process->pid);
 		if (result != -EAGAIN)
-			return result;
-		now = clock_monotonic_ns() - now;
-		now = now * STEP_PER_LOOK > STEP_MIN_NS ? now * STEP_PER_LOOK : STEP_MIN_NS;
-		if (clock_monotonic_ns() - began + now >= timeout_ns)
-			return error_set(err, -EAGAIN, "no thread of process %d can be called on",
-					 plan->process->pid);
-		nanosleep(&(struct timespec){.tv_sec = (time_t)(now / NSEC_PER_SEC),
-					     .tv_nsec = (long)(now % NSEC_PER_SEC)},
+			break;
+		pause = STEP_PER_LOOK * g.look_ns;
+		if (pause < STEP_MIN_NS)
+			pause = STEP_MIN_NS;
+		if (clock_monotonic_ns() - g.began + pause >= timeout_ns) {
+			error_set(err, -EAGAIN, "no thread of process %d could be called on within %.3g s%s",
+				  plan->process->pid, (double)timeout_ns / NSEC_PER_SEC,
+				  search->cannot_catch ? " (root could wait for one at its next step)" : "");
+			break;
+		}
+		nanosleep(&(struct timespec){.tv_sec = (time_t)(pause / NSEC_PER_SEC),
+					     .tv_nsec = (long)(pause % NSEC_PER_SEC)},
 			  NULL);
 	}
+	catcher_free(g.catcher);
+	return result;
 }
 
 void search_free(struct search *search)

@@ -14,6 +14,12 @@ static void usage(struct json *j, cJSON *parent, const char *name, const struct 
 	json_integer(j, o, "swap", u->swap);
 }
 
+static const char *const places[] = {
+	[ATTEMPT_WAITING] = "waiting",
+	[ATTEMPT_RETURNING] = "returning",
+	[ATTEMPT_ALLOCATING] = "allocating",
+};
+
 static void call(struct json *j, const struct purge_report *r)
 {
 	const struct search *s = r->search;
@@ -25,7 +31,9 @@ static void call(struct json *j, const struct purge_report *r)
 	json_integer(j, o, "duration_ns", a->returned_ns - a->entered_ns);
 	json_integer(j, o, "thread", (uint64_t)a->tid);
 	json_text(j, o, "thread_name", s->done_name);
-	json_text(j, o, "waited_in", wait_call_name(a->call.number, name));
+	json_text(j, o, "met", places[a->place]);
+	json_text(j, o, "system_call",
+		  a->place == ATTEMPT_ALLOCATING ? NULL : wait_call_name(a->call.number, name));
 	json_integer(j, o, "away_ns", a->released_ns - a->stopped_ns);
 	usage(j, o, "before", &s->before);
 	usage(j, o, "after", &r->after);
@@ -44,10 +52,10 @@ static void threads(struct json *j, const struct search *s)
 
 		json_integer(j, o, "tid", (uint64_t)s->threads[i].tid);
 		json_text(j, o, "name", s->threads[i].name);
-		json_text(j, o, "waits_in",
-			  s->threads[i].call.number == WAIT_RUNS
+		json_text(j, o, "system_call",
+			  s->threads[i].seen.call.number == WAIT_RUNS
 				  ? NULL
-				  : wait_call_name(s->threads[i].call.number, name));
+				  : wait_call_name(s->threads[i].seen.call.number, name));
 		json_text(j, o, "why_not", s->threads[i].why[0] ? s->threads[i].why : NULL);
 	}
 }

@@ -69,8 +69,14 @@ static void put_done(FILE *mem, const struct purge_report *r)
 	if (r->after.lazy_free)
 		fprintf(mem, ", %s of it lazy-free", units_bytes(bytes, r->after.lazy_free));
 	fprintf(mem, " in %s", units_time(bytes, a->returned_ns - a->entered_ns));
-	fprintf(mem, "\nthread %d (%s), waiting in %s, was away for %s; the others ran on\n", a->tid,
-		r->search->done_name, wait_call_name(a->call.number, call),
+	fprintf(mem, "\nthread %d (%s), ", a->tid, r->search->done_name);
+	if (a->place == ATTEMPT_ALLOCATING)
+		fputs("met as it was to allocate or free,", mem);
+	else
+		fprintf(mem, "%s %s,",
+			a->place == ATTEMPT_WAITING ? "waiting in" : "met as it came back from",
+			wait_call_name(a->call.number, call));
+	fprintf(mem, " was away for %s; the others ran on\n",
 		units_time(from, a->released_ns - a->stopped_ns));
 }
 
@@ -93,7 +99,7 @@ static int put_threads(FILE *mem, const struct search *search)
 		}
 		shown++;
 		snprintf(why, sizeof(why), "waits in %s: it can be called on",
-			 wait_call_name(th->call.number, call));
+			 wait_call_name(th->seen.call.number, call));
 		table_cell(t, TABLE_PLAIN, "%d", th->tid);
 		table_cell(t, TABLE_PLAIN, "%s", th->name);
 		table_cell(t, TABLE_PLAIN, "%s", th->why[0] ? th->why : why);
