@@ -79,7 +79,8 @@ static void test_lines_that_lie(void **state)
 	maps_free(&maps);
 }
 
-/* As the kernel writes the names of one that has changed its root; what it had mapped before keeps its name. */
+/* As the kernel writes the names of one that has changed its root; what it had mapped before keeps its name.
+ */
 static void test_root(void **state)
 {
 	struct maps maps = parsed("1000-2000 r-xp 00000000 08:01 7 /srv/root/lib/libc.so.6\n"

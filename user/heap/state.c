@@ -290,15 +290,22 @@ static int by_rank(const void *x, const void *y)
 	return rank(x) - rank(y);
 }
 
+static bool serves(const struct heap_state *state)
+{
+	for (size_t i = 0; i < state->allocator_cnt; i++)
+		if (state->allocators[i].serving)
+			return true;
+	return false;
+}
+
 /*
  * Call slots that nobody has called through yet say nothing (lazy binding; a C library calls its
  * own malloc directly). Then the heaps that exist are the evidence.
  */
 static void infer_serving(struct heap_state *state)
 {
-	for (size_t i = 0; i < state->allocator_cnt; i++)
-		if (state->allocators[i].serving)
-			return;
+	if (serves(state))
+		return;
 	for (size_t i = 0; i < state->allocator_cnt; i++)
 		state->allocators[i].serving =
 			state->allocators[i].walked && !state->allocators[i].kind->layer;
@@ -340,7 +347,7 @@ static void note_unopened(const struct heap_reader *reader, struct heap_state *s
 {
 	const char *name = objects_unopened(reader->objects), *file = name ? strrchr(name, '/') : NULL;
 
-	if (!state->allocator_cnt && file)
+	if (!serves(state) && file)
 		snprintf(state->note, sizeof(state->note),
 			 "%.60s cannot be opened: it was deleted or replaced after it was mapped (run with sudo)",
 			 file + 1);
