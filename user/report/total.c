@@ -158,6 +158,7 @@ static void add_allocator(struct heap_allocator *sum, const struct heap_allocato
 	if (strcmp(sum->version, part->version))
 		sum->version[0] = '\0';
 	sum->serving |= part->serving;
+	heap_ranges_add(&sum->ranges, &part->ranges);
 	add_figure(&sum->held, part->held);
 	add_figure(&sum->resident, part->resident);
 	add_figure(&sum->live_heap, part->live_heap);
