@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "command/command.h"
+#include "command/host_pids.h"
 #include "command/options.h"
 #include "command/watch.h"
 #include "probe/tracer.h"
@@ -43,7 +44,7 @@ static int choose(struct options *options, struct watch_target *target, struct e
 		.cgroup = options->cgroup,
 		.unit = options->unit,
 	};
-	int rc = choice_open(&names, &target->choice, err);
+	int rc = host_pids(options, err) ?: choice_open(&names, &target->choice, err);
 
 	if (rc || options->pids.cnt != 1)
 		return rc;

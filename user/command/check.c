@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "check/gather.h"
 #include "command/command.h"
+#include "command/host_pids.h"
 #include "command/options.h"
 #include "report/check.h"
 #include "target/choice.h"
@@ -186,7 +187,7 @@ int command_check(int argc, char **argv)
 		return status;
 	s.options = &options;
 	s.log.verbose = options.verbose;
-	if (choose(&s, &pids, &err) != 0) {
+	if (host_pids(&options, &err) != 0 || choose(&s, &pids, &err) != 0) {
 		log_warn(&s.log, "%s", err.text);
 		return STATUS_FAILED;
 	}

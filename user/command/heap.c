@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "command/command.h"
+#include "command/host_pids.h"
 #include "command/options.h"
 #include "heap/state.h"
 #include "report/snapshot.h"
@@ -114,7 +115,8 @@ int command_heap(int argc, char **argv)
 	if (status != OPTIONS_GO)
 		return status;
 	log.verbose = options.verbose;
-	result = process_open(options.pid, &process, &err);
+	result = host_pids(&options, &err);
+	result = result != 0 ? result : process_open(options.pid, &process, &err);
 	if (result == 0) {
 		result = read_heap(&process, &options, &log, &state, &err);
 		if (result == 0)

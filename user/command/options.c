@@ -230,7 +230,7 @@ static const struct option_row rows[] = {
 	 "those in that cgroup and below, later ones too"},
 	{IN_ATTACH, 0, "unit", "NAME", &type_name, FIELD(unit),
 	 "those of a systemd unit, as nginx.service, later ones too"},
-	{IN_ATTACH | IN_HEAP, 0, "ns-of", "PID", &type_pid, FIELD(ns_of),
+	{IN_ATTACH | IN_HEAP | IN_CHECK | IN_PURGE, 0, "ns-of", "PID", &type_pid, FIELD(ns_of),
 	 "PIDs are those of that process's PID namespace"},
 	{IN_ATTACH, 0, "follow", NULL, &type_flag, FIELD(follow), "children too"},
 	{IN_RUN, 0, "no-follow", NULL, &type_no_flag, FIELD(follow),

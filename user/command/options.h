@@ -20,7 +20,7 @@ struct options {
 	struct pid_list pids; /* attach, check: each once */
 	const char *comm;     /* attach; NULL: not given */
 	const char *cgroup, *unit; /* attach, check; NULL: not given */
-	pid_t ns_of;          /* attach, heap: PIDs are as that process's namespace has them; 0: ours */
+	pid_t ns_of;          /* attach, heap, check, purge: PIDs are as that process's namespace has them; 0: ours */
 	bool follow;          /* attach, run: children too */
 	bool apart;           /* attach, run: a file of stacks a process */
 	char **command;       /* run: COMMAND ARGS…, NULL-ended, in argv */

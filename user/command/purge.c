@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "command/command.h"
+#include "command/host_pids.h"
 #include "command/options.h"
 #include "heap/state.h"
 #include "purge/plan.h"
@@ -122,7 +123,8 @@ int command_purge(int argc, char **argv)
 	run.log.verbose = options.verbose;
 	run.report.process = &run.process;
 	run.report.dry_run = options.dry_run;
-	result = process_open(options.pid, &run.process, &err);
+	result = host_pids(&options, &err);
+	result = result ? result : process_open(options.pid, &run.process, &err);
 	if (result == 0) {
 		result = run_purge(&run, &err, &written);
 		clean_up(&run);
