@@ -18,16 +18,22 @@ static const char *purge_call(const struct check_facts *facts)
 	return best ? best->kind->purge_call : NULL;
 }
 
-/* One that lies above those that serve, as Python's own: no call returns what it keeps. */
-static void say_layers(const struct check_facts *facts, struct check_findings *out)
+/*
+ * One that lies above those that serve, as Python's own: no call returns what it keeps. Returns what all of
+ * them keep, which is in the state's sum too.
+ */
+static uint64_t say_layers(const struct check_facts *facts, struct check_findings *out)
 {
 	char retained[UNITS_TEXT_MAX], live[UNITS_TEXT_MAX];
+	uint64_t sum = 0;
 
 	for (size_t i = 0; i < facts->heap.allocator_cnt; i++) {
 		const struct heap_allocator *a = &facts->heap.allocators[i];
 
-		if (!a->kind->layer || !a->walked || a->retained == UNKNOWN ||
-		    a->retained < check_much(facts))
+		if (!a->kind->layer || !a->walked || a->retained == UNKNOWN)
+			continue;
+		sum += a->retained;
+		if (a->retained < check_much(facts))
 			continue;
 		check_add(out, CHECK_WARN,
 			  "%s are free in %s (%s) and still resident, which no purge returns; live there %s",
@@ -35,6 +41,7 @@ static void say_layers(const struct check_facts *facts, struct check_findings *o
 			  units_bytes(live, a->live_heap));
 		check_fix(out, "%s would avoid it", a->kind->remedy);
 	}
+	return sum;
 }
 
 void check_retained(const struct check_facts *facts, struct check_findings *out)
@@ -42,7 +49,7 @@ void check_retained(const struct check_facts *facts, struct check_findings *out)
 	const struct heap_state *h = &facts->heap;
 	char live[UNITS_TEXT_MAX], retained[UNITS_TEXT_MAX], purgeable[UNITS_TEXT_MAX],
 		pinned[UNITS_TEXT_MAX];
-	uint64_t much = check_much(facts);
+	uint64_t much = check_much(facts), layers, rest;
 	const char *call = purge_call(facts);
 	char names[96];
 
@@ -50,7 +57,7 @@ void check_retained(const struct check_facts *facts, struct check_findings *out)
 		check_add(out, CHECK_UNKNOWN, "the heap was not read: %s", facts->heap_error.text);
 		return;
 	}
-	say_layers(facts, out);
+	layers = say_layers(facts, out);
 	if (h->retained == UNKNOWN || h->purgeable == UNKNOWN) {
 		check_serving(facts, names);
 		check_add(out, CHECK_UNKNOWN,
@@ -61,9 +68,10 @@ void check_retained(const struct check_facts *facts, struct check_findings *out)
 		return;
 	}
 	units_bytes(live, h->live_heap);
-	units_bytes(retained, h->retained);
+	rest = h->retained - (layers < h->retained ? layers : h->retained);
+	units_bytes(retained, rest);
 	units_bytes(purgeable, h->purgeable);
-	units_bytes(pinned, h->retained - h->purgeable);
+	units_bytes(pinned, rest > h->purgeable ? rest - h->purgeable : 0);
 	if (h->purgeable >= much) {
 		check_add(out, CHECK_WARN,
 			  "%s are free and still resident, %s of them purgeable, %s pinned; live %s",
@@ -71,7 +79,7 @@ void check_retained(const struct check_facts *facts, struct check_findings *out)
 		check_fix(out,
 			  "call %s after each unit of work; `alloctrace attach %d` shows who frees, and when",
 			  call ? call : "the allocator's purge", facts->pid);
-	} else if (h->retained >= much) {
+	} else if (rest >= much) {
 		check_add(out, CHECK_WARN,
 			  "%s are free and still resident, but no purge returns more than %s; live %s",
 			  retained, purgeable, live);
