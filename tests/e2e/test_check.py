@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from heap_targets import ROOT, Target, root_only
+from cgroups import join, limit_to, memory_cgroup
+from heap_targets import ROOT, Target
 
 PYTHON = "/usr/bin/python3"
 TARGET = ROOT / "tests" / "workload" / "check_target.py"
@@ -256,33 +257,6 @@ def test_which_thread_an_arena_belongs_to(tree, scene, glibc):
     assert said(report, "arena-threads", "pass")
 
 
-@contextlib.contextmanager
-def memory_cgroup(name):
-    """A cgroup of version 1's memory controller, or of version 2 where that has it: its folder and its limit's file."""
-    root_only()
-    for folder, limit in ((Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
-                          (Path("/sys/fs/cgroup"), "memory.max")):
-        made = folder / name
-        try:
-            made.mkdir()
-        except OSError:
-            continue
-        try:
-            if (made / limit).exists():
-                yield made, limit
-                return
-        finally:
-            deadline = time.monotonic() + 10
-            while made.exists() and time.monotonic() < deadline:
-                with contextlib.suppress(OSError):  # until the last process has gone
-                    made.rmdir()
-    pytest.skip("no cgroup with a memory controller can be made here")
-
-
-def move(pid, folder):
-    (folder / "cgroup.procs").write_text(str(pid))
-
-
 def test_the_limit_of_a_cgroup(tree):
     with memory_cgroup(f"check-{os.getpid()}") as (folder, limit):
         inner = folder / "inner.service"
@@ -290,8 +264,8 @@ def test_the_limit_of_a_cgroup(tree):
         try:
             (folder / limit).write_text(str(256 << 20))
             with target() as small, target("free", "60") as large:
-                move(small.pid, inner)
-                move(large.pid, inner)
+                join(small.pid, inner)
+                join(large.pid, inner)
                 report, other = check_all(tree, f"{large.pid},{small.pid}")
                 assert (report["pid"], other["pid"]) == (large.pid, small.pid)
                 assert report["cgroup"]["max"] == 256 << 20
@@ -313,15 +287,12 @@ def test_the_limit_of_a_cgroup(tree):
 
 def test_an_oom_kill_is_remembered(tree):
     with memory_cgroup(f"check-oom-{os.getpid()}") as (folder, limit):
-        (folder / limit).write_text(str(64 << 20))
-        for swap in ("memory.memsw.limit_in_bytes", "memory.swap.max"):
-            with contextlib.suppress(OSError):
-                (folder / swap).write_text(str(64 << 20 if "memsw" in swap else 0))
+        limit_to(folder, limit, 64 << 20)
         victim = subprocess.Popen(["/bin/sh", "-c", f"echo $$ > {folder}/cgroup.procs; exec {PYTHON} -c "
                                    "'x = b\"x\" * (200 << 20)'"])
         assert victim.wait(timeout=60) == -9
         with target() as t:
-            move(t.pid, folder)
+            join(t.pid, folder)
             report = check_all(tree, t.pid)[0]
             warned(report, "events", "OOM killer has struck 1 time")
             assert report["cgroup"]["events"]["oom_kill"] == 1
