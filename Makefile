@@ -78,9 +78,10 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(LIB)
 	$(CC) $(ALL_CFLAGS) -Itests/unit $< -o $@ $(LIB) $(LDFLAGS) $(LDLIBS) -lcmocka
 
 # A workload that needs other flags has a line of its own here.
+$(BUILD)/tests/workload/purge_places: WORK_FLAGS := -rdynamic
 $(BUILD)/tests/workload/%: tests/workload/%.c
 	@mkdir -p $(@D)
-	$(CC) -O1 -g -Wall -Wextra -D_GNU_SOURCE -fno-builtin $< -o $@ -lpthread -ldl
+	$(CC) -O1 -g -Wall -Wextra -D_GNU_SOURCE -fno-builtin $(WORK_FLAGS) $< -o $@ -lpthread -ldl
 $(BUILD)/tests/workload/%: tests/workload/%.cc
 	@mkdir -p $(@D)
 	$(CXX) -O1 -g -Wall -Wextra $< -o $@ -lpthread -ldl

@@ -10,7 +10,7 @@ from pathlib import Path
 from attach_harness import DEADLINE, probes_left
 
 # By hand, for the long proof: ALLOCTRACE_PURGES=1000 (and ALLOCTRACE_TEST_SECONDS).
-PURGES = int(os.environ.get("ALLOCTRACE_PURGES", "24"))
+PURGES = int(os.environ.get("ALLOCTRACE_PURGES", "12"))
 KILLED_IN = 3  # one of so many purgers is killed
 
 

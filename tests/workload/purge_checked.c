@@ -201,8 +201,8 @@ static long wake_others(int thread)
 	return bad;
 }
 
-static wait_fn *const waits[THREADS] = {wait_pipe,   wait_event,  wait_condition, wait_select,
-					wait_epoll,  wait_accept, wait_time,      wake_others};
+static wait_fn *const waits[THREADS] = {wait_pipe,  wait_event,  wait_condition, wait_select,
+					wait_epoll, wait_accept, wait_time,      wake_others};
 
 static bool takes_signals(int thread)
 {
@@ -223,9 +223,11 @@ __attribute__((noinline)) static bool keeps_vectors(bool signals)
 	__asm__ volatile("movdqa %[before], %%xmm15\n\t"
 			 "xorl %%r10d, %%r10d\n\tsyscall\n\tmovdqa %%xmm15, %[after]"
 			 : "=a"(result), [after] "=m"(after)
-			 : "a"(230L), "D"((long)CLOCK_MONOTONIC), "S"((long)TIMER_ABSTIME), "d"(&until), [before] "m"(before)
+			 : "a"(230L), "D"((long)CLOCK_MONOTONIC), "S"((long)TIMER_ABSTIME),
+			   "d"(&until), [before] "m"(before)
 			 : "rcx", "r11", "r10", "xmm15", "memory");
-	return (result == 0 || (signals && result == -EINTR)) && _mm_movemask_epi8(_mm_cmpeq_epi8(before, after)) == 0xffff;
+	return (result == 0 || (signals && result == -EINTR)) &&
+	       _mm_movemask_epi8(_mm_cmpeq_epi8(before, after)) == 0xffff;
 }
 
 static void *run(void *arg)
@@ -264,7 +266,8 @@ static void set_up(void)
 
 	sigaction(SIGUSR1, &action, NULL);
 	for (int i = 0; i < THREADS; i++) {
-		if ((waits[i] == wait_pipe || waits[i] == wait_select || waits[i] == wait_epoll) && pipe(pipes[i]))
+		if ((waits[i] == wait_pipe || waits[i] == wait_select || waits[i] == wait_epoll) &&
+		    pipe(pipes[i]))
 			exit(1);
 		if (waits[i] != wait_epoll)
 			continue;

@@ -34,6 +34,7 @@ struct attempt {
 	int signal;
 	bool signal_blocked;
 	char why[ATTEMPT_WHY_MAX]; /* "", or why not: "waits in epoll_wait, which a stop would end with EINTR" */
+	bool closely;              /* why: what was seen as it stood, and may hold where it stands */
 	uint64_t stopped_ns, released_ns; /* CLOCK_MONOTONIC: it was away from its program */
 	uint64_t entered_ns, returned_ns; /* the call */
 };

@@ -156,7 +156,6 @@ int catch_call(const struct purge_plan *plan, struct catcher *catcher, struct at
 	struct spots s = {.deadline_ns = deadline_ns};
 	int err;
 
-	a->why[0] = '\0';
 	if (!attempt_check_status(plan, a))
 		return -EAGAIN;
 	if (a->signal_blocked)

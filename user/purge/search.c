@@ -13,7 +13,8 @@
 #define STEP_MIN_NS (2 * NSEC_PER_SEC / 1000) /* between two looks; more where looking takes long */
 #define STEP_PER_LOOK 4
 #define CATCH_AFTER 8 /* this part of the time threads are only looked at */
-#define AGAIN_NS (NSEC_PER_SEC / 10)
+#define AGAIN_NS (NSEC_PER_SEC / 20)
+#define AGAIN_MAX 6 /* times doubled */
 #define USAGE_AGE_NS (NSEC_PER_SEC / 4)
 
 static const struct search_thread *find(const struct search *search, pid_t tid)
@@ -41,10 +42,13 @@ static void take_look(const struct purge_plan *plan, const struct search_thread 
 	now->looks = 1;
 	if (before && before->good && now->good && wait_call_same(&before->seen.call, &now->seen.call))
 		now->looks = before->looks + 1;
-	if (before)
-		now->again_ns = before->again_ns;
+	if (!before)
+		return;
+	now->refusals = before->refusals;
+	now->again_ns = before->again_ns;
 	/* A closer look had a reason to refuse it, which may hold: it is the one to tell. */
-	if (before && now->looks > 1 && before->why[0])
+	now->closely = before->closely;
+	if (before->closely)
 		memcpy(now->why, before->why, sizeof(now->why));
 }
 
@@ -96,6 +100,16 @@ static void finish(struct search *search, const struct attempt *a, const struct 
 	memcpy(search->done_name, t->name, sizeof(search->done_name));
 }
 
+/* It is left alone for a while, and longer each time. */
+static void refuse(struct search_thread *t, const struct attempt *a)
+{
+	t->again_ns =
+		clock_monotonic_ns() + (AGAIN_NS << (t->refusals < AGAIN_MAX ? t->refusals : AGAIN_MAX));
+	t->refusals++;
+	t->closely = a->closely;
+	memcpy(t->why, a->why, sizeof(t->why));
+}
+
 /* The main thread last, as the busiest. 0 or −ESRCH when it is over, −EAGAIN: look again. */
 static int try_threads(const struct purge_plan *plan, struct search *search, bool late)
 {
@@ -112,8 +126,7 @@ static int try_threads(const struct purge_plan *plan, struct search *search, boo
 			return err;
 		}
 		search->stops += a.released_ns != 0;
-		t->again_ns = clock_monotonic_ns() + AGAIN_NS;
-		memcpy(t->why, a.why, sizeof(t->why));
+		refuse(t, &a);
 	}
 	return -EAGAIN;
 }
@@ -153,7 +166,7 @@ static int catch_thread(const struct purge_plan *plan, struct catcher *catcher, 
 	if (err != -EAGAIN)
 		finish(search, &a, t);
 	else
-		memcpy(t->why, a.why, sizeof(t->why));
+		refuse(t, &a);
 	return err;
 }
 

@@ -21,10 +21,12 @@ struct search_thread {
 	pid_t tid;
 	char name[32];
 	bool good;                 /* it could be tried */
-	char why[ATTEMPT_WHY_MAX]; /* why not, by the last look or a closer one */
+	char why[ATTEMPT_WHY_MAX]; /* why not, by the last look; by a closer one, if there was one */
+	bool closely;
 	struct attempt seen;       /* by the last look */
 	unsigned looks;            /* in a row that saw it in that call */
-	uint64_t again_ns;         /* refused closely: not to be stopped again before that time */
+	unsigned refusals;         /* by closer looks */
+	uint64_t again_ns;         /* not to be stopped again before that time */
 };
 
 struct search {

@@ -109,8 +109,8 @@ static bool has_filters(const struct purge_plan *plan, const struct attempt *a)
 	       !strstr(status, "\nSeccomp:\t0\n");
 }
 
-int standing_check(const struct purge_plan *plan, struct attempt *a, const struct tracee *t,
-		   const struct user_regs_struct *regs, bool at_entry, struct thread_stack *stack)
+static int check(const struct purge_plan *plan, struct attempt *a, const struct tracee *t,
+		 const struct user_regs_struct *regs, bool at_entry, struct thread_stack *stack)
 {
 	int err;
 
@@ -121,6 +121,15 @@ int standing_check(const struct purge_plan *plan, struct attempt *a, const struc
 		return attempt_refuse(a, "is not on a stack that the C library knows (a coroutine)");
 	err = check_frames(plan, a, regs, at_entry, stack);
 	return !err && has_filters(plan, a) ? check_filters(t, a) : err;
+}
+
+int standing_check(const struct purge_plan *plan, struct attempt *a, const struct tracee *t,
+		   const struct user_regs_struct *regs, bool at_entry, struct thread_stack *stack)
+{
+	int err = check(plan, a, t, regs, at_entry, stack);
+
+	a->closely = err != 0;
+	return err;
 }
 
 int standing_call(const struct purge_plan *plan, struct attempt *a, struct tracee *t,
