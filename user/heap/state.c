@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "heap/glibc.h"
 #include "heap/jemalloc.h"
+#include "heap/mimalloc.h"
 #include "heap/residency.h"
 #include "heap/serving.h"
 #include "target/objects.h"
@@ -20,6 +21,7 @@
 static const struct heap_walker *const walkers[] = {
 	&heap_walker_glibc,
 	&heap_walker_jemalloc,
+	&heap_walker_mimalloc,
 	NULL,
 };
 
