@@ -1,17 +1,20 @@
 /*
  * A target that knows the truth about the heap of an allocator that is preloaded: what it
  * holds itself, what the allocator's own statistics say (jemalloc's mallctl, gperftools'
- * MallocExtension), and what that allocator's purge took off its RSS.
+ * MallocExtension; mimalloc has none), and what that allocator's purge took off its RSS.
  *
  * One command a line on stdin, one line of JSON each on stdout:
  *
  *   threads N                              workers that the next fills run on
  *   fill PATTERN BYTES FREE% CLUMP SEED    in each thread; frees clumps of CLUMP neighbours
  *   drop FREE% CLUMP SEED                  frees some more
+ *   drop-foreign FREE% CLUMP SEED          the main thread frees some of the workers' blocks
+ *   end                                    the workers end, and leave their blocks behind
  *   flush                                  each thread gives its cache back
  *   churn SECONDS                          in each thread, frees and allocates; answers at once
  *   pageout                                MADV_PAGEOUT half of the blocks
  *   truth | verify | purge | quit
+ *   purge-workers                          in each of them, none in the main thread
  *
  * Answering must not disturb the heap: static buffers, raw reads and writes, no stdio.
  */
@@ -47,6 +50,7 @@ static const struct pattern {
 	{ "mixed", 16, 60000, false, false, false },
 	{ "big", 60000, 120000, false, false, false },
 	{ "large", 200000, 6000000, false, false, false },
+	{ "huge", 17000000, 60000000, false, false, false },
 	{ "untouched", 20000, 1200000, true, false, false },
 	{ "grown", 100, 300000, false, true, false },
 	{ "aligned", 16, 200000, false, false, true },
@@ -66,7 +70,7 @@ struct holder {
 	uint64_t rng;
 };
 
-enum task { FILL, FLUSH, CHURN };
+enum task { FILL, FLUSH, CHURN, PURGE, END };
 
 /* What the holders are to do next; the barriers around it order the accesses. */
 struct job {
@@ -78,7 +82,7 @@ struct job {
 };
 
 static struct holder holders[THREAD_MAX]; /* [0] is the main thread's */
-static unsigned worker_cnt;
+static unsigned worker_cnt, holder_cnt; /* that run; that have blocks beside the main thread */
 static struct job job;
 static pthread_barrier_t job_start, job_end;
 static atomic_bool churning;
@@ -88,7 +92,7 @@ static char *words; /* of the command line, from the next one on */
 /* Whichever of them the preloaded allocator has. */
 static int (*ctl)(const char *name, void *old, size_t *old_len, void *new, size_t new_len);
 static int (*property)(const char *name, size_t *value);
-static void (*release)(void), (*flush)(void);
+static void (*release)(void), (*flush)(void), (*collect)(bool force);
 static size_t (*usable)(void *ptr);
 
 static uint64_t rng_next(uint64_t *state)
@@ -201,6 +205,21 @@ static void flush_cache(void)
 		flush();
 }
 
+/* One thread at a time: mimalloc skips what another is at. */
+static void purge_memory(void)
+{
+	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+	pthread_mutex_lock(&mutex);
+	if (ctl)
+		ctl("arena.4096.purge", NULL, NULL, NULL, 0);
+	else if (collect)
+		collect(true);
+	else
+		release();
+	pthread_mutex_unlock(&mutex);
+}
+
 static void holder_work(struct holder *h)
 {
 	h->rng = job.seed * 2654435761u + (uint64_t)(h - holders) * 97 + 88172645463325252u;
@@ -216,6 +235,11 @@ static void holder_work(struct holder *h)
 		break;
 	case CHURN:
 		holder_churn(h);
+		break;
+	case PURGE:
+		purge_memory();
+		break;
+	case END:
 		break;
 	}
 }
@@ -236,11 +260,15 @@ static void *worker(void *arg)
 	holder_init(h);
 	pthread_barrier_wait(&job_end);
 	for (;;) {
+		bool last;
+
 		pthread_barrier_wait(&job_start);
+		last = job.task == END;
 		holder_work(h);
 		pthread_barrier_wait(&job_end);
+		if (last)
+			return NULL;
 	}
-	return NULL;
 }
 
 /* The next number of the command line; 0 if there is none. */
@@ -257,7 +285,7 @@ static void start_workers(void)
 
 	if (worker_cnt || !cnt || cnt >= THREAD_MAX)
 		abort();
-	worker_cnt = cnt;
+	worker_cnt = holder_cnt = cnt;
 	pthread_barrier_init(&job_start, NULL, cnt + 1);
 	pthread_barrier_init(&job_end, NULL, cnt + 1);
 	for (unsigned i = 1; i <= cnt; i++)
@@ -357,7 +385,7 @@ static void truth(void)
 {
 	uint64_t cnt = 0, bytes = 0;
 
-	for (unsigned t = 0; t <= worker_cnt; t++)
+	for (unsigned t = 0; t <= holder_cnt; t++)
 		for (size_t i = 0; i < holders[t].cnt; i++)
 			if (holders[t].blocks[i].ptr) {
 				cnt++;
@@ -375,7 +403,7 @@ static void verify(void)
 {
 	uint64_t broken = 0;
 
-	for (unsigned t = 0; t <= worker_cnt; t++)
+	for (unsigned t = 0; t <= holder_cnt; t++)
 		for (size_t i = 0; i < holders[t].cnt; i++)
 			broken += holders[t].blocks[i].ptr && !contents_intact(&holders[t].blocks[i]);
 	answer_field("broken", broken);
@@ -395,18 +423,50 @@ static uint64_t rss(void)
 	return line ? strtoull(line + 5, NULL, 10) * 1024 : 0;
 }
 
-static void purge(void)
+static void answer_drop(uint64_t before)
 {
-	uint64_t before = rss(), after;
+	uint64_t after = rss();
 
-	if (ctl)
-		ctl("arena.4096.purge", NULL, NULL, NULL, 0);
-	else
-		release();
-	after = rss();
 	answer_field("before", before);
 	answer_field("after", after);
 	answer_field("returned", before > after ? before - after : 0);
+}
+
+static void purge(void)
+{
+	uint64_t before = rss();
+
+	purge_memory();
+	answer_drop(before);
+}
+
+static void purge_workers(void)
+{
+	uint64_t before = rss();
+
+	job.task = PURGE;
+	run_job();
+	answer_drop(before);
+}
+
+static void end_workers(void)
+{
+	job.task = END;
+	run_job();
+	for (unsigned i = 1; i <= worker_cnt; i++)
+		pthread_join(holders[i].thread, NULL);
+	worker_cnt = 0;
+}
+
+static void drop_foreign(void)
+{
+	job.free_pct = (unsigned)number();
+	job.clump = number();
+	job.seed = number();
+	for (unsigned i = 1; i <= holder_cnt; i++) {
+		holders[i].rng = job.seed * 2654435761u + i * 97 + 88172645463325252u;
+		holder_drop(&holders[i]);
+	}
 }
 
 /* The first purge faults in its own code, the first question about statistics has its own blocks. */
@@ -427,7 +487,7 @@ static void warm_up(void)
 /* Half of the blocks, in their order. */
 static void pageout(void)
 {
-	for (unsigned t = 0; t <= worker_cnt; t++)
+	for (unsigned t = 0; t <= holder_cnt; t++)
 		for (size_t i = 0; i < holders[t].cnt / 2; i++) {
 			uintptr_t from = (uintptr_t)holders[t].blocks[i].ptr & ~(PAGE - 1);
 
@@ -499,7 +559,8 @@ static const struct command {
 } commands[] = {
 	{ "threads", start_workers }, { "fill", fill },	    { "drop", drop },	{ "flush", flush_all },
 	{ "churn", churn },	      { "pageout", pageout }, { "truth", truth }, { "verify", verify },
-	{ "purge", purge },	      { "quit", quit },
+	{ "purge", purge },	      { "quit", quit },	    { "end", end_workers },
+	{ "purge-workers", purge_workers },		    { "drop-foreign", drop_foreign },
 };
 
 static void obey(char *line)
@@ -531,8 +592,9 @@ int main(void)
 	*(void **)&property = find("MallocExtension_GetNumericProperty");
 	*(void **)&release = find("MallocExtension_ReleaseFreeMemory");
 	*(void **)&flush = find("MallocExtension_MarkThreadIdle");
+	*(void **)&collect = find("mi_collect");
 	*(void **)&usable = find("malloc_usable_size");
-	if (!ctl && !property)
+	if (!ctl && !property && !collect)
 		return 2;
 	rollup_fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
 	holder_init(&holders[0]);

@@ -3,34 +3,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SCAN_STEP (256UL << 10)
 #define RANGE_MAX (64UL << 20) /* a library's data is some KB, a radix tree's root 2 MB */
 
-/* Copies what is present of [addr, addr + len), zeros elsewhere; false if nothing is. */
-static bool read_piece(struct memory *mem, uint64_t addr, char *buf, size_t len)
+bool data_copy(struct memory *mem, uint64_t addr, void *buf, size_t len)
 {
-	uint8_t state[(SCAN_STEP + DATA_OVERLAP) / TARGET_PAGE_SIZE];
+	uint64_t start = addr & ~(TARGET_PAGE_SIZE - 1), end = addr + len;
+	uint8_t state[(DATA_STEP + DATA_OVERLAP) / TARGET_PAGE_SIZE + 1];
 	bool any = false;
 
 	memset(buf, 0, len);
-	if (memory_pages(mem, addr, addr + len, state) != 0)
+	end = (end + TARGET_PAGE_SIZE - 1) & ~(TARGET_PAGE_SIZE - 1);
+	if (end < start || end - start > sizeof(state) * TARGET_PAGE_SIZE ||
+	    memory_pages(mem, start, end, state) != 0)
 		return false;
-	for (size_t off = 0; off < len; off += TARGET_PAGE_SIZE)
-		if (state[off / TARGET_PAGE_SIZE] & PAGE_PRESENT)
-			any |= memory_read(mem, addr + off, buf + off, TARGET_PAGE_SIZE) > 0;
+	for (uint64_t at = addr; at < addr + len;) {
+		uint64_t stop = (at & ~(TARGET_PAGE_SIZE - 1)) + TARGET_PAGE_SIZE;
+
+		if (stop > addr + len)
+			stop = addr + len;
+		if (state[(at - start) / TARGET_PAGE_SIZE] & PAGE_PRESENT)
+			any |= memory_read(mem, at, (char *)buf + (at - addr), stop - at) > 0;
+		at = stop;
+	}
 	return any;
 }
 
 bool data_scan(struct memory *mem, struct data_range range, data_fn fn, void *arg)
 {
-	char *buf = malloc(SCAN_STEP + DATA_OVERLAP);
+	char *buf = malloc(DATA_STEP + DATA_OVERLAP);
 	bool found = false;
 
-	for (uint64_t at = range.start; buf && !found && at < range.end; at += SCAN_STEP) {
+	for (uint64_t at = range.start; buf && !found && at < range.end; at += DATA_STEP) {
 		uint64_t left = range.end - at;
-		size_t len = left < SCAN_STEP + DATA_OVERLAP ? left : SCAN_STEP + DATA_OVERLAP;
+		size_t len = left < DATA_STEP + DATA_OVERLAP ? left : DATA_STEP + DATA_OVERLAP;
 
-		if (read_piece(mem, at, buf, len))
+		if (data_copy(mem, at, buf, len))
 			found = fn(buf, len, at, arg);
 	}
 	free(buf);

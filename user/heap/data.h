@@ -12,6 +12,7 @@
 #include "target/maps.h"
 #include "target/memory.h"
 
+#define DATA_STEP (256UL << 10) /* of a scan */
 #define DATA_OVERLAP 4096 /* so many bytes of a piece come again in the next: no struct of that size is cut in two */
 
 struct data_range {
@@ -20,6 +21,9 @@ struct data_range {
 
 /* A file's writable data with the bss behind it, cut at 64 MiB; false if mapping i is none. */
 bool data_range_of(const struct maps *maps, size_t i, struct data_range *range);
+
+/* Copies what is present of [addr, addr + len), 256 KiB at most, zeros elsewhere; false if nothing is. */
+bool data_copy(struct memory *mem, uint64_t addr, void *buf, size_t len);
 
 /* What is called for every piece of a range: bytes at addr, absent pages as zeros. True: found, stop. */
 typedef bool (*data_fn)(const char *bytes, size_t len, uint64_t addr, void *arg);

@@ -10,6 +10,7 @@
 #include "heap/glibc.h"
 #include "heap/jemalloc.h"
 #include "heap/pymalloc.h"
+#include "heap/mimalloc.h"
 #include "heap/residency.h"
 #include "heap/serving.h"
 #include "target/objects.h"
@@ -22,6 +23,7 @@ static const struct heap_walker *const walkers[] = {
 	&heap_walker_glibc,
 	&heap_walker_jemalloc,
 	&heap_walker_pymalloc,
+	&heap_walker_mimalloc,
 	NULL,
 };
 

@@ -104,6 +104,19 @@ const char *window_load(struct window *win, uint64_t addr, size_t len)
 	return win->data + (addr - start);
 }
 
+void window_fetch(struct window *win, uint64_t start, uint64_t end)
+{
+	start = page_of(start);
+	end = page_of(end - 1) + TARGET_PAGE_SIZE;
+	if (end > start + WINDOW_BYTES)
+		end = start + WINDOW_BYTES;
+	if (start >= win->data_start && end <= win->data_end)
+		return;
+	win->data_start = win->data_end = 0;
+	win->data_end = read_present(win, start, end - start);
+	win->data_start = start;
+}
+
 uint64_t window_resident(struct window *win, uint64_t start, uint64_t end)
 {
 	uint64_t sum = 0;

@@ -48,6 +48,9 @@ static inline uint8_t window_state(struct window *win, uint64_t addr)
 	return window_load_state(win, addr);
 }
 
+/* Reads [start, end) at once, WINDOW_BYTES at most: for walkers that jump about in it. */
+void window_fetch(struct window *win, uint64_t start, uint64_t end);
+
 /* Resident bytes of [start, end). */
 uint64_t window_resident(struct window *win, uint64_t start, uint64_t end);
 

@@ -1,0 +1,171 @@
+/*
+ * Struct offsets by version, as gdb's ptype /o tells them of release builds of every tag from
+ * v2.0.9 to v3.4.3 for x86-64 (types.h, segment-cache.c and arena.c there), and of 3.6.0 as
+ * Debian builds it. 2.1.0, 2.1.1, 2.1.3 and 2.1.5 were never released as stable.
+ */
+#include "heap/mimalloc_heap.h"
+
+static const struct mi_page_layout page_2_0 = {
+	.size = 80,
+	.capacity = 10,
+	.reserved = 12,
+	.free = 16,
+	.local_free = 32,
+	.thread_free = 40,
+	.used = 24,
+	.used_width = 4,
+	.block_size = 28,
+	.block_size_width = 4,
+	.next = 56,
+	.heap = 48,
+	.flags = 14,
+	.full_mask = 1,
+	.aligned_mask = 2,
+	.retired = 15,
+	.retired_mask = 0xfe,
+};
+
+static const struct mi_page_layout page_2_1_4 = {
+	.size = 96,
+	.capacity = 10,
+	.reserved = 12,
+	.free = 16,
+	.local_free = 24,
+	.thread_free = 56,
+	.used = 32,
+	.used_width = 2,
+	.block_size = 40,
+	.block_size_width = 8,
+	.start = 48,
+	.next = 72,
+	.heap = 64,
+	.flags = 14,
+	.full_mask = 1,
+	.aligned_mask = 2,
+	.retired = 15,
+	.retired_mask = 0xfe,
+};
+
+static const struct mi_heap_layout heap_2_0 = {
+	.queues = 1040, .queue_size = 24, .delayed = 2840, .thread = 2848, .cookie = 2864, .tld_backing = 16};
+static const struct mi_heap_layout heap_2_1_4 = {
+	.queues = 1264, .queue_size = 24, .delayed = 8, .thread = 16, .cookie = 32, .tld_backing = 16};
+static const struct mi_heap_layout heap_2_2 = {
+	.queues = 1280, .queue_size = 24, .delayed = 8, .thread = 16, .cookie = 32, .tld_backing = 16};
+static const struct mi_heap_layout heap_2_3 = {
+	.queues = 1288, .queue_size = 24, .delayed = 8, .thread = 16, .cookie = 32, .tld_backing = 16};
+
+static const struct mi_segment_layout segment_2_0 = {
+	.pinned = 8,
+	.arena = 0,
+	.allow = 32,
+	.expire = 40,
+	.purge = 48,
+	.commit = 112,
+	.used = 208,
+	.cookie = 216,
+	.slices = 224,
+	.kind = 240,
+	.entries = 248,
+	.thread = 256,
+	.first = 264,
+};
+
+/* From 2.1 on memid is a struct: is_pinned at 16, memkind at 20, MI_MEM_ARENA is 6. */
+static const struct mi_segment_layout segment_2_1 = {
+	.pinned = 16,
+	.arena = 20,
+	.arena_kind = 6,
+	.allow = 25,
+	.bytes = 32,
+	.expire = 40,
+	.purge = 48,
+	.commit = 112,
+	.used = 208,
+	.cookie = 216,
+	.slices = 224,
+	.kind = 240,
+	.entries = 248,
+	.thread = 256,
+	.first = 264,
+};
+
+static const struct mi_segment_layout segment_2_1_8 = {
+	.pinned = 16,
+	.arena = 20,
+	.arena_kind = 6,
+	.allow = 25,
+	.bytes = 32,
+	.expire = 48,
+	.purge = 56,
+	.commit = 120,
+	.used = 216,
+	.cookie = 224,
+	.slices = 248,
+	.kind = 264,
+	.entries = 272,
+	.thread = 280,
+	.first = 288,
+};
+
+static const struct mi_arena_layout arena_2_0 = {.start = 8, .blocks = 16, .pinned = 38, .inuse = 64};
+static const struct mi_arena_layout arena_2_1 = {
+	.start = 32, .blocks = 40, .pinned = 24, .purge = 128, .inuse = 136};
+static const struct mi_arena_layout arena_2_1_4 = {
+	.start = 32, .blocks = 40, .pinned = 24, .purge = 128, .inuse = 144};
+static const struct mi_arena_layout arena_2_1_8 = {
+	.start = 32, .blocks = 40, .pinned = 24, .purge = 168, .inuse = 184};
+
+/*
+ * In the order in which they are tried: 2.0.9 says the least of itself. Those of 2.1.4 to 2.1.6 differ
+ * from 2.1.7 in what a collect does last only: no layout tells them apart.
+ */
+#define WAYS                                                                                                 \
+	{                                                                                                    \
+		.collects_segments = true, .frees_thread_data = true                                         \
+	}
+
+const struct mi_row mi_rows[] = {
+	{"2.1.2",
+	 &heap_2_0,
+	 &page_2_0,
+	 &segment_2_1,
+	 &arena_2_1,
+	 8192,
+	 {.main_purges_arenas = true, .frees_thread_data = true}},
+	{"2.0.9", &heap_2_0, &page_2_0, &segment_2_0, &arena_2_0, 8192, {.keeps_segments = true}},
+	{"2.1.4–2.1.7", &heap_2_1_4, &page_2_1_4, &segment_2_1, &arena_2_1_4, 8192, WAYS},
+	{"2.1.8–2.1.9", &heap_2_1_4, &page_2_1_4, &segment_2_1_8, &arena_2_1_8, 8192, WAYS},
+	{"2.2", &heap_2_2, &page_2_1_4, &segment_2_1_8, &arena_2_1_8, 12288, WAYS},
+	{"2.3–2.4", &heap_2_3, &page_2_1_4, &segment_2_1_8, &arena_2_1_8, 12288, WAYS},
+};
+
+const size_t mi_row_cnt = sizeof(mi_rows) / sizeof(mi_rows[0]);
+
+static uint64_t field(const char *bytes, uint8_t offset, uint8_t width)
+{
+	uint64_t value = 0;
+
+	__builtin_memcpy(&value, bytes + offset, width);
+	return value;
+}
+
+void mi_decode_page(const struct mi_page_layout *l, const char *bytes, struct mi_page *page)
+{
+	*page = (struct mi_page){
+		.area = l->start ? mi_word(bytes + l->start) : 0,
+		.block_size = field(bytes, l->block_size, l->block_size_width),
+		.free = mi_word(bytes + l->free),
+		.local_free = mi_word(bytes + l->local_free),
+		.thread_free = mi_word(bytes + l->thread_free) & ~3ULL, /* mi_delayed_t, or 3.x: owned */
+		.heap = mi_word(bytes + l->heap),
+		.next = mi_word(bytes + l->next),
+		.used = (uint32_t)field(bytes, l->used, l->used_width),
+		.capacity = (uint32_t)field(bytes, l->capacity, 2),
+		.reserved = (uint32_t)field(bytes, l->reserved, 2),
+		.alone = !mi_word(bytes + l->next) && !mi_word(bytes + l->next + 8) &&
+			 !(bytes[l->flags] & l->full_mask),
+		.retired = bytes[l->retired] & l->retired_mask,
+		.aligned = bytes[l->flags] & l->aligned_mask,
+	};
+}
