@@ -86,6 +86,7 @@ struct addresses *addresses_fork(struct addresses *parent, pid_t pid)
 	a->picture = parent->picture;
 	if (a->picture)
 		a->picture->holders++;
+	read_maps(a); /* now: it may have exec'd unseen, and end any moment */
 	return a;
 }
 

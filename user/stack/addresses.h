@@ -16,8 +16,8 @@ struct addresses;
 /* locations must outlive it. NULL: no memory. */
 struct addresses *addresses_new(struct locations *locations, pid_t pid);
 /*
- * Of a child that has just been forked, and has not exec'd: begins with its parent's mappings,
- * which count until its own are read, or for good where it ended before.
+ * Of a child that has just been forked, and has not exec'd as far as is known: where it has ended
+ * already its parent's mappings are its.
  */
 struct addresses *addresses_fork(struct addresses *parent, pid_t pid);
 void addresses_free(struct addresses *a); /* NULL-safe; what it found stays the locations' */
