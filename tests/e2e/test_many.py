@@ -188,3 +188,16 @@ def test_stacks_of_all_in_one_file_or_apart(tree, tmp_path):
     assert len(files) == 3 and not apart.exists()
     assert sorted(of_work(path) > 0 for path in files) == [False, True, True]
     assert both <= sum(of_work(path) for path in files) < both * 1.1
+
+
+def test_an_idle_process_is_charged_nothing(tree):
+    with PythonTarget() as idle, PythonTarget() as busy:
+        with watching(tree, f"{idle.pid},{busy.pid}", "--max-overhead", "none", "0.25") as tracer:
+            ready(tracer, idle.pid, busy.pid)
+            # Growing from 512 bytes on: calls that call one another leave no record and cost all the same.
+            busy.do("import time\nend = time.monotonic() + 2\n"
+                    "while time.monotonic() < end:\n    for n in range(100): grown = bytearray(600 + n) * 3; grown += grown")
+            last = finals(tracer)
+        shares = [r["allocs"]["probe_cpu_share"] for r in tracer.objects if r["pid"] == idle.pid]
+        assert shares and all(share in (None, 0) for share in shares), shares
+        assert last[busy.pid]["allocs"]["probe_cpu_share"] > 0.05

@@ -24,6 +24,8 @@ struct attached {
 	bool allocs_dropped;
 	uint64_t *hits; /* by function, of those that leave a record */
 	uint32_t hits_cap;
+	uint64_t hit_cnt, charged_cnt; /* all of these; those when silent hits were charged last */
+	double silent_ns;              /* what hits without a record have cost it */
 	uint64_t last_update;
 
 	/* What events have shown, to be acted upon. */
@@ -188,6 +190,7 @@ static void count_hit(struct attached *a, const struct event_head *head)
 		a->hits_cap = cap;
 	}
 	a->hits[head->func]++;
+	a->hit_cnt++;
 }
 
 void attached_note(struct attached *a, const struct event *ev)
@@ -278,19 +281,27 @@ struct missing *attached_missing(const struct attached *a)
 	return a->missing;
 }
 
-uint64_t attached_hit_ns(const struct attached *a, const struct probe_cost *cost, uint64_t *cnt)
+uint64_t attached_fresh_hits(const struct attached *a)
 {
-	double ns = 0;
+	return a->hit_cnt - a->charged_cnt;
+}
 
-	*cnt = 0;
+void attached_charge(struct attached *a, double ns_per_hit, double ns)
+{
+	a->silent_ns += ns_per_hit * (double)attached_fresh_hits(a) + ns;
+	a->charged_cnt = a->hit_cnt;
+}
+
+uint64_t attached_probe_ns(const struct attached *a, const struct probe_cost *cost)
+{
+	double ns = a->silent_ns;
+
 	for (uint32_t i = 0; i < a->hits_cap; i++) {
 		const struct traced_function *fn = a->hits[i] ? functions_get(a->ctx->functions, i) : NULL;
 
-		if (!fn)
-			continue;
-		*cnt += a->hits[i];
-		ns += (double)a->hits[i] * ((fn->shape == PROBE_FREE ? cost->entry : cost->call) +
-					    (fn->stepped ? cost->stepped : 0));
+		if (fn)
+			ns += (double)a->hits[i] * ((fn->shape == PROBE_FREE ? cost->entry : cost->call) +
+						    (fn->stepped ? cost->stepped : 0));
 	}
 	return (uint64_t)ns;
 }

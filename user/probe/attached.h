@@ -47,8 +47,12 @@ const struct python *attached_python(const struct attached *attached);
 bool attached_sees_collections(const struct attached *attached);
 /* What is not seen of it. */
 struct missing *attached_missing(const struct attached *attached);
-/* CPU time (ns) that its recorded hits have cost it, and how many these were. */
-uint64_t attached_hit_ns(const struct attached *attached, const struct probe_cost *cost, uint64_t *cnt);
+/* CPU time (ns) that hits have cost it: those that left a record, and what was charged of the others. */
+uint64_t attached_probe_ns(const struct attached *attached, const struct probe_cost *cost);
+/* Recorded hits since the last charge. */
+uint64_t attached_fresh_hits(const struct attached *attached);
+/* Of hits without a record, which are counted for all processes together: so much for each fresh hit, and so much more. */
+void attached_charge(struct attached *attached, double ns_per_hit, double ns);
 /* Its allocations and frees are recorded no more, at once; the probes go as fast as they can. */
 void attached_drop_allocs(struct attached *attached);
 unsigned attached_probe_cnt(const struct attached *attached);

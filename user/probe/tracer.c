@@ -48,6 +48,7 @@ struct tracer {
 	struct probe_cost cost;
 	int epoll_fd, timer_fd;
 	uint64_t malformed;
+	uint64_t silent_charged; /* hits without a record that were charged to processes */
 	unsigned batch_cnt; /* records of the batch being consumed */
 	void (*fn)(const struct event *ev, void *arg);
 	void *arg;
@@ -348,30 +349,36 @@ size_t tracer_missing(struct tracer *t, pid_t pid, const char **lines, size_t ma
 	return cnt;
 }
 
-/* Hits without a record are not told apart by process: each has as large a part of them as of the others. */
-uint64_t tracer_probe_ns(struct tracer *t, pid_t pid)
+/*
+ * Hits without a record are not told apart by process: those since the last call are charged to the
+ * processes by how many recorded ones each has had since then.
+ */
+static void charge_silent_hits(struct tracer *t)
 {
-	uint64_t nested, filtered, lost[SOURCE_LOSS_CNT], cnt, all = 0, own = 0, own_ns = 0;
-	double silent_ns;
+	uint64_t nested, filtered, lost[SOURCE_LOSS_CNT], all = 0, cnt;
+	double ns;
 
-	for (size_t i = 0; i < t->processes.cap; i++) {
-		const struct map_slot *slot = &t->processes.slots[i];
-		uint64_t ns = slot->value ? attached_hit_ns(slot->value, &t->cost, &cnt) : 0;
-
-		if (!slot->value)
-			continue;
-		all += cnt;
-		if (slot->key != (uint64_t)pid)
-			continue;
-		own = cnt;
-		own_ns = ns;
-	}
 	programs_silent_hits(t->programs, &nested, &filtered);
 	programs_losses(t->programs, lost);
-	silent_ns = t->cost.entry * (double)(nested + filtered + lost[LOSS_RING_FULL]);
-	if (t->processes.cnt > 1)
-		silent_ns = all ? silent_ns * (double)own / (double)all : 0;
-	return own_ns + (uint64_t)silent_ns;
+	for (size_t i = 0; i < t->processes.cap; i++)
+		if (t->processes.slots[i].value)
+			all += attached_fresh_hits(t->processes.slots[i].value);
+	if (!all && t->processes.cnt != 1)
+		return;
+	cnt = nested + filtered + lost[LOSS_RING_FULL];
+	ns = t->cost.entry * (double)(cnt - t->silent_charged);
+	t->silent_charged = cnt;
+	for (size_t i = 0; i < t->processes.cap; i++)
+		if (t->processes.slots[i].value)
+			attached_charge(t->processes.slots[i].value, all ? ns / (double)all : 0, all ? 0 : ns);
+}
+
+uint64_t tracer_probe_ns(struct tracer *t, pid_t pid)
+{
+	const struct attached *attached = attached_of(t, pid);
+
+	charge_silent_hits(t);
+	return attached ? attached_probe_ns(attached, &t->cost) : 0;
 }
 
 void tracer_read_headers(struct tracer *t)
