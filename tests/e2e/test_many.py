@@ -196,7 +196,7 @@ def test_an_idle_process_is_charged_nothing(tree):
             ready(tracer, idle.pid, busy.pid)
             # Growing from 512 bytes on: calls that call one another leave no record and cost all the same.
             busy.do("import time\nend = time.monotonic() + 2\n"
-                    "while time.monotonic() < end:\n    for n in range(100): grown = bytearray(600 + n) * 3; grown += grown")
+                    "while time.monotonic() < end:\n    grown = []\n    for n in range(5000): grown.append(n)")
             last = finals(tracer)
         shares = [r["allocs"]["probe_cpu_share"] for r in tracer.objects if r["pid"] == idle.pid]
         assert shares and all(share in (None, 0) for share in shares), shares
