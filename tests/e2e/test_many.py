@@ -191,13 +191,18 @@ def test_stacks_of_all_in_one_file_or_apart(tree, tmp_path):
 
 
 def test_an_idle_process_is_charged_nothing(tree):
+    """Hits that leave no record, here of small blocks, are those of whoever had any."""
     with PythonTarget() as idle, PythonTarget() as busy:
-        with watching(tree, f"{idle.pid},{busy.pid}", "--max-overhead", "none", "0.25") as tracer:
+        with watching(tree, f"{idle.pid},{busy.pid}", "--max-overhead", "none", "--min-size", "2000", "0.25") as tracer:
             ready(tracer, idle.pid, busy.pid)
-            # Growing from 512 bytes on: calls that call one another leave no record and cost all the same.
-            busy.do("import time\nend = time.monotonic() + 2\n"
-                    "while time.monotonic() < end:\n    grown = []\n    for n in range(5000): grown.append(n)")
+            allocate(idle, 300)
+            allocate(busy, 300)
+            tracer.until(lambda r: r["pid"] == idle.pid and r["allocs"]["allocs"] >= 300)
+            tracer.until(lambda r: r["pid"] == idle.pid and r["allocs"]["probe_cpu_share"] == 0)
+            seen = len(tracer.objects)
+            busy.do("import time\nend = time.monotonic() + 3\n"
+                    "while time.monotonic() < end: last = [b'x' * (600 + n) for n in range(1000)]")
             last = finals(tracer)
-        shares = [r["allocs"]["probe_cpu_share"] for r in tracer.objects if r["pid"] == idle.pid]
-        assert shares and all(share in (None, 0) for share in shares), shares
+        shares = [r["allocs"]["probe_cpu_share"] for r in tracer.objects[seen:] if r["pid"] == idle.pid]
+        assert len(shares) > 4 and not any(shares), shares
         assert last[busy.pid]["allocs"]["probe_cpu_share"] > 0.05
