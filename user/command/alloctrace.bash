@@ -25,12 +25,12 @@ _alloctrace()
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} at i
 	local common="--json --verbose --help"
 	local watch="--duration --retained-min --window-min --churn-min --walk-budget --no-alloc --stack --native
-		--max-overhead --top --older --min-size --max-size --max-memory --folded --weight"
+		--max-overhead --top --older --min-size --max-size --max-memory --folded --apart --weight"
 	local -A options=(
-		[attach]="--pid $watch $common"
-		[run]="--interval --count $watch $common"
-		[heap]="--pid --stop $common"
-		[check]="--pid --comm --cgroup --unit $common"
+		[attach]="--pid --comm --cgroup --unit --ns-of --follow $watch $common"
+		[run]="--interval --count --no-follow $watch $common"
+		[heap]="--pid --ns-of --stop $common"
+		[check]="--pid --comm --cgroup --unit --ns-of $common"
 	)
 
 	COMPREPLY=()
@@ -57,7 +57,7 @@ _alloctrace()
 	*) return ;;
 	esac
 	case $prev in
-	--pid | -p)
+	--pid | -p | --ns-of)
 		_alloctrace_pids "$cur"
 		return
 		;;
