@@ -31,17 +31,18 @@ _alloctrace()
 		[run]="--interval --count --no-follow $watch $common"
 		[heap]="--pid --ns-of --stop $common"
 		[check]="--pid --comm --cgroup --unit --ns-of $common"
+		[purge]="--pid --ns-of --dry-run --timeout $common"
 	)
 
 	COMPREPLY=()
 	at=$(_alloctrace_command)
 	if [[ -z $at ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "attach run heap check help --help --version" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "attach run heap check purge help --help --version" -- "$cur")
 		return
 	fi
 	case ${COMP_WORDS[at]} in
 	help)
-		mapfile -t COMPREPLY < <(compgen -W "attach run heap check" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "attach run heap check purge" -- "$cur")
 		return
 		;;
 	run)
@@ -53,7 +54,7 @@ _alloctrace()
 			fi
 		done
 		;;
-	attach | heap | check) ;;
+	attach | heap | check | purge) ;;
 	*) return ;;
 	esac
 	case $prev in
@@ -77,7 +78,7 @@ _alloctrace()
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--max-overhead | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget | --unit | --comm)
+	--max-overhead | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --timeout | -t | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget | --unit | --comm)
 		return
 		;;
 	esac
