@@ -23,7 +23,7 @@ static const struct {
 	{"decommit_delay", MI_PURGE_DELAY},           {"purge_delay", MI_PURGE_DELAY},
 	{"purge_decommits", MI_PURGE_DECOMMITS},      {"allow_decommit", MI_ALLOW_DECOMMIT},
 	{"segment_decommit_delay", MI_SEGMENT_DELAY}, {"arena_purge_mult", MI_ARENA_MULT},
-	{"minimal_purge_size", MI_MINIMAL_PURGE},
+	{"minimal_purge_size", MI_MINIMAL_PURGE},     {"allow_thp", MI_ALLOW_THP},
 };
 
 /* ---- the options ---- */
@@ -130,7 +130,8 @@ static bool is_heap(const struct heap_scan *s, uint64_t addr)
 	if (window_peek(s->mem, addr + l->tld, &tld, sizeof(tld)) != 0 || tld < TARGET_PAGE_SIZE ||
 	    tld >= ADDRESS_END)
 		return false;
-	if (window_peek(s->mem, tld + l->tld_backing, &backing, sizeof(backing)) != 0 || backing != addr)
+	if (l->tld_backing &&
+	    (window_peek(s->mem, tld + l->tld_backing, &backing, sizeof(backing)) != 0 || backing != addr))
 		return false;
 	if (window_peek(s->mem, l->thread ? addr + l->thread : tld + l->tld_thread, &thread,
 			sizeof(thread)) != 0 ||
@@ -164,7 +165,7 @@ static bool try_row(struct memory *mem, const struct maps *maps, struct heap *he
 	if (window_peek(mem, heap->main_heap + row->heap->cookie, &heap->cookie, sizeof(heap->cookie)) != 0)
 		return false;
 	heap->row = row;
-	return mi_has_segments(mem, maps, heap);
+	return row->slices ? mi_has_slices(mem, heap) : mi_has_segments(mem, maps, heap);
 }
 
 int mi_locate(struct memory *mem, const struct maps *maps, struct heap *heap)
