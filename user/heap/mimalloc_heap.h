@@ -43,7 +43,7 @@ struct mi_page_layout {
 struct mi_heap_layout {
 	uint16_t queues;
 	uint8_t queue_size; /* mi_page_queue_t */
-	uint16_t tld, delayed, thread, cookie;
+	uint16_t tld, delayed, thread, cookie; /* cookie: 2.x */
 	uint8_t tld_thread;  /* in mi_tld_t: thread_id; 2.x has it in the heap */
 	uint8_t tld_backing; /* in mi_tld_t: the first heap of the thread; 0: it is not told */
 	uint8_t owner;       /* of a theap: the heap that it is part of, whichever the thread; 0: it is no theap */

@@ -96,15 +96,12 @@ static const struct mi_page_layout page_3_4 = {
 	.aligned_mask = 2,
 };
 
-static const struct mi_heap_layout heap_3_0_1 = {
-	.queues = 1248, .queue_size = 24, .cookie = 16, .tld_backing = 24};
-static const struct mi_heap_layout heap_3_0_7 = {
-	.queues = 1248, .queue_size = 32, .cookie = 16, .tld_backing = 24};
-static const struct mi_heap_layout heap_3_1 = {
-	.queues = 1264, .queue_size = 32, .cookie = 24, .tld_backing = 32};
-static const struct mi_heap_layout heap_3_2 = {.queues = 1288, .queue_size = 32, .cookie = 24, .owner = 8};
-static const struct mi_heap_layout heap_3_3 = {.queues = 1304, .queue_size = 32, .cookie = 32, .owner = 8};
-static const struct mi_heap_layout heap_3_4 = {.queues = 1312, .queue_size = 32, .cookie = 40, .owner = 8};
+static const struct mi_heap_layout heap_3_0_1 = {.queues = 1248, .queue_size = 24, .tld_backing = 24};
+static const struct mi_heap_layout heap_3_0_7 = {.queues = 1248, .queue_size = 32, .tld_backing = 24};
+static const struct mi_heap_layout heap_3_1 = {.queues = 1264, .queue_size = 32, .tld_backing = 32};
+static const struct mi_heap_layout heap_3_2 = {.queues = 1288, .queue_size = 32, .owner = 8};
+static const struct mi_heap_layout heap_3_3 = {.queues = 1304, .queue_size = 32, .owner = 8};
+static const struct mi_heap_layout heap_3_4 = {.queues = 1312, .queue_size = 32, .owner = 8};
 
 static const struct mi_slices_layout slices_3_0 = {.cnt = 32, .free = 64};
 static const struct mi_slices_layout slices_3_1 = {.cnt = 32, .free = 80, .huge_purges = 1};

@@ -196,9 +196,10 @@ static bool is_visited(const struct mi_walk *w, const struct mi_page *p)
 
 	if (!p->thread)
 		return false;
-	if (l->owner) /* of theaps those of the main heap */
-		return window_peek(w->mem, w->heap->main_heap + l->owner, &first, sizeof(first)) == 0 &&
-		       p->heap == first;
+	if (l->owner) /* of theaps those of the main heap, which pages mostly call NULL */
+		return !p->heap || (window_peek(w->mem, w->heap->main_heap + l->owner, &first,
+						sizeof(first)) == 0 &&
+				    p->heap == first);
 	return window_peek(w->mem, p->heap + l->tld, &tld, sizeof(tld)) == 0 &&
 	       window_peek(w->mem, tld + l->tld_backing, &first, sizeof(first)) == 0 && p->heap == first;
 }
