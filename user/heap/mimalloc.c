@@ -57,6 +57,7 @@ static void note_options(const struct mi_walk *w)
 				      0},
 		[MI_ARENA_MULT] = {"arena_purge_mult", "arena_purge_mult", HEAP_NUMBER, 0},
 		[MI_MINIMAL_PURGE] = {"minimal_purge_size", "minimal_purge_size", HEAP_NUMBER, 0},
+		[MI_ALLOW_THP] = {"allow_thp", "allow_thp", HEAP_NUMBER, 0},
 	};
 
 	for (size_t i = 0; i < MI_OPTION_CNT; i++) {
@@ -70,7 +71,7 @@ static void note_options(const struct mi_walk *w)
 
 static int walk_all(struct mi_walk *w)
 {
-	int rc = mi_walk_segments(w);
+	int rc = w->heap->row->slices ? mi_walk_slices(w) : mi_walk_segments(w);
 
 	if (!rc && w->no_memory)
 		rc = -ENOMEM;

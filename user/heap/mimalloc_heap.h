@@ -30,6 +30,7 @@ struct mi_page_layout {
 	uint8_t used, used_width;
 	uint8_t block_size, block_size_width;
 	uint8_t start; /* where the blocks begin; 0: by a rule */
+	bool start_words; /* … in words behind the struct */
 	uint8_t next; /* and prev behind it */
 	uint8_t heap;   /* owner; of 3.2 and later its theap */
 	uint8_t thread; /* 3.x: xthread_id, whose low bits are flags */
@@ -42,9 +43,10 @@ struct mi_page_layout {
 struct mi_heap_layout {
 	uint16_t queues;
 	uint8_t queue_size; /* mi_page_queue_t */
-	uint16_t tld, delayed, thread, cookie;
+	uint16_t tld, delayed, thread, cookie; /* cookie: 2.x */
 	uint8_t tld_thread;  /* in mi_tld_t: thread_id; 2.x has it in the heap */
-	uint8_t tld_backing; /* in mi_tld_t: the first heap of the thread; 0: it is the only one looked at */
+	uint8_t tld_backing; /* in mi_tld_t: the first heap of the thread; 0: it is not told */
+	uint8_t owner;       /* of a theap: the heap that it is part of, whichever the thread; 0: it is no theap */
 };
 
 /* mi_segment_t. */
@@ -68,6 +70,14 @@ struct mi_arena_layout {
 	uint16_t inuse; /* blocks_inuse[] */
 };
 
+/* mi_arena_t of 3.x. */
+struct mi_slices_layout {
+	uint16_t cnt;   /* slice_count, and info_slices behind it */
+	uint16_t free;  /* slices_free, _committed, _dirty and _purge */
+	uint16_t metas; /* pages_meta; 0: none */
+	uint8_t huge_purges; /* allow_thp from which a purge keeps huge pages whole */
+};
+
 /* How mi_collect(true) of a range of versions behaves. */
 struct mi_ways {
 	bool keeps_segments;    /* free segments are kept, and returned by a collect; else they go to the arena */
@@ -82,6 +92,7 @@ struct mi_row {
 	const struct mi_page_layout *page;
 	const struct mi_segment_layout *segment; /* NULL: 3.x */
 	const struct mi_arena_layout *arena;     /* NULL: 3.x */
+	const struct mi_slices_layout *slices;   /* NULL: 2.x */
 	uint32_t thread_data; /* bytes of pages that hold a mi_thread_data_t: heap and mi_tld_t */
 	struct mi_ways ways;
 };
@@ -97,6 +108,7 @@ enum mi_option {
 	MI_SEGMENT_DELAY,
 	MI_ARENA_MULT,
 	MI_MINIMAL_PURGE,
+	MI_ALLOW_THP,
 	MI_OPTION_CNT
 };
 
@@ -119,7 +131,8 @@ struct mi_page {
 	uint64_t heap, thread, next;
 	uint32_t used, capacity, reserved;
 	bool retired, alone; /* as of a span */
-	bool aligned; /* pointers may lie inside of blocks */
+	bool aligned;     /* pointers may lie inside of blocks … */
+	uint64_t inside;  /* … so far */
 	bool huge;    /* one block, with memory of its own: not judged by its address */
 };
 
@@ -211,6 +224,7 @@ struct mi_walk {
 	struct data_range *covered; /* by segments, ascending, those that make no sense too */
 	size_t covered_cnt, covered_cap;
 	char *bytes; /* of a segment's header */
+	bool huge_pages; /* 3.x: the kernel makes some of what is large */
 	uint64_t map[MI_BLOCKS_MAX / 64]; /* blocks of one page that are not in use */
 	unsigned retries;
 	bool no_memory;
@@ -264,6 +278,9 @@ void mi_broken(struct heap_arena *a, uint64_t at, const char *why); /* the first
 /* The owners become the walk's arenas, largest first, main before all. 0 or −ENOMEM. */
 int mi_conclude(struct mi_walk *w);
 
+/* mimalloc_mapped.c, 3.x: pages with memory of their own, known by the page map. 0 or −errno. */
+int mi_walk_mapped(struct mi_walk *w, const uint64_t *arenas, size_t arena_cnt);
+
 /* mimalloc_page.c */
 enum mi_verdict {
 	MI_PAGE_COUNTED,
@@ -289,6 +306,7 @@ void mi_count_areas(struct mi_walk *w);
 void mi_count_thread_data(struct mi_walk *w);
 void mi_free_areas(struct mi_walk *w);
 /* mimalloc_slices.c, 3.x */
+bool mi_has_slices(struct memory *mem, const struct heap *heap);
 int mi_walk_slices(struct mi_walk *w);
 
 #endif

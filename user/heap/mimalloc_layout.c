@@ -55,6 +55,59 @@ static const struct mi_heap_layout heap_2_2 = {
 static const struct mi_heap_layout heap_2_3 = {
 	.queues = 1288, .queue_size = 24, .delayed = 8, .thread = 16, .cookie = 32, .tld_backing = 16};
 
+static const struct mi_page_layout page_3_0 = {
+	.size = 120,
+	.capacity = 18,
+	.reserved = 20,
+	.free = 8,
+	.local_free = 24,
+	.thread_free = 32,
+	.used = 16,
+	.used_width = 2,
+	.block_size = 40,
+	.block_size_width = 8,
+	.start = 48,
+	.next = 72,
+	.heap = 64,
+	.thread = 0,
+	.memid = 96,
+	.full_mask = 1,
+	.aligned_mask = 2,
+};
+
+static const struct mi_page_layout page_3_4 = {
+	.size = 112,
+	.capacity = 18,
+	.reserved = 20,
+	.free = 8,
+	.local_free = 24,
+	.thread_free = 32,
+	.used = 16,
+	.used_width = 2,
+	.block_size = 40,
+	.block_size_width = 8,
+	.start = 48,
+	.start_words = true,
+	.next = 72,
+	.heap = 64,
+	.thread = 0,
+	.memid = 88,
+	.full_mask = 1,
+	.aligned_mask = 2,
+};
+
+static const struct mi_heap_layout heap_3_0_1 = {.queues = 1248, .queue_size = 24, .tld_backing = 24};
+static const struct mi_heap_layout heap_3_0_7 = {.queues = 1248, .queue_size = 32, .tld_backing = 24};
+static const struct mi_heap_layout heap_3_1 = {.queues = 1264, .queue_size = 32, .tld_backing = 32};
+static const struct mi_heap_layout heap_3_2 = {.queues = 1288, .queue_size = 32, .owner = 8};
+static const struct mi_heap_layout heap_3_3 = {.queues = 1304, .queue_size = 32, .owner = 8};
+static const struct mi_heap_layout heap_3_4 = {.queues = 1312, .queue_size = 32, .owner = 8};
+
+static const struct mi_slices_layout slices_3_0 = {.cnt = 32, .free = 64};
+static const struct mi_slices_layout slices_3_1 = {.cnt = 32, .free = 80, .huge_purges = 1};
+static const struct mi_slices_layout slices_3_2 = {.cnt = 40, .free = 88, .huge_purges = 1};
+static const struct mi_slices_layout slices_3_3 = {.cnt = 40, .free = 104, .metas = 136, .huge_purges = 2};
+
 static const struct mi_segment_layout segment_2_0 = {
 	.pinned = 8,
 	.arena = 0,
@@ -120,24 +173,28 @@ static const struct mi_arena_layout arena_2_1_8 = {
  * In the order in which they are tried: 2.0.9 says the least of itself. Those of 2.1.4 to 2.1.6 differ
  * from 2.1.7 in what a collect does last only: no layout tells them apart.
  */
-#define WAYS                                                                                                 \
-	{                                                                                                    \
-		.collects_segments = true, .frees_thread_data = true                                         \
-	}
+#define SEGMENTS(range, heap, page, segment, arena, thread_data)                                             \
+	range, &(heap), &(page), &(segment), &(arena), NULL, thread_data
+#define SLICES(range, heap, page, slices) range, &(heap), &(page), NULL, NULL, &(slices), 0
 
 const struct mi_row mi_rows[] = {
-	{"2.1.2",
-	 &heap_2_0,
-	 &page_2_0,
-	 &segment_2_1,
-	 &arena_2_1,
-	 8192,
+	{SEGMENTS("2.1.2", heap_2_0, page_2_0, segment_2_1, arena_2_1, 8192),
 	 {.main_purges_arenas = true, .frees_thread_data = true}},
-	{"2.0.9", &heap_2_0, &page_2_0, &segment_2_0, &arena_2_0, 8192, {.keeps_segments = true}},
-	{"2.1.4–2.1.7", &heap_2_1_4, &page_2_1_4, &segment_2_1, &arena_2_1_4, 8192, WAYS},
-	{"2.1.8–2.1.9", &heap_2_1_4, &page_2_1_4, &segment_2_1_8, &arena_2_1_8, 8192, WAYS},
-	{"2.2", &heap_2_2, &page_2_1_4, &segment_2_1_8, &arena_2_1_8, 12288, WAYS},
-	{"2.3–2.4", &heap_2_3, &page_2_1_4, &segment_2_1_8, &arena_2_1_8, 12288, WAYS},
+	{SEGMENTS("2.0.9", heap_2_0, page_2_0, segment_2_0, arena_2_0, 8192), {.keeps_segments = true}},
+	{SEGMENTS("2.1.4–2.1.7", heap_2_1_4, page_2_1_4, segment_2_1, arena_2_1_4, 8192),
+	 {.collects_segments = true, .frees_thread_data = true}},
+	{SEGMENTS("2.1.8–2.1.9", heap_2_1_4, page_2_1_4, segment_2_1_8, arena_2_1_8, 8192),
+	 {.collects_segments = true, .frees_thread_data = true}},
+	{SEGMENTS("2.2", heap_2_2, page_2_1_4, segment_2_1_8, arena_2_1_8, 12288),
+	 {.collects_segments = true, .frees_thread_data = true}},
+	{SEGMENTS("2.3–2.4", heap_2_3, page_2_1_4, segment_2_1_8, arena_2_1_8, 12288),
+	 {.collects_segments = true, .frees_thread_data = true}},
+	{SLICES("3.0.1", heap_3_0_1, page_3_0, slices_3_0), {.keeps_segments = false}},
+	{SLICES("3.0.7–3.0.12", heap_3_0_7, page_3_0, slices_3_0), {.keeps_segments = false}},
+	{SLICES("3.1", heap_3_1, page_3_0, slices_3_1), {.keeps_segments = false}},
+	{SLICES("3.2", heap_3_2, page_3_0, slices_3_2), {.keeps_segments = false}},
+	{SLICES("3.3", heap_3_3, page_3_0, slices_3_3), {.keeps_segments = false}},
+	{SLICES("3.4", heap_3_4, page_3_4, slices_3_3), {.keeps_segments = false}},
 };
 
 const size_t mi_row_cnt = sizeof(mi_rows) / sizeof(mi_rows[0]);
@@ -153,7 +210,7 @@ static uint64_t field(const char *bytes, uint8_t offset, uint8_t width)
 void mi_decode_page(const struct mi_page_layout *l, const char *bytes, struct mi_page *page)
 {
 	*page = (struct mi_page){
-		.area = l->start ? mi_word(bytes + l->start) : 0,
+		.area = l->start ? mi_word(bytes + l->start) : 0, /* but where it is in words */
 		.block_size = field(bytes, l->block_size, l->block_size_width),
 		.free = mi_word(bytes + l->free),
 		.local_free = mi_word(bytes + l->local_free),

@@ -23,7 +23,7 @@ static const struct {
 	{"decommit_delay", MI_PURGE_DELAY},           {"purge_delay", MI_PURGE_DELAY},
 	{"purge_decommits", MI_PURGE_DECOMMITS},      {"allow_decommit", MI_ALLOW_DECOMMIT},
 	{"segment_decommit_delay", MI_SEGMENT_DELAY}, {"arena_purge_mult", MI_ARENA_MULT},
-	{"minimal_purge_size", MI_MINIMAL_PURGE},
+	{"minimal_purge_size", MI_MINIMAL_PURGE},     {"allow_thp", MI_ALLOW_THP},
 };
 
 /* ---- the options ---- */
@@ -120,23 +120,29 @@ bool mi_are_queues(const char *at, uint8_t queue_size)
 	return true;
 }
 
-/* Whether a heap of the row has these queues, and is the first of its thread: the main one's is alone in
- * data. */
+static bool in_data(const struct heap_scan *s, uint64_t addr)
+{
+	return addr >= s->heap->data.start && addr < s->heap->data.end;
+}
+
+/*
+ * Whether a heap of the row has these queues, and is the first one of the main thread: its thread's
+ * data are the object's, as itself is, and (2.x) it is the first heap of that thread or (3.2 and
+ * later) part of the first heap.
+ */
 static bool is_heap(const struct heap_scan *s, uint64_t addr)
 {
 	const struct mi_heap_layout *l = s->row->heap;
-	uint64_t tld, thread, backing, cookie;
+	uint64_t tld, thread, first;
 
-	if (window_peek(s->mem, addr + l->tld, &tld, sizeof(tld)) != 0 || tld < TARGET_PAGE_SIZE ||
-	    tld >= ADDRESS_END)
-		return false;
-	if (window_peek(s->mem, tld + l->tld_backing, &backing, sizeof(backing)) != 0 || backing != addr)
-		return false;
-	if (window_peek(s->mem, l->thread ? addr + l->thread : tld + l->tld_thread, &thread,
+	if (window_peek(s->mem, addr + l->tld, &tld, sizeof(tld)) != 0 || !in_data(s, tld) ||
+	    window_peek(s->mem, l->thread ? addr + l->thread : tld + l->tld_thread, &thread,
 			sizeof(thread)) != 0 ||
 	    thread < TARGET_PAGE_SIZE || thread >= ADDRESS_END)
 		return false;
-	return window_peek(s->mem, addr + l->cookie, &cookie, sizeof(cookie)) == 0 && cookie;
+	if (l->owner)
+		return window_peek(s->mem, addr + l->owner, &first, sizeof(first)) == 0 && in_data(s, first);
+	return window_peek(s->mem, tld + l->tld_backing, &first, sizeof(first)) == 0 && first == addr;
 }
 
 static bool scan_for_heap(const char *bytes, size_t len, uint64_t addr, void *arg)
@@ -164,7 +170,7 @@ static bool try_row(struct memory *mem, const struct maps *maps, struct heap *he
 	if (window_peek(mem, heap->main_heap + row->heap->cookie, &heap->cookie, sizeof(heap->cookie)) != 0)
 		return false;
 	heap->row = row;
-	return mi_has_segments(mem, maps, heap);
+	return row->slices ? mi_has_slices(mem, heap) : mi_has_segments(mem, maps, heap);
 }
 
 int mi_locate(struct memory *mem, const struct maps *maps, struct heap *heap)

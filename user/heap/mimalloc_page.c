@@ -128,8 +128,7 @@ static void note_blocks(struct mi_walk *w, const struct mi_page *p, const struct
 		if (is_free(w, i))
 			continue;
 		/* Of an aligned block the program's pointer may be anywhere in it. */
-		for (uint64_t at = block_at(p, i), step = 0; step < (p->aligned ? p->block_size : 1);
-		     step += 16)
+		for (uint64_t at = block_at(p, i), step = 0; step < (p->inside ? p->inside : 1); step += 16)
 			heap_pages_mark(w->pages, at + step);
 	}
 	if (!pinned)

@@ -178,6 +178,7 @@ static void decode_slice(struct mi_walk *w, const struct mi_segment *s, uint32_t
 	p->start = s->addr + slice * MI_SLICE;
 	p->end = s->huge ? s->addr + s->bytes : p->start + cnt * MI_SLICE;
 	p->huge = s->huge;
+	p->inside = p->aligned ? p->block_size : 0;
 	/* A large block's size does not fit into 32 bits: MI_HUGE_BLOCK_SIZE. */
 	if (l->block_size_width == 4 && p->block_size == 1ULL << 31)
 		p->block_size = p->end - p->start;

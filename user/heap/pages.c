@@ -115,6 +115,13 @@ void heap_pages_cut(struct heap_pages *p, uint64_t end)
 		e->bits[bit / 64] &= ~(1ULL << bit % 64);
 }
 
+void heap_pages_add_bare(struct heap_pages *p, uint64_t start, uint64_t end)
+{
+	heap_pages_begin_extent(p, start);
+	if (newest(p) && newest(p)->start == start)
+		newest(p)->end = end;
+}
+
 void heap_pages_doubt(struct heap_pages *p)
 {
 	struct heap_extent *e = newest(p);

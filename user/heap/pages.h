@@ -30,7 +30,7 @@ struct heap_extent {
 	uint64_t start, end;
 	bool sure; /* walked without going back or skipping: a bit that is clear proves that no block begins
 		      there */
-	uint64_t *bits; /* of (addr of the program's pointer − start) / 16; owned by the pages */
+	uint64_t *bits; /* of (addr of the program's pointer − start) / 16; owned by the pages; NULL: all clear */
 };
 
 struct heap_pages {
@@ -55,6 +55,8 @@ void heap_pages_begin_extent(struct heap_pages *pages, uint64_t start);
 void heap_pages_mark(struct heap_pages *pages, uint64_t addr);
 /* The newest extent reaches to end; what is marked from there on is forgotten. */
 void heap_pages_cut(struct heap_pages *pages, uint64_t end);
+/* A new extent, in which no block begins. */
+void heap_pages_add_bare(struct heap_pages *pages, uint64_t start, uint64_t end);
 void heap_pages_doubt(struct heap_pages *pages); /* the newest extent is not sure */
 /* That no block in use begins there after all, whichever extent it lies in. */
 void heap_pages_unmark(struct heap_pages *pages, uint64_t addr);

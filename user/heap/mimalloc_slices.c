@@ -1,0 +1,520 @@
+/*
+ * mimalloc 3.x: arenas of slices of 64 KiB, with a bit each for what is free and what is to be
+ * purged. A page is a run of slices; its mi_page_t lies at its beginning or, from 3.3 on, in an
+ * array in the arena's head. A page too large for an arena is mapped by itself; the page map,
+ * which has a word for every slice of the address space, knows those.
+ *
+ * mi_collect(true) frees the empty pages in the calling thread's queues, and purges what is
+ * free and to be purged, of all arenas (src/arena.c, mi_arenas_try_purge).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "heap/mimalloc_heap.h"
+
+#define ATTEMPTS 6
+#define ARENAS_MAX 160        /* MI_MAX_ARENAS */
+#define SLICES_MAX (1U << 18) /* MI_BITMAP_MAX_BIT_COUNT: 16 GiB */
+#define CHUNK_BITS 512        /* MI_BCHUNK_BITS */
+#define BITMAP_HEAD 128       /* mi_bitmap_t: chunk_count, chunkmap */
+#define HEAD 256              /* of an arena's struct, as far as it is looked at */
+#define MEMKIND_ARENA 7       /* mi_memkind_t; those of the kernel before it */
+#define MEMKIND_OS 4
+#define PAGE_MAX 256           /* of a mi_page_t */
+#define MAP_SUB_SHIFT 13       /* MI_PAGE_MAP_SUB_SHIFT */
+#define MAP_ENTRIES (1U << 18) /* of 47 bits */
+#define THREAD_FLAGS 7ULL      /* of xthread_id: 4 is abandoned too */
+
+/* mi_memid_t */
+struct memid {
+	uint64_t base; /* of an arena its address */
+	uint32_t slice, cnt;
+	uint64_t size; /* the same eight bytes, of memory from the kernel */
+	uint32_t kind;
+	bool pinned;
+};
+
+struct mi_slab {
+	uint64_t addr;
+	uint32_t cnt, info; /* slices; those of its head */
+	uint64_t metas;     /* 0: each page has its own at its beginning */
+	bool pinned;
+	uint64_t *free, *purge;
+};
+
+static struct memid decode_memid(const char *at)
+{
+	return (struct memid){
+		.base = mi_word(at),
+		.slice = mi_half(at + 8),
+		.cnt = mi_half(at + 12),
+		.size = mi_word(at + 8),
+		.kind = mi_half(at + 16),
+		.pinned = at[20] != 0,
+	};
+}
+
+/* ---- arenas ---- */
+
+/* Whether there is an arena at addr, by its head: its bitmaps follow one another in it. */
+static bool read_slab(const struct heap *heap, struct memory *mem, uint64_t addr, struct mi_slab *slab,
+		      uint64_t bitmaps[3])
+{
+	const struct mi_slices_layout *l = heap->row->slices;
+	uint64_t cnt, info, end;
+	char head[HEAD];
+
+	if (!addr || addr % MI_SLICE || addr >= ADDRESS_END ||
+	    window_peek(mem, addr, head, sizeof(head)) != 0)
+		return false;
+	cnt = mi_word(head + l->cnt);
+	info = mi_word(head + l->cnt + 8);
+	if (cnt < CHUNK_BITS || cnt > SLICES_MAX || cnt % CHUNK_BITS || !info || info >= cnt)
+		return false;
+	end = addr + info * MI_SLICE;
+	for (unsigned i = 0; i < 5; i++) {
+		uint64_t at = mi_word(head + l->free + 8 * i);
+
+		/* slices_free, _committed, _dirty, _purge and what comes then: the page structs, or pages. */
+		if (at <= addr || at >= end || (i && at <= mi_word(head + l->free + 8 * i - 8)))
+			if (i < 4)
+				return false;
+	}
+	for (unsigned i = 0; i < 2; i++)
+		bitmaps[i] = mi_word(head + l->free + 8 * i);
+	bitmaps[2] = mi_word(head + l->free + 24);
+	*slab = (struct mi_slab){
+		.addr = addr,
+		.cnt = (uint32_t)cnt,
+		.info = (uint32_t)info,
+		.metas = l->metas ? mi_word(head + l->metas) : 0,
+		.pinned = decode_memid(head).pinned,
+	};
+	return !slab->metas || (slab->metas > addr && slab->metas < end);
+}
+
+struct slab_scan {
+	struct memory *mem;
+	const struct heap *heap;
+	uint64_t *found;
+	size_t cnt;
+};
+
+static bool scan_for_slabs(const char *bytes, size_t len, uint64_t addr, void *arg)
+{
+	struct slab_scan *s = arg;
+
+	(void)addr;
+	for (size_t off = 0; off + 8 <= len && s->cnt < ARENAS_MAX; off += 8) {
+		uint64_t at = mi_word(bytes + off), bitmaps[3];
+		struct mi_slab slab;
+		size_t i = 0;
+
+		if (at % MI_SLICE || !read_slab(s->heap, s->mem, at, &slab, bitmaps))
+			continue;
+		while (i < s->cnt && s->found[i] != at)
+			i++;
+		if (i == s->cnt)
+			s->found[s->cnt++] = at;
+	}
+	return false;
+}
+
+/* The addresses of all arenas, which mi_subproc_t lists in the object's data; found has room for ARENAS_MAX.
+ */
+static size_t find_slabs(const struct heap *heap, struct memory *mem, uint64_t *found)
+{
+	struct slab_scan s = {mem, heap, found, 0};
+
+	data_scan(mem, heap->data, scan_for_slabs, &s);
+	return s.cnt;
+}
+
+bool mi_has_slices(struct memory *mem, const struct heap *heap)
+{
+	uint64_t found[ARENAS_MAX];
+
+	return find_slabs(heap, mem, found) > 0;
+}
+
+static bool is_set(const uint64_t *bits, uint32_t i)
+{
+	return bits[i / 64] >> i % 64 & 1;
+}
+
+static void set_bits(uint64_t *bits, uint32_t first, uint32_t cnt)
+{
+	for (uint32_t i = first; i < first + cnt; i++)
+		bits[i / 64] |= 1ULL << i % 64;
+}
+
+/* Reads a bitmap of the arena; the head of slices_free differs, but its end is where the next one begins. */
+static int read_bits(struct mi_walk *w, const struct mi_slab *slab, uint64_t at, uint64_t next,
+		     uint64_t **bits)
+{
+	uint64_t size = slab->cnt / 8, chunks;
+	uint64_t skip = BITMAP_HEAD;
+
+	*bits = malloc(size);
+	if (!*bits)
+		return -ENOMEM;
+	if (next) {
+		if (window_peek(w->mem, at, &chunks, sizeof(chunks)) != 0 ||
+		    chunks > SLICES_MAX / CHUNK_BITS || chunks * CHUNK_BITS < slab->cnt ||
+		    next - at < chunks * CHUNK_BITS / 8)
+			return -EAGAIN;
+		skip = next - at - chunks * CHUNK_BITS / 8;
+	}
+	return data_copy(w->mem, at + skip, *bits, size) ? 0 : -EAGAIN;
+}
+
+/* ---- pages ---- */
+
+/* The owner's thread; 0: abandoned. */
+static uint64_t page_thread(const struct mi_walk *w, const char *bytes)
+{
+	return mi_word(bytes + w->heap->row->page->thread) & ~THREAD_FLAGS;
+}
+
+static void decode_page(struct mi_walk *w, const char *bytes, uint64_t meta, struct mi_page *p)
+{
+	mi_decode_page(w->heap->row->page, bytes, p);
+	p->meta = meta;
+	p->thread = page_thread(w, bytes);
+	/* What is aligned by more than a slice is mapped by itself. */
+	p->inside = p->aligned ? (p->block_size < MI_SLICE ? p->block_size : MI_SLICE) : 0;
+	if (w->heap->row->page->start_words) /* page_woffset */
+		p->area = meta + 8ULL * mi_half(bytes + w->heap->row->page->start);
+}
+
+/* Whether mi_collect by its thread visits the page: it is in a queue of the heap that malloc takes. */
+static bool is_visited(const struct mi_walk *w, const struct mi_page *p)
+{
+	const struct mi_heap_layout *l = w->heap->row->heap;
+	uint64_t tld, first;
+
+	if (!p->thread)
+		return false;
+	if (l->owner) /* of theaps those of the main heap, which pages mostly call NULL */
+		return !p->heap || (window_peek(w->mem, w->heap->main_heap + l->owner, &first,
+						sizeof(first)) == 0 &&
+				    p->heap == first);
+	return window_peek(w->mem, p->heap + l->tld, &tld, sizeof(tld)) == 0 &&
+	       window_peek(w->mem, tld + l->tld_backing, &first, sizeof(first)) == 0 && p->heap == first;
+}
+
+/* Counts one page, which is read again while it contradicts itself. */
+static enum mi_verdict count_page(struct mi_walk *w, struct mi_page *p, struct heap_arena *a)
+{
+	const struct mi_page_layout *l = w->heap->row->page;
+	enum mi_verdict verdict = MI_PAGE_CHANGED;
+	char bytes[PAGE_MAX];
+
+	for (unsigned i = 1; verdict == MI_PAGE_CHANGED; i++) {
+		struct mi_page again;
+
+		verdict = mi_count_page(w, p, i >= ATTEMPTS, a);
+		if (verdict != MI_PAGE_CHANGED)
+			break;
+		w->retries++;
+		window_drop(&w->win);
+		if (window_peek(w->mem, p->meta, bytes, l->size) != 0) {
+			i = ATTEMPTS;
+			continue;
+		}
+		decode_page(w, bytes, p->meta, &again);
+		if (again.block_size != p->block_size || again.area != p->area) {
+			i = ATTEMPTS; /* another one by now: as it was */
+			continue;
+		}
+		again.start = p->start;
+		again.end = p->end;
+		again.huge = p->huge;
+		*p = again;
+	}
+	return verdict;
+}
+
+/* A page without blocks, of so many slices from one on. */
+struct empty {
+	uint32_t slice, cnt;
+	uint64_t thread;
+	enum mi_who who; /* whose collect frees it */
+};
+
+struct empties {
+	struct empty *v;
+	size_t cnt, cap;
+};
+
+static enum mi_who who_frees(const struct mi_walk *w, const struct mi_page *p)
+{
+	if (!is_visited(w, p))
+		return BY_NOBODY;
+	return p->thread == w->heaps[0].thread ? BY_MAIN : BY_OTHER;
+}
+
+/* ---- what is purged ---- */
+
+/* The smallest piece of slices in a row that is purged, to keep huge pages whole; 1: any. */
+static uint32_t smallest_purge(struct mi_walk *w)
+{
+	uint64_t kib = w->heap->option[MI_MINIMAL_PURGE] ? (uint64_t)w->options.v[MI_MINIMAL_PURGE] : 0,
+		 slices;
+
+	if (!kib && w->heap->option[MI_MINIMAL_PURGE] &&
+	    w->options.v[MI_ALLOW_THP] >= w->heap->row->slices->huge_purges && w->huge_pages)
+		kib = 2048;
+	slices = (kib * 1024 + MI_SLICE - 1) / MI_SLICE;
+	return slices < 1 ? 1 : slices > 64 ? 64 : (uint32_t)slices;
+}
+
+/* _mi_bitmap_forall_setc_rangesn and mi_arena_try_purge_visitor: sets what is purged in *purged. */
+static void purge(struct mi_walk *w, const struct mi_slab *slab, uint64_t *purged)
+{
+	uint32_t least = smallest_purge(w);
+	uint64_t piece = least == 64 ? ~0ULL : (1ULL << least) - 1;
+
+	for (uint32_t i = 0; i < slab->cnt / 64; i++) {
+		uint64_t ready = 0;
+
+		for (uint32_t shift = 0; shift + least <= 64; shift += least)
+			if ((slab->purge[i] >> shift & piece) == piece)
+				ready |= piece << shift;
+		purged[i] |= (least == 1 ? slab->purge[i] : ready) & slab->free[i];
+	}
+}
+
+/* What a collect does with the arena, after freeing the empty pages that are its caller's. */
+static void collect(struct mi_walk *w, struct mi_slab *slab, const struct empties *empty, enum mi_who who,
+		    uint64_t *purged)
+{
+	bool scheduled = w->options.v[MI_PURGE_DELAY] > 0 && w->options.v[MI_ARENA_MULT] > 0;
+
+	if (slab->pinned || !mi_arena_purges(w, who))
+		return;
+	for (size_t i = 0; i < empty->cnt; i++) {
+		const struct empty *e = &empty->v[i];
+
+		if (e->who != who)
+			continue;
+		set_bits(slab->free, e->slice, e->cnt);
+		set_bits(scheduled ? slab->purge : purged, e->slice, e->cnt);
+	}
+	if (scheduled)
+		purge(w, slab, purged);
+}
+
+/* ---- one arena ---- */
+
+static bool read_page(struct mi_walk *w, const struct mi_slab *slab, uint32_t slice, struct mi_page *p,
+		      uint32_t *cnt)
+{
+	const struct mi_page_layout *l = w->heap->row->page;
+	uint64_t meta = slab->metas ? slab->metas + (uint64_t)slice * l->size : slab->addr + slice * MI_SLICE;
+	const char *at = NULL;
+	char bytes[PAGE_MAX];
+	struct memid memid;
+
+	if (meta % TARGET_PAGE_SIZE + l->size <= TARGET_PAGE_SIZE)
+		at = window_at(&w->win, meta, l->size);
+	else if (window_peek(w->mem, meta, bytes, l->size) == 0)
+		at = bytes;
+	if (!at)
+		return false;
+	memid = decode_memid(at + l->memid);
+	if (memid.kind != MEMKIND_ARENA || memid.base != slab->addr || memid.slice != slice || !memid.cnt ||
+	    memid.cnt > slab->cnt - slice)
+		return false;
+	decode_page(w, at, meta, p);
+	p->start = slab->addr + slice * MI_SLICE;
+	p->end = p->start + memid.cnt * MI_SLICE;
+	*cnt = memid.cnt;
+	return p->block_size != 0;
+}
+
+/*
+ * Blocks of a chunk of slices are marked in an extent of its own, unless all of it is free.
+ * Returns how far extents reach.
+ */
+static uint32_t note_extent(struct mi_walk *w, const struct mi_slab *slab, uint32_t slice, uint32_t noted)
+{
+	uint32_t chunk = slice / CHUNK_BITS * CHUNK_BITS;
+	bool any = false;
+
+	if (!w->pages || slice < noted)
+		return noted;
+	for (uint32_t i = slice; i < chunk + CHUNK_BITS; i++)
+		any |= !is_set(slab->free, i);
+	if (!any)
+		return noted;
+	if (noted < chunk)
+		heap_pages_add_bare(w->pages, slab->addr + noted * MI_SLICE, slab->addr + chunk * MI_SLICE);
+	heap_pages_begin_extent(w->pages, slab->addr + chunk * MI_SLICE);
+	heap_pages_cut(w->pages, slab->addr + (chunk + CHUNK_BITS) * MI_SLICE);
+	return chunk + CHUNK_BITS;
+}
+
+/* Counts the pages, and lists the empty ones. The rest is left to count_rest. */
+static int count_pages(struct mi_walk *w, const struct mi_slab *slab, uint64_t *counted,
+		       struct empties *empty)
+{
+	uint32_t slice = slab->info, cnt, noted = 0;
+
+	while (slice < slab->cnt) {
+		struct heap_arena *a;
+		struct mi_page p;
+		enum mi_verdict verdict;
+
+		noted = note_extent(w, slab, slice, noted);
+
+		if (is_set(slab->free, slice) || !read_page(w, slab, slice, &p, &cnt)) {
+			slice++;
+			continue;
+		}
+		a = mi_owner(w, p.thread);
+		if (!a)
+			return -ENOMEM;
+		verdict = count_page(w, &p, a);
+		if (verdict == MI_PAGE_EMPTY) {
+			if (!mi_grow(w, &empty->v, &empty->cap, empty->cnt, sizeof(*empty->v)))
+				return -ENOMEM;
+			empty->v[empty->cnt++] = (struct empty){slice, cnt, p.thread, who_frees(w, &p)};
+		} else if (verdict == MI_PAGE_COUNTED) {
+			a->f.held += p.end - p.start;
+		} else {
+			mi_broken(a, p.meta, "a page whose counts contradict each other");
+		}
+		if (verdict != MI_PAGE_BROKEN)
+			set_bits(counted, slice, cnt);
+		slice += cnt;
+	}
+	if (w->pages && noted < slab->cnt)
+		heap_pages_add_bare(w->pages, slab->addr + noted * MI_SLICE,
+				    slab->addr + slab->cnt * MI_SLICE);
+	return 0;
+}
+
+static enum mi_who who_purges(const uint64_t *by_main, const uint64_t *by_other, uint32_t slice)
+{
+	return is_set(by_main, slice) ? BY_MAIN : is_set(by_other, slice) ? BY_OTHER : BY_NOBODY;
+}
+
+/* What is in no page with blocks: empty pages, free slices, and the arena's own. */
+static void count_rest(struct mi_walk *w, const struct mi_slab *slab, const uint64_t *counted,
+		       const uint64_t *was_free, const struct empties *empty, uint64_t *const purged[2])
+{
+	uint32_t run = 0;
+
+	for (size_t i = 0; i < empty->cnt; i++) {
+		const struct empty *e = &empty->v[i];
+		struct heap_arena *a = mi_owner(w, e->thread);
+
+		if (!a)
+			return;
+		a->f.held += e->cnt * MI_SLICE;
+		mi_note_empty(w, a, e->cnt * MI_SLICE);
+		for (uint32_t k = e->slice; k < e->slice + e->cnt; k++)
+			mi_count_free(w, a, slab->addr + k * MI_SLICE, slab->addr + (k + 1) * MI_SLICE,
+				      who_purges(purged[0], purged[1], k));
+	}
+	for (uint32_t k = 0; k < slab->cnt; k++) {
+		struct heap_arena *a = mi_nobody(w);
+		uint64_t start = slab->addr + k * MI_SLICE;
+		bool is_free = k >= slab->info && is_set(was_free, k);
+
+		if (!a)
+			return;
+		if (run && !is_free) {
+			mi_note_free(w, a, run * MI_SLICE);
+			run = 0;
+		}
+		if (k >= slab->info && is_set(counted, k))
+			continue;
+		a->f.held += MI_SLICE;
+		if (is_free)
+			mi_count_free(w, a, start, start + MI_SLICE, who_purges(purged[0], purged[1], k));
+		else
+			mi_count_header(w, a, start, start + MI_SLICE, BY_NOBODY);
+		run += is_free;
+	}
+	if (run)
+		mi_note_free(w, mi_nobody(w), run * MI_SLICE);
+}
+
+static int walk_slab(struct mi_walk *w, uint64_t addr)
+{
+	struct empties empty = {.v = NULL};
+	uint64_t bitmaps[3], *was_free = NULL, *counted = NULL, *purged[2] = {NULL, NULL};
+	struct mi_slab slab;
+	size_t size;
+	int rc;
+
+	if (!read_slab(w->heap, w->mem, addr, &slab, bitmaps))
+		return 0; /* gone */
+	size = slab.cnt / 8;
+	rc = read_bits(w, &slab, bitmaps[0], bitmaps[1], &slab.free);
+	if (!rc)
+		rc = read_bits(w, &slab, bitmaps[2], 0, &slab.purge);
+	was_free = malloc(size);
+	counted = calloc(1, size);
+	purged[0] = calloc(1, size);
+	purged[1] = calloc(1, size);
+	if (!rc && (!was_free || !counted || !purged[0] || !purged[1]))
+		rc = -ENOMEM;
+	if (!rc)
+		rc = count_pages(w, &slab, counted, &empty);
+	if (!rc) {
+		memcpy(was_free, slab.free, size);
+		collect(w, &slab, &empty, BY_MAIN, purged[0]);
+		collect(w, &slab, &empty, BY_OTHER, purged[1]);
+		count_rest(w, &slab, counted, was_free, &empty, purged);
+	}
+	free(slab.free);
+	free(slab.purge);
+	free(was_free);
+	free(counted);
+	free(purged[0]);
+	free(purged[1]);
+	free(empty.v);
+	return rc;
+}
+
+/* Whether huge pages are there to be kept whole: mi_os_mem_config, of page sizes that no one else lists so.
+ */
+static bool scan_for_config(const char *bytes, size_t len, uint64_t addr, void *arg)
+{
+	bool *huge = arg;
+
+	(void)addr;
+	for (size_t off = 0; off + 48 <= len; off += 8)
+		if (mi_word(bytes + off) == TARGET_PAGE_SIZE && mi_word(bytes + off + 8) == 2048 * 1024 &&
+		    mi_word(bytes + off + 16) == TARGET_PAGE_SIZE) {
+			*huge = bytes[off + 43] != 0; /* has_transparent_huge_pages */
+			return true;
+		}
+	return false;
+}
+
+int mi_walk_slices(struct mi_walk *w)
+{
+	const struct mi_heap_layout *l = w->heap->row->heap;
+	uint64_t arenas[ARENAS_MAX], tld;
+	size_t cnt = find_slabs(w->heap, w->mem, arenas);
+	int rc = 0;
+
+	if (!mi_grow(w, &w->heaps, &w->heap_cap, 0, sizeof(*w->heaps)))
+		return -ENOMEM;
+	w->heaps[0] = (struct mi_heap){.addr = w->heap->main_heap, .collects = true};
+	w->heap_cnt = 1;
+	if (window_peek(w->mem, w->heap->main_heap + l->tld, &tld, sizeof(tld)) != 0 ||
+	    window_peek(w->mem, tld + l->tld_thread, &w->heaps[0].thread, sizeof(uint64_t)) != 0)
+		return -EAGAIN;
+	data_scan(w->mem, w->heap->data, scan_for_config, &w->huge_pages);
+	for (size_t i = 0; i < cnt && !rc; i++)
+		rc = walk_slab(w, arenas[i]);
+	if (!rc)
+		rc = mi_walk_mapped(w, arenas, cnt);
+	return rc;
+}
