@@ -127,7 +127,8 @@ static int walk_states(const struct heap *heap, struct memory *mem, struct heap_
 		rc = walk_state(heap, &heap->main, mem, walk);
 	if (!rc) {
 		walk->arenas[0].main = true;
-		strcpy(walk->arenas[0].name, cnt ? "main interpreter" : "all interpreters");
+		snprintf(walk->arenas[0].name, sizeof(walk->arenas[0].name), "%s",
+			 cnt ? "main interpreter" : "all interpreters");
 	}
 	/* One that has begun or ends just now may have no list to read. */
 	for (size_t i = 0; !rc && i < cnt; i++)
