@@ -244,3 +244,18 @@ def test_its_blocks_are_nobodys_debt(tree):
             report = tracer.next()
         assert report["live_heap"] > 15 * MIB
         assert 0 <= report["allocs"]["unattributed"] < 2 * MIB
+
+
+def test_several_processes_add_up(tree):
+    """In the sum over processes too: every arena once, and none of a Python that has pymalloc not in use."""
+    root_only()
+    unused = {"PYTHONMALLOC": "malloc"}
+    with Python(PYTHON, "fill", 100000, "stop") as one, Python(PYTHON, "fill", 50000, "stop") as two, \
+            Python(PYTHON, "fill", 10000, "stop", env=unused) as three:
+        for target in (one, two, three):
+            target.stopped()
+        parts = [pymalloc(tree, target.pid) for target in (one, two)]
+        command = [tree.alloctrace, "attach", "--no-alloc", f"{one.pid},{two.pid},{three.pid}", "0.25", "2"]
+        text = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+        said = re.findall(r"in (\d+) arenas of 1.00 MiB, .* live in (\d+) of them", text)
+        assert said[-1] == tuple(str(sum(part["ranges"][field] for part in parts)) for field in ("count", "sparse"))

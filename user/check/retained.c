@@ -39,7 +39,7 @@ static uint64_t say_layers(const struct check_facts *facts, struct check_finding
 			  "%s are free in %s (%s) and still resident, which no purge returns; live there %s",
 			  units_bytes(retained, a->retained), a->kind->name, a->kind->layer,
 			  units_bytes(live, a->live_heap));
-		check_fix(out, "%s would avoid it", a->kind->remedy);
+		check_fix(out, "what helps: %s", a->kind->remedy);
 	}
 	return sum;
 }

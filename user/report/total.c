@@ -165,7 +165,6 @@ static void add_allocator(struct heap_allocator *sum, const struct heap_allocato
 	add_figure(&sum->retained, part->retained);
 	add_figure(&sum->purgeable, part->purgeable);
 	add_figure(&sum->pinned, part->pinned);
-	heap_ranges_add(&sum->ranges, &part->ranges);
 }
 
 static struct heap_allocator *allocator_of(struct heap_state *heap, const struct heap_allocator *like)
