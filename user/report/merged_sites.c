@@ -85,17 +85,11 @@ static uint64_t hash_of(const struct stack *stack)
 	return hash;
 }
 
-static bool is_same(const struct stack *a, const struct stack *b)
-{
-	return a->cnt == b->cnt && a->cut == b->cut &&
-	       !memcmp(a->locations, b->locations, a->cnt * sizeof(struct location *));
-}
-
 static struct merged_site *find(const struct merged_sites *m, const struct stack *stack, uint64_t hash)
 {
 	struct merged_site *site = map_get(&m->known, hash);
 
-	while (site && !is_same(site->stack, stack))
+	while (site && !stack_is_same(site->stack, stack))
 		site = site->same_hash;
 	return site;
 }

@@ -8,6 +8,7 @@
 
 #define KINDS_MAX 16
 #define MISSING_MAX 16
+#define CHURN_MERGED 1000
 
 struct total {
 	struct merged_sites *sites;
@@ -27,6 +28,7 @@ struct total {
 	pid_t *purge_pids;
 	struct window_finding *windows;
 	pid_t *window_pids;
+	struct churn_finding *churn_rows;
 	const struct churn_finding **churn;
 	struct own_returns own_returns;
 	struct collector_view collector;
@@ -54,6 +56,7 @@ static void forget_sum(struct total *t)
 	free(t->windows);
 	free(t->window_pids);
 	free(t->churn);
+	free(t->churn_rows);
 	free(t->gaps);
 	t->gaps = NULL;
 	t->purges = NULL;
@@ -61,6 +64,7 @@ static void forget_sum(struct total *t)
 	t->windows = NULL;
 	t->window_pids = NULL;
 	t->churn = NULL;
+	t->churn_rows = NULL;
 }
 
 void total_free(struct total *t)
@@ -354,6 +358,36 @@ static int sum_windows(struct total *t, const struct snapshot *const *v, size_t 
 	return 0;
 }
 
+static void add_churn(struct churn_finding *sum, const struct churn_finding *part)
+{
+	sum->opens += part->opens;
+	sum->closes += part->closes;
+	sum->repeats += part->repeats;
+	sum->new_mappings += part->new_mappings;
+	sum->failures += part->failures;
+	sum->ns += part->ns;
+	sum->maps_grown += part->maps_grown;
+	sum->heap_grown += part->heap_grown;
+	sum->flagged |= part->flagged;
+}
+
+static bool is_same_churn(const struct churn_finding *a, const struct churn_finding *b)
+{
+	bool has_stack = a->stack && b->stack;
+
+	return !strcmp(a->library, b->library) &&
+	       (has_stack ? stack_is_same(a->stack, b->stack) : a->stack == b->stack);
+}
+
+static int by_opens(const void *x, const void *y)
+{
+	const struct churn_finding *a = *(const struct churn_finding *const *)x;
+	const struct churn_finding *b = *(const struct churn_finding *const *)y;
+
+	return a->opens < b->opens ? 1 : a->opens > b->opens ? -1 : strcmp(a->library, b->library);
+}
+
+/* A library that several open from the same place is one row; looked for among the first of them only. */
 static int sum_churn(struct total *t, const struct snapshot *const *v, size_t cnt, struct snapshot *sum)
 {
 	size_t all = 0;
@@ -361,11 +395,25 @@ static int sum_churn(struct total *t, const struct snapshot *const *v, size_t cn
 	for (size_t i = 0; i < cnt; i++)
 		all += v[i]->churn_cnt;
 	t->churn = calloc(all + 1, sizeof(*t->churn));
-	if (!t->churn)
+	t->churn_rows = calloc(all + 1, sizeof(*t->churn_rows));
+	if (!t->churn || !t->churn_rows)
 		return -ENOMEM;
 	for (size_t i = 0; i < cnt; i++)
-		for (size_t k = 0; k < v[i]->churn_cnt; k++)
-			t->churn[sum->churn_cnt++] = v[i]->churn[k];
+		for (size_t k = 0; k < v[i]->churn_cnt; k++) {
+			const struct churn_finding *row = v[i]->churn[k];
+			size_t at = 0;
+
+			while (at < sum->churn_cnt && at < CHURN_MERGED &&
+			       !is_same_churn(&t->churn_rows[at], row))
+				at++;
+			if (at < sum->churn_cnt && at < CHURN_MERGED)
+				add_churn(&t->churn_rows[at], row);
+			else
+				t->churn_rows[sum->churn_cnt++] = *row;
+		}
+	for (size_t i = 0; i < sum->churn_cnt; i++)
+		t->churn[i] = &t->churn_rows[i];
+	qsort(t->churn, sum->churn_cnt, sizeof(*t->churn), by_opens);
 	sum->churn = t->churn;
 	return 0;
 }

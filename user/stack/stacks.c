@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/map.h"
 #include "stack/python_codes.h"
@@ -201,6 +202,12 @@ static const struct frame_name *next(struct stack_walk *walk, bool out)
 		}
 	}
 	return NULL;
+}
+
+bool stack_is_same(const struct stack *a, const struct stack *b)
+{
+	return a->cnt == b->cnt && a->cut == b->cut &&
+	       !memcmp(a->locations, b->locations, a->cnt * sizeof(struct location *));
 }
 
 const struct frame_name *stack_next(struct stack_walk *walk)

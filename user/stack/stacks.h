@@ -33,6 +33,9 @@ struct stack {
 	struct location *locations[]; /* outermost first; the pool's: equal places of several processes are one */
 };
 
+/* Whether two stacks, of one process or two, have the same locations. */
+bool stack_is_same(const struct stack *a, const struct stack *b);
+
 /* Goes over the frames of a stack, those inlined included, from one end to the other. */
 struct stack_walk {
 	const struct stack *stack;
