@@ -179,7 +179,7 @@ static bool scan_for_left(const char *bytes, size_t len, uint64_t addr, void *ar
 
 		if (!m || !mapping_is_anon_rw(m) || is_known_heap(w, at) ||
 		    window_peek(w->mem, at + l->queues, queues, MI_QUEUES_CHECKED * l->queue_size) != 0 ||
-		    !mi_are_queues(queues, l->queue_size))
+		    !mi_are_queues(queues, l))
 			continue;
 		a = mi_nobody(w);
 		if (!a)

@@ -19,6 +19,7 @@
 #define MI_QUEUES 75       /* of pages by size of block, the one of full pages last */
 #define MI_RETIRE_MAX (128ULL << 10) /* MI_MAX_RETIRE_SIZE, 2.x */
 #define MI_BLOCKS_MAX 8192 /* on a page: the smallest are of 8 bytes */
+#define MI_PAGE_STRUCT_MAX 256 /* of a mi_page_t */
 #define MI_OPTIONS_MIN 20
 #define MI_OPTIONS_MAX 100
 
@@ -30,7 +31,7 @@ struct mi_page_layout {
 	uint8_t used, used_width;
 	uint8_t block_size, block_size_width;
 	uint8_t start; /* where the blocks begin; 0: by a rule */
-	bool start_words; /* … in words behind the struct */
+	uint8_t start_unit; /* … so many bytes times a half word, behind the struct; 0: it is an address */
 	uint8_t next; /* and prev behind it */
 	uint8_t heap;   /* owner; of 3.2 and later its theap */
 	uint8_t thread; /* 3.x: xthread_id, whose low bits are flags */
@@ -42,11 +43,11 @@ struct mi_page_layout {
 /* mi_heap_t, from 3.2 on mi_theap_t. */
 struct mi_heap_layout {
 	uint16_t queues;
-	uint8_t queue_size; /* mi_page_queue_t */
+	uint8_t queue_size, queue_block; /* mi_page_queue_t: its size, and block_size in it */
 	uint16_t tld, delayed, thread, cookie; /* cookie: 2.x */
 	uint8_t tld_thread;  /* in mi_tld_t: thread_id; 2.x has it in the heap */
 	uint8_t tld_backing; /* in mi_tld_t: the first heap of the thread; 0: it is not told */
-	uint8_t owner;       /* of a theap: the heap that it is part of, whichever the thread; 0: it is no theap */
+	uint16_t owner;      /* of a theap: the heap that it is part of, whichever the thread; 0: it is no theap */
 };
 
 /* mi_segment_t. */
@@ -75,6 +76,9 @@ struct mi_slices_layout {
 	uint16_t cnt;   /* slice_count, and info_slices behind it */
 	uint16_t free;  /* slices_free, _committed, _dirty and _purge */
 	uint16_t metas; /* pages_meta; 0: none */
+	uint64_t region; /* each such a part begins with a mi_page_t a slice, the first word of which leads to its page; 0: none */
+	uint16_t start; /* the address that slices begin at; 0: that of the struct */
+	uint8_t arena_kind, os_kind; /* mi_memkind_t: of an arena; the first of the kernel */
 	uint8_t huge_purges; /* allow_thp from which a purge keeps huge pages whole */
 };
 
@@ -84,6 +88,7 @@ struct mi_ways {
 	bool collects_segments; /* visiting a page purges its segment, before the page itself is freed */
 	bool main_purges_arenas; /* only the main thread's */
 	bool frees_thread_data;  /* what ended threads leave of their own is unmapped, by the main thread's */
+	bool frees_inside;       /* an aligned block goes to its list by the pointer inside of it */
 };
 
 struct mi_row {
@@ -225,6 +230,7 @@ struct mi_walk {
 	size_t covered_cnt, covered_cap;
 	char *bytes; /* of a segment's header */
 	bool huge_pages; /* 3.x: the kernel makes some of what is large */
+	uint64_t known_meta, known_slice; /* 3.x: of a page in an arena; 0: none */
 	uint64_t map[MI_BLOCKS_MAX / 64]; /* blocks of one page that are not in use */
 	unsigned retries;
 	bool no_memory;
@@ -236,7 +242,7 @@ struct mi_walk {
 #define MI_HEADER_MAX (64UL << 10) /* of a segment */
 
 /* Queues of pages by the sizes of their blocks, which are those of no one else. */
-bool mi_are_queues(const char *at, uint8_t queue_size);
+bool mi_are_queues(const char *at, const struct mi_heap_layout *l);
 #define MI_QUEUES_CHECKED 16
 /* mimalloc_locate.c: −ENOENT if no mimalloc has been used. */
 int mi_locate(struct memory *mem, const struct maps *maps, struct heap *heap);
@@ -278,9 +284,6 @@ void mi_broken(struct heap_arena *a, uint64_t at, const char *why); /* the first
 /* The owners become the walk's arenas, largest first, main before all. 0 or −ENOMEM. */
 int mi_conclude(struct mi_walk *w);
 
-/* mimalloc_mapped.c, 3.x: pages with memory of their own, known by the page map. 0 or −errno. */
-int mi_walk_mapped(struct mi_walk *w, const uint64_t *arenas, size_t arena_cnt);
-
 /* mimalloc_page.c */
 enum mi_verdict {
 	MI_PAGE_COUNTED,
@@ -308,5 +311,12 @@ void mi_free_areas(struct mi_walk *w);
 /* mimalloc_slices.c, 3.x */
 bool mi_has_slices(struct memory *mem, const struct heap *heap);
 int mi_walk_slices(struct mi_walk *w);
+void mi_decode_slice_page(struct mi_walk *w, const char *bytes, uint64_t meta, struct mi_page *p);
+/* As mi_count_page, reading the page again while it changes. */
+enum mi_verdict mi_count_slice_page(struct mi_walk *w, struct mi_page *p, struct heap_arena *a);
+/* Whose collect would free the page, if it is empty. */
+enum mi_who mi_who_frees(const struct mi_walk *w, const struct mi_page *p);
+/* mimalloc_mapped.c, 3.x: pages with memory of their own. After those of arenas. 0 or −errno. */
+int mi_walk_mapped(struct mi_walk *w);
 
 #endif

@@ -46,14 +46,34 @@ static const struct mi_page_layout page_2_1_4 = {
 	.retired_mask = 0xfe,
 };
 
-static const struct mi_heap_layout heap_2_0 = {
-	.queues = 1040, .queue_size = 24, .delayed = 2840, .thread = 2848, .cookie = 2864, .tld_backing = 16};
-static const struct mi_heap_layout heap_2_1_4 = {
-	.queues = 1264, .queue_size = 24, .delayed = 8, .thread = 16, .cookie = 32, .tld_backing = 16};
-static const struct mi_heap_layout heap_2_2 = {
-	.queues = 1280, .queue_size = 24, .delayed = 8, .thread = 16, .cookie = 32, .tld_backing = 16};
-static const struct mi_heap_layout heap_2_3 = {
-	.queues = 1288, .queue_size = 24, .delayed = 8, .thread = 16, .cookie = 32, .tld_backing = 16};
+static const struct mi_heap_layout heap_2_0 = {.queues = 1040,
+					       .queue_size = 24,
+					       .queue_block = 16,
+					       .delayed = 2840,
+					       .thread = 2848,
+					       .cookie = 2864,
+					       .tld_backing = 16};
+static const struct mi_heap_layout heap_2_1_4 = {.queues = 1264,
+						 .queue_size = 24,
+						 .queue_block = 16,
+						 .delayed = 8,
+						 .thread = 16,
+						 .cookie = 32,
+						 .tld_backing = 16};
+static const struct mi_heap_layout heap_2_2 = {.queues = 1280,
+					       .queue_size = 24,
+					       .queue_block = 16,
+					       .delayed = 8,
+					       .thread = 16,
+					       .cookie = 32,
+					       .tld_backing = 16};
+static const struct mi_heap_layout heap_2_3 = {.queues = 1288,
+					       .queue_size = 24,
+					       .queue_block = 16,
+					       .delayed = 8,
+					       .thread = 16,
+					       .cookie = 32,
+					       .tld_backing = 16};
 
 static const struct mi_page_layout page_3_0 = {
 	.size = 120,
@@ -87,7 +107,7 @@ static const struct mi_page_layout page_3_4 = {
 	.block_size = 40,
 	.block_size_width = 8,
 	.start = 48,
-	.start_words = true,
+	.start_unit = 8,
 	.next = 72,
 	.heap = 64,
 	.thread = 0,
@@ -96,17 +116,59 @@ static const struct mi_page_layout page_3_4 = {
 	.aligned_mask = 2,
 };
 
-static const struct mi_heap_layout heap_3_0_1 = {.queues = 1248, .queue_size = 24, .tld_backing = 24};
-static const struct mi_heap_layout heap_3_0_7 = {.queues = 1248, .queue_size = 32, .tld_backing = 24};
-static const struct mi_heap_layout heap_3_1 = {.queues = 1264, .queue_size = 32, .tld_backing = 32};
-static const struct mi_heap_layout heap_3_2 = {.queues = 1288, .queue_size = 32, .owner = 8};
-static const struct mi_heap_layout heap_3_3 = {.queues = 1304, .queue_size = 32, .owner = 8};
-static const struct mi_heap_layout heap_3_4 = {.queues = 1312, .queue_size = 32, .owner = 8};
+static const struct mi_page_layout page_3_6 = {
+	.size = 128,
+	.capacity = 56,
+	.reserved = 58,
+	.free = 16,
+	.local_free = 24,
+	.thread_free = 64,
+	.used = 40,
+	.used_width = 2,
+	.block_size = 32,
+	.block_size_width = 8,
+	.start = 48,
+	.start_unit = 1,
+	.next = 88,
+	.heap = 80,
+	.thread = 8,
+	.flags = 8,
+	.memid = 104,
+	.full_mask = 1,
+	.aligned_mask = 2,
+};
 
-static const struct mi_slices_layout slices_3_0 = {.cnt = 32, .free = 64};
-static const struct mi_slices_layout slices_3_1 = {.cnt = 32, .free = 80, .huge_purges = 1};
-static const struct mi_slices_layout slices_3_2 = {.cnt = 40, .free = 88, .huge_purges = 1};
-static const struct mi_slices_layout slices_3_3 = {.cnt = 40, .free = 104, .metas = 136, .huge_purges = 2};
+static const struct mi_heap_layout heap_3_0_1 = {
+	.queues = 1248, .queue_size = 24, .queue_block = 16, .tld_backing = 24};
+static const struct mi_heap_layout heap_3_0_7 = {
+	.queues = 1248, .queue_size = 32, .queue_block = 24, .tld_backing = 24};
+static const struct mi_heap_layout heap_3_1 = {
+	.queues = 1264, .queue_size = 32, .queue_block = 24, .tld_backing = 32};
+static const struct mi_heap_layout heap_3_2 = {
+	.queues = 1288, .queue_size = 32, .queue_block = 24, .owner = 8};
+static const struct mi_heap_layout heap_3_3 = {
+	.queues = 1304, .queue_size = 32, .queue_block = 24, .owner = 8};
+static const struct mi_heap_layout heap_3_4 = {
+	.queues = 1312, .queue_size = 32, .queue_block = 24, .owner = 8};
+
+static const struct mi_heap_layout heap_3_6 = {
+	.queues = 1400, .queue_size = 40, .queue_block = 24, .tld = 1032, .owner = 1040};
+
+static const struct mi_slices_layout slices_3_0 = {.cnt = 32, .free = 64, .arena_kind = 7, .os_kind = 4};
+static const struct mi_slices_layout slices_3_1 = {
+	.cnt = 32, .free = 80, .huge_purges = 1, .arena_kind = 7, .os_kind = 4};
+static const struct mi_slices_layout slices_3_2 = {
+	.cnt = 40, .free = 88, .huge_purges = 1, .arena_kind = 7, .os_kind = 4};
+static const struct mi_slices_layout slices_3_3 = {
+	.cnt = 40, .free = 104, .metas = 136, .huge_purges = 2, .arena_kind = 7, .os_kind = 4};
+
+static const struct mi_slices_layout slices_3_6 = {.cnt = 48,
+						   .free = 112,
+						   .region = 256 << 20,
+						   .start = 40,
+						   .arena_kind = 6,
+						   .os_kind = 3,
+						   .huge_purges = 2};
 
 static const struct mi_segment_layout segment_2_0 = {
 	.pinned = 8,
@@ -189,12 +251,13 @@ const struct mi_row mi_rows[] = {
 	 {.collects_segments = true, .frees_thread_data = true}},
 	{SEGMENTS("2.3–2.4", heap_2_3, page_2_1_4, segment_2_1_8, arena_2_1_8, 12288),
 	 {.collects_segments = true, .frees_thread_data = true}},
-	{SLICES("3.0.1", heap_3_0_1, page_3_0, slices_3_0), {.keeps_segments = false}},
+	{SLICES("3.0.1", heap_3_0_1, page_3_0, slices_3_0), {.frees_inside = true}},
 	{SLICES("3.0.7–3.0.12", heap_3_0_7, page_3_0, slices_3_0), {.keeps_segments = false}},
 	{SLICES("3.1", heap_3_1, page_3_0, slices_3_1), {.keeps_segments = false}},
 	{SLICES("3.2", heap_3_2, page_3_0, slices_3_2), {.keeps_segments = false}},
 	{SLICES("3.3", heap_3_3, page_3_0, slices_3_3), {.keeps_segments = false}},
 	{SLICES("3.4", heap_3_4, page_3_4, slices_3_3), {.keeps_segments = false}},
+	{SLICES("3.6", heap_3_6, page_3_6, slices_3_6), {.keeps_segments = false}},
 };
 
 const size_t mi_row_cnt = sizeof(mi_rows) / sizeof(mi_rows[0]);

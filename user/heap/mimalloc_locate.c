@@ -20,10 +20,15 @@ static const struct {
 	const char *name;
 	enum mi_option option;
 } option_names[] = {
-	{"decommit_delay", MI_PURGE_DELAY},           {"purge_delay", MI_PURGE_DELAY},
-	{"purge_decommits", MI_PURGE_DECOMMITS},      {"allow_decommit", MI_ALLOW_DECOMMIT},
-	{"segment_decommit_delay", MI_SEGMENT_DELAY}, {"arena_purge_mult", MI_ARENA_MULT},
-	{"minimal_purge_size", MI_MINIMAL_PURGE},     {"allow_thp", MI_ALLOW_THP},
+	{"decommit_delay", MI_PURGE_DELAY},
+	{"purge_delay", MI_PURGE_DELAY},
+	{"purge_decommits", MI_PURGE_DECOMMITS},
+	{"allow_decommit", MI_ALLOW_DECOMMIT},
+	{"segment_decommit_delay", MI_SEGMENT_DELAY},
+	{"arena_purge_mult", MI_ARENA_MULT},
+	{"minimal_purge_size", MI_MINIMAL_PURGE},
+	{"arena_purge_min_size", MI_MINIMAL_PURGE},
+	{"allow_thp", MI_ALLOW_THP},
 };
 
 /* ---- the options ---- */
@@ -109,13 +114,12 @@ struct heap_scan {
 	struct memory *mem;
 	struct heap *heap;
 	const struct mi_row *row;
-	uint8_t queue_size;
 };
 
-bool mi_are_queues(const char *at, uint8_t queue_size)
+bool mi_are_queues(const char *at, const struct mi_heap_layout *l)
 {
 	for (unsigned i = 0; i < MI_QUEUES_CHECKED; i++)
-		if (mi_word(at + i * queue_size + queue_size - 8) != 8ULL * queue_words[i])
+		if (mi_word(at + i * l->queue_size + l->queue_block) != 8ULL * queue_words[i])
 			return false;
 	return true;
 }
@@ -151,7 +155,7 @@ static bool scan_for_heap(const char *bytes, size_t len, uint64_t addr, void *ar
 	const struct mi_heap_layout *l = s->row->heap;
 
 	for (size_t off = 0; off + MI_QUEUES_CHECKED * l->queue_size <= len; off += 8) {
-		if (!mi_are_queues(bytes + off, l->queue_size) || addr + off < l->queues ||
+		if (!mi_are_queues(bytes + off, l) || addr + off < l->queues ||
 		    !is_heap(s, addr + off - l->queues))
 			continue;
 		s->heap->main_heap = addr + off - l->queues;

@@ -1,9 +1,189 @@
+/*
+ * mimalloc 3.x: pages that are too large for an arena, or aligned by more than a slice, have a
+ * mapping of their own. The page map (src/page-map.c) knows them: a word for each slice of the
+ * address space, in parts of 8,192 that a list of 262,144 leads to. The list is found by a page
+ * that is known from a queue.
+ */
+#include <errno.h>
+
 #include "heap/mimalloc_heap.h"
 
-int mi_walk_mapped(struct mi_walk *w, const uint64_t *arenas, size_t arena_cnt)
+#define LIST_ENTRIES (1ULL << 18)                        /* of 47 bits */
+#define PART_ENTRIES (1ULL << 13)                        /* MI_PAGE_MAP_SUB_COUNT */
+#define LIST_BYTES (LIST_ENTRIES * 8 + TARGET_PAGE_SIZE) /* the first part's first words lie behind it */
+#define PART_BYTES (PART_ENTRIES * 8)
+#define PARTS_MAX 65536 /* 32 TB */
+#define MAPPED_MAX 1048576
+#define WORDS (TARGET_PAGE_SIZE / 8)
+
+struct map_scan {
+	struct memory *mem;
+	uint64_t meta, slice; /* a page that is known, and the number of its slice */
+	uint64_t found;
+};
+
+static bool leads_to(struct memory *mem, uint64_t list, const struct map_scan *s)
 {
-	(void)w;
-	(void)arenas;
-	(void)arena_cnt;
+	uint64_t part, meta;
+
+	return window_peek(mem, list + s->slice / PART_ENTRIES * 8, &part, sizeof(part)) == 0 && part &&
+	       part % TARGET_PAGE_SIZE == 0 &&
+	       window_peek(mem, part + s->slice % PART_ENTRIES * 8, &meta, sizeof(meta)) == 0 &&
+	       meta == s->meta;
+}
+
+static bool scan_for_map(const char *bytes, size_t len, uint64_t addr, void *arg)
+{
+	struct map_scan *s = arg;
+
+	(void)addr;
+	for (size_t off = 0; off + 8 <= len; off += 8) {
+		uint64_t at = mi_word(bytes + off);
+
+		if (!at || at % TARGET_PAGE_SIZE || at >= ADDRESS_END || !leads_to(s->mem, at, s))
+			continue;
+		s->found = at;
+		return true;
+	}
+	return false;
+}
+
+/* A page of an arena, or in one of the main thread's queues. */
+static bool find_known(struct mi_walk *w, struct map_scan *s)
+{
+	const struct mi_heap_layout *l = w->heap->row->heap;
+	char bytes[MI_PAGE_STRUCT_MAX];
+	struct mi_page p;
+
+	s->meta = w->known_meta;
+	s->slice = w->known_slice;
+	if (s->meta)
+		return true;
+	for (unsigned q = 0; q < MI_QUEUES; q++) {
+		if (window_peek(w->mem, w->heap->main_heap + l->queues + q * l->queue_size, &s->meta,
+				sizeof(s->meta)) != 0 ||
+		    !s->meta || window_peek(w->mem, s->meta, bytes, w->heap->row->page->size) != 0)
+			continue;
+		mi_decode_slice_page(w, bytes, s->meta, &p);
+		s->slice = p.area / MI_SLICE;
+		if (s->slice < LIST_ENTRIES * PART_ENTRIES)
+			return true;
+	}
+	return false;
+}
+
+static bool in_arena(const struct mi_walk *w, uint64_t addr)
+{
+	for (size_t i = 0; i < w->covered_cnt; i++)
+		if (addr >= w->covered[i].start && addr < w->covered[i].end)
+			return true;
+	return false;
+}
+
+/* The page with memory of its own whose struct is at meta. */
+static int count_mapped(struct mi_walk *w, uint64_t meta)
+{
+	const struct mi_row *row = w->heap->row;
+	char bytes[MI_PAGE_STRUCT_MAX];
+	const struct mapping *m;
+	struct heap_arena *a;
+	struct mi_page p;
+	uint64_t base, size;
+
+	if (window_peek(w->mem, meta, bytes, row->page->size) != 0)
+		return 0;
+	base = mi_word(bytes + row->page->memid);
+	size = mi_word(bytes + row->page->memid + 8);
+	m = maps_find(w->maps, base);
+	if (mi_half(bytes + row->page->memid + 16) < row->slices->os_kind || base % TARGET_PAGE_SIZE || !m ||
+	    !mapping_is_anon_rw(m) || size > m->end - base || size % TARGET_PAGE_SIZE || meta < base ||
+	    meta - base >= size)
+		return 0;
+	mi_decode_slice_page(w, bytes, meta, &p);
+	p.start = base;
+	p.end = base + size;
+	p.huge = true;
+	a = mi_owner(w, p.thread);
+	if (!a)
+		return -ENOMEM;
+	a->f.held += size;
+	a->heap_cnt++;
+	switch (mi_count_slice_page(w, &p, a)) {
+	case MI_PAGE_EMPTY:
+		mi_note_empty(w, a, size);
+		mi_count_free(w, a, base, base + size, mi_who_frees(w, &p));
+		break;
+	case MI_PAGE_BROKEN:
+		mi_broken(a, meta, "a page whose counts contradict each other");
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+/* The pages of one part of the map, but those of arenas. */
+static int walk_part(struct mi_walk *w, uint64_t part, uint64_t first_slice, size_t *left)
+{
+	uint64_t words[WORDS], last = 0;
+
+	for (uint64_t i = 0; i < PART_ENTRIES; i += WORDS) {
+		if (window_peek(w->mem, part + 8 * i, words, sizeof(words)) != 0)
+			continue;
+		for (uint64_t k = 0; k < WORDS; k++) {
+			int rc;
+
+			if (!words[k] || words[k] == last || in_arena(w, (first_slice + i + k) * MI_SLICE))
+				continue;
+			last = words[k];
+			if (!*left)
+				return 0;
+			--*left;
+			rc = count_mapped(w, last);
+			if (rc)
+				return rc;
+		}
+	}
+	return 0;
+}
+
+static void count_own(struct mi_walk *w, uint64_t start, uint64_t bytes)
+{
+	const struct mapping *m = maps_find(w->maps, start);
+	struct heap_arena *a = mi_nobody(w);
+
+	if (!a || !m || !mapping_is_anon_rw(m) || bytes > m->end - start || in_arena(w, start))
+		return;
+	a->f.held += bytes;
+	mi_count_header(w, a, start, start + bytes, BY_NOBODY);
+}
+
+int mi_walk_mapped(struct mi_walk *w)
+{
+	struct map_scan s = {.mem = w->mem};
+	uint64_t words[WORDS];
+	size_t parts = 0, left = MAPPED_MAX;
+
+	if (!find_known(w, &s))
+		return 0;
+	data_scan(w->mem, w->heap->data, scan_for_map, &s);
+	if (!s.found)
+		return 0;
+	count_own(w, s.found, LIST_BYTES);
+	for (uint64_t i = 0; i < LIST_ENTRIES; i += WORDS) {
+		if (window_peek(w->mem, s.found + 8 * i, words, sizeof(words)) != 0)
+			continue;
+		for (uint64_t k = 0; k < WORDS; k++) {
+			int rc;
+
+			if (!words[k] || words[k] % TARGET_PAGE_SIZE || parts++ >= PARTS_MAX ||
+			    words[k] == s.found + LIST_ENTRIES * 8)
+				continue;
+			count_own(w, words[k], PART_BYTES);
+			rc = walk_part(w, words[k], (i + k) * PART_ENTRIES, &left);
+			if (rc)
+				return rc;
+		}
+	}
 	return 0;
 }

@@ -30,8 +30,8 @@ static bool set_free(struct mi_walk *w, const struct mi_page *p, uint64_t block)
 {
 	uint64_t i = (block - p->area) / p->block_size;
 
-	if (block < p->area || i >= p->capacity || block_at(p, (uint32_t)i) != block ||
-	    is_free(w, (uint32_t)i))
+	if (block < p->area || i >= p->capacity || is_free(w, (uint32_t)i) ||
+	    (block_at(p, (uint32_t)i) != block && !w->heap->row->ways.frees_inside))
 		return false;
 	w->map[i / 64] |= 1ULL << i % 64;
 	return true;

@@ -19,12 +19,7 @@
 #define CHUNK_BITS 512        /* MI_BCHUNK_BITS */
 #define BITMAP_HEAD 128       /* mi_bitmap_t: chunk_count, chunkmap */
 #define HEAD 256              /* of an arena's struct, as far as it is looked at */
-#define MEMKIND_ARENA 7       /* mi_memkind_t; those of the kernel before it */
-#define MEMKIND_OS 4
-#define PAGE_MAX 256           /* of a mi_page_t */
-#define MAP_SUB_SHIFT 13       /* MI_PAGE_MAP_SUB_SHIFT */
-#define MAP_ENTRIES (1U << 18) /* of 47 bits */
-#define THREAD_FLAGS 7ULL      /* of xthread_id: 4 is abandoned too */
+#define THREAD_FLAGS 7ULL     /* of xthread_id: 4 is abandoned too */
 
 /* mi_memid_t */
 struct memid {
@@ -36,7 +31,8 @@ struct memid {
 };
 
 struct mi_slab {
-	uint64_t addr;
+	uint64_t addr;      /* of its struct */
+	uint64_t start;     /* of its slices */
 	uint32_t cnt, info; /* slices; those of its head */
 	uint64_t metas;     /* 0: each page has its own at its beginning */
 	bool pinned;
@@ -62,7 +58,7 @@ static bool read_slab(const struct heap *heap, struct memory *mem, uint64_t addr
 		      uint64_t bitmaps[3])
 {
 	const struct mi_slices_layout *l = heap->row->slices;
-	uint64_t cnt, info, end;
+	uint64_t cnt, info, start, end;
 	char head[HEAD];
 
 	if (!addr || addr % MI_SLICE || addr >= ADDRESS_END ||
@@ -72,20 +68,23 @@ static bool read_slab(const struct heap *heap, struct memory *mem, uint64_t addr
 	info = mi_word(head + l->cnt + 8);
 	if (cnt < CHUNK_BITS || cnt > SLICES_MAX || cnt % CHUNK_BITS || !info || info >= cnt)
 		return false;
-	end = addr + info * MI_SLICE;
-	for (unsigned i = 0; i < 5; i++) {
+	start = l->start ? mi_word(head + l->start) : addr;
+	end = start + info * MI_SLICE;
+	if (start > addr || start % MI_SLICE || addr >= end)
+		return false;
+	/* slices_free, _committed, _dirty, _purge: in the arena's head, one behind the other. */
+	for (unsigned i = 0; i < 4; i++) {
 		uint64_t at = mi_word(head + l->free + 8 * i);
 
-		/* slices_free, _committed, _dirty, _purge and what comes then: the page structs, or pages. */
 		if (at <= addr || at >= end || (i && at <= mi_word(head + l->free + 8 * i - 8)))
-			if (i < 4)
-				return false;
+			return false;
 	}
 	for (unsigned i = 0; i < 2; i++)
 		bitmaps[i] = mi_word(head + l->free + 8 * i);
 	bitmaps[2] = mi_word(head + l->free + 24);
 	*slab = (struct mi_slab){
 		.addr = addr,
+		.start = start,
 		.cnt = (uint32_t)cnt,
 		.info = (uint32_t)info,
 		.metas = l->metas ? mi_word(head + l->metas) : 0,
@@ -177,15 +176,16 @@ static uint64_t page_thread(const struct mi_walk *w, const char *bytes)
 	return mi_word(bytes + w->heap->row->page->thread) & ~THREAD_FLAGS;
 }
 
-static void decode_page(struct mi_walk *w, const char *bytes, uint64_t meta, struct mi_page *p)
+void mi_decode_slice_page(struct mi_walk *w, const char *bytes, uint64_t meta, struct mi_page *p)
 {
 	mi_decode_page(w->heap->row->page, bytes, p);
 	p->meta = meta;
 	p->thread = page_thread(w, bytes);
 	/* What is aligned by more than a slice is mapped by itself. */
 	p->inside = p->aligned ? (p->block_size < MI_SLICE ? p->block_size : MI_SLICE) : 0;
-	if (w->heap->row->page->start_words) /* page_woffset */
-		p->area = meta + 8ULL * mi_half(bytes + w->heap->row->page->start);
+	if (w->heap->row->page->start_unit) /* page_woffset, page_offset */
+		p->area = meta + (uint64_t)w->heap->row->page->start_unit *
+					 mi_half(bytes + w->heap->row->page->start);
 }
 
 /* Whether mi_collect by its thread visits the page: it is in a queue of the heap that malloc takes. */
@@ -197,19 +197,19 @@ static bool is_visited(const struct mi_walk *w, const struct mi_page *p)
 	if (!p->thread)
 		return false;
 	if (l->owner) /* of theaps those of the main heap, which pages mostly call NULL */
-		return !p->heap || (window_peek(w->mem, w->heap->main_heap + l->owner, &first,
-						sizeof(first)) == 0 &&
-				    p->heap == first);
+		return !p->heap ||
+		       (window_peek(w->mem, w->heap->main_heap + l->owner, &first, sizeof(first)) == 0 &&
+			p->heap == first);
 	return window_peek(w->mem, p->heap + l->tld, &tld, sizeof(tld)) == 0 &&
 	       window_peek(w->mem, tld + l->tld_backing, &first, sizeof(first)) == 0 && p->heap == first;
 }
 
 /* Counts one page, which is read again while it contradicts itself. */
-static enum mi_verdict count_page(struct mi_walk *w, struct mi_page *p, struct heap_arena *a)
+enum mi_verdict mi_count_slice_page(struct mi_walk *w, struct mi_page *p, struct heap_arena *a)
 {
 	const struct mi_page_layout *l = w->heap->row->page;
 	enum mi_verdict verdict = MI_PAGE_CHANGED;
-	char bytes[PAGE_MAX];
+	char bytes[MI_PAGE_STRUCT_MAX];
 
 	for (unsigned i = 1; verdict == MI_PAGE_CHANGED; i++) {
 		struct mi_page again;
@@ -223,7 +223,7 @@ static enum mi_verdict count_page(struct mi_walk *w, struct mi_page *p, struct h
 			i = ATTEMPTS;
 			continue;
 		}
-		decode_page(w, bytes, p->meta, &again);
+		mi_decode_slice_page(w, bytes, p->meta, &again);
 		if (again.block_size != p->block_size || again.area != p->area) {
 			i = ATTEMPTS; /* another one by now: as it was */
 			continue;
@@ -248,7 +248,7 @@ struct empties {
 	size_t cnt, cap;
 };
 
-static enum mi_who who_frees(const struct mi_walk *w, const struct mi_page *p)
+enum mi_who mi_who_frees(const struct mi_walk *w, const struct mi_page *p)
 {
 	if (!is_visited(w, p))
 		return BY_NOBODY;
@@ -270,25 +270,29 @@ static uint32_t smallest_purge(struct mi_walk *w)
 	return slices < 1 ? 1 : slices > 64 ? 64 : (uint32_t)slices;
 }
 
-/* _mi_bitmap_forall_setc_rangesn and mi_arena_try_purge_visitor: sets what is purged in *purged. */
-static void purge(struct mi_walk *w, const struct mi_slab *slab, uint64_t *purged)
+/*
+ * _mi_bitmap_forall_setc_rangesn and mi_arena_try_purge_visitor: sets what is purged in *purged.
+ * What has been looked at is to be purged no more, be it free or not.
+ */
+static void purge(struct mi_walk *w, struct mi_slab *slab, uint64_t *purged)
 {
 	uint32_t least = smallest_purge(w);
 	uint64_t piece = least == 64 ? ~0ULL : (1ULL << least) - 1;
 
 	for (uint32_t i = 0; i < slab->cnt / 64; i++) {
-		uint64_t ready = 0;
+		uint64_t ready = least == 1 ? slab->purge[i] : 0;
 
-		for (uint32_t shift = 0; shift + least <= 64; shift += least)
+		for (uint32_t shift = 0; least > 1 && shift + least <= 64; shift += least)
 			if ((slab->purge[i] >> shift & piece) == piece)
 				ready |= piece << shift;
-		purged[i] |= (least == 1 ? slab->purge[i] : ready) & slab->free[i];
+		purged[i] |= ready & slab->free[i];
+		slab->purge[i] &= ~ready;
 	}
 }
 
-/* What a collect does with the arena, after freeing the empty pages that are its caller's. */
-static void collect(struct mi_walk *w, struct mi_slab *slab, const struct empties *empty, enum mi_who who,
-		    uint64_t *purged)
+/* What a collect by a thread does with the arena, after freeing the empty pages that are its own. */
+static void collect(struct mi_walk *w, struct mi_slab *slab, const struct empties *empty, uint64_t thread,
+		    enum mi_who who, uint64_t *purged)
 {
 	bool scheduled = w->options.v[MI_PURGE_DELAY] > 0 && w->options.v[MI_ARENA_MULT] > 0;
 
@@ -297,7 +301,7 @@ static void collect(struct mi_walk *w, struct mi_slab *slab, const struct emptie
 	for (size_t i = 0; i < empty->cnt; i++) {
 		const struct empty *e = &empty->v[i];
 
-		if (e->who != who)
+		if (e->who != who || e->thread != thread)
 			continue;
 		set_bits(slab->free, e->slice, e->cnt);
 		set_bits(scheduled ? slab->purge : purged, e->slice, e->cnt);
@@ -306,15 +310,40 @@ static void collect(struct mi_walk *w, struct mi_slab *slab, const struct emptie
 		purge(w, slab, purged);
 }
 
+/* By the main thread, then by each that has pages to free. */
+static void collect_all(struct mi_walk *w, struct mi_slab *slab, const struct empties *empty,
+			uint64_t *const purged[2])
+{
+	collect(w, slab, empty, w->heaps[0].thread, BY_MAIN, purged[0]);
+	for (size_t i = 0; i < w->owner_cnt; i++)
+		if (w->owners[i].thread != w->heaps[0].thread && w->owners[i].thread)
+			collect(w, slab, empty, w->owners[i].thread, BY_OTHER, purged[1]);
+}
+
 /* ---- one arena ---- */
+
+/* Where the mi_page_t of a slice is, if a page begins there; 0: nowhere. */
+static uint64_t find_meta(struct mi_walk *w, const struct mi_slab *slab, uint32_t slice)
+{
+	uint64_t at = slab->start + slice * MI_SLICE, region = w->heap->row->slices->region, within;
+	const char *word;
+
+	if (slab->metas)
+		return slab->metas + (uint64_t)slice * w->heap->row->page->size;
+	if (!region)
+		return at;
+	within = (at & (region - 1)) / MI_SLICE;
+	word = window_at(&w->win, at - (at & (region - 1)) + within * w->heap->row->page->size, 8);
+	return word ? mi_word(word) : 0;
+}
 
 static bool read_page(struct mi_walk *w, const struct mi_slab *slab, uint32_t slice, struct mi_page *p,
 		      uint32_t *cnt)
 {
 	const struct mi_page_layout *l = w->heap->row->page;
-	uint64_t meta = slab->metas ? slab->metas + (uint64_t)slice * l->size : slab->addr + slice * MI_SLICE;
+	uint64_t meta = find_meta(w, slab, slice);
 	const char *at = NULL;
-	char bytes[PAGE_MAX];
+	char bytes[MI_PAGE_STRUCT_MAX];
 	struct memid memid;
 
 	if (meta % TARGET_PAGE_SIZE + l->size <= TARGET_PAGE_SIZE)
@@ -324,11 +353,11 @@ static bool read_page(struct mi_walk *w, const struct mi_slab *slab, uint32_t sl
 	if (!at)
 		return false;
 	memid = decode_memid(at + l->memid);
-	if (memid.kind != MEMKIND_ARENA || memid.base != slab->addr || memid.slice != slice || !memid.cnt ||
-	    memid.cnt > slab->cnt - slice)
+	if (memid.kind != w->heap->row->slices->arena_kind || memid.base != slab->addr ||
+	    memid.slice != slice || !memid.cnt || memid.cnt > slab->cnt - slice)
 		return false;
-	decode_page(w, at, meta, p);
-	p->start = slab->addr + slice * MI_SLICE;
+	mi_decode_slice_page(w, at, meta, p);
+	p->start = slab->start + slice * MI_SLICE;
 	p->end = p->start + memid.cnt * MI_SLICE;
 	*cnt = memid.cnt;
 	return p->block_size != 0;
@@ -350,9 +379,9 @@ static uint32_t note_extent(struct mi_walk *w, const struct mi_slab *slab, uint3
 	if (!any)
 		return noted;
 	if (noted < chunk)
-		heap_pages_add_bare(w->pages, slab->addr + noted * MI_SLICE, slab->addr + chunk * MI_SLICE);
-	heap_pages_begin_extent(w->pages, slab->addr + chunk * MI_SLICE);
-	heap_pages_cut(w->pages, slab->addr + (chunk + CHUNK_BITS) * MI_SLICE);
+		heap_pages_add_bare(w->pages, slab->start + noted * MI_SLICE, slab->start + chunk * MI_SLICE);
+	heap_pages_begin_extent(w->pages, slab->start + chunk * MI_SLICE);
+	heap_pages_cut(w->pages, slab->start + (chunk + CHUNK_BITS) * MI_SLICE);
 	return chunk + CHUNK_BITS;
 }
 
@@ -376,13 +405,15 @@ static int count_pages(struct mi_walk *w, const struct mi_slab *slab, uint64_t *
 		a = mi_owner(w, p.thread);
 		if (!a)
 			return -ENOMEM;
-		verdict = count_page(w, &p, a);
+		verdict = mi_count_slice_page(w, &p, a);
 		if (verdict == MI_PAGE_EMPTY) {
 			if (!mi_grow(w, &empty->v, &empty->cap, empty->cnt, sizeof(*empty->v)))
 				return -ENOMEM;
-			empty->v[empty->cnt++] = (struct empty){slice, cnt, p.thread, who_frees(w, &p)};
+			empty->v[empty->cnt++] = (struct empty){slice, cnt, p.thread, mi_who_frees(w, &p)};
 		} else if (verdict == MI_PAGE_COUNTED) {
 			a->f.held += p.end - p.start;
+			w->known_meta = p.meta;
+			w->known_slice = p.area / MI_SLICE;
 		} else {
 			mi_broken(a, p.meta, "a page whose counts contradict each other");
 		}
@@ -391,8 +422,8 @@ static int count_pages(struct mi_walk *w, const struct mi_slab *slab, uint64_t *
 		slice += cnt;
 	}
 	if (w->pages && noted < slab->cnt)
-		heap_pages_add_bare(w->pages, slab->addr + noted * MI_SLICE,
-				    slab->addr + slab->cnt * MI_SLICE);
+		heap_pages_add_bare(w->pages, slab->start + noted * MI_SLICE,
+				    slab->start + slab->cnt * MI_SLICE);
 	return 0;
 }
 
@@ -416,12 +447,12 @@ static void count_rest(struct mi_walk *w, const struct mi_slab *slab, const uint
 		a->f.held += e->cnt * MI_SLICE;
 		mi_note_empty(w, a, e->cnt * MI_SLICE);
 		for (uint32_t k = e->slice; k < e->slice + e->cnt; k++)
-			mi_count_free(w, a, slab->addr + k * MI_SLICE, slab->addr + (k + 1) * MI_SLICE,
+			mi_count_free(w, a, slab->start + k * MI_SLICE, slab->start + (k + 1) * MI_SLICE,
 				      who_purges(purged[0], purged[1], k));
 	}
 	for (uint32_t k = 0; k < slab->cnt; k++) {
 		struct heap_arena *a = mi_nobody(w);
-		uint64_t start = slab->addr + k * MI_SLICE;
+		uint64_t start = slab->start + k * MI_SLICE;
 		bool is_free = k >= slab->info && is_set(was_free, k);
 
 		if (!a)
@@ -453,6 +484,9 @@ static int walk_slab(struct mi_walk *w, uint64_t addr)
 
 	if (!read_slab(w->heap, w->mem, addr, &slab, bitmaps))
 		return 0; /* gone */
+	if (!mi_grow(w, &w->covered, &w->covered_cap, w->covered_cnt, sizeof(*w->covered)))
+		return -ENOMEM;
+	w->covered[w->covered_cnt++] = (struct data_range){slab.start, slab.start + slab.cnt * MI_SLICE};
 	size = slab.cnt / 8;
 	rc = read_bits(w, &slab, bitmaps[0], bitmaps[1], &slab.free);
 	if (!rc)
@@ -467,8 +501,7 @@ static int walk_slab(struct mi_walk *w, uint64_t addr)
 		rc = count_pages(w, &slab, counted, &empty);
 	if (!rc) {
 		memcpy(was_free, slab.free, size);
-		collect(w, &slab, &empty, BY_MAIN, purged[0]);
-		collect(w, &slab, &empty, BY_OTHER, purged[1]);
+		collect_all(w, &slab, &empty, purged);
 		count_rest(w, &slab, counted, was_free, &empty, purged);
 	}
 	free(slab.free);
@@ -515,6 +548,6 @@ int mi_walk_slices(struct mi_walk *w)
 	for (size_t i = 0; i < cnt && !rc; i++)
 		rc = walk_slab(w, arenas[i]);
 	if (!rc)
-		rc = mi_walk_mapped(w, arenas, cnt);
+		rc = mi_walk_mapped(w);
 	return rc;
 }
