@@ -43,12 +43,13 @@ struct modules *modules_new(void)
 
 	if (!set)
 		return NULL;
-	pthread_mutex_init(&set->lock, NULL);
 	set->files = calloc(FILES_MAX, sizeof(*set->files));
-	if (set->files)
-		return set;
-	modules_free(set);
-	return NULL;
+	if (!set->files) {
+		free(set);
+		return NULL;
+	}
+	pthread_mutex_init(&set->lock, NULL);
+	return set;
 }
 
 static void module_free(struct module *module)
