@@ -16,41 +16,46 @@
 
 /* Every command's options with their defaults; a command reads those it has. */
 struct options {
-	pid_t pid;            /* heap, purge */
+	/* Whom. */
 	struct pid_list pids; /* attach, check: each once */
-	const char *comm;     /* attach; NULL: not given */
-	const char *cgroup, *unit; /* attach, check; NULL: not given */
+	const char *comm;     /* attach, check; NULL: not given, as below */
+	const char *cgroup, *unit; /* attach, check */
+	pid_t pid;            /* heap, purge */
 	pid_t ns_of;          /* attach, heap, check, purge: PIDs are as that process's namespace has them; 0: ours */
-	bool follow;          /* attach, run: children too */
-	bool apart;           /* attach, run: a file of stacks a process */
 	char **command;       /* run: COMMAND ARGS…, NULL-ended, in argv */
-	uint64_t interval_ns; /* attach, run: 5 s; never 0 */
-	uint64_t count;       /* attach, run: summaries to print; 0: no end */
-	uint64_t duration_ns; /* attach, run; 0: no end */
-	bool json;
-	bool verbose;
+
+	/* attach, run: when to report, and what is worth it. */
+	uint64_t interval_ns; /* 5 s; never 0 */
+	uint64_t count;       /* summaries to print; 0: no end */
+	uint64_t duration_ns; /* 0: no end */
 	uint64_t retained_min; /* bytes; 0: the larger of 32 MiB and 20 % of RSS */
 	uint64_t window_min_ns;
 	uint64_t churn_min;
 	double walk_budget; /* percent of one core, above 0, at most 100 */
-	bool stop;          /* heap */
-	bool dry_run;        /* purge */
-	uint64_t timeout_ns; /* purge: 2 s */
-	/* attach, run: allocation events */
-	bool no_alloc;
+
+	/* attach, run: allocation events. */
 	struct stack_choice {
-		bool wanted;
 		uint64_t sample_bytes;      /* of allocations, the mean distance; 0: every stack */
 		uint64_t free_sample_bytes; /* of frees */
+		bool wanted;
 	} stacks;            /* --stack */
-	bool native;         /* an interpreter's own frames too */
 	double max_overhead; /* percent of the target's CPU time; 0: no limit (run's default) */
 	uint64_t older_ns;   /* 0: all */
 	uint64_t size_min, size_max;
 	uint64_t top;        /* 0: as the form likes */
 	uint64_t max_memory; /* bytes for live blocks; 0: by what the machine has */
 	const char *folded;  /* file; NULL: none */
-	enum site_weight weight;
+
+	uint64_t timeout_ns; /* purge: 2 s */
+	enum site_weight weight; /* of folded */
+	bool follow;   /* attach, run: children too */
+	bool apart;    /* attach, run: a file of stacks a process */
+	bool no_alloc; /* attach, run: no allocation events */
+	bool native;   /* attach, run: an interpreter's own frames too */
+	bool stop;     /* heap */
+	bool dry_run;  /* purge */
+	bool json;
+	bool verbose;
 };
 
 #define OPTIONS_GO (-1)

@@ -67,7 +67,8 @@ static int put(const struct publish *p, const struct snapshot *s)
 	struct snapshot shown = *s;
 
 	shown.cgroup = cgroup_watch_look(p->cgroup);
-	return p->options->json ? report_json(stdout, &shown) : report_text(stdout, &shown, isatty(STDOUT_FILENO));
+	return p->options->json ? report_json(stdout, &shown)
+				: report_text(stdout, &shown, isatty(STDOUT_FILENO));
 }
 
 void publish_tick(struct publish *p)

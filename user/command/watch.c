@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file_limit.h"
 #include "base/units.h"
 #include "command/command.h"
 #include "command/group.h"
@@ -386,6 +387,7 @@ int watch(const struct options *options, struct watch_target *target, int signal
 
 	for (int i = 0; i < SOURCE_CNT; i++)
 		w.fd[i] = -1;
+	file_limit_raise();
 	rc = open_watch(&w, signal_fd);
 	if (!rc && target->on_ready)
 		target->on_ready(target);

@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/file_limit.h"
+
 #define FDS_MAX 3
 
 struct keeper {
@@ -237,6 +239,7 @@ static void __attribute__((noreturn)) keeper_main(int socket)
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	prctl(PR_SET_NAME, "uprobe-keeper");
+	file_limit_raise();
 	dup2(socket, STDERR_FILENO + 1);
 	socket = STDERR_FILENO + 1;
 	syscall(SYS_close_range, socket + 1, ~0U, 0);

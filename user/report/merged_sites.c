@@ -97,11 +97,15 @@ static struct merged_site *find(const struct merged_sites *m, const struct stack
 /* The site of that stack, which is new if need be; without room, that of no stack. */
 static struct merged_site *get(struct merged_sites *m, const struct stack *stack)
 {
-	uint64_t hash = stack ? hash_of(stack) : 0;
-	struct merged_site *site = stack ? find(m, stack, hash) : m->v[0];
-	size_t size;
+	struct merged_site *site;
 	struct stack *copy;
+	uint64_t hash;
+	size_t size;
 
+	if (!stack)
+		return m->v[0];
+	hash = hash_of(stack);
+	site = find(m, stack, hash);
 	if (site || m->cnt == MERGED_MAX)
 		return site ? site : m->v[0];
 	size = sizeof(*stack) + stack->cnt * sizeof(struct location *);
