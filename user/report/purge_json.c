@@ -81,7 +81,7 @@ int report_purge_json(FILE *out, const struct purge_report *r)
 	json_bool(&j, j.root, "done", r->done);
 	json_text(&j, j.root, "refused", r->refused);
 	json_integer(&j, j.root, "stops", r->search ? r->search->stops : 0);
-	if (r->done)
+	if (r->done && r->search)
 		call(&j, r);
 	else
 		json_null(&j, j.root, "call");
