@@ -27,15 +27,15 @@ struct options {
 	uint64_t interval_ns; /* attach, run: 5 s; never 0 */
 	uint64_t count;       /* attach, run: summaries to print; 0: no end */
 	uint64_t duration_ns; /* attach, run; 0: no end */
+	uint64_t timeout_ns;  /* purge: 2 s */
 	bool json;
 	bool verbose;
+	bool stop;            /* heap */
+	bool dry_run;         /* purge */
 	uint64_t retained_min; /* bytes; 0: the larger of 32 MiB and 20 % of RSS */
 	uint64_t window_min_ns;
 	uint64_t churn_min;
 	double walk_budget; /* percent of one core, above 0, at most 100 */
-	bool stop;          /* heap */
-	bool dry_run;        /* purge */
-	uint64_t timeout_ns; /* purge: 2 s */
 	/* attach, run: allocation events */
 	bool no_alloc;
 	struct stack_choice {

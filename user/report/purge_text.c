@@ -124,7 +124,7 @@ int report_purge_end(FILE *out, const struct purge_report *r)
 		put_done(mem, r);
 	else if (r->refused)
 		fprintf(mem, "not purged: %s; nothing was changed\n", r->refused);
-	if (!r->done && r->search)
+	if (!r->done)
 		result = put_threads(mem, r->search);
 	if (result) {
 		fclose(mem);
