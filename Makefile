@@ -128,7 +128,8 @@ unit: $(UNIT_BIN) ## unit tests only
 e2e: $(PROGRAM) workloads ## end-to-end tests only (as root)
 	$(PYTHON) -m pytest -q tests/e2e --build $(BUILD)
 
-test-kernels: $(PROGRAM) workloads ## the program on other kernels, under QEMU; KERNELS="bookworm sid ./bzImage"
+KERNEL_UNITS := $(addprefix $(BUILD)/tests/unit/,remote_call_test wait_call_test)
+test-kernels: $(PROGRAM) workloads $(KERNEL_UNITS) ## the program on other kernels, under QEMU; KERNELS="bookworm sid ./bzImage"
 	@tools/boot-kernel $(BUILD) $(KERNELS)
 
 bench: $(PROGRAM) workloads $(BENCH_BIN) ## measured ratios against peers (as root)

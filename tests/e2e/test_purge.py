@@ -226,6 +226,33 @@ def test_stopped_process(tree):
         assert purge(tree, target.pid)[0] == 0
 
 
+def test_frozen_process(tree):
+    root_only()
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    trees = [fields[1] for fields in mounts if fields[2] == "cgroup2"]
+    if not trees:
+        pytest.skip("there is no cgroup v2")
+    group = Path(trees[0]) / f"alloctrace-purge-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no cgroup can be made: {error}")
+    try:
+        if not (group / "cgroup.freeze").exists():
+            pytest.skip("cgroups here have no freezer")
+        with PythonTarget() as target:
+            (group / "cgroup.procs").write_text(str(target.pid))
+            (group / "cgroup.freeze").write_text("1")
+            wait_for(lambda: "frozen 1" in (group / "cgroup.events").read_text())
+            assert "thaw it first" in refused(tree, target.pid)
+            (group / "cgroup.freeze").write_text("0")
+            wait_for(lambda: "frozen 0" in (group / "cgroup.events").read_text())
+            assert purge(tree, target.pid)[0] == 0
+    finally:
+        wait_for(lambda: not (group / "cgroup.procs").read_text())
+        group.rmdir()
+
+
 # A filter: jeq number → action, else allow.
 FILTER = """
 import ctypes, struct

@@ -73,7 +73,6 @@ static int call(struct purge_run *run, struct error *err)
 {
 	int result;
 
-	run->report.search = &run->search;
 	if (run->options->dry_run)
 		return search_look(&run->plan, &run->search, err);
 	result = search_call(&run->plan, &run->log, run->options->timeout_ns, &run->search, err);
@@ -122,6 +121,7 @@ int command_purge(int argc, char **argv)
 		return status;
 	run.log.verbose = options.verbose;
 	run.report.process = &run.process;
+	run.report.search = &run.search;
 	run.report.dry_run = options.dry_run;
 	result = host_pids(&options, &err);
 	result = result ? result : process_open(options.pid, &run.process, &err);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "target/cgroup.h"
 #include "target/errno_place.h"
 #include "target/sigreturn.h"
 
@@ -89,6 +90,26 @@ static bool shares_memory_with_parent(pid_t pid, const char *status)
 	return parent > 0 && syscall(SYS_kcmp, pid, parent, KCMP_VM, 0, 0) == 0;
 }
 
+/* By the freezer of cgroup v2: its own cgroup's, or one above (Documentation/admin-guide/cgroup-v2.rst). */
+static bool is_frozen(pid_t pid)
+{
+	char proc[64], text[4096], folder[CGROUP_PATH_MAX], *path;
+	struct cgroup_tree *tree = malloc(sizeof(*tree));
+	bool frozen = false;
+
+	snprintf(proc, sizeof(proc), "/proc/%d", pid);
+	if (tree && !cgroup_tree_open("/proc", tree, NULL) &&
+	    file_read_in(proc, "cgroup", text, sizeof(text)) > 0 && (path = strstr(text, "0::/"))) {
+		path += strlen("0::");
+		path[strcspn(path, "\n")] = '\0';
+		frozen = cgroup_folder(&tree->unified, path, folder) &&
+			 file_read_in(folder, "cgroup.events", text, sizeof(text)) > 0 &&
+			 strstr(text, "frozen 1");
+	}
+	free(tree);
+	return frozen;
+}
+
 /* What about a process as a whole speaks against it. */
 static int check_process(const struct process *p, struct error *err)
 {
@@ -108,6 +129,8 @@ static int check_process(const struct process *p, struct error *err)
 	if (at && (at[8] == 'T' || at[8] == 't'))
 		return error_set(err, -ENOTSUP, "process %d is stopped: continue it first (kill -CONT %d)",
 				 p->pid, p->pid);
+	if (is_frozen(p->pid))
+		return error_set(err, -ENOTSUP, "process %d is frozen by its cgroup: thaw it first", p->pid);
 	if (shares_memory_with_parent(p->pid, status))
 		return error_set(err, -ENOTSUP, "process %d is a vfork child: the memory is its parent's",
 				 p->pid);

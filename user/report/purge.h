@@ -19,7 +19,7 @@ struct purge_report {
 	uint64_t rss;         /* bytes, before */
 	uint64_t expected_ns; /* of the call; UNKNOWN */
 	bool dry_run;
-	const struct search *search; /* NULL: not begun */
+	const struct search *search;
 	/* Of the call, if it was made. */
 	bool done;
 	struct process_usage after;

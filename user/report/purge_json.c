@@ -46,7 +46,7 @@ static void threads(struct json *j, const struct search *s)
 {
 	cJSON *list = json_array(j, j->root, "threads");
 
-	for (size_t i = 0; s && i < s->thread_cnt; i++) {
+	for (size_t i = 0; i < s->thread_cnt; i++) {
 		cJSON *o = json_object(j, list, NULL);
 		char name[WAIT_NAME_MAX];
 
@@ -80,8 +80,8 @@ int report_purge_json(FILE *out, const struct purge_report *r)
 	json_bool(&j, j.root, "dry_run", r->dry_run);
 	json_bool(&j, j.root, "done", r->done);
 	json_text(&j, j.root, "refused", r->refused);
-	json_integer(&j, j.root, "stops", r->search ? r->search->stops : 0);
-	if (r->done && r->search)
+	json_integer(&j, j.root, "stops", r->search->stops);
+	if (r->done)
 		call(&j, r);
 	else
 		json_null(&j, j.root, "call");

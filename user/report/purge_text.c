@@ -43,7 +43,7 @@ int report_purge_begin(FILE *out, const struct purge_report *r)
 	fprintf(mem, "%s (%d)  RSS %s: ", printable(name, sizeof(name), r->process->comm), r->process->pid,
 		figure_text(bytes, r->rss));
 	put_prediction(mem, r->allocator);
-	if (r->expected_ns != UNKNOWN)
+	if (r->expected_ns && r->expected_ns != UNKNOWN)
 		fprintf(mem, ", in %s %s", r->allocator->walked ? "about" : "at most",
 			units_time(time, r->expected_ns));
 	fputc('\n', mem);
@@ -124,7 +124,7 @@ int report_purge_end(FILE *out, const struct purge_report *r)
 		put_done(mem, r);
 	else if (r->refused)
 		fprintf(mem, "not purged: %s; nothing was changed\n", r->refused);
-	if (!r->done && r->search)
+	if (!r->done)
 		result = put_threads(mem, r->search);
 	if (result) {
 		fclose(mem);
