@@ -130,11 +130,30 @@ static size_t find_slabs(const struct heap *heap, struct memory *mem, uint64_t *
 	return s.cnt;
 }
 
+/* Whether a page is in the main heap's queue for blocks of its size. */
+static bool has_page(struct memory *mem, const struct heap *heap)
+{
+	const struct mi_heap_layout *l = heap->row->heap;
+	char bytes[MI_PAGE_STRUCT_MAX], queue[64];
+	struct mi_page p;
+
+	for (unsigned q = 1; q < MI_QUEUES - 2; q++) { /* the last two are of large pages and of full ones */
+		if (window_peek(mem, heap->main_heap + l->queues + q * l->queue_size, queue, l->queue_size) !=
+			    0 ||
+		    !mi_word(queue) || window_peek(mem, mi_word(queue), bytes, heap->row->page->size) != 0)
+			continue;
+		mi_decode_page(heap->row->page, bytes, &p);
+		return p.block_size == mi_word(queue + l->queue_block) && p.capacity && p.used <= p.capacity;
+	}
+	return false;
+}
+
 bool mi_has_slices(struct memory *mem, const struct heap *heap)
 {
 	uint64_t found[ARENAS_MAX];
 
-	return find_slabs(heap, mem, found) > 0;
+	/* Arenas can be switched off: MIMALLOC_DISALLOW_ARENA_ALLOC. */
+	return find_slabs(heap, mem, found) > 0 || (!heap->row->slices->region && has_page(mem, heap));
 }
 
 static bool is_set(const uint64_t *bits, uint32_t i)
