@@ -241,7 +241,7 @@ static void visit_pages(struct collect *c, const struct mi_heap *heap)
 		struct mi_segment *s;
 		uint32_t i;
 
-		while (page && left-- && find_page(c->w, page, &s, &i)) {
+		for (; page && left && find_page(c->w, page, &s, &i); left--) {
 			page = c->w->spans[i].next;
 			if (c->w->heap->row->ways.collects_segments)
 				purge(c, s);

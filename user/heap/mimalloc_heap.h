@@ -270,6 +270,14 @@ static inline uint32_t mi_half(const char *at)
 /* What a mi_page_t says; start, end and (where a rule tells it) area are the caller's. */
 void mi_decode_page(const struct mi_page_layout *l, const char *bytes, struct mi_page *page);
 
+/* Whether nothing of it has changed. */
+static inline bool mi_same_page(const struct mi_page *a, const struct mi_page *b)
+{
+	return a->block_size == b->block_size && a->area == b->area && a->used == b->used &&
+	       a->capacity == b->capacity && a->reserved == b->reserved && a->free == b->free &&
+	       a->local_free == b->local_free && a->thread_free == b->thread_free && a->heap == b->heap;
+}
+
 /* Room for one more; false: there is none, and w->no_memory. */
 bool mi_grow(struct mi_walk *w, void *v, size_t *cap, size_t cnt, size_t size);
 

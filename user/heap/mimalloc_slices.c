@@ -223,36 +223,32 @@ static bool is_visited(const struct mi_walk *w, const struct mi_page *p)
 	       window_peek(w->mem, tld + l->tld_backing, &first, sizeof(first)) == 0 && p->heap == first;
 }
 
-/* Counts one page, which is read again while it contradicts itself. */
 enum mi_verdict mi_count_slice_page(struct mi_walk *w, struct mi_page *p, struct heap_arena *a)
 {
-	const struct mi_page_layout *l = w->heap->row->page;
-	enum mi_verdict verdict = MI_PAGE_CHANGED;
-	char bytes[MI_PAGE_STRUCT_MAX];
+	bool changes = false;
 
-	for (unsigned i = 1; verdict == MI_PAGE_CHANGED; i++) {
-		struct mi_page again;
+	for (unsigned i = 1;; i++) {
+		enum mi_verdict verdict = mi_count_page(w, p, i >= ATTEMPTS, a);
+		struct mi_page again = *p;
+		char bytes[MI_PAGE_STRUCT_MAX];
 
-		verdict = mi_count_page(w, p, i >= ATTEMPTS, a);
+		if (verdict == MI_PAGE_BROKEN && changes) { /* freed or made anew meanwhile */
+			w->walk->estimate = true;
+			return MI_PAGE_EMPTY;
+		}
 		if (verdict != MI_PAGE_CHANGED)
-			break;
+			return verdict;
 		w->retries++;
 		window_drop(&w->win);
-		if (window_peek(w->mem, p->meta, bytes, l->size) != 0) {
-			i = ATTEMPTS;
+		if (window_peek(w->mem, p->meta, bytes, w->heap->row->page->size) != 0)
 			continue;
-		}
 		mi_decode_slice_page(w, bytes, p->meta, &again);
-		if (again.block_size != p->block_size || again.area != p->area) {
-			i = ATTEMPTS; /* another one by now: as it was */
-			continue;
-		}
 		again.start = p->start;
 		again.end = p->end;
 		again.huge = p->huge;
+		changes |= !mi_same_page(&again, p);
 		*p = again;
 	}
-	return verdict;
 }
 
 /* A page without blocks, of so many slices from one on. */
