@@ -34,7 +34,7 @@ static bool read_arena(const struct heap *heap, struct memory *mem, const struct
 	};
 	m = maps_find(maps, area->start);
 	return area->start && area->start % MI_SEGMENT == 0 && blocks && blocks <= BLOCKS_MAX &&
-	       fields == (blocks + 63) / 64 && m && area->bytes <= m->end - area->start;
+	       fields == (blocks + 63) / 64 && m && !m->inode; /* parts may be protected yet */
 }
 
 struct arena_scan {

@@ -241,7 +241,7 @@ static void visit_pages(struct collect *c, const struct mi_heap *heap)
 		struct mi_segment *s;
 		uint32_t i;
 
-		while (page && left-- && find_page(c->w, page, &s, &i)) {
+		for (; page && left && find_page(c->w, page, &s, &i); left--) {
 			page = c->w->spans[i].next;
 			if (c->w->heap->row->ways.collects_segments)
 				purge(c, s);
@@ -255,9 +255,12 @@ static void collect_heap(struct mi_walk *w, const struct mi_heap *heap, enum mi_
 {
 	struct collect c = {w, who};
 
-	for (size_t i = 0; who == BY_MAIN && i < w->segment_cnt; i++)
-		if (!w->segments[i].thread && w->segments[i].used)
-			reclaim(&c, &w->segments[i]);
+	for (size_t i = 0; who == BY_MAIN && i < w->segment_cnt; i++) {
+		struct mi_segment *s = &w->segments[i];
+
+		if (!s->thread && s->used && (s->from_arena || !w->heap->row->ways.loses_mapped))
+			reclaim(&c, s);
+	}
 	free_delayed(&c, heap);
 	free_retired(&c, heap);
 	visit_pages(&c, heap);

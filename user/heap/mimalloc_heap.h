@@ -77,6 +77,7 @@ struct mi_slices_layout {
 	uint16_t free;  /* slices_free, _committed, _dirty and _purge */
 	uint16_t metas; /* pages_meta; 0: none */
 	uint64_t region; /* each such a part begins with a mi_page_t a slice, the first word of which leads to its page; 0: none */
+	uint16_t map_head; /* bytes of the page map before its list */
 	uint16_t start; /* the address that slices begin at; 0: that of the struct */
 	uint8_t arena_kind, os_kind; /* mi_memkind_t: of an arena; the first of the kernel */
 	uint8_t huge_purges; /* allow_thp from which a purge keeps huge pages whole */
@@ -88,6 +89,7 @@ struct mi_ways {
 	bool collects_segments; /* visiting a page purges its segment, before the page itself is freed */
 	bool main_purges_arenas; /* only the main thread's */
 	bool frees_thread_data;  /* what ended threads leave of their own is unmapped, by the main thread's */
+	bool loses_mapped;       /* abandoned segments with a mapping of their own are not reclaimed */
 	bool frees_inside;       /* an aligned block goes to its list by the pointer inside of it */
 };
 
@@ -267,6 +269,14 @@ static inline uint32_t mi_half(const char *at)
 
 /* What a mi_page_t says; start, end and (where a rule tells it) area are the caller's. */
 void mi_decode_page(const struct mi_page_layout *l, const char *bytes, struct mi_page *page);
+
+/* Whether nothing of it has changed. */
+static inline bool mi_same_page(const struct mi_page *a, const struct mi_page *b)
+{
+	return a->block_size == b->block_size && a->area == b->area && a->used == b->used &&
+	       a->capacity == b->capacity && a->reserved == b->reserved && a->free == b->free &&
+	       a->local_free == b->local_free && a->thread_free == b->thread_free && a->heap == b->heap;
+}
 
 /* Room for one more; false: there is none, and w->no_memory. */
 bool mi_grow(struct mi_walk *w, void *v, size_t *cap, size_t cnt, size_t size);

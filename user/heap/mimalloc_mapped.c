@@ -19,6 +19,7 @@
 struct map_scan {
 	struct memory *mem;
 	uint64_t meta, slice; /* a page that is known, and the number of its slice */
+	uint64_t head;        /* of the map, before its list */
 	uint64_t found;
 };
 
@@ -27,7 +28,7 @@ static bool leads_to(struct memory *mem, uint64_t list, const struct map_scan *s
 	uint64_t part, meta;
 
 	return window_peek(mem, list + s->slice / PART_ENTRIES * 8, &part, sizeof(part)) == 0 && part &&
-	       part % TARGET_PAGE_SIZE == 0 &&
+	       part % 8 == 0 &&
 	       window_peek(mem, part + s->slice % PART_ENTRIES * 8, &meta, sizeof(meta)) == 0 &&
 	       meta == s->meta;
 }
@@ -40,9 +41,9 @@ static bool scan_for_map(const char *bytes, size_t len, uint64_t addr, void *arg
 	for (size_t off = 0; off + 8 <= len; off += 8) {
 		uint64_t at = mi_word(bytes + off);
 
-		if (!at || at % TARGET_PAGE_SIZE || at >= ADDRESS_END || !leads_to(s->mem, at, s))
+		if (!at || at % 64 || at >= ADDRESS_END || !leads_to(s->mem, at + s->head, s))
 			continue;
-		s->found = at;
+		s->found = at + s->head;
 		return true;
 	}
 	return false;
@@ -160,7 +161,7 @@ static void count_own(struct mi_walk *w, uint64_t start, uint64_t bytes)
 
 int mi_walk_mapped(struct mi_walk *w)
 {
-	struct map_scan s = {.mem = w->mem};
+	struct map_scan s = {.mem = w->mem, .head = w->heap->row->slices->map_head};
 	uint64_t words[WORDS];
 	size_t parts = 0, left = MAPPED_MAX;
 
@@ -176,7 +177,7 @@ int mi_walk_mapped(struct mi_walk *w)
 		for (uint64_t k = 0; k < WORDS; k++) {
 			int rc;
 
-			if (!words[k] || words[k] % TARGET_PAGE_SIZE || parts++ >= PARTS_MAX ||
+			if (!words[k] || words[k] % 8 || parts++ >= PARTS_MAX ||
 			    words[k] == s.found + LIST_ENTRIES * 8)
 				continue;
 			count_own(w, words[k], PART_BYTES);

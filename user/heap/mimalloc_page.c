@@ -167,6 +167,8 @@ enum mi_verdict mi_count_page(struct mi_walk *w, const struct mi_page *p, bool l
 	struct counted c = {.live = 0};
 	bool sane = is_sane(p);
 
+	if (!p->reserved || p->block_size < 8) /* about to become one, or to be none */
+		return MI_PAGE_EMPTY;
 	if (!sane || !count_blocks(w, p, &c)) {
 		if (!last)
 			return MI_PAGE_CHANGED;

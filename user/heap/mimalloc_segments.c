@@ -232,42 +232,47 @@ static const char *list_spans(struct mi_walk *w, struct mi_segment *s)
 	return NULL;
 }
 
-/* Reads the page again, for it has changed; false: it is another one now. */
-static bool read_again(struct mi_walk *w, const struct mi_segment *s, uint32_t slice, struct mi_page *p)
+/* Reads the page again, for it may have changed. */
+static void read_again(struct mi_walk *w, const struct mi_segment *s, uint32_t slice, struct mi_page *p)
 {
 	const struct mi_page_layout *l = w->heap->row->page;
-	uint64_t size = p->block_size, end = p->end;
 	uint32_t at = w->heap->row->segment->first + slice * l->size;
 
 	w->retries++;
 	window_drop(&w->win);
-	if (window_peek(w->mem, p->meta, w->bytes + at, l->size) != 0)
-		return false;
-	decode_slice(w, s, slice, p);
-	return p->block_size == size && p->end == end;
+	if (window_peek(w->mem, p->meta, w->bytes + at, l->size) == 0)
+		decode_slice(w, s, slice, p);
 }
 
-/* Counts one page that is in use, unless it turns out to be empty. False: it makes no sense. */
+/*
+ * Counts one page that is in use, unless it turns out to be empty. False: it makes no sense, and
+ * stays as it is. One that is freed, split or made anew meanwhile counts as free.
+ */
 static bool count_page(struct mi_walk *w, const struct mi_segment *s, struct mi_span *span,
 		       struct heap_arena *a)
 {
+	enum mi_verdict verdict;
 	struct mi_page p, again;
-	enum mi_verdict verdict = MI_PAGE_CHANGED;
+	bool changes = false;
 
 	decode_slice(w, s, span->slice, &p);
-	for (unsigned i = 1; verdict == MI_PAGE_CHANGED; i++) {
+	for (unsigned i = 1;; i++) {
 		verdict = mi_count_page(w, &p, i >= ATTEMPTS, a);
-		again = p;
 		if (verdict != MI_PAGE_CHANGED)
 			break;
-		if (read_again(w, s, span->slice, &again))
+		again = p;
+		read_again(w, s, span->slice, &again);
+		changes |= !mi_same_page(&again, &p);
+		if (again.end == p.end)
 			p = again;
-		else
-			i = ATTEMPTS;
 	}
 	if (verdict == MI_PAGE_EMPTY)
 		span->state = SPAN_EMPTY;
-	return verdict != MI_PAGE_BROKEN;
+	if (verdict == MI_PAGE_BROKEN && changes) {
+		span->state = SPAN_FREE;
+		w->walk->estimate = true;
+	}
+	return verdict != MI_PAGE_BROKEN || changes;
 }
 
 static bool count_pages(struct mi_walk *w, const struct mi_segment *s, struct heap_arena *a)

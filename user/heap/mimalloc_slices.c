@@ -130,11 +130,30 @@ static size_t find_slabs(const struct heap *heap, struct memory *mem, uint64_t *
 	return s.cnt;
 }
 
+/* Whether a page is in the main heap's queue for blocks of its size. */
+static bool has_page(struct memory *mem, const struct heap *heap)
+{
+	const struct mi_heap_layout *l = heap->row->heap;
+	char bytes[MI_PAGE_STRUCT_MAX], queue[64];
+	struct mi_page p;
+
+	for (unsigned q = 1; q < MI_QUEUES - 2; q++) { /* the last two are of large pages and of full ones */
+		if (window_peek(mem, heap->main_heap + l->queues + q * l->queue_size, queue, l->queue_size) !=
+			    0 ||
+		    !mi_word(queue) || window_peek(mem, mi_word(queue), bytes, heap->row->page->size) != 0)
+			continue;
+		mi_decode_page(heap->row->page, bytes, &p);
+		return p.block_size == mi_word(queue + l->queue_block) && p.capacity && p.used <= p.capacity;
+	}
+	return false;
+}
+
 bool mi_has_slices(struct memory *mem, const struct heap *heap)
 {
 	uint64_t found[ARENAS_MAX];
 
-	return find_slabs(heap, mem, found) > 0;
+	/* Arenas can be switched off: MIMALLOC_DISALLOW_ARENA_ALLOC. */
+	return find_slabs(heap, mem, found) > 0 || (!heap->row->slices->region && has_page(mem, heap));
 }
 
 static bool is_set(const uint64_t *bits, uint32_t i)
@@ -204,36 +223,32 @@ static bool is_visited(const struct mi_walk *w, const struct mi_page *p)
 	       window_peek(w->mem, tld + l->tld_backing, &first, sizeof(first)) == 0 && p->heap == first;
 }
 
-/* Counts one page, which is read again while it contradicts itself. */
 enum mi_verdict mi_count_slice_page(struct mi_walk *w, struct mi_page *p, struct heap_arena *a)
 {
-	const struct mi_page_layout *l = w->heap->row->page;
-	enum mi_verdict verdict = MI_PAGE_CHANGED;
-	char bytes[MI_PAGE_STRUCT_MAX];
+	bool changes = false;
 
-	for (unsigned i = 1; verdict == MI_PAGE_CHANGED; i++) {
-		struct mi_page again;
+	for (unsigned i = 1;; i++) {
+		enum mi_verdict verdict = mi_count_page(w, p, i >= ATTEMPTS, a);
+		struct mi_page again = *p;
+		char bytes[MI_PAGE_STRUCT_MAX];
 
-		verdict = mi_count_page(w, p, i >= ATTEMPTS, a);
+		if (verdict == MI_PAGE_BROKEN && changes) { /* freed or made anew meanwhile */
+			w->walk->estimate = true;
+			return MI_PAGE_EMPTY;
+		}
 		if (verdict != MI_PAGE_CHANGED)
-			break;
+			return verdict;
 		w->retries++;
 		window_drop(&w->win);
-		if (window_peek(w->mem, p->meta, bytes, l->size) != 0) {
-			i = ATTEMPTS;
+		if (window_peek(w->mem, p->meta, bytes, w->heap->row->page->size) != 0)
 			continue;
-		}
 		mi_decode_slice_page(w, bytes, p->meta, &again);
-		if (again.block_size != p->block_size || again.area != p->area) {
-			i = ATTEMPTS; /* another one by now: as it was */
-			continue;
-		}
 		again.start = p->start;
 		again.end = p->end;
 		again.huge = p->huge;
+		changes |= !mi_same_page(&again, p);
 		*p = again;
 	}
-	return verdict;
 }
 
 /* A page without blocks, of so many slices from one on. */
