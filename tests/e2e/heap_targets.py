@@ -3,6 +3,7 @@
 A target is built for a C library of its own: another Debian suite's, unpacked by
 tools/fetch-glibc below BUILD/glibc, or the static one of that suite.
 """
+import contextlib
 import json
 import os
 import subprocess
@@ -68,7 +69,7 @@ class Tree:
             shared = root / "lib" / LIBDIR
             flags = flags + [f"-Wl,--dynamic-linker={shared}/ld-linux-x86-64.so.2", f"-Wl,-rpath,{shared}"]
         subprocess.run(["gcc", "-O1", "-g", "-D_GNU_SOURCE", "-fno-builtin", f"--sysroot={root}",
-                        f"-B{lib}", f"-L{lib}", code, "-o", out, "-pthread", *flags], check=True)
+                        f"-B{lib}", f"-L{lib}", code, "-o", out, "-pthread", "-ldl", *flags], check=True)
         if stripped:
             subprocess.run(["strip", out], check=True)
         return out
@@ -137,3 +138,23 @@ def memory_use(pid):
 def root_only():
     if os.geteuid():
         pytest.skip("needs root")
+
+
+@contextlib.contextmanager
+def swap_space(folder):
+    """Swap of our own, or a reason to skip."""
+    root_only()
+    space = folder / "swap"
+    space.write_bytes(bytes(64 << 20))
+    space.chmod(0o600)
+    for command in (["mkswap", space], ["swapon", space]):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True)
+        except FileNotFoundError as missing:
+            pytest.skip(f"no swap to test with: {missing}")
+        if done.returncode:
+            pytest.skip(f"no swap to test with: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["swapoff", space], check=True)

@@ -1,11 +1,9 @@
 """`alloctrace heap` on a target that never stands still, and what it leaves behind: nothing."""
-import contextlib
 import os
-import subprocess
 
 import pytest
 
-from heap_targets import Target, memory_use, root_only
+from heap_targets import Target, memory_use, swap_space
 
 WALKS = int(os.environ.get("ALLOCTRACE_WALKS", "1000"))
 
@@ -71,26 +69,6 @@ def test_a_walk_leaves_no_trace(tree, commands, options):
             tree.heap(target.pid, *options)
         assert memory_use(target.pid) == before
         assert target.ask("verify") == {"broken": 0}
-
-
-@contextlib.contextmanager
-def swap_space(folder):
-    """Swap of our own, or a reason to skip."""
-    root_only()
-    space = folder / "swap"
-    space.write_bytes(bytes(64 << 20))
-    space.chmod(0o600)
-    for command in (["mkswap", space], ["swapon", space]):
-        try:
-            done = subprocess.run(command, capture_output=True, text=True)
-        except FileNotFoundError as missing:
-            pytest.skip(f"no swap to test with: {missing}")
-        if done.returncode:
-            pytest.skip(f"no swap to test with: {done.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["swapoff", space], check=True)
 
 
 def test_swapped_pages_stay_swapped(tree, tmp_path):
