@@ -135,6 +135,36 @@ static const struct probe_row rows[] = {
 	{.symbol = NULL},
 };
 
+/* _mi_os_good_alloc_size: blocks that have a page to themselves. */
+static uint64_t rounded_large(uint64_t size)
+{
+	uint64_t unit = size < 512 << 10  ? 4 << 10
+			: size < 2 << 20  ? 64 << 10
+			: size < 8 << 20  ? 256 << 10
+			: size < 32 << 20 ? 1 << 20
+					  : 4 << 20;
+
+	return (size + unit - 1) / unit * unit;
+}
+
+/*
+ * mi_bin in src/page-queue.c: eight words one by one but even, then four sizes for each power of
+ * two. The same in 2.x and 3.x up to 128 KiB; larger ones as 2.x has them.
+ */
+static uint64_t rounded(uint64_t size)
+{
+	uint64_t words = (size + 7) / 8, step;
+
+	if (words <= 1)
+		return 8;
+	if (words <= 8)
+		return (words + 1) / 2 * 16;
+	if (size > 128 << 10)
+		return rounded_large(size);
+	step = 1ULL << (63 - __builtin_clzll(words - 1) - 2);
+	return (words + step - 1) / step * step * 8;
+}
+
 extern const struct allocator allocator_mimalloc;
 const struct allocator allocator_mimalloc = {
 	.name = "mimalloc",
@@ -143,5 +173,6 @@ const struct allocator allocator_mimalloc = {
 	.entry_points = entry_points,
 	.releasers = releasers,
 	.purge_call = "mi_collect(true)",
+	.rounded = rounded,
 	.rows = rows,
 };
