@@ -192,8 +192,8 @@ def test_postgres_with_its_backends(tree, postgres):
         backends = postgres.backends()
         with watching(tree, "--follow", server, "0.5") as tracer:
             ready(tracer, server, *backends)
-            # A sort of some MiB in a backend that is new, and its own view of what it has.
-            came = int(postgres.query("SELECT pg_backend_pid() FROM (SELECT 1 FROM generate_series(1, 100000) n "
+            # A sort in a backend that is new, and its own view of what it has.
+            came = int(postgres.query("SELECT pg_backend_pid() FROM (SELECT 1 FROM generate_series(1, 3000) n "
                                       "ORDER BY md5(n::text) LIMIT 1) sorted")[0])
             last = finals(tracer)
         assert {server, *backends, came} <= set(last)
