@@ -235,3 +235,16 @@ def test_children_that_were_there_before(tree):
             assert 500 * BLOCK <= line_bytes(last[pid]) < 500 * (BLOCK + 64) + 20000
             assert probes_left(pid) == []
         parent.do("os.write(go[1], b'....')")
+
+
+def test_a_row_for_who_has_ended(tree):
+    """The last report still has those that came and went before it."""
+    worker = f"{PYTHON} -c \"kept = [b'x' * 5000 for _ in range(8000)]; import time; time.sleep(1)\""
+    done = subprocess.run([tree.alloctrace, "run", "-i", "0.25", "--stack", "none", "--", "sh", "-c",
+                           f"{worker}; sleep 1; true"], capture_output=True, text=True, timeout=DEADLINE)
+    assert done.returncode == 0
+    last = (done.stdout + done.stderr).rpartition("Final report")[2]
+    row, = [line for line in last.splitlines() if re.match(r" +python3 \(\d+\) ", line)]
+    words = row.split()
+    assert words[3] == "MiB" and float(words[2]) > 40 and "exited with status 0" in row, last
+    assert "of it live when its process ended" in last

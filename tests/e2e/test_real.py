@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -185,6 +186,11 @@ def test_nginx_in_one_text(tree, nginx):
     assert text.count("nginx (") == 25 and text.count("glibc 2.") == 1
 
 
+def shared_memory(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"RssShmem:\s+(\d+) kB", status).group(1)) << 10
+
+
 def test_postgres_with_its_backends(tree, postgres):
     """Statements of new sessions are seen from backends that fork now; pgbench checks all of its sums."""
     server = int(Path(postgres.folder, "data", "postmaster.pid").read_text().split()[0])
@@ -199,6 +205,8 @@ def test_postgres_with_its_backends(tree, postgres):
         assert {server, *backends, came} <= set(last)
         for pid in backends:
             assert last[pid]["allocs"]["allocs"] > 0
+            # Buffers that all of them share: each has touched some.
+            assert MIB < last[pid]["shmem"] <= shared_memory(pid)
             assert allocator(last[pid], "glibc")["serving"]
             assert probes_left(pid) == []
     assert last[came]["ended"] == "the target exited with status 0"

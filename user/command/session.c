@@ -447,6 +447,7 @@ void session_snapshot(struct session *s, bool final, const char *ended, struct s
 	if (process_usage(s->process, false, &usage) || !usage.rss)
 		usage = s->now.usage;
 	snap->rss = usage.rss;
+	snap->shmem = usage.shmem;
 	snap->swap = usage.swap;
 	fill_purges(s, snap);
 	fill_windows(s, snap);
