@@ -239,7 +239,7 @@ def test_children_that_were_there_before(tree):
 
 def test_a_row_for_who_has_ended(tree):
     """The last report still has those that came and went before it."""
-    worker = f"{PYTHON} -c \"kept = [b'x' * 5000 for _ in range(8000)]; import os, time; time.sleep(1); os._exit(0)\""
+    worker = f"{PYTHON} -c \"kept = [b'x' * 5000 for _ in range(8000)]; import os, time; time.sleep(1.5); os._exit(0)\""
     done = subprocess.run([tree.alloctrace, "run", "-i", "0.25", "--stack", "none", "--", "sh", "-c",
                            f"{worker}; sleep 1; true"], capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0

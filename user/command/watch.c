@@ -163,6 +163,7 @@ static void on_look(struct watch *w)
 	if (read(w->fd[FROM_LOOK], &ticks, sizeof(ticks)) != sizeof(ticks))
 		return;
 	publish_tick(w->publish);
+	group_look(w->group);
 	if (choice_grows(w->target->choice))
 		group_add_chosen(w->group, w->target->choice);
 }
