@@ -30,9 +30,9 @@ class Postgres:
     def start(self, name, *words, **popen):
         return subprocess.Popen([*NOBODY, self.programs / name, *words], text=True, cwd=self.folder, **popen)
 
-    def start_client(self, name, *words):
-        return self.start(name, *words, "-h", self.folder, "-U", "postgres", "postgres",
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    def start_client(self, name, *words, **popen):
+        popen = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **popen}
+        return self.start(name, *words, "-h", self.folder, "-U", "postgres", "postgres", **popen)
 
     def done(self, name, *words):
         with self.start(name, *words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as run:

@@ -206,3 +206,45 @@ def test_an_idle_process_is_charged_nothing(tree):
         shares = [r["allocs"]["probe_cpu_share"] for r in tracer.objects[seen:] if r["pid"] == idle.pid]
         assert len(shares) > 4 and not any(shares), shares
         assert last[busy.pid]["allocs"]["probe_cpu_share"] > 0.05
+
+
+def test_children_that_were_there_before(tree):
+    """A parent is followed to those it has had for long, and theirs."""
+    with PythonTarget() as parent:
+        pids = parent.do("go, tell = os.pipe(), os.pipe()\n"
+                         "if os.fork() == 0:\n"
+                         "    for i in range(3):\n"
+                         "        if os.fork() == 0: break\n"
+                         "    os.write(tell[1], b'%d ' % os.getpid())\n"
+                         "    os.read(go[0], 1)\n"
+                         f"    kept = [b'x' * {BLOCK} for _ in range(500)]\n"
+                         "    os.write(tell[1], b'done ')\n"
+                         "    os.read(go[0], 1)\n"
+                         "    os._exit(0)\n"
+                         "def hear():\n"
+                         "    said = b''\n"
+                         "    while said.count(b' ') < 4: said += os.read(tell[0], 100)\n"
+                         "    return said.decode().split()\n"
+                         "result = [int(pid) for pid in hear()]")
+        with watching(tree, "--follow", parent.pid, "0.25") as tracer:
+            ready(tracer, parent.pid, *pids)
+            parent.do("os.write(go[1], b'....'); hear()")
+            last = finals(tracer)
+        assert set(last) == {parent.pid, *pids}
+        for pid in pids:
+            assert 500 * BLOCK <= line_bytes(last[pid]) < 500 * (BLOCK + 64) + 20000
+            assert probes_left(pid) == []
+        parent.do("os.write(go[1], b'....')")
+
+
+def test_a_row_for_who_has_ended(tree):
+    """The last report still has those that came and went before it."""
+    worker = f"{PYTHON} -c \"kept = [b'x' * 5000 for _ in range(8000)]; import os, time; time.sleep(1.5); os._exit(0)\""
+    done = subprocess.run([tree.alloctrace, "run", "-i", "0.25", "--stack", "none", "--", "sh", "-c",
+                           f"{worker}; sleep 1; true"], capture_output=True, text=True, timeout=DEADLINE)
+    assert done.returncode == 0
+    last = (done.stdout + done.stderr).rpartition("Final report")[2]
+    row, = [line for line in last.splitlines() if re.match(r" +python3 \(\d+\) ", line)]
+    words = row.split()
+    assert words[3] == "MiB" and float(words[2]) > 40 and "exited with status 0" in row, last
+    assert "of it live when its process ended" in last

@@ -394,7 +394,7 @@ static void much_that_is_free_and_resident(void **state)
 	expect("retained", CHECK_WARN,
 	       "205 MiB are free in pymalloc (small objects) and still resident, which no purge returns");
 	expect("retained", CHECK_PASS, "live 60.0 MiB, retained 8.00 MiB"); /* and it is not said twice */
-	strcpy(facts.library[1], "libpython3.so");       /* and nobody would purge by it */
+	strcpy(facts.library[1], "libpython3.so");                          /* and nobody would purge by it */
 	expect("allocator", CHECK_PASS, "glibc 2.36 serves");
 	allocator[1].retained = 200 * MIB; /* under a fifth of RSS */
 	set_heap(60 * MIB, 4 * MIB, 204 * MIB);
@@ -485,6 +485,19 @@ static void rss_that_clearly_grows(void **state)
 	expect("rss", CHECK_PASS, "no clear growth");
 	facts.sample_cnt = 2;
 	expect("rss", CHECK_UNKNOWN, "2 times");
+}
+
+static void rss_that_grows_by_shared_memory(void **state)
+{
+	(void)state;
+	for (uint64_t i = 0; i < 3; i++) {
+		facts.samples[i].rss = (100 + 10 * i) * MIB;
+		facts.samples[i].shmem = (50 + 10 * i) * MIB;
+	}
+	expect("rss", CHECK_PASS, "100 MiB → 110 MiB → 120 MiB in 2.0 s: only by shared memory");
+	for (uint64_t i = 0; i < 3; i++)
+		facts.samples[i].shmem = (50 + 5 * i) * MIB;
+	expect("rss", CHECK_WARN, "5.00 MiB a second");
 }
 
 static void set_descriptors(size_t i, uint64_t sockets, uint64_t files)
@@ -697,6 +710,7 @@ int main(void)
 		TEST(arenas_that_keep_memory_apart),
 		TEST(arenas_name_their_threads),
 		TEST(rss_that_clearly_grows),
+		TEST(rss_that_grows_by_shared_memory),
 		TEST(many_descriptors),
 		TEST(descriptors_that_grow_or_run_out),
 		TEST(limits_of_memory),

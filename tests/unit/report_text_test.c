@@ -19,6 +19,7 @@ static void an_interval_with_everything(void **state)
 	fixture_blind_spots(&x);
 	x.s.lazy_free = 12 * MIB;
 	x.s.swap = 4 * MIB;
+	x.s.shmem = x.s.rss / 2;
 	check("attach_interval.txt", &x, false);
 	check("attach_interval_colour.txt", &x, true);
 }

@@ -27,6 +27,7 @@
 struct check_sample {
 	uint64_t time_ns; /* CLOCK_MONOTONIC */
 	uint64_t rss, swap;
+	uint64_t shmem; /* of rss: shared memory */
 	uint64_t cgroup_current;
 	uint64_t descriptors[DESCRIPTOR_KIND_CNT];
 	uint64_t fresh[DESCRIPTOR_KIND_CNT]; /* since the sample before */

@@ -102,6 +102,7 @@ int gather_sample(struct gather *g, struct error *err)
 				 g->process.pid, g->process.comm);
 	s->time_ns = clock_monotonic_ns();
 	s->rss = usage.rss;
+	s->shmem = usage.shmem;
 	s->swap = usage.swap;
 	s->cgroup_current = g->facts.in_cgroup ? cgroup_memory_current(&g->facts.cgroup) : CGROUP_UNKNOWN;
 	sample_descriptors(g, s);

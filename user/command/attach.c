@@ -43,6 +43,7 @@ static int choose(struct options *options, struct watch_target *target, struct e
 		.comm = options->comm,
 		.cgroup = options->cgroup,
 		.unit = options->unit,
+		.descendants = options->follow,
 	};
 	int rc = host_pids(options, err) ?: choice_open(&names, &target->choice, err);
 

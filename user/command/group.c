@@ -325,6 +325,12 @@ void group_tick(struct group *g)
 		session_tick(g->members[i]->session);
 }
 
+void group_look(struct group *g)
+{
+	for (size_t i = 0; i < g->cnt; i++)
+		session_look(g->members[i]->session);
+}
+
 void group_hurry(struct group *g)
 {
 	for (size_t i = 0; i < g->cnt; i++)

@@ -42,6 +42,7 @@ void group_act(struct group *group);
 /* Goes on with what readings have begun, for some milliseconds; true: there is more to do. */
 bool group_work(struct group *group);
 void group_tick(struct group *group); /* several times a second */
+void group_look(struct group *group); /* about once a second */
 /* One more heap state of each, read from this call on; all are there (or can be had no more). */
 void group_hurry(struct group *group);
 bool group_is_current(const struct group *group);

@@ -46,7 +46,7 @@ static const struct option_row rows[] = {
 	 "those of a systemd unit, as nginx.service, later ones too"},
 	{IN_ATTACH | IN_HEAP | IN_CHECK | IN_PURGE, 0, "ns-of", "PID", &type_pid, FIELD(ns_of),
 	 "PIDs are those of that process's PID namespace"},
-	{IN_ATTACH, 0, "follow", NULL, &type_flag, FIELD(follow), "children too"},
+	{IN_ATTACH, 0, "follow", NULL, &type_flag, FIELD(follow), "children too, present and future"},
 	{IN_RUN, 0, "no-follow", NULL, &type_no_flag, FIELD(follow),
 	 "only COMMAND itself, none of its children"},
 	{IN_CHECK, 0, "comm", "NAME", &type_name, FIELD(comm),

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/replace.h"
 #include "command/cgroup_watch.h"
+#include "report/ended_rows.h"
 #include "report/total.h"
 
 struct publish {
@@ -17,6 +18,7 @@ struct publish {
 	const struct naming *naming;
 	const struct log *log;
 	struct total *total;
+	struct ended_rows *ended_rows;
 	struct cgroup_watch *cgroup; /* NULL: none */
 	struct replace folded;
 	uint64_t started_ns, reported_ns;
@@ -45,7 +47,8 @@ struct publish *publish_new(const struct options *options, const struct watch_ta
 	*p = (struct publish){.options = options, .target = target, .naming = naming, .log = log};
 	p->started_ns = p->reported_ns = clock_monotonic_ns();
 	p->total = total_new();
-	if (p->total && !open_folded(p))
+	p->ended_rows = ended_rows_new();
+	if (p->total && p->ended_rows && !open_folded(p))
 		return p;
 	publish_free(p);
 	return NULL;
@@ -58,6 +61,7 @@ void publish_free(struct publish *p)
 	replace_abandon(&p->folded);
 	cgroup_watch_free(p->cgroup);
 	total_free(p->total);
+	ended_rows_free(p->ended_rows);
 	free(p);
 }
 
@@ -107,6 +111,9 @@ static const char *title(struct publish *p, const struct snapshot *first)
 static int add_up(struct publish *p, struct group *group, const struct snapshot *const *v, size_t cnt,
 		  struct process_rows *rows, struct snapshot *sum, bool final, const char *ended)
 {
+	/* A command that has ended leaves what each of its processes held at its end. */
+	bool with_ended = final && p->target->is_child;
+
 	*rows = (struct process_rows){
 		.v = v,
 		.cnt = cnt,
@@ -121,13 +128,15 @@ static int add_up(struct publish *p, struct group *group, const struct snapshot 
 		.started_ns = p->started_ns,
 		.command = title(p, cnt ? v[0] : NULL),
 		.final = final,
+		.gone = with_ended && !rows->living,
 		.ended = ended,
 		.processes = rows,
 		.names = p->naming->names,
 	};
 	sum->interval_ns = sum->time_ns - p->reported_ns;
-	/* A command that has ended leaves what each of its processes held at its end. */
-	return total_sum(p->total, v, cnt, final && p->target->is_child, sum);
+	if (final)
+		rows->past_cnt = ended_rows_list(p->ended_rows, &rows->past);
+	return total_sum(p->total, v, cnt, with_ended, sum);
 }
 
 static int put_many(struct publish *p, struct group *group, const struct snapshot *const *v, size_t cnt,
@@ -206,6 +215,7 @@ int publish_ends(struct publish *p, struct group *group)
 		if (writes_apart(p))
 			write_apart(p, v[i]);
 		total_keep(p->total, v[i]);
+		ended_rows_keep(p->ended_rows, v[i]);
 	}
 	naming_report_ends(p->naming);
 	group_bury(group);

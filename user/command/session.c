@@ -27,8 +27,9 @@ struct session {
 	struct addresses *addresses;
 	struct stacks *stacks;
 	struct sampler *sampler;
-	struct sample now, before; /* the newest reading and the one before it */
-	uint64_t hurried_ns;       /* when a reading was asked for; 0: never */
+	struct sample now, before;  /* the newest reading and the one before it */
+	struct process_usage usage; /* the newest */
+	uint64_t hurried_ns;        /* when a reading was asked for; 0: never */
 
 	struct purge_log *purges;
 	struct window_detector *windows;
@@ -307,6 +308,7 @@ bool session_sample(struct session *s)
 	sample_free(&s->before);
 	s->before = s->now;
 	s->now = sample;
+	s->usage = sample.usage;
 	if (s->allocs) {
 		allocs_sample(s->allocs, &s->now, is_hurried(s));
 		allocs_before_sample(s->allocs, s->windows);
@@ -424,10 +426,16 @@ static void fill_missing(struct session *s, struct snapshot *snap)
 	snap->missing = s->missing;
 }
 
-void session_snapshot(struct session *s, bool final, const char *ended, struct snapshot *snap)
+void session_look(struct session *s)
 {
 	struct process_usage usage;
 
+	if (!process_usage(s->process, false, &usage) && usage.rss)
+		s->usage = usage;
+}
+
+void session_snapshot(struct session *s, bool final, const char *ended, struct snapshot *snap)
+{
 	*snap = (struct snapshot){
 		.time_ns = clock_monotonic_ns(),
 		.started_ns = s->started_ns,
@@ -443,11 +451,10 @@ void session_snapshot(struct session *s, bool final, const char *ended, struct s
 		.lazy_free = s->now.heap.taken_ns ? s->now.usage.lazy_free : UNKNOWN,
 	};
 	snap->interval_ns = snap->time_ns - s->reported_ns;
-	/* A process that has ended keeps its last figures: they are what the last report is for. */
-	if (process_usage(s->process, false, &usage) || !usage.rss)
-		usage = s->now.usage;
-	snap->rss = usage.rss;
-	snap->swap = usage.swap;
+	session_look(s);
+	snap->rss = s->usage.rss;
+	snap->shmem = s->usage.shmem;
+	snap->swap = s->usage.swap;
 	fill_purges(s, snap);
 	fill_windows(s, snap);
 	fill_churn(s, snap);

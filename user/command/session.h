@@ -48,6 +48,8 @@ int session_sample_fd(const struct session *s);
 bool session_sample(struct session *s);
 /* Goes on with what a reading has begun, for some milliseconds; true: there is more to do. */
 bool session_work(struct session *s);
+/* About once a second: a process that ends keeps the memory it was last seen with, which the last report is for. */
+void session_look(struct session *s);
 /* Several times a second. */
 void session_tick(struct session *s);
 /* Asks for one more state, read from this call on; session_is_current tells when it is there. */

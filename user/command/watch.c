@@ -163,6 +163,7 @@ static void on_look(struct watch *w)
 	if (read(w->fd[FROM_LOOK], &ticks, sizeof(ticks)) != sizeof(ticks))
 		return;
 	publish_tick(w->publish);
+	group_look(w->group);
 	if (choice_grows(w->target->choice))
 		group_add_chosen(w->group, w->target->choice);
 }
@@ -341,6 +342,17 @@ static struct group_options group_options(const struct options *options, const s
 	};
 }
 
+/* Children that come while their parents are attached to are looked for once more; later ones are told of. */
+static void add_chosen(struct watch *w)
+{
+	uint64_t before;
+
+	do {
+		before = group_ever(w->group);
+		group_add_chosen(w->group, w->target->choice);
+	} while (w->options->follow && group_ever(w->group) != before);
+}
+
 /* Who is chosen now: if it is one by its PID and cannot be watched, that is all there is to say. */
 static int add_targets(struct watch *w)
 {
@@ -349,8 +361,8 @@ static int add_targets(struct watch *w)
 
 	if (w->target->pid)
 		rc = group_add(w->group, w->target->pid, &err);
-	else
-		group_add_chosen(w->group, w->target->choice);
+	if (!rc && (!w->target->pid || w->options->follow))
+		add_chosen(w);
 	if (rc)
 		log_warn(w->log, "%s", err.text);
 	else if (!group_living(w->group) && !choice_grows(w->target->choice))

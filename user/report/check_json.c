@@ -50,6 +50,7 @@ static void samples(struct json *j, const struct check_facts *f)
 
 		json_seconds(j, o, "time", clock_epoch(s->time_ns));
 		json_integer(j, o, "rss", s->rss);
+		json_integer(j, o, "shmem", s->shmem);
 		json_integer(j, o, "swap", s->swap);
 		json_cgroup_figure(j, o, "cgroup_current", s->cgroup_current);
 		json_figure(j, o, "descriptors", s->descriptor_cnt);

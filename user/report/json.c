@@ -112,6 +112,7 @@ static void figures(struct json *j, cJSON *o, const struct snapshot *s)
 	bool known = h->taken_ns != 0;
 
 	json_figure(j, o, "rss", s->rss);
+	json_figure(j, o, "shmem", s->shmem);
 	json_figure(j, o, "lazy_free", s->lazy_free);
 	json_figure(j, o, "swap", s->swap);
 	json_figure(j, o, "held", known ? h->held : UNKNOWN);

@@ -63,7 +63,8 @@ struct snapshot {
 	bool final;
 	bool gone, killed;    /* the process has ended; … by a signal */
 	const char *ended;    /* why it is final: "the target exited with status 0", "interrupted", …; NULL */
-	uint64_t rss, lazy_free, swap; /* lazy_free UNKNOWN where it would cost too much to read now */
+	uint64_t rss, shmem;           /* shmem: of rss, memory that others may count in theirs too */
+	uint64_t lazy_free, swap;      /* lazy_free UNKNOWN where it would cost too much to read now */
 	const struct heap_state *heap; /* taken_ns 0: no walk yet */
 	struct returned returned;
 	const struct own_return *own_returns; /* of these, what allocators gave back by themselves */
@@ -104,6 +105,8 @@ struct cgroup_view {
 struct process_rows {
 	const struct snapshot *const *v; /* by PID; those that ended in the interval too */
 	size_t cnt;
+	const struct snapshot *const *past; /* in the final report: the largest of those that ended before */
+	size_t past_cnt;
 	size_t living;
 	uint64_t came, went; /* in the interval; in the final report since the attach, the first ones not counted */
 	uint64_t left_out;   /* were to be watched and are not */

@@ -19,6 +19,8 @@
 #include "report/text_processes.h"
 #include "report/verdict.h"
 
+#define SHMEM_MIN MIB /* below that not worth a remark */
+
 struct style {
 	const char *bold, *end;
 };
@@ -86,6 +88,11 @@ static void put_remarks(FILE *out, const struct snapshot *s)
 	if (s->heap->taken_ns && (stale || verdict_state_age(s) > 1)) {
 		fprintf(out, "%sheap as it was %.1f s ago%s", separator, verdict_state_age(s),
 			stale ? ", before the last purge" : "");
+		separator = ", ";
+	}
+	if (s->shmem != UNKNOWN && s->shmem >= SHMEM_MIN && s->shmem >= s->rss / 8) {
+		fprintf(out, "%s%s of RSS shared memory%s", separator, units_bytes(bytes, s->shmem),
+			s->processes ? ", counted in each process that has touched it" : "");
 		separator = ", ";
 	}
 	if (s->lazy_free && s->lazy_free != UNKNOWN) {

@@ -46,13 +46,22 @@ static void put_turnover(FILE *out, const struct snapshot *s)
 	fputc('\n', out);
 }
 
+static const char *live_when(const struct snapshot *s)
+{
+	if (s->allocs->stopped)
+		return "when the probes were removed";
+	if (s->gone)
+		return s->processes ? "when its process ended" : "when it ended";
+	return "now";
+}
+
 static void put_live(FILE *out, const struct snapshot *s)
 {
 	const struct ledger_totals *t = &s->allocs->totals;
 	char bytes[UNITS_TEXT_MAX], cnt[UNITS_TEXT_MAX + 8], at[TEXT_CLOCK_MAX];
 
-	fprintf(out, "  of it live %s %s in %s", s->allocs->stopped ? "when the probes were removed" : "now",
-		units_bytes(bytes, t->live.bytes), blocks_text(cnt, t->live.cnt));
+	fprintf(out, "  of it live %s %s in %s", live_when(s), units_bytes(bytes, t->live.bytes),
+		blocks_text(cnt, t->live.cnt));
 	if (t->peak_ns)
 		fprintf(out, ", peak %s at %s", units_bytes(bytes, t->peak.bytes),
 			text_clock(at, t->peak_ns));
@@ -339,17 +348,20 @@ static void put_other_pins(FILE *out, const struct survey_result *survey)
 	fputs(class < HEAP_CLASS_CNT ? ", …\n" : "\n", out);
 }
 
+/* What was freed since the walk holds nothing any more. */
+static uint64_t held_by_live(const struct site_view *view)
+{
+	return view->figures->live.cnt ? ranking_weigh[WEIGHT_PINNED](view) : 0;
+}
+
 static int put_pins(FILE *out, const struct snapshot *s, bool colour)
 {
 	const struct survey_result *survey = s->allocs->survey;
 	char age[UNITS_TEXT_MAX], heading[UNITS_TEXT_MAX + 32] = "hold free memory";
 	const char *const names[] = {"live blocks from here", "number", heading,
 				     "pages kept alone",      "by",     NULL};
-	const struct site_table form = {.align = "rrrrl",
-					.names = names,
-					.weigh = ranking_weigh[WEIGHT_PINNED],
-					.row = pin_row,
-					.rest = "with"};
+	const struct site_table form = {
+		.align = "rrrrl", .names = names, .weigh = held_by_live, .row = pin_row, .rest = "with"};
 	int result;
 
 	if (!survey)

@@ -62,7 +62,7 @@ static void row(struct table *t, const struct snapshot *s)
 	char name[64];
 
 	table_cell(t, TABLE_PLAIN, "%s (%d)", printable(name, sizeof(name), s->command), s->pid);
-	table_bytes(t, TABLE_BOLD, s->rss);
+	table_bytes(t, TABLE_BOLD, s->rss ? s->rss : UNKNOWN); /* 0: it ended before it was read */
 	table_bytes(t, TABLE_PLAIN, figure_of(s, s->heap->live_heap));
 	table_bytes(t, TABLE_PLAIN, figure_of(s, s->heap->retained));
 	table_bytes(t, TABLE_PLAIN, figure_of(s, s->heap->purgeable));
@@ -86,7 +86,8 @@ int text_processes(FILE *out, const struct snapshot *s, bool colour)
 {
 	static const char *const names[] = {"process",   "RSS",    "live",        "retained",
 					    "purgeable", "pinned", "allocations", NULL};
-	size_t max = s->final ? ROWS_FINAL : ROWS_INTERVAL, cnt = s->processes ? s->processes->cnt : 0;
+	const struct process_rows *p = s->processes;
+	size_t max = s->final ? ROWS_FINAL : ROWS_INTERVAL, cnt = p ? p->cnt + p->past_cnt : 0;
 	const struct snapshot **sorted;
 	struct table *t;
 	int result = -ENOMEM;
@@ -97,7 +98,7 @@ int text_processes(FILE *out, const struct snapshot *s, bool colour)
 	t = table_new("lrrrrrrl");
 	if (sorted && t) {
 		for (size_t i = 0; i < cnt; i++)
-			sorted[i] = s->processes->v[i];
+			sorted[i] = i < p->cnt ? p->v[i] : p->past[i - p->cnt];
 		qsort(sorted, cnt, sizeof(*sorted), by_rss);
 		table_heading(t, names);
 		for (size_t i = 0; i < cnt && i < max; i++)

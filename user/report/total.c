@@ -473,6 +473,7 @@ int total_sum(struct total *t, const struct snapshot *const *v, size_t cnt, bool
 		if (v[i]->gone && !with_ended)
 			continue;
 		add_figure(&sum->rss, v[i]->rss);
+		add_figure(&sum->shmem, v[i]->shmem);
 		add_figure(&sum->lazy_free, v[i]->lazy_free);
 		add_figure(&sum->swap, v[i]->swap);
 		add_heap(&t->heap, v[i]->heap);

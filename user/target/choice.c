@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "target/descendants.h"
 #include "target/unit.h"
 
 #define COMM_MAX 15 /* include/linux/sched.h, TASK_COMM_LEN without the NUL */
@@ -137,10 +138,8 @@ static int find_in_cgroup(const struct choice *c, struct pid_list *pids, bool *c
 	return 0;
 }
 
-int choice_pids(struct choice *c, struct pid_list *pids, bool *cut, struct error *err)
+static int find_named_so(struct choice *c, struct pid_list *pids, bool *cut, struct error *err)
 {
-	*cut = false;
-	pids->cnt = 0;
 	if (c->has_cgroup)
 		return find_in_cgroup(c, pids, cut, err);
 	if (c->names.comm)
@@ -148,6 +147,31 @@ int choice_pids(struct choice *c, struct pid_list *pids, bool *cut, struct error
 	for (size_t i = 0; c->names.pids && i < c->names.pids->cnt; i++)
 		add(pids, c->names.pids->v[i], cut);
 	return 0;
+}
+
+static int add_descendants(struct pid_list *pids, bool *cut, struct error *err)
+{
+	pid_t *found;
+	size_t cnt;
+	int ret = descendants_find(pids->v, pids->cnt, &found, &cnt, err);
+
+	if (ret)
+		return ret;
+	for (size_t i = 0; i < cnt; i++)
+		add(pids, found[i], cut);
+	free(found);
+	qsort(pids->v, pids->cnt, sizeof(pids->v[0]), compare_pids);
+	return 0;
+}
+
+int choice_pids(struct choice *c, struct pid_list *pids, bool *cut, struct error *err)
+{
+	int ret;
+
+	*cut = false;
+	pids->cnt = 0;
+	ret = find_named_so(c, pids, cut, err);
+	return ret || !c->names.descendants ? ret : add_descendants(pids, cut, err);
 }
 
 bool choice_grows(const struct choice *c)

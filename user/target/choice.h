@@ -1,6 +1,6 @@
 /*
  * Which processes are meant, as people name them: by PIDs, by the name of their command, by a
- * cgroup, by a systemd unit. All but PIDs may come to mean others later.
+ * cgroup, by a systemd unit; and what descends from them. All but PIDs may come to mean others later.
  */
 #ifndef ALLOCTRACE_TARGET_CHOICE_H
 #define ALLOCTRACE_TARGET_CHOICE_H
@@ -25,6 +25,7 @@ struct choice_names { /* as they were given; NULL: not so */
 	const char *comm;   /* as /proc/PID/comm has it: the kernel keeps 15 bytes */
 	const char *cgroup; /* cgroup_of_path */
 	const char *unit;   /* unit_find */
+	bool descendants;   /* the processes that descend from those too */
 };
 
 struct choice;

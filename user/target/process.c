@@ -277,6 +277,7 @@ int process_usage(const struct process *p, bool want_lazy_free, struct process_u
 	if (read_proc(p->pid, "status", text, sizeof(text)) <= 0 || !find_bytes(text, "VmRSS", &u->rss))
 		return -ESRCH; /* gone, or on its way out: it has no memory any more */
 	find_bytes(text, "RssAnon", &u->anon);
+	find_bytes(text, "RssShmem", &u->shmem);
 	find_bytes(text, "VmSwap", &u->swap);
 	if (!want_lazy_free)
 		return 0;

@@ -24,6 +24,7 @@ struct process_usage { /* bytes */
 	uint64_t lazy_free; /* MADV_FREE'd, still resident */
 	uint64_t swap;
 	uint64_t anon;      /* RssAnon */
+	uint64_t shmem;     /* RssShmem: of RSS, shared memory and tmpfs, which others may have in theirs too */
 };
 
 /*
