@@ -157,7 +157,7 @@ def test_an_exec_begins_anew(tree):
 def test_run_sees_a_command_from_its_start(tree):
     command = [tree.workload("alloc_truth")]
     env = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
-    with Tracer(tree, "run", "--json", "--interval", "1", "--", "sh", "-c", f"printf 'go\\nquit\\n' | {command[0]} >&2",
+    with Tracer(tree, "run", "--no-follow", "--json", "--interval", "1", "--", "sh", "-c", f"printf 'go\\nquit\\n' | {command[0]} >&2",
                 env=env) as tracer:
         final = tracer.finish()
     assert final["allocs"]["failed"] == 0  # sh's own child is not followed
