@@ -110,42 +110,52 @@ static __always_inline bool is_kept(u64 kept)
 	return what >= KEPT_ALLOC && what <= KEPT_OUT;
 }
 
-#define SESSIONS_MAX 8 /* tracers of one function that are told apart */
+#define SESSIONS_MAX 4096 /* tracers of one function: each process that is watched has its own */
+
+struct consumers { /* those of the sessions that wait at a return, from the one at `at` on */
+	u64 at, kept;
+};
 
 /* What a session keeps between its begin and its end. */
-#define KEPT_BY(session)                                                                                     \
-	({                                                                                                   \
-		u64 kept_ = 0;                                                                               \
-		bpf_core_read(&kept_, sizeof(kept_), &(session).cookie);                                     \
-		kept_;                                                                                       \
-	})
+static long look_at_consumer(u64 i, void *arg)
+{
+	struct consumers *of = arg;
+	u64 kept = 0, at = of->at + i * bpf_core_type_size(struct return_consumer);
+
+	bpf_probe_read_kernel(&kept, sizeof(kept),
+			      (void *)(at + bpf_core_field_offset(struct return_consumer, cookie)));
+	of->kept = is_kept(kept);
+	return of->kept;
+}
+
+/* Kernels that have sessions have bpf_loop. */
+static __always_inline bool is_kept_among(u64 at, int cnt)
+{
+	struct consumers of = {.at = at};
+
+	if (cnt > 0)
+		bpf_loop(cnt < SESSIONS_MAX ? cnt : SESSIONS_MAX, look_at_consumer, &of, 0);
+	return of.kept;
+}
 
 /*
  * Whether a session that waits at this return keeps a call of the family: ours or another
- * tracer's of this process. Tracers of other processes wait there too, and keep 0.
+ * tracer's of this process. Those of other processes wait there too, and keep 0.
  */
 static __always_inline bool is_kept_by_session(struct return_instance *ri)
 {
 	struct return_instance___array *old = (void *)ri;
-	struct return_consumer *extra;
-	int cnt;
+	u64 kept = 0;
 
 	if (bpf_core_field_exists(ri->consumer)) {
-		if (is_kept(KEPT_BY(ri->consumer)))
-			return true;
-		cnt = BPF_CORE_READ(ri, cons_cnt);
-		extra = BPF_CORE_READ(ri, extra_consumers);
-#pragma unroll
-		for (int i = 0; i < SESSIONS_MAX - 1; i++)
-			if (i + 1 < cnt && is_kept(KEPT_BY(extra[i])))
-				return true;
-	} else if (bpf_core_field_exists(old->consumers)) {
-		cnt = BPF_CORE_READ(old, consumers_cnt);
-#pragma unroll
-		for (int i = 0; i < SESSIONS_MAX; i++)
-			if (i < cnt && is_kept(KEPT_BY(old->consumers[i])))
-				return true;
+		bpf_core_read(&kept, sizeof(kept), &ri->consumer.cookie);
+		return is_kept(kept) || is_kept_among((u64)BPF_CORE_READ(ri, extra_consumers),
+						      BPF_CORE_READ(ri, cons_cnt) - 1);
 	}
+	if (bpf_core_field_exists(old->consumers))
+		return is_kept_among((u64)ri +
+					     bpf_core_field_offset(struct return_instance___array, consumers),
+				     BPF_CORE_READ(old, consumers_cnt));
 	return false;
 }
 

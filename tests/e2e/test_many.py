@@ -248,3 +248,4 @@ def test_a_row_for_who_has_ended(tree):
     words = row.split()
     assert words[3] == "MiB" and float(words[2]) > 40 and "exited with status 0" in row, last
     assert "of it live when its process ended" in last
+    assert re.search(r"sh and its children, \d processe?s?, 2 came, 3 went", last), last

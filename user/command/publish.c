@@ -22,6 +22,7 @@ struct publish {
 	struct cgroup_watch *cgroup; /* NULL: none */
 	struct replace folded;
 	uint64_t started_ns, reported_ns;
+	uint64_t first;      /* how many were there at the start */
 	uint64_t ever, went; /* as the last report has told */
 	char title[CHOICE_TITLE_MAX];
 };
@@ -80,8 +81,9 @@ void publish_tick(struct publish *p)
 	cgroup_watch_tick(p->cgroup);
 }
 
-void publish_begin(struct publish *p)
+void publish_begin(struct publish *p, const struct group *group)
 {
+	p->ever = p->first = group_ever(group);
 	p->cgroup = cgroup_watch_new(choice_cgroup(p->target->choice), p->target->pid);
 }
 
@@ -118,8 +120,8 @@ static int add_up(struct publish *p, struct group *group, const struct snapshot 
 		.v = v,
 		.cnt = cnt,
 		.living = group_living(group),
-		.came = group_ever(group) - p->ever,
-		.went = group_went(group) - p->went,
+		.came = group_ever(group) - (final ? p->first : p->ever),
+		.went = group_went(group) - (final ? 0 : p->went),
 		.left_out = group_left_out(group),
 		.too_short = group_too_short(group),
 	};

@@ -20,7 +20,7 @@ struct publish *publish_new(const struct options *options, const struct watch_ta
 			    const struct naming *naming, const struct log *log);
 void publish_free(struct publish *publish); /* NULL-safe; files that were not finished are not there */
 /* The processes are known now, and so is their cgroup. */
-void publish_begin(struct publish *publish);
+void publish_begin(struct publish *publish, const struct group *group);
 void publish_tick(struct publish *publish); /* every second */
 
 /* A summary: 0, or −errno of stdout. ended: why it is the final one. */

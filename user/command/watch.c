@@ -388,7 +388,7 @@ static int open_watch(struct watch *w, int signal_fd)
 		log_warn(w->log, "cannot wait for events: %s", strerror(-rc));
 	rc = rc ?: add_targets(w);
 	if (!rc)
-		publish_begin(w->publish);
+		publish_begin(w->publish, w->group);
 	return rc;
 }
 

@@ -15,7 +15,10 @@
 #include "probe/missing.h"
 #include "target/object.h"
 
-/* In the order of attaching: a call's end is probed before its begin. */
+/*
+ * In the order of attaching: a call's end is probed before its begin; frees before allocations,
+ * since links take some 10 ms each, and a block must not be recorded whose free is missed.
+ */
 enum plan_role {
 	PLAN_PURGE_EXIT,
 	PLAN_MEMORY_EXIT,
@@ -28,10 +31,10 @@ enum plan_role {
 	PLAN_OPEN,
 	PLAN_CLOSE,
 	PLAN_LOADED,
+	PLAN_OWN_FREE,     /* where an allocator calls its own free anew */
+	PLAN_FREE,
 	PLAN_ALLOC,        /* entry and, where return probes are used, return */
 	PLAN_ALLOC_THROWS, /* entry only: no return probe on what may throw */
-	PLAN_OWN_FREE, /* where an allocator calls its own free anew */
-	PLAN_FREE,
 	PLAN_ROLE_CNT
 };
 

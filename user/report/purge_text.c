@@ -28,7 +28,7 @@ static void put_prediction(FILE *mem, const struct heap_allocator *a)
 		fprintf(mem, "%s would return %s of %s retained", a->kind->purge_call,
 			units_bytes(bytes, a->purgeable), units_bytes(name, a->retained));
 	else
-		fprintf(mem, "%s: what it would return is not known, the heap of %s was not walked",
+		fprintf(mem, "%s would return an unknown part of it (the heap of %s was not walked)",
 			a->kind->purge_call, verdict_name(a, name, sizeof(name)));
 }
 
