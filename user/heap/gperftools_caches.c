@@ -42,7 +42,8 @@ struct central_list { /* CentralFreeList; the two spans are heads of rings */
 /* Every list of a cache says the size of its class. */
 static bool read_cache(struct gperftools_walk *w, uint64_t addr, struct thread_cache *cache)
 {
-	if (!addr || addr % 64 || addr >= ADDRESS_END || window_peek(w->mem, addr, cache, sizeof(*cache)) != 0)
+	if (!addr || addr % 64 || addr >= ADDRESS_END ||
+	    window_peek(w->mem, addr, cache, sizeof(*cache)) != 0)
 		return false;
 	for (unsigned i = 1; i < CLASS_MAX && w->sizes.size[i]; i++)
 		if (cache->list[i].size != w->sizes.size[i])
@@ -115,51 +116,67 @@ static const struct gperftools_row *find_row(struct gperftools_walk *w, uint64_t
 	return NULL;
 }
 
-static void count_threads(struct gperftools_walk *w)
+/*
+ * The first cache of thread_heaps_: of the words that lead to caches the one to which no other
+ * comes before. next_memory_steal_ leads to one in the list's midst; while there is one cache
+ * alone, all of them lead to it.
+ */
+static uint64_t first_cache(struct gperftools_walk *w, struct thread_cache *cache)
 {
 	struct heap *heap = w->heap;
-	struct thread_cache cache;
-	uint64_t addr = 0;
+	uint64_t first = 0, addr;
 
-	if (window_peek(w->mem, heap->threads, &addr, sizeof(addr)) != 0)
-		w->out->estimate = true;
+	for (unsigned i = 0; i < heap->thread_word_cnt; i++) {
+		const struct gperftools_row *row;
+
+		if (window_peek(w->mem, heap->threads[i], &addr, sizeof(addr)) != 0 ||
+		    !read_cache(w, addr, cache))
+			continue;
+		row = find_row(w, addr, cache);
+		if (row) {
+			heap->row = row;
+			return addr;
+		}
+		if (!heap->row || !word_at(cache, heap->row->prev))
+			first = addr;
+	}
+	return first && read_cache(w, first, cache) ? first : 0;
+}
+
+static void count_threads(struct gperftools_walk *w)
+{
+	struct thread_cache cache;
+	uint64_t addr = first_cache(w, &cache);
+
+	w->out->estimate |= !addr;
 	for (unsigned i = 0; addr && i < CACHES_MAX; i++) {
-		if (!read_cache(w, addr, &cache)) {
-			/* Its thread has ended just now, with those behind it in the list. */
+		count_cache(w, addr, &cache);
+		addr = w->heap->row ? word_at(&cache, w->heap->row->next) : 0;
+		if (addr && !read_cache(w, addr, &cache)) {
+			/* Its thread has ended just now, and those behind it in the list cannot be reached.
+			 */
 			w->out->retries++;
 			w->out->estimate = true;
 			break;
 		}
-		if (!heap->row)
-			heap->row = find_row(w, addr, &cache);
-		count_cache(w, addr, &cache);
-		addr = heap->row ? word_at(&cache, heap->row->next) : 0;
 	}
 }
 
-/* thread_heaps_: of the words of data that lead to a cache the one whose cache has none before it. */
 static bool scan_for_threads(const char *bytes, size_t len, uint64_t addr, void *arg)
 {
 	struct gperftools_walk *w = arg;
 	struct thread_cache cache;
+	struct heap *heap = w->heap;
 
-	for (size_t off = 0; off + 8 <= len; off += 8) {
+	for (size_t off = 0; off + 8 <= len && heap->thread_word_cnt < THREAD_WORDS_MAX; off += 8) {
 		uint64_t word, at = addr + off;
 
 		memcpy(&word, bytes + off, sizeof(word));
-		if (!word || (at >= w->heap->root && at < w->heap->root + (8ULL << w->heap->tree.bits[0])) ||
+		if (!word || (at >= heap->root && at < heap->root + (8ULL << heap->tree.bits[0])) ||
+		    (heap->thread_word_cnt && heap->threads[heap->thread_word_cnt - 1] >= at) ||
 		    !read_cache(w, word, &cache))
 			continue;
-		/* next_memory_steal_ is another of them: alike while there is one cache, later in the list's
-		 * midst. */
-		if (find_row(w, word, &cache) ||
-		    (!word_at(&cache, gperftools_rows[0].prev) &&
-		     !word_at(&cache, gperftools_rows[0].next)) ||
-		    (!word_at(&cache, gperftools_rows[1].prev) &&
-		     !word_at(&cache, gperftools_rows[1].next))) {
-			w->heap->threads = at;
-			return true;
-		}
+		heap->threads[heap->thread_word_cnt++] = at;
 	}
 	return false;
 }
@@ -216,10 +233,9 @@ void gperftools_count_caches(struct gperftools_walk *w)
 	struct heap *heap = w->heap;
 
 	w->out->arenas[0].threads_known = true;
-	if (!heap->threads && !data_scan(w->mem, heap->data, scan_for_threads, w))
-		w->out->estimate = true;
-	else
-		count_threads(w);
+	if (!heap->thread_word_cnt)
+		data_scan(w->mem, heap->data, scan_for_threads, w);
+	count_threads(w);
 	if (!heap->central && !data_scan(w->mem, heap->data, scan_for_central, w))
 		w->out->estimate = true;
 	for (unsigned i = 1; i < CLASS_MAX && w->sizes.size[i]; i++) {

@@ -54,6 +54,7 @@ extern const struct gperftools_row gperftools_rows[];
 extern const size_t gperftools_row_cnt;
 
 #define THREAD_CACHE_BYTES 4160
+#define THREAD_WORDS_MAX 8
 
 struct heap {
 	struct radix tree;      /* PageHeap::pagemap_ */
@@ -62,7 +63,8 @@ struct heap {
 	uint64_t sizes;         /* SizeMap::class_to_size_ */
 	uint64_t central;       /* central_cache_; 0: not found */
 	uint64_t central_step;  /* sizeof(CentralFreeListPadded) */
-	uint64_t threads;       /* ThreadCache::thread_heaps_; 0: not found */
+	uint64_t threads[THREAD_WORDS_MAX]; /* words that lead to a thread's cache: thread_heaps_ and others */
+	unsigned thread_word_cnt;
 	const struct gperftools_row *row; /* NULL: not known before there are two threads */
 };
 
