@@ -7,6 +7,7 @@
 
 #include "heap/data.h"
 #include "heap/page_cache.h"
+#include "heap/radix.h"
 #include "heap/tally.h"
 #include "heap/walk.h"
 #include "heap/window.h"
@@ -20,13 +21,6 @@
 #define LARGE_PAD 4096ULL   /* sz_large_pad: room to begin a large block anywhere in a page */
 #define BASE_ALIGN (2ULL << 20) /* HUGEPAGE: of the blocks that arenas take for their own structures */
 
-/* rtree_t, include/jemalloc/internal/rtree.h: how addresses lead to extents. */
-struct jemalloc_tree {
-	unsigned levels;
-	unsigned bits[3]; /* of an address above its page, by level from the root */
-	unsigned leaf;    /* bytes of a leaf's element; of the other levels' 8 */
-};
-
 /* What a range of versions has in common; jemalloc_layout.c. */
 struct jemalloc_row {
 	const char *range;     /* for people */
@@ -36,16 +30,13 @@ struct jemalloc_row {
 
 extern const struct jemalloc_row jemalloc_rows[];
 extern const size_t jemalloc_row_cnt;
-extern const struct jemalloc_tree jemalloc_trees[];
+extern const struct radix jemalloc_trees[]; /* rtree_t: how addresses lead to extents */
 extern const size_t jemalloc_tree_cnt;
 
 uint64_t jemalloc_class_size(unsigned class); /* bytes of a block; class < CLASS_CNT */
-/* How many address bits lie below an element of that level: it covers 2^n bytes. */
-unsigned jemalloc_level_shift(const struct jemalloc_tree *tree, unsigned level);
-
 struct heap {
 	const struct jemalloc_row *row;
-	const struct jemalloc_tree *tree;
+	const struct radix *tree;
 	uint64_t root;           /* rtree_t.root */
 	struct data_range data;  /* where it lies: the library's data */
 	uint64_t arenas;         /* arenas[]; 0: not found */

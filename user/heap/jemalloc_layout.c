@@ -30,9 +30,9 @@ const size_t jemalloc_row_cnt = sizeof(jemalloc_rows) / sizeof(*jemalloc_rows);
  * By LG_VADDR, which configure asks of the processor that it runs on: a library that was built
  * where page tables may have five levels has a tree of three, and leaves of two words.
  */
-const struct jemalloc_tree jemalloc_trees[] = {
-	{2, {18, 18}, .leaf = 8},
-	{3, {15, 15, 15}, .leaf = 16},
+const struct radix jemalloc_trees[] = {
+	{2, {18, 18}, .leaf = 8, .page = 12},
+	{3, {15, 15, 15}, .leaf = 16, .page = 12},
 };
 const size_t jemalloc_tree_cnt = sizeof(jemalloc_trees) / sizeof(*jemalloc_trees);
 
@@ -47,15 +47,6 @@ uint64_t jemalloc_class_size(unsigned class)
 		return class ? 16ULL * class : 8;
 	group = (class - 5) / 4;
 	return (64ULL << group) + ((class - 5) % 4 + 1) * (16ULL << group);
-}
-
-unsigned jemalloc_level_shift(const struct jemalloc_tree *tree, unsigned level)
-{
-	unsigned shift = 12;
-
-	for (unsigned below = level + 1; below < tree->levels; below++)
-		shift += tree->bits[below];
-	return shift;
 }
 
 static uint64_t word(const char *at)

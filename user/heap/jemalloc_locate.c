@@ -20,75 +20,24 @@ struct search {
 	unsigned words;
 };
 
-/* Whether [addr, addr + len) lies in memory that an allocator may have taken. */
-static bool is_taken(const struct search *s, uint64_t addr, uint64_t len)
+/* The addresses that the struct behind a leaf's element is for. */
+struct edata_search {
+	const struct jemalloc_row *row;
+	struct page_cache *cache;
+};
+
+static bool edata_range(uint64_t element, uint64_t *start, uint64_t *size, void *arg)
 {
-	const struct mapping *m = maps_find(s->maps, addr);
-
-	return m && mapping_is_anon_rw(m) && len <= m->end - addr;
-}
-
-/* The first pointer in a table of elements, by the bits that mask says, and its index. 0: there is none. */
-static uint64_t first_pointer(struct search *s, uint64_t table, unsigned step, uint64_t cnt, uint64_t mask,
-			      uint64_t *index)
-{
-	uint64_t end = table + cnt * step, page = align_down(table, TARGET_PAGE_SIZE);
-	uint8_t state[1024];
-
-	if (align_up(end, TARGET_PAGE_SIZE) - page > sizeof(state) * TARGET_PAGE_SIZE ||
-	    memory_pages(s->mem, page, align_up(end, TARGET_PAGE_SIZE), state) != 0)
-		return 0;
-	for (size_t i = 0; page < end; page += TARGET_PAGE_SIZE, i++) {
-		uint64_t from = page < table ? table : page;
-		uint64_t to = page + TARGET_PAGE_SIZE < end ? page + TARGET_PAGE_SIZE : end, element;
-		char bytes[TARGET_PAGE_SIZE];
-
-		if (!(state[i] & PAGE_PRESENT) ||
-		    memory_read(s->mem, from, bytes, to - from) != (ssize_t)(to - from))
-			continue;
-		for (uint64_t at = from; at < to; at += step) {
-			memcpy(&element, bytes + (at - from), sizeof(element));
-			if (!(element & mask))
-				continue;
-			*index = (at - table) / step;
-			return element & mask;
-		}
-	}
-	return 0;
-}
-
-/*
- * The address that a word of the root would stand for, if it were one: down the first elements
- * of tables to an extent that says where it is. UINT64_MAX: it is none.
- */
-static uint64_t covered_by(struct search *s, const struct jemalloc_tree *tree, const struct jemalloc_row *row,
-			   uint64_t element)
-{
-	unsigned root_shift = jemalloc_level_shift(tree, 0);
+	const struct edata_search *s = arg;
+	const char *bytes = page_cache_at(s->cache, element, EDATA_SIZE);
 	struct jemalloc_extent e;
-	uint64_t low = 0, index = 0, start;
-	const char *bytes;
 	bool torn;
 
-	for (unsigned level = 1; level < tree->levels; level++) {
-		bool is_leaf = level + 1 == tree->levels; /* elements that were cleared keep other bits */
-		unsigned step = is_leaf ? tree->leaf : 8;
-		uint64_t cnt = 1ULL << tree->bits[level];
-
-		if (element % 64 || !is_taken(s, element, cnt * step))
-			return UINT64_MAX;
-		element = first_pointer(s, element, step, cnt, is_leaf ? row->edata : ~0ULL, &index);
-		low += index << jemalloc_level_shift(tree, level);
-	}
-	bytes = element && is_taken(s, element, EDATA_SIZE) ? page_cache_at(&s->cache, element, EDATA_SIZE)
-							    : NULL;
-	if (!bytes || !jemalloc_decode(row, bytes, &e, &torn))
-		return UINT64_MAX;
-	/* An extent that begins where the table before this one ends has its last page here. */
-	start = align_down(e.start, 1ULL << root_shift);
-	if (start + low < e.start)
-		start += 1ULL << root_shift;
-	return start + low >= e.start && start + low < e.start + e.size ? start : UINT64_MAX;
+	if (!bytes || !jemalloc_decode(s->row, bytes, &e, &torn))
+		return false;
+	*start = e.start;
+	*size = e.size;
+	return true;
 }
 
 static void learn(const struct jemalloc_extent *e, void *arg)
@@ -106,15 +55,15 @@ static bool is_tree(struct search *s, struct heap *heap)
 }
 
 /* The tree whose root has that element at that place, if there is one. */
-static bool try_tree(struct search *s, const struct jemalloc_tree *tree, const struct jemalloc_row *row,
+static bool try_tree(struct search *s, const struct radix *tree, const struct jemalloc_row *row,
 		     uint64_t element, uint64_t at)
 {
-	uint64_t covered = covered_by(s, tree, row, element), size = 8ULL << tree->bits[0];
-	uint64_t root = at - 8 * (covered >> jemalloc_level_shift(tree, 0));
+	struct edata_search edata = {row, &s->cache};
+	uint64_t size = 8ULL << tree->bits[0];
+	uint64_t root = radix_root_by(tree, s->mem, s->maps, element, at, row->edata, edata_range, &edata);
 
 	*s->heap = (struct heap){.row = row, .tree = tree, .root = root, .data = s->data};
-	return covered != UINT64_MAX && root <= at && root >= s->data.start && root + size <= s->data.end &&
-	       is_tree(s, s->heap);
+	return root >= s->data.start && root + size <= s->data.end && is_tree(s, s->heap);
 }
 
 static bool try_word(struct search *s, uint64_t element, uint64_t at)
@@ -134,7 +83,7 @@ static bool scan_for_root(const char *bytes, size_t len, uint64_t addr, void *ar
 		uint64_t element;
 
 		memcpy(&element, bytes + off, sizeof(element));
-		if (!element || element % 64 || element >= ADDRESS_END || !is_taken(s, element, 64) ||
+		if (!element || element % 64 || element >= ADDRESS_END ||
 		    (element >= s->data.start && element < s->data.end))
 			continue;
 		if (++s->words > WORDS_MAX)

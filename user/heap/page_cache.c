@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define LINE_BYTES (CACHE_LINE_PAGES * TARGET_PAGE_SIZE)
 #define NO_LINE 1 /* no line begins there */
@@ -64,6 +65,24 @@ const void *page_cache_at(struct page_cache *cache, uint64_t addr, size_t len)
 		cache->line[place] = line;
 	}
 	return cache->present[place] >> off / TARGET_PAGE_SIZE & 1 ? data + off : NULL;
+}
+
+bool page_cache_copy(struct page_cache *cache, uint64_t addr, void *buf, size_t len)
+{
+	char *to = buf;
+
+	while (len) {
+		size_t room = TARGET_PAGE_SIZE - addr % TARGET_PAGE_SIZE, some = len < room ? len : room;
+		const void *from = page_cache_at(cache, addr, some);
+
+		if (!from)
+			return false;
+		memcpy(to, from, some);
+		to += some;
+		addr += some;
+		len -= some;
+	}
+	return true;
 }
 
 void page_cache_forget(struct page_cache *cache, uint64_t addr)

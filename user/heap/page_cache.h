@@ -5,6 +5,7 @@
 #ifndef ALLOCTRACE_HEAP_PAGE_CACHE_H
 #define ALLOCTRACE_HEAP_PAGE_CACHE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,8 @@ int page_cache_init(struct page_cache *cache, struct memory *mem); /* 0 or −EN
 void page_cache_free(struct page_cache *cache);                    /* NULL data is fine */
 /* The len bytes at addr, within one page, NULL unless that is present. Valid until the next call. */
 const void *page_cache_at(struct page_cache *cache, uint64_t addr, size_t len);
+/* Copies len bytes that may lie on two pages; false unless both are present. */
+bool page_cache_copy(struct page_cache *cache, uint64_t addr, void *buf, size_t len);
 /* Reads what is there of addr's line afresh when it is asked for next. */
 void page_cache_forget(struct page_cache *cache, uint64_t addr);
 

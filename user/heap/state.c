@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "heap/glibc.h"
+#include "heap/gperftools.h"
 #include "heap/jemalloc.h"
 #include "heap/pymalloc.h"
 #include "heap/mimalloc.h"
@@ -24,6 +25,7 @@ static const struct heap_walker *const walkers[] = {
 	&heap_walker_jemalloc,
 	&heap_walker_pymalloc,
 	&heap_walker_mimalloc,
+	&heap_walker_gperftools,
 	NULL,
 };
 
