@@ -6,8 +6,8 @@
  * idle (frees 64 MiB and allocates a little now and then, until half of it has left RSS; answers with
  * what has).
  *
- * -DPREFIX=_rjem_ puts a prefix before C names (not C++'s); -DSTATIC links what there is instead
- * of looking it up.
+ * -DPREFIX=_rjem_ puts a prefix before C names (not C++'s); -DSTATIC links what there is (whole
+ * archives) instead of looking it up.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -20,8 +20,6 @@
 
 #define STRING_(x)   #x
 #define STRING(x)    STRING_(x)
-#define JOIN_(a, b)  a##b
-#define JOIN(a, b)   JOIN_(a, b)
 #ifndef PREFIX
 #define PREFIX
 #endif
@@ -90,13 +88,13 @@ enum how {
 	own(mi_theap_get_default)
 
 #ifdef STATIC
-#define WEAK_OWN(name, ...)   extern char JOIN(PREFIX, name)[] __attribute__((weak));
-#define WEAK_PLAIN(name, ...) extern char name[] __attribute__((weak));
+#define WEAK_OWN(name, ...)   extern char weak_##name[] __asm__(STRING(PREFIX) #name) __attribute__((weak));
+#define WEAK_PLAIN(name, ...) extern char weak_##name[] __asm__(#name) __attribute__((weak));
 NAMES(WEAK_OWN, WEAK_PLAIN)
 PURGES(WEAK_OWN)
 OTHERS(WEAK_OWN)
-#define ADDRESS_OWN(name)   ((void *)JOIN(PREFIX, name))
-#define ADDRESS_PLAIN(name) ((void *)name)
+#define ADDRESS_OWN(name)   ((void *)weak_##name)
+#define ADDRESS_PLAIN(name) ((void *)weak_##name)
 #else
 #define ADDRESS_OWN(name)   NULL
 #define ADDRESS_PLAIN(name) NULL
