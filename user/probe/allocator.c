@@ -70,12 +70,17 @@ static const char *file_name(const struct object *obj)
 	return slash ? slash + 1 : object_name(obj);
 }
 
-bool allocator_is_library(const struct allocator *kind, const struct object *obj)
+static bool begins_with_one_of(const char *text, const char *const *beginnings)
 {
-	for (const char *const *prefix = kind->file_prefixes; *prefix; prefix++)
-		if (!strncmp(file_name(obj), *prefix, strlen(*prefix)))
+	for (; beginnings && *beginnings; beginnings++)
+		if (!strncmp(text, *beginnings, strlen(*beginnings)))
 			return true;
 	return false;
+}
+
+bool allocator_is_library(const struct allocator *kind, const struct object *obj)
+{
+	return begins_with_one_of(file_name(obj), kind->file_prefixes);
 }
 
 /* By name as the target has it, by file, or by the file's name alone. */
@@ -113,28 +118,27 @@ bool allocator_is_in(const struct allocator *kind, struct object *obj)
 	return allocator_prefix_in(kind, obj, &at);
 }
 
-/* Whether symbol is one of names, or (begins) begins with one, behind one of kind's prefixes. */
-static bool is_one_of(const struct allocator *kind, const char *symbol, const char *const *names, bool begins)
+bool allocator_is_entry_point(const struct allocator *kind, const char *symbol)
 {
-	for (const char *const *prefix = prefixes_of(kind); names && *prefix; prefix++) {
+	for (const char *const *prefix = prefixes_of(kind); *prefix; prefix++) {
 		size_t len = strlen(*prefix);
 
 		if (strncmp(symbol, *prefix, len) != 0)
 			continue;
-		for (const char *const *name = names; *name; name++)
-			if (begins ? !strncmp(symbol + len, *name, strlen(*name))
-				   : !strcmp(symbol + len, *name))
+		for (const char *const *name = kind->entry_points; *name; name++)
+			if (!strcmp(symbol + len, *name))
 				return true;
 	}
 	return false;
 }
 
-bool allocator_is_entry_point(const struct allocator *kind, const char *symbol)
-{
-	return is_one_of(kind, symbol, kind->entry_points, false);
-}
-
+/* What is not exported has the prefix in some builds, and not in others. */
 bool allocator_is_releaser(const struct allocator *kind, const char *symbol)
 {
-	return is_one_of(kind, symbol, kind->releasers, true);
+	bool found = begins_with_one_of(symbol, kind->releasers);
+
+	for (const char *const *prefix = prefixes_of(kind); !found && *prefix; prefix++)
+		found = !strncmp(symbol, *prefix, strlen(*prefix)) &&
+			begins_with_one_of(symbol + strlen(*prefix), kind->releasers);
+	return found;
 }
