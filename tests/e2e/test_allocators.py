@@ -132,3 +132,44 @@ def test_an_allocator_linked_in(tree, name):
     named = ["-S", LINKED[name][3]] if name == "jemalloc-other" else []
     with Target([linked(tree, name)], env={**environment(), **DECAYS}) as target:
         check_all(tree, target, name.split("-")[0], *named)
+
+
+def unknown(tree, name, *flags):
+    """A library with an allocator that no row names, and a program that calls it by its prefix."""
+    folder = tree.build / "tests" / "workload" / "unknown"
+    folder.mkdir(parents=True, exist_ok=True)
+    pool, program = folder / f"lib{name}.so", folder / name
+    subprocess.run(["gcc", "-O1", "-g", "-shared", "-fPIC", "-fno-builtin", *flags, SOURCES / "preload" / "pool.c", "-o",
+                    pool], check=True)
+    subprocess.run(["gcc", "-O1", "-g", "-D_GNU_SOURCE", "-fno-builtin", "-w", *flags, SOURCES / "names_truth.c", "-o",
+                    program, "-ldl"], check=True)
+    return pool, program
+
+
+@pytest.mark.parametrize("name,flags,options,shown", [
+    ("prefixed", ["-DPREFIX=pool_"], ["-S", "pool_"], "pool_malloc"),
+    ("prefixed", ["-DPREFIX=pool_"], ["-S", "pool_", "-O", "libprefixed.so"], "libprefixed.so pool_malloc"),
+    ("plain", [], ["-O", "{pool}"], "libplain.so")])
+def test_an_allocator_that_the_user_names(tree, name, flags, options, shown):
+    pool, program = unknown(tree, name, *flags)
+    with Target([program], env={**environment(), "LD_PRELOAD": str(pool)}) as target:
+        with attach(tree, target.pid, "--max-overhead", "none", *(o.format(pool=pool) for o in options)) as tracer:
+            tracer.ready()
+            target.ask("go")
+            said = target.ask("count")
+            final = tracer.stop()
+    assert {field: final["allocs"][field] for field in ("allocs", "frees", "allocated", "freed")} == {
+        field: said[field] for field in ("allocs", "frees", "allocated", "freed")}
+    assert said["calls"].keys() == {flags[0].split("=")[1] + call if flags else call for call in (
+        "malloc", "calloc", "realloc", "free", "memalign", "posix_memalign")}
+    allocator, = [a for a in final["allocators"] if a["name"] == shown]
+    assert allocator["serving"] is True
+    assert final["missing"] == []
+
+
+def test_one_that_is_not_there(tree):
+    with Target([tree.workload("names_truth")], env=environment()) as target:
+        with attach(tree, target.pid, "-S", "nowhere_") as tracer:
+            tracer.ready()
+            final = tracer.stop()
+    assert final["missing"] == ["no object of this process holds the allocator that was named (nowhere_malloc)"]
