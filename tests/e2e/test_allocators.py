@@ -1,11 +1,13 @@
 """Every name and every purge of every allocator, preloaded, linked into the program, under a prefix:
 against what the program itself has called (tests/workload/names_truth.c)."""
+import functools
 import os
+import subprocess
 
 import pytest
 
 from attach_harness import MIB, attach, library
-from heap_targets import Target, root_only, tree  # noqa: F401
+from heap_targets import LIBDIR, ROOT, SOURCES, Target, root_only, tree  # noqa: F401
 
 PRELOADS = {"jemalloc": ("libjemalloc.so.2",), "gperftools": ("libtcmalloc_minimal.so.4", "libtcmalloc.so.4"),
             "mimalloc": ("libmimalloc.so.2", "libmimalloc.so.3"), "glibc": None}
@@ -21,67 +23,153 @@ def environment(preload=None):
     return {**env, **({"LD_PRELOAD": library(*preload)} if preload else {})}
 
 
-def check_names(tree, target, *options):
-    """Two rounds under an attach: each call of each name is one event."""
-    with attach(tree, target.pid, "--max-overhead", "none", *options) as tracer:
+def check_purges(seen, called, allocator):
+    """Each is seen once, by its name, with what it gave back; nothing else is."""
+    assert [(p["function"], p["argument"]) for p in seen] == [(p["function"], p["argument"]) for p in called]
+    for purge, truth in zip(seen, called):
+        trims = purge["function"] == "malloc_trim"  # glibc is there too
+        assert purge["allocator"] == ("glibc" if trims else allocator)
+        assert purge["misdirected"] is False or trims
+        assert abs(purge["returned"] - max(truth["drop"], 0)) <= MIB // 4, (purge, truth)
+        assert purge["effective"] is (purge["returned"] >= MIB)
+
+
+def check_all(tree, target, allocator, *options, background=False):
+    """Each call of each name is one event; each purge is one; what left RSS without a purge (decay, release
+    or trim at a free, a background thread) is charged to the allocator, and counts as one."""
+    with attach(tree, target.pid, "--max-overhead", "none", "--stack", "none", *options) as tracer:
         tracer.ready()
         target.ask("go")
-        said = target.ask("go")
+        target.ask("go")
+        # Beside a thread that purges in the background, no drop is one call's.
+        purges = target.ask("purge")["purges"] if not background else []
+        drop = target.ask("idle")["drop"]
+        said = target.ask("count")
         final = tracer.stop()
     allocs = final["allocs"]
     assert final["lost"] == {}
     assert {name: allocs[name] - said[name] for name in ("allocs", "frees", "allocated", "freed")} == {
-        "allocs": 0, "frees": 0, "allocated": 0, "freed": 0}
+        "allocs": 0, "frees": 0, "allocated": 0, "freed": 0}, said
     assert allocs["live"] == allocs["live_blocks"] == 0
     assert allocs["freed_before"] == {"count": 0, "bytes": 0}
-    return final
-
-
-def check_purges(tree, target, allocator, *options):
-    """Each is seen once, by its name, with what it gave back; nothing else is."""
-    with attach(tree, target.pid, "--no-alloc", *options) as tracer:
-        tracer.ready()
-        said = target.ask("purge")["purges"]
-        final = tracer.stop()
-    assert said and final["lost"] == {}
-    assert [(p["function"], p["argument"]) for p in final["purges"]] == [
-        (p["function"], p["argument"]) for p in said]
-    for purge, truth in zip(final["purges"], said):
-        assert purge["allocator"] == allocator and purge["misdirected"] is False
-        assert abs(purge["returned"] - max(truth["drop"], 0)) <= MIB // 4, (purge, truth)
-        assert purge["effective"] is (purge["returned"] >= MIB)
-    assert any(purge["returned"] >= MIB for purge in final["purges"]) or allocator == "glibc"
-    return final
-
-
-@pytest.mark.parametrize("allocator", PRELOADS)
-def test_every_name_of_a_preloaded_allocator(tree, allocator):
-    with Target([tree.workload("names_truth")], env=environment(PRELOADS[allocator])) as target:
-        check_names(tree, target)
-
-
-@pytest.mark.parametrize("allocator", PRELOADS)
-def test_every_purge_of_a_preloaded_allocator(tree, allocator):
-    with Target([tree.workload("names_truth")], env=environment(PRELOADS[allocator])) as target:
-        check_purges(tree, target, allocator)
+    check_purges(final["purges"], purges, allocator)
+    assert purges or background
+    assert [a["serving"] for a in final["allocators"] if a["name"] == allocator] == [True]
+    own, = [row for row in final["returned"]["by_allocator"] if row["allocator"] == allocator]
+    assert drop > 12 * MIB and own["purges"] >= 1
+    assert drop - MIB <= own["bytes"] <= sum(final["returned"][way] for way in ("trim", "munmap", "madvise"))
 
 
 @pytest.mark.parametrize("allocator,env", [
-    ("jemalloc", {"MALLOC_CONF": "dirty_decay_ms:500"}),
-    ("jemalloc", {"MALLOC_CONF": "dirty_decay_ms:500,background_thread:true"}),
+    ("jemalloc", {"MALLOC_CONF": "dirty_decay_ms:200"}),
+    ("jemalloc", {"MALLOC_CONF": "dirty_decay_ms:200,background_thread:true"}),
     ("gperftools", {"TCMALLOC_RELEASE_RATE": "10"}),
     ("mimalloc", {"MIMALLOC_DECOMMIT_DELAY": "0", "MIMALLOC_SEGMENT_DECOMMIT_DELAY": "0", "MIMALLOC_PURGE_DELAY": "0"}),
     ("glibc", {})], ids=lambda value: value if isinstance(value, str) else "-".join(value.values()))
-def test_what_allocators_return_by_themselves(tree, allocator, env):
-    """Decay, release at a free, a background thread, trim at a free: charged to who did it, and as good as a purge."""
+def test_a_preloaded_allocator(tree, allocator, env):
     with Target([tree.workload("names_truth")], env={**environment(PRELOADS[allocator]), **env}) as target:
-        with attach(tree, target.pid, "--no-alloc") as tracer:
+        check_all(tree, target, allocator, background="background" in str(env))
+
+
+# What an allocator can be linked into: its archive, in which Debian package; static or not; under a prefix.
+LINKED = {
+    "jemalloc": ("libjemalloc-dev", "libjemalloc_pic.a", [], ""),
+    "jemalloc-static": ("libjemalloc-dev", "libjemalloc_pic.a", ["-static"], ""),
+    "jemalloc-rust": ("libjemalloc-dev", "libjemalloc_pic.a", [], "_rjem_"),
+    "jemalloc-rust-static": ("libjemalloc-dev", "libjemalloc_pic.a", ["-static-pie"], "_rjem_"),
+    "jemalloc-other": ("libjemalloc-dev", "libjemalloc_pic.a", [], "other_"),
+    "gperftools": ("libgoogle-perftools-dev", "libtcmalloc_minimal.a", [], ""),
+    "gperftools-static": ("libgoogle-perftools-dev", "libtcmalloc_minimal.a", ["-static"], ""),
+}
+
+
+@functools.lru_cache
+def unpacked(build, package):
+    """The package's files, unpacked below BUILD/packages, once; or why they cannot be had."""
+    root = build / "packages" / package
+    root.parent.mkdir(exist_ok=True)
+    done = root.exists() or subprocess.run([ROOT / "tools" / "suite-unpack", "bookworm", root, package],
+                                           capture_output=True, text=True)
+    return root if root.exists() else done.stderr.strip()
+
+
+def rename(archive, prefix, out):
+    """A copy whose C functions have the prefix, as jemalloc's own build makes them."""
+    names = subprocess.run(["nm", "--defined-only", "-g", archive], capture_output=True, text=True).stdout
+    plain = sorted({words[2] for words in map(str.split, names.splitlines())
+                    if len(words) == 3 and words[1] == "T" and not words[2].startswith(("je_", "_Z"))})
+    table = out.with_suffix(".names")
+    table.write_text("".join(f"{name} {prefix}{name}\n" for name in plain))
+    subprocess.run(["objcopy", f"--redefine-syms={table}", archive, out], check=True)
+    return out
+
+
+def linked(tree, name):
+    """The program that counts, with the allocator linked in."""
+    package, archive, flags, prefix = LINKED[name]
+    root = unpacked(tree.build, package)
+    if isinstance(root, str):
+        pytest.skip(root)
+    archive = root / "usr" / "lib" / LIBDIR / archive
+    out = tree.build / "tests" / "workload" / "linked" / name
+    source = SOURCES / "names_truth.c"
+    if out.exists() and out.stat().st_mtime > source.stat().st_mtime:
+        return out
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if prefix:
+        archive = rename(archive, prefix, out.with_suffix(".a"))
+    subprocess.run(["gcc", "-O1", "-g", "-D_GNU_SOURCE", "-fno-builtin", "-w", "-DSTATIC", f"-DPREFIX={prefix}", *flags,
+                    source, "-o", out, "-Wl,--whole-archive", archive, "-Wl,--no-whole-archive", "-lpthread", "-ldl",
+                    "-lm", "-lstdc++"], check=True)
+    return out
+
+
+DECAYS = {"MALLOC_CONF": "dirty_decay_ms:200", "TCMALLOC_RELEASE_RATE": "10"}
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_an_allocator_linked_in(tree, name):
+    named = ["-S", LINKED[name][3]] if name == "jemalloc-other" else []
+    with Target([linked(tree, name)], env={**environment(), **DECAYS}) as target:
+        check_all(tree, target, name.split("-")[0], *named)
+
+
+def unknown(tree, name, *flags):
+    """A library with an allocator that no row names, and a program that calls it by its prefix."""
+    folder = tree.build / "tests" / "workload" / "unknown"
+    folder.mkdir(parents=True, exist_ok=True)
+    pool, program = folder / f"lib{name}.so", folder / name
+    subprocess.run(["gcc", "-O1", "-g", "-shared", "-fPIC", "-fno-builtin", *flags, SOURCES / "preload" / "pool.c", "-o",
+                    pool], check=True)
+    subprocess.run(["gcc", "-O1", "-g", "-D_GNU_SOURCE", "-fno-builtin", "-w", *flags, SOURCES / "names_truth.c", "-o",
+                    program, "-ldl"], check=True)
+    return pool, program
+
+
+@pytest.mark.parametrize("name,flags,options,shown", [
+    ("prefixed", ["-DPREFIX=pool_"], ["-S", "pool_"], "pool_malloc"),
+    ("prefixed", ["-DPREFIX=pool_"], ["-S", "pool_", "-O", "libprefixed.so"], "libprefixed.so pool_malloc"),
+    ("plain", [], ["-O", "{pool}"], "libplain.so")])
+def test_an_allocator_that_the_user_names(tree, name, flags, options, shown):
+    pool, program = unknown(tree, name, *flags)
+    with Target([program], env={**environment(), "LD_PRELOAD": str(pool)}) as target:
+        with attach(tree, target.pid, "--max-overhead", "none", *(o.format(pool=pool) for o in options)) as tracer:
             tracer.ready()
-            drop = target.ask("idle")["drop"]
+            target.ask("go")
+            said = target.ask("count")
             final = tracer.stop()
-    own, = final["returned"]["by_allocator"]
-    assert drop > 24 * MIB
-    assert final["purges"] == [] and final["returned"]["purge"] == 0
-    assert own["allocator"] == allocator and own["purges"] >= 1
-    returned = final["returned"]
-    assert drop - MIB <= own["bytes"] <= returned["trim"] + returned["munmap"] + returned["madvise"]
+    assert {field: final["allocs"][field] for field in ("allocs", "frees", "allocated", "freed")} == {
+        field: said[field] for field in ("allocs", "frees", "allocated", "freed")}
+    assert said["calls"].keys() == {flags[0].split("=")[1] + call if flags else call for call in (
+        "malloc", "calloc", "realloc", "free", "memalign", "posix_memalign")}
+    allocator, = [a for a in final["allocators"] if a["name"] == shown]
+    assert allocator["serving"] is True
+    assert final["missing"] == []
+
+
+def test_one_that_is_not_there(tree):
+    with Target([tree.workload("names_truth")], env=environment()) as target:
+        with attach(tree, target.pid, "-S", "nowhere_") as tracer:
+            tracer.ready()
+            final = tracer.stop()
+    assert final["missing"] == ["no object of this process holds the allocator that was named (nowhere_malloc)"]

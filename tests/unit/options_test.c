@@ -131,6 +131,29 @@ static void allocation_options_are_read(void **state)
 	assert_true(o.no_alloc);
 }
 
+static void an_allocator_can_be_named(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(options_parse_attach, "attach 7", &o), OPTIONS_GO);
+	assert_null(o.custom.kinds[0]);
+	/* What looks like jemalloc's is taken for jemalloc's. */
+	assert_int_equal(parse(options_parse_attach, "attach 7 -S my_", &o), OPTIONS_GO);
+	assert_string_equal(o.custom.kinds[0]->name, "jemalloc");
+	assert_string_equal(o.custom.kinds[1]->name, "my_malloc");
+	assert_string_equal(o.custom.kinds[1]->prefixes[0], "my_");
+	assert_null(o.custom.kinds[1]->object);
+	assert_null(o.custom.kinds[2]);
+	assert_int_equal(parse(options_parse_run, "run -O /opt/lib/liballoc.so -S _rjem_ x", &o), OPTIONS_GO);
+	assert_string_equal(o.custom.kinds[0]->name, "liballoc.so _rjem_malloc"); /* a prefix that is known */
+	assert_string_equal(o.custom.kinds[0]->object, "/opt/lib/liballoc.so");
+	assert_null(o.custom.kinds[1]);
+	assert_int_equal(parse(options_parse_run, "run --object a.out x", &o), OPTIONS_GO);
+	assert_string_equal(o.custom.kinds[0]->name, "a.out");
+	assert_string_equal(o.custom.kinds[0]->prefixes[0], "");
+}
+
 static void allocation_options_that_make_no_sense_are_refused(void **state)
 {
 	static const struct {
@@ -142,6 +165,9 @@ static void allocation_options_that_make_no_sense_are_refused(void **state)
 		{"attach 7 --max-overhead 0", "out of range"},
 		{"attach 7 -z 2M -Z 1M", "no block is left"},
 		{"attach 7 --no-alloc --folded out", "--no-alloc leaves out"},
+		{"attach 7 -S 1x", "--symbol-prefix needs what the functions' names begin with"},
+		{"attach 7 -S a-b", "'a-b' is none"},
+		{"attach 7 --symbol-prefix=", "is none"},
 		{"attach 7 --folded=", "--folded needs the name of a file"},
 	};
 	struct options o;
@@ -314,6 +340,7 @@ int main(void)
 		cmocka_unit_test(attach_takes_options_anywhere),
 		cmocka_unit_test(allocation_options_have_defaults),
 		cmocka_unit_test(allocation_options_are_read),
+		cmocka_unit_test(an_allocator_can_be_named),
 		cmocka_unit_test(allocation_options_that_make_no_sense_are_refused),
 		cmocka_unit_test(run_leaves_the_command_alone),
 		cmocka_unit_test(heap_has_its_own),

@@ -103,6 +103,17 @@ static void not_everything_counts(void **state)
 	assert_true(add(ev, &glibc, NULL));
 }
 
+/* An arena of pymalloc's is no purge of the allocator below. */
+static void a_layer_closes_nothing(void **state)
+{
+	static const struct allocator layer = { .name = "pymalloc", .layer = "Python objects" };
+
+	(void)state;
+	assert_false(add(call(MEMORY_MUNMAP, 1, 100), &layer, NULL));
+	assert_int_equal(all.v[0].bytes, 100 * MIB);
+	assert_int_equal(all.v[0].purges, 0);
+}
+
 static void lazily_freed_memory_stays_in_rss(void **state)
 {
 	struct event_memory ev = call(MEMORY_MADVISE, 1, 200);
@@ -172,6 +183,7 @@ int main(void)
 		TEST(the_bound_is_what_was_purgeable_when_it_began),
 		TEST(without_a_state_a_mib_is_enough),
 		TEST(not_everything_counts),
+		TEST(a_layer_closes_nothing),
 		TEST(lazily_freed_memory_stays_in_rss),
 		TEST(others_faults_are_not_subtracted),
 		TEST(there_is_room_for_so_many),

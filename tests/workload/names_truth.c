@@ -1,13 +1,13 @@
 /*
  * Calls an allocator by every name that it has, C, C++ and its own, and knows what it has done: how
  * often each name was called, blocks and bytes. Names that the process does not hold are left
- * out. Commands on standard input, a line each: go (one round; answers with its counts so far as
- * JSON), purge (every purge by every name, after freeing 64 MiB each; answers with what it called),
- * idle (frees 64 MiB and allocates a little now and then, until half of it has left RSS; answers with
- * what has).
+ * out. Commands on standard input, a line each: go (one round), purge (every purge by every name,
+ * after freeing 32 MiB each; answers with what it called), idle (frees 32 MiB and allocates a little
+ * now and then, until half of it has left RSS; answers with what has), count (answers with all that it has
+ * counted so far).
  *
- * -DPREFIX=_rjem_ puts a prefix before C names (not C++'s); -DSTATIC links what there is instead
- * of looking it up.
+ * -DPREFIX=_rjem_ puts a prefix before C names (not C++'s); -DSTATIC links what there is (whole
+ * archives) instead of looking it up.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -20,8 +20,6 @@
 
 #define STRING_(x)   #x
 #define STRING(x)    STRING_(x)
-#define JOIN_(a, b)  a##b
-#define JOIN(a, b)   JOIN_(a, b)
 #ifndef PREFIX
 #define PREFIX
 #endif
@@ -29,7 +27,7 @@
 #define ALIGNMENT 64
 #define SIZES     7
 #define REPEATS   40
-#define PURGED    (64 << 20)
+#define PURGED    (32 << 20)
 
 enum how {
 	MALLOC,        /* (size) */
@@ -90,13 +88,13 @@ enum how {
 	own(mi_theap_get_default)
 
 #ifdef STATIC
-#define WEAK_OWN(name, ...)   extern char JOIN(PREFIX, name)[] __attribute__((weak));
-#define WEAK_PLAIN(name, ...) extern char name[] __attribute__((weak));
+#define WEAK_OWN(name, ...)   extern char weak_##name[] __asm__(STRING(PREFIX) #name) __attribute__((weak));
+#define WEAK_PLAIN(name, ...) extern char weak_##name[] __asm__(#name) __attribute__((weak));
 NAMES(WEAK_OWN, WEAK_PLAIN)
 PURGES(WEAK_OWN)
 OTHERS(WEAK_OWN)
-#define ADDRESS_OWN(name)   ((void *)JOIN(PREFIX, name))
-#define ADDRESS_PLAIN(name) ((void *)name)
+#define ADDRESS_OWN(name)   ((void *)weak_##name)
+#define ADDRESS_PLAIN(name) ((void *)weak_##name)
 #else
 #define ADDRESS_OWN(name)   NULL
 #define ADDRESS_PLAIN(name) NULL
@@ -133,7 +131,7 @@ struct block {
 	size_t size, alignment;
 };
 
-static const struct function *malloc_here, *free_here; /* of the allocator that all this is about */
+static struct function *malloc_here, *free_here; /* of the allocator that all this is about */
 static void *heap;
 
 static void find(struct function *f)
@@ -144,7 +142,7 @@ static void find(struct function *f)
 #endif
 }
 
-static const struct function *find_name(const struct function *of, size_t cnt, const char *name)
+static struct function *find_name(struct function *of, size_t cnt, const char *name)
 {
 	for (size_t i = 0; i < cnt; i++)
 		if (of[i].call && !strcmp(of[i].name + strlen(STRING(PREFIX)), name))
@@ -165,6 +163,22 @@ static bool belongs(const struct function *f)
 #else
 	return dladdr((void *)malloc_here->call, &mine) && dladdr((void *)f->call, &its) && mine.dli_fbase == its.dli_fbase;
 #endif
+}
+
+static void *counted_malloc(size_t size)
+{
+	count.allocs++;
+	count.allocated += size;
+	malloc_here->calls++;
+	return malloc_here->call(size);
+}
+
+static void counted_free(void *ptr, size_t size)
+{
+	count.frees++;
+	count.freed += size;
+	free_here->calls++;
+	free_here->call(ptr);
 }
 
 static struct block allocate(struct function *f, size_t size)
@@ -206,10 +220,7 @@ static struct block allocate(struct function *f, size_t size)
 		break;
 	case REALLOC:
 	case REALLOC_ARRAY:
-		b.ptr = malloc_here->call(size / 2 + 1);
-		((struct function *)malloc_here)->calls++;
-		count.allocs++;
-		count.allocated += size / 2 + 1;
+		b.ptr = counted_malloc(size / 2 + 1);
 		if (f->how == REALLOC)
 			b.ptr = f->call(b.ptr, size, 0);
 		else
@@ -291,7 +302,7 @@ static void round_of_all(void)
 		}
 }
 
-static void say_round(void)
+static void say_counts(void)
 {
 	const char *separator = "";
 
@@ -327,12 +338,12 @@ static long fill_and_free(void)
 	long most;
 
 	for (int i = 0; i < BLOCKS; i++) {
-		blocks[i] = malloc_here->call((size_t)BLOCK);
+		blocks[i] = counted_malloc(BLOCK);
 		memset(blocks[i], 1, BLOCK);
 	}
 	most = resident();
 	for (int i = 0; i < BLOCKS; i++)
-		free_here->call(blocks[i]);
+		counted_free(blocks[i], BLOCK);
 	return most;
 }
 
@@ -348,7 +359,7 @@ static void say_purge(const char *function, const char *argument, long before)
 /* By name and by number; and what is no purge, between. */
 static void purge_by_mallctl(void)
 {
-	static const char *const names[] = {"arena.4096.purge", "arena.0.decay", "arena.4096.decay", "arena.4096.purge"};
+	static const char *const names[] = {"arena.4096.purge", "arena.0.decay"};
 	const struct function *by_name = find_name(others, CNT(others), "mallctl"),
 			      *to_mib = find_name(others, CNT(others), "mallctlnametomib"),
 			      *by_mib = find_name(others, CNT(others), "mallctlbymib");
@@ -410,9 +421,9 @@ static void idle(void)
 
 	for (int i = 0; i < 1000; i++) {
 		for (int k = 0; k < 200; k++)
-			free_here->call(malloc_here->call(sizes[k % 3]));
+			counted_free(counted_malloc(sizes[k % 3]), sizes[k % 3]);
 		left = resident();
-		if (i > 50 && most - left > PURGED / 2)
+		if (i > 20 && most - left > PURGED / 2)
 			break;
 		usleep(10000);
 	}
@@ -442,7 +453,10 @@ int main(void)
 	while (fgets(line, sizeof(line), stdin)) {
 		if (line[0] == 'g') {
 			round_of_all();
-			say_round();
+			printf("{}\n");
+			fflush(stdout);
+		} else if (line[0] == 'c') {
+			say_counts();
 		} else if (line[0] == 'p') {
 			purge_by_all();
 		} else if (line[0] == 'i') {

@@ -25,7 +25,8 @@ _alloctrace()
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} at i
 	local common="--json --verbose --help"
 	local watch="--duration --retained-min --window-min --churn-min --walk-budget --no-alloc --stack --native
-		--max-overhead --top --older --min-size --max-size --max-memory --folded --apart --weight"
+		--max-overhead --top --older --min-size --max-size --max-memory --folded --apart --weight
+		--symbol-prefix --object"
 	local -A options=(
 		[attach]="--pid --comm --cgroup --unit --ns-of --follow $watch $common"
 		[run]="--interval --count --no-follow $watch $common"
@@ -74,11 +75,11 @@ _alloctrace()
 		mapfile -t COMPREPLY < <(compgen -W "live allocated freed count pinned peak temporary" -- "$cur")
 		return
 		;;
-	--folded)
+	--folded | --object | -O)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--max-overhead | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --timeout | -t | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget | --unit | --comm)
+	--symbol-prefix | -S | --max-overhead | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --timeout | -t | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget | --unit | --comm)
 		return
 		;;
 	esac

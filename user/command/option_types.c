@@ -155,6 +155,16 @@ static int parse_stack(const char *text, void *field)
 	return choice->sample_bytes && choice->sample_bytes <= SAMPLE_BYTES_MAX ? 0 : -EINVAL;
 }
 
+/* What names of functions may begin with. */
+static int parse_prefix(const char *text, void *field)
+{
+	for (const char *c = text; *c; c++)
+		if (*c != '_' && *c != '.' && *c != '$' && !(*c >= '0' && *c <= '9' && c > text) &&
+		    !((*c | 32) >= 'a' && (*c | 32) <= 'z'))
+			return -EINVAL;
+	return parse_text(text, field);
+}
+
 static int parse_weight(const char *text, void *field)
 {
 	for (int i = 0; i < WEIGHT_CNT; i++) {
@@ -182,3 +192,4 @@ const struct option_type type_stack = {"all, none or sampled:SIZE, as sampled:64
 const struct option_type type_weight = {"live, allocated, freed, count, pinned, peak or temporary",
 					parse_weight};
 const struct option_type type_file = {"the name of a file", parse_text};
+const struct option_type type_prefix = {"what the functions' names begin with, as my_", parse_prefix};

@@ -96,6 +96,10 @@ static const struct option_row rows[] = {
 	 "of several processes, write FILE.PID for each, not one FILE for all"},
 	{IN_ATTACH | IN_RUN, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),
 	 "of the folded stacks: live (the default), allocated, freed,\ncount, pinned, peak or temporary"},
+	{IN_ATTACH | IN_RUN, 'S', "symbol-prefix", "PREFIX", &type_prefix, FIELD(symbol_prefix),
+	 "an allocator of functions PREFIXmalloc, PREFIXfree, …"},
+	{IN_ATTACH | IN_RUN, 'O', "object", "FILE", &type_file, FIELD(object),
+	 "an allocator in that object: its malloc, free, …;\nwith --symbol-prefix these, and only there"},
 	{IN_HEAP, 0, "stop", NULL, &type_flag, FIELD(stop), "stop the process while its heap is read"},
 	{IN_PURGE, 'n', "dry-run", NULL, &type_flag, FIELD(dry_run),
 	 "only say what it would return, and where it could be called"},
@@ -371,6 +375,7 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 	status = parse_options(g, argc, argv, options);
 	if (status != OPTIONS_GO)
 		return status;
+	custom_init(&options->custom, options->symbol_prefix, options->object);
 	if (options->size_min > options->size_max)
 		return complain(g, "--min-size is above --max-size: no block is left");
 	if (options->no_alloc && options->folded)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "probe/custom.h"
 #include "report/snapshot.h"
 #include "target/choice.h"
 
@@ -56,12 +57,14 @@ struct options {
 	bool dry_run;  /* purge */
 	bool json;
 	bool verbose;
+	const char *symbol_prefix, *object; /* attach, run, allocators; NULL: not given */
+	struct custom custom;               /* what these say */
 };
 
 #define OPTIONS_GO (-1)
 
 /*
- * OPTIONS_GO with *options filled, or the exit status to leave with: STATUS_DONE after --help,
+ * OPTIONS_GO with *options filled, which is not to be copied, or the exit status to leave with: STATUS_DONE after --help,
  * STATUS_USAGE after one line on stderr that says what is wrong, and a hint.
  */
 int options_parse_attach(int argc, char **argv, struct options *options);

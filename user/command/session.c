@@ -39,6 +39,7 @@ struct session {
 	struct returned returned;
 	struct own_returns own_returns;
 	struct owners *owners; /* whose code gives memory back */
+	const struct allocator *const *more; /* asked for by the user */
 	struct allocs *allocs; /* NULL: without allocation events */
 
 	uint64_t started_ns, reported_ns;
@@ -52,7 +53,7 @@ struct session {
 	struct window_finding *window_rows;
 	struct collector_gap *gap_rows;
 	const char *missing[MISSING_MAX];
-	char unread[ERROR_TEXT_MAX + 32];
+	char unread[ERROR_TEXT_MAX + 32], unfound[256];
 };
 
 static struct addresses *addresses_of(const struct session_options *options, pid_t pid)
@@ -66,7 +67,8 @@ static int make_parts(struct session *s, const struct session_options *options)
 {
 	s->names = options->naming.names;
 	s->addresses = addresses_of(options, s->process->pid);
-	s->owners = s->addresses ? owners_new(s->addresses) : NULL;
+	s->owners = s->addresses ? owners_new(s->addresses, options->more) : NULL;
+	s->more = options->more;
 	s->purges = purge_log_new();
 	s->windows = window_detector_new(&options->window);
 	s->churn = churn_log_new(options->churn_min);
@@ -411,10 +413,27 @@ static void fill_purges(struct session *s, struct snapshot *snap)
 	s->purges_reported = total;
 }
 
+/* What the user has named is not there (yet); NULL: it is, or nobody knows. */
+static const char *say_what_lacks(struct session *s)
+{
+	const struct allocator *const *kind = s->more;
+
+	if (!kind || !*kind || !s->now.heap.taken_ns)
+		return NULL;
+	for (; *kind; kind++)
+		if (heap_state_find(&s->now.heap, *kind))
+			return NULL;
+	snprintf(s->unfound, sizeof(s->unfound),
+		 "no object of this process holds the allocator that was named (%s)", kind[-1]->name);
+	return s->unfound;
+}
+
 static void fill_missing(struct session *s, struct snapshot *snap)
 {
+	const char *unfound = say_what_lacks(s);
+
 	if (s->tracer)
-		snap->missing_cnt = tracer_missing(s->tracer, s->process->pid, s->missing, MISSING_MAX - 2);
+		snap->missing_cnt = tracer_missing(s->tracer, s->process->pid, s->missing, MISSING_MAX - 3);
 	else
 		s->missing[snap->missing_cnt++] = "no probes: purges, dlopen and returned bytes are not seen";
 	if (s->now.status && process_alive(s->process)) {
@@ -423,6 +442,8 @@ static void fill_missing(struct session *s, struct snapshot *snap)
 	}
 	if (s->now.heap.note[0])
 		s->missing[snap->missing_cnt++] = s->now.heap.note;
+	if (unfound)
+		s->missing[snap->missing_cnt++] = unfound;
 	snap->missing = s->missing;
 }
 

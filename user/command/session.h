@@ -27,6 +27,7 @@ struct session_options {
 	struct sampler_options sampler;
 	struct allocs_options allocs; /* of a tracer with allocation probes */
 	bool want_allocs;
+	const struct allocator *const *more; /* beside the known ones (allocator_nth) */
 	struct naming naming;        /* started; shared, and outlives the session */
 	struct session *forked_from; /* the process that p has just been forked from, with that same naming;
 					NULL: not watched, or p has exec'd */

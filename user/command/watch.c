@@ -301,9 +301,11 @@ static struct session_options session_options(const struct options *options, con
 				.budget = options->walk_budget / 100, /* of all: divided by group.c */
 				.interval_ns = SAMPLE_INTERVAL_NS,
 				.want_pages = !options->no_alloc,
+				.more = options->custom.kinds,
 			},
 		.want_allocs = !options->no_alloc,
 		.naming = *naming,
+		.more = options->custom.kinds,
 		.allocs =
 			{
 				.max_memory = memory_limit(options),
@@ -329,6 +331,7 @@ struct tracer_options watch_tracer_options(const struct options *options)
 		.size_min = options->size_min,
 		.size_max = options->size_max,
 		.many = options->follow || options->pids.cnt != 1,
+		.more = options->custom.kinds,
 	};
 }
 

@@ -48,6 +48,8 @@ bool own_returns_add(struct own_returns *all, const struct event_memory *ev, con
 	r->bytes += bytes;
 	if (lazily)
 		r->lazy += ev->len;
+	if (kind->layer) /* what it keeps is not what a purge would return */
+		return false;
 	if (!r->run_bytes || time > r->run_ns + RUN_GAP_NS)
 		begin_run(r, kind, state);
 	r->run_ns = time;

@@ -105,7 +105,9 @@ static void take_reading(struct sampler *s, struct memory **mem, struct heap_rea
 		sample.status = memory_open_process(s->process->pid, mem, &sample.error);
 	if (!sample.status && !*reader) {
 		*reader = heap_reader_new(s->process, *mem, s->options.want_pages);
-		if (!*reader)
+		if (*reader)
+			heap_reader_know(*reader, s->options.more);
+		else
 			sample.status = error_set(&sample.error, -ENOMEM, "no memory to read the heap");
 	}
 	if (!sample.status)

@@ -17,6 +17,7 @@ struct sampler_options {
 	double budget;        /* share of one core, 0 < budget ≤ 1 */
 	uint64_t interval_ns; /* no more often than this, however cheap a reading is */
 	bool want_pages;      /* walks bring heap/pages.h */
+	const struct allocator *const *more; /* beside the known ones (allocator_nth) */
 };
 
 /* One reading: the heap and, at the same moment, what the kernel says. */

@@ -3,6 +3,7 @@
 struct search {
 	const struct maps *maps;
 	struct memory *mem;
+	const struct allocator *const *more;
 	struct serving *found;
 	size_t found_cnt;
 	const struct mapping *caller; /* the object whose slots are read now */
@@ -14,10 +15,12 @@ static bool same_file(const struct mapping *a, const struct mapping *b)
 	return a->inode == b->inode && a->dev == b->dev;
 }
 
-static bool is_entry_point(const char *symbol)
+static bool is_entry_point(const struct search *s, const char *symbol)
 {
-	for (const struct allocator *const *kind = allocators; *kind; kind++)
-		if (allocator_is_entry_point(*kind, symbol))
+	const struct allocator *kind;
+
+	for (size_t i = 0; (kind = allocator_nth(s->more, i)); i++)
+		if (allocator_is_entry_point(kind, symbol))
 			return true;
 	return false;
 }
@@ -38,7 +41,7 @@ static int follow_slot(const struct object_slot *slot, void *arg)
 	const struct mapping *to;
 	uint64_t value;
 
-	if (!is_entry_point(slot->symbol) || !read_slot(s->mem, s->bias + slot->value, &value))
+	if (!is_entry_point(s, slot->symbol) || !read_slot(s->mem, s->bias + slot->value, &value))
 		return 0;
 	to = maps_find(s->maps, value);
 	if (!to || same_file(to, s->caller))
@@ -61,21 +64,43 @@ static bool is_first_of_file(const struct maps *maps, size_t i)
 	return true;
 }
 
-size_t serving_find(const struct maps *maps, struct objects *objects, struct memory *mem,
-		    struct serving found[SERVING_MAX])
+/*
+ * Whether it is linked into the program, or under a prefix into a library: its calls go through
+ * no slot then, and it would not be there for nothing.
+ */
+static bool is_linked_in(const struct allocator *kind, struct object *obj)
 {
-	struct search s = {.maps = maps, .mem = mem, .found = found};
+	size_t at = 0;
+	const char *prefix = allocator_prefix_in(kind, obj, &at);
+
+	return object_is_static(obj) ||
+	       (!allocator_is_library(kind, obj) && (object_is_program(obj) || (prefix && *prefix)));
+}
+
+/* Adds the allocators that an object holds. */
+static void find_in(struct search *s, const struct mapping *m, struct object *obj)
+{
+	const struct allocator *kind;
+
+	for (size_t i = 0; s->found_cnt < SERVING_MAX && (kind = allocator_nth(s->more, i)); i++)
+		if (allocator_is_in(kind, obj))
+			s->found[s->found_cnt++] = (struct serving){
+				.kind = kind,
+				.object = m,
+				.reached = is_linked_in(kind, obj),
+			};
+}
+
+size_t serving_find(const struct maps *maps, struct objects *objects, struct memory *mem,
+		    const struct allocator *const *more, struct serving found[SERVING_MAX])
+{
+	struct search s = {.maps = maps, .mem = mem, .more = more, .found = found};
 
 	for (size_t i = 0; i < maps->cnt; i++) {
 		struct object *obj = is_first_of_file(maps, i) ? objects_get(objects, &maps->v[i]) : NULL;
 
-		for (const struct allocator *const *kind = allocators; obj && *kind; kind++)
-			if (s.found_cnt < SERVING_MAX && allocator_is_in(*kind, obj))
-				found[s.found_cnt++] = (struct serving){
-					.kind = *kind,
-					.object = &maps->v[i],
-					.reached = object_is_static(obj),
-				};
+		if (obj)
+			find_in(&s, &maps->v[i], obj);
 	}
 	for (size_t i = 0; s.found_cnt && i < maps->cnt; i++) {
 		struct object *obj = is_first_of_file(maps, i) ? objects_get(objects, &maps->v[i]) : NULL;

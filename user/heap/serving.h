@@ -20,11 +20,14 @@
 struct serving {
 	const struct allocator *kind;
 	const struct mapping *object; /* a mapping of the object that holds it; lives as long as the maps */
-	bool reached;                 /* some call slot points into it, or it is part of a static program */
+	bool reached;                 /* some call slot points into it, or it is linked into what calls it */
 };
 
-/* Fills found[SERVING_MAX]; returns how many allocators the process holds. */
+/*
+ * Fills found[SERVING_MAX]; returns how many allocators the process holds. more: beside the
+ * known ones (allocator_nth).
+ */
 size_t serving_find(const struct maps *maps, struct objects *objects, struct memory *mem,
-		    struct serving found[SERVING_MAX]);
+		    const struct allocator *const *more, struct serving found[SERVING_MAX]);
 
 #endif

@@ -46,6 +46,7 @@ struct heap_reader {
 	struct memory *mem;
 	struct objects *objects;
 	bool want_pages;
+	const struct allocator *const *more;
 	struct present present[SERVING_MAX];
 	size_t present_cnt;
 	uint64_t files;       /* hash of the mapped files at the last search */
@@ -67,6 +68,11 @@ struct heap_reader *heap_reader_new(const struct process *p, struct memory *mem,
 		return NULL;
 	}
 	return reader;
+}
+
+void heap_reader_know(struct heap_reader *reader, const struct allocator *const *more)
+{
+	reader->more = more;
 }
 
 static void forget(struct heap_reader *reader)
@@ -162,7 +168,7 @@ static void search(struct heap_reader *reader, const struct maps *maps)
 	forget(reader);
 	reader->files = files;
 	reader->searched_ns = now;
-	cnt = serving_find(maps, reader->objects, reader->mem, found);
+	cnt = serving_find(maps, reader->objects, reader->mem, reader->more, found);
 	for (size_t i = 0; i < cnt; i++) {
 		const struct allocator *kind = found[i].kind;
 		struct object *obj = objects_get(reader->objects, found[i].object);

@@ -50,6 +50,8 @@ struct heap_reader;
 
 /* p and mem must outlive the reader; want_pages: walks bring heap/pages.h. NULL: no memory. */
 struct heap_reader *heap_reader_new(const struct process *p, struct memory *mem, bool want_pages);
+/* Allocators to know beside the known ones (allocator_nth); they must outlive the reader. Before the first reading. */
+void heap_reader_know(struct heap_reader *reader, const struct allocator *const *more);
 void heap_reader_free(struct heap_reader *reader); /* NULL-safe */
 
 /*

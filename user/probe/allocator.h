@@ -60,6 +60,8 @@ struct allocator {
 	 */
 	const char *const *prefixes;
 	const char *const *fingerprint;   /* symbols, any of which identifies an object that defines it; NULL-ended */
+	const char *const *excluded;      /* symbols of another's fingerprint: where one is, that one is meant; NULL-ended, or NULL */
+	const char *object;               /* only in this one: a path, or a file's name; NULL: in any */
 	const char *const *entry_points;  /* functions whose call slots show that it serves; NULL-ended */
 	/*
 	 * How names of its own functions begin that give memory back to the kernel: they tell where it
@@ -97,8 +99,12 @@ const char *allocator_symbol(char buf[ALLOCATOR_SYMBOL_MAX], const char *prefix,
  * *at on, which is moved behind it. NULL: none (any more).
  */
 const char *allocator_prefix_in(const struct allocator *kind, struct object *obj, size_t *at);
-/* Whether there is one. */
+/* Whether that is one of kind's prefixes. */
+bool allocator_has_prefix(const struct allocator *kind, const char *prefix);
+/* Whether the object has it under any prefix. */
 bool allocator_is_in(const struct allocator *kind, struct object *obj);
+/* Whether the object is a library of its own, by its file's name. */
+bool allocator_is_library(const struct allocator *kind, const struct object *obj);
 /* Whether a function of that name is one of kind's entry points, under any of its prefixes. */
 bool allocator_is_entry_point(const struct allocator *kind, const char *symbol);
 /* Whether a function of that name is one of those that give memory back. */
@@ -106,6 +112,8 @@ bool allocator_is_releaser(const struct allocator *kind, const char *symbol);
 
 /* NULL-ended; glibc first. */
 extern const struct allocator *const allocators[];
+/* Number i of these and, behind them, of more (custom.h), which is NULL-ended or NULL. NULL: no such number. */
+const struct allocator *allocator_nth(const struct allocator *const *more, size_t i);
 
 /* libc's and the loader's functions that are no allocator's: mmap family, dlopen family. NULL symbol ends. */
 extern const struct probe_row libc_rows[];   /* in libc.so.6, and dl* in libdl.so.2 up to glibc 2.33 */

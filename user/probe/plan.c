@@ -7,14 +7,12 @@
 #include <string.h>
 
 #include "../bpf/share.h"
+#include "probe/exits.h"
 #include "probe/mallctl.h"
 #include "probe/own_free.h"
 #include "probe/place.h"
 #include "probe/python_gc.h"
 
-#define CODE_MAX 65536
-#define CODE_UNKNOWN 4096 /* looked at where a symbol tells no size */
-#define FOLLOWED_MAX 32   /* pieces of code that one function ends in */
 #define EXITS_TEXT_MAX 256
 
 _Static_assert((int)SHAPE_CNT == (int)PROBE_SHAPE_CNT && (int)SHAPE_FREE == (int)PROBE_FREE,
@@ -49,6 +47,7 @@ struct family {
 	const struct allocator *kind; /* NULL: none's */
 	const struct probe_row *rows;
 	const char *prefix;
+	bool operators; /* C++'s are its own although it has a prefix */
 };
 
 /* One function being planned. */
@@ -57,12 +56,7 @@ struct planning {
 	struct object *obj;
 	const struct family *family;
 	struct plan *plan;
-	enum plan_role exit;
-	uint64_t to_vaddr;               /* file offset + this = address as linked, in the text segment */
-	uint64_t followed[FOLLOWED_MAX]; /* where the exits were sought already */
-	size_t followed_cnt;
-	unsigned exit_cnt, lost_exits;
-	char exits_text[EXITS_TEXT_MAX]; /* for --verbose */
+	struct exits exits; /* looked for where its end is seen at them */
 };
 
 static bool is_planned(const struct plan *plan, enum plan_role role, uint64_t offset)
@@ -101,155 +95,47 @@ void plan_free(struct plan *plan)
 	*plan = (struct plan){.v = NULL};
 }
 
-/* The code from a file offset on, to the end of the function that it lies in. NULL: cannot be read. */
-static uint8_t *read_code(struct object *obj, uint64_t offset, size_t *len)
+/* C++ allows its operators no prefix. */
+static bool is_operator(const struct probe_row *row)
 {
-	struct object_symbol sym;
-	uint64_t want = CODE_UNKNOWN;
-	uint8_t *code;
-	ssize_t got;
-
-	if (!object_symbol_at(obj, offset, &sym) && sym.size)
-		want = sym.file_offset + sym.size - offset;
-	if (want > CODE_MAX)
-		want = CODE_MAX;
-	code = malloc(want);
-	got = code ? object_read(obj, offset, code, want) : -1;
-	if (got <= 0) {
-		free(code);
-		return NULL;
-	}
-	*len = (size_t)got;
-	return code;
-}
-
-struct slot_search {
-	uint64_t value;
-	const char *symbol;
-};
-
-static int match_slot(const struct object_slot *slot, void *arg)
-{
-	struct slot_search *search = arg;
-
-	if (slot->value != search->value)
-		return 0;
-	search->symbol = slot->symbol;
-	return 1;
-}
-
-/* A jump through a slot of the PLT to a function of the same object (mi_collect → mi_heap_collect). */
-static bool slot_leads_to(struct object *obj, uint64_t slot, uint64_t *offset)
-{
-	struct slot_search search = {.value = slot};
-	struct object_symbol sym;
-
-	if (!object_each_slot(obj, match_slot, &search) || object_find_symbol(obj, search.symbol, &sym))
-		return false;
-	*offset = sym.file_offset;
-	return true;
-}
-
-static void note_exit(struct planning *p, uint64_t offset)
-{
-	size_t used = strlen(p->exits_text);
-
-	snprintf(p->exits_text + used, sizeof(p->exits_text) - used, "%s%#" PRIx64, used ? ", " : "", offset);
-	p->exit_cnt++;
-}
-
-static bool is_followed(const struct planning *p, uint64_t offset)
-{
-	for (size_t i = 0; i < p->followed_cnt; i++)
-		if (p->followed[i] == offset)
-			return true;
-	return false;
-}
-
-/* Remembers the code behind a jump out of the function, to be looked at too. */
-static void follow_jump(struct planning *p, uint64_t target)
-{
-	if (is_followed(p, target))
-		return;
-	if (p->followed_cnt == FOLLOWED_MAX)
-		p->lost_exits++;
-	else
-		p->followed[p->followed_cnt++] = target;
-}
-
-/* Exits of the code at offset; what it ends in by a jump is to be followed. */
-static int add_exits_of(struct planning *p, uint64_t offset, const char **why)
-{
-	struct place_exits exits;
-	size_t len = 0;
-	uint8_t *code = read_code(p->obj, offset, &len);
-	int ret = code ? place_exits(code, len, &exits, why) : -EIO;
-
-	free(code);
-	if (!code)
-		*why = "its code cannot be read";
-	for (size_t i = 0; !ret && i < exits.cnt; i++) {
-		const struct place_exit *e = &exits.v[i];
-		uint64_t target = offset + (uint64_t)e->target;
-
-		if (e->kind == PLACE_RET) {
-			ret = add_spot(p->plan, p->exit, offset + e->offset, 0);
-			note_exit(p, offset + e->offset);
-		} else if (e->kind == PLACE_SLOT && !slot_leads_to(p->obj, target + p->to_vaddr, &target)) {
-			p->lost_exits++;
-		} else {
-			follow_jump(p, target);
-		}
-	}
-	if (!ret)
-		p->lost_exits += exits.unknown;
-	return ret;
-}
-
-/* All exits, through tail jumps too: behind them the stack pointer is the same, by which a call is known. */
-static int add_exits(struct planning *p, uint64_t offset, const char **why)
-{
-	const char *ignored;
-	int ret;
-
-	p->followed[p->followed_cnt++] = offset;
-	ret = add_exits_of(p, offset, why);
-	for (size_t i = 1; !ret && i < p->followed_cnt; i++)
-		if (add_exits_of(p, p->followed[i], &ignored))
-			p->lost_exits++;
-	return ret;
-}
-
-/* Whether the function's first instruction jumps away, behind a landing pad perhaps. */
-static bool jumps_at_once(struct object *obj, uint64_t offset)
-{
-	struct place_exits exits;
-	const char *why;
-	size_t len = 0;
-	uint8_t *code = read_code(obj, offset, &len);
-	bool jumps = code && !place_exits(code, len, &exits, &why) && exits.cnt == 1 &&
-		     exits.v[0].offset <= 4 && exits.v[0].kind != PLACE_RET;
-
-	free(code);
-	return jumps;
+	return row->symbol[0] == '_' && row->symbol[1] == 'Z' &&
+	       (row->symbol[2] == 'n' || row->symbol[2] == 'd');
 }
 
 static int find_function(struct object *obj, const struct family *family, const struct probe_row *row,
 			 struct object_symbol *sym)
 {
+	const char *prefix = family->operators && is_operator(row) ? "" : family->prefix;
 	char symbol[ALLOCATOR_SYMBOL_MAX];
 
-	return object_find_symbol(obj, allocator_symbol(symbol, family->prefix, row->symbol), sym);
+	return object_find_symbol(obj, allocator_symbol(symbol, prefix, row->symbol), sym);
 }
 
-/* Whether a row of the same kind names the function at offset: an allocation's or a free's. */
-static bool is_row_function(struct object *obj, const struct family *family, bool free, uint64_t offset)
+/*
+ * Whether the operators new and delete of an object are of an allocator that has a prefix there:
+ * theirs pass blocks on to its free, those of a C++ library linked in to the C library's.
+ */
+static bool has_operators(struct object *obj, const struct family *family)
+{
+	static const struct probe_row free_row = {.symbol = "free"};
+	struct object_symbol operator_delete, its_free;
+	struct exits exits;
+	const char *why;
+
+	return *family->prefix && !object_find_symbol(obj, "_ZdlPv", &operator_delete) &&
+	       !find_function(obj, family, &free_row, &its_free) &&
+	       !exits_find(obj, &operator_delete, &exits, &why) &&
+	       exits_lead_to(&exits, its_free.file_offset);
+}
+
+/* Whether the ways out lead to a function of the rows of the same kind, an allocation's or a free's. */
+static bool lead_to_row(struct object *obj, const struct family *family, bool free, const struct exits *exits)
 {
 	struct object_symbol sym;
 
 	for (const struct probe_row *row = family->rows; row->symbol; row++)
 		if (row->shape >= PROBE_ALLOC && (row->shape == PROBE_FREE) == free &&
-		    !find_function(obj, family, row, &sym) && sym.file_offset == offset)
+		    !find_function(obj, family, row, &sym) && exits_lead_to(exits, sym.file_offset))
 			return true;
 	return false;
 }
@@ -259,38 +145,58 @@ static bool is_row_function(struct object *obj, const struct family *family, boo
  * allocation that is but a jump there (nested calls are told at run time, but each hit
  * costs), and a free that ends in one, since nothing would tell that the two are one.
  */
-static bool is_passed_on(const struct plan_context *ctx, struct object *obj, const struct family *family,
-			 const struct probe_row *row, const struct object_symbol *sym)
+static bool is_passed_on(struct planning *p, const struct probe_row *row, const struct object_symbol *sym)
 {
-	struct plan exits = {.v = NULL};
-	struct planning p = {.ctx = ctx, .obj = obj, .plan = &exits, .exit = PLAN_ALLOC_EXIT};
-	bool free = row->shape == PROBE_FREE, found = false;
+	bool free = row->shape == PROBE_FREE;
 	const char *why;
 
-	p.to_vaddr = sym->value - sym->file_offset;
-	if (!add_exits(&p, sym->file_offset, &why) && (free || jumps_at_once(obj, sym->file_offset)))
-		for (size_t i = 1; !found && i < p.followed_cnt; i++)
-			found = p.followed[i] != sym->file_offset &&
-				is_row_function(obj, family, free, p.followed[i]);
-	plan_free(&exits);
-	if (found)
-		log_note(ctx->log, "%s in %s: passes its calls on to a function that is probed", sym->name,
-			 object_name(obj));
-	return found;
+	if ((!free && !exits_at_once(p->obj, sym)) || exits_find(p->obj, sym, &p->exits, &why) ||
+	    !lead_to_row(p->obj, p->family, free, &p->exits))
+		return false;
+	log_note(p->ctx->log, "%s in %s: passes its calls on to a function that is probed", sym->name,
+		 object_name(p->obj));
+	return true;
 }
 
 static void note_placed(const struct planning *p, const char *symbol, uint64_t offset, const char *why,
 			bool return_probe)
 {
+	char exits[EXITS_TEXT_MAX] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; i < p->exits.cnt && used < sizeof(exits); i++)
+		used += (size_t)snprintf(exits + used, sizeof(exits) - used, "%s%#" PRIx64, i ? ", " : "",
+					 p->exits.v[i]);
 	log_note(p->ctx->log, "%s in %s: at +%" PRIu64 " (%s); %s%s", symbol, object_name(p->obj), offset,
 		 why,
-		 return_probe  ? "return probe"
-		 : p->exit_cnt ? "exits at "
-			       : "entry only",
-		 p->exits_text);
-	if (p->lost_exits)
+		 return_probe   ? "return probe"
+		 : p->exits.cnt ? "exits at "
+				: "entry only",
+		 exits);
+	if (p->exits.lost)
 		log_note(p->ctx->log, "%s in %s: a call that leaves by %s jump through a pointer ends unseen",
-			 symbol, object_name(p->obj), p->lost_exits == 1 ? "its" : "a");
+			 symbol, object_name(p->obj), p->exits.lost == 1 ? "its" : "a");
+}
+
+/* The end of the function's calls: a return probe, or probes on its exits. False: they cannot be found. */
+static bool find_exits(struct planning *p, const struct object_symbol *sym)
+{
+	const char *why = "";
+
+	if (!exits_find(p->obj, sym, &p->exits, &why) && p->exits.cnt)
+		return true;
+	missing_add(p->ctx->missing, "%s of %s is not seen: its exits cannot be found: %s", sym->name,
+		    object_name(p->obj), why);
+	return false;
+}
+
+static int add_exits(const struct planning *p, enum plan_role role)
+{
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < p->exits.cnt; i++)
+		ret = add_spot(p->plan, role, p->exits.v[i], 0);
+	return ret;
 }
 
 /* The arguments that the shape's programs read: those a row names, or all that any may. */
@@ -378,36 +284,32 @@ static int plan_function(const struct plan_context *ctx, struct object *obj, con
 			 const struct probe_row *row, struct plan *plan)
 {
 	const struct shape *shape = &shapes[row->shape];
-	struct planning p = {.ctx = ctx, .obj = obj, .family = family, .plan = plan, .exit = shape->exit};
+	struct planning p = {.ctx = ctx, .obj = obj, .family = family, .plan = plan};
 	bool return_probe = ctx->return_probes && !shape->never_return_probe && !row->throws;
 	struct place_args args = {.wanted = wanted_args(row), .in_place = row->shape < PROBE_ALLOC};
 	enum plan_role role = row->throws ? PLAN_ALLOC_THROWS : shape->entry;
-	const char *why = "", *why_entry;
 	struct object_symbol sym;
 	uint64_t offset, cookie;
+	const char *why_entry;
 	uint32_t number;
 	uint8_t *code;
 	size_t len;
 
-	if (find_function(obj, family, row, &sym))
+	if (find_function(obj, family, row, &sym) ||
+	    (family->kind && row->shape >= PROBE_ALLOC && is_passed_on(&p, row, &sym)))
 		return 0;
-	p.to_vaddr = sym.value - sym.file_offset;
-	if (family->kind && row->shape >= PROBE_ALLOC && is_passed_on(ctx, obj, family, row, &sym))
-		return 0;
-	code = read_code(obj, sym.file_offset, &len);
+	code = exits_code(obj, sym.file_offset, &len);
 	if (!code)
 		return 0;
 	offset = place_entry(code, len, &args, &why_entry);
 	free(code);
 	if (is_planned(plan, role, sym.file_offset + offset))
 		return 0;
-	if (!return_probe && !shape->entry_only && (add_exits(&p, sym.file_offset, &why) || !p.exit_cnt)) {
-		missing_add(ctx->missing, "%s of %s is not seen: its exits cannot be found: %s", sym.name,
-			    object_name(obj), why);
+	p.exits.cnt = p.exits.lost = 0;
+	if (!return_probe && !shape->entry_only && !find_exits(&p, &sym))
 		return 0;
-	}
 	number = add_function(&p, row, sym.name, args.stepped);
-	if (!number)
+	if (!number || add_exits(&p, shape->exit))
 		return -ENOMEM;
 	cookie = make_cookie(&p, number, row, &args);
 	note_placed(&p, sym.name, offset, why_entry, return_probe);
@@ -470,6 +372,8 @@ static int plan_allocator(const struct plan_context *ctx, struct object *obj, co
 
 	while (!ret && (family.prefix = allocator_prefix_in(kind, obj, &at))) {
 		*found = true;
+		family.operators = false;
+		family.operators = has_operators(obj, &family);
 		say_what_lacks(ctx, obj, &family);
 		ret = plan_rows(ctx, obj, &family, plan);
 	}
@@ -480,14 +384,15 @@ int plan_object(const struct plan_context *ctx, struct object *obj, struct plan 
 {
 	static const struct family libc_family = {.rows = libc_rows, .prefix = ""},
 				   loader_family = {.rows = loader_rows, .prefix = ""};
+	const struct allocator *kind;
 	bool libc = false;
 	int ret = 0;
 
-	for (const struct allocator *const *kind = allocators; !ret && *kind; kind++) {
+	for (size_t i = 0; !ret && (kind = allocator_nth(ctx->more, i)); i++) {
 		bool found = false;
 
-		ret = plan_allocator(ctx, obj, *kind, plan, &found);
-		libc = libc || (found && is_libc(*kind));
+		ret = plan_allocator(ctx, obj, kind, plan, &found);
+		libc = libc || (found && is_libc(kind));
 	}
 	if (libc)
 		say_what_lacks(ctx, obj, &libc_family);

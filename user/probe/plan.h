@@ -62,6 +62,7 @@ struct plan_context {
 	struct missing *missing;
 	bool return_probes;
 	bool allocs; /* allocation functions too */
+	const struct allocator *const *more; /* beside the known ones: allocator_nth */
 };
 
 /*

@@ -148,6 +148,7 @@ static int make_context(struct tracer *t, struct error *err)
 		.functions = t->functions,
 		.return_probes = t->feature.return_probes,
 		.allocs = t->options.allocs,
+		.more = t->options.more,
 	});
 	if (!t->plans)
 		return error_set(err, -ENOMEM, "out of memory");

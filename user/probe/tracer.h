@@ -43,6 +43,7 @@ struct tracer_options {
 	uint64_t free_sample_bytes;  /* … of frees */
 	uint64_t size_min, size_max; /* allocations of other sizes are not recorded; inclusive */
 	bool many;                   /* more than one process will be attached to */
+	const struct allocator *const *more; /* probed beside the known ones (allocator_nth); must outlive the tracer */
 };
 
 /* What the cookie in an event's head.func stands for. */

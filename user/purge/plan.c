@@ -151,7 +151,7 @@ int purge_plan_make(const struct process *process, struct memory *mem, const str
 	plan->objects = objects_new(process->pid);
 	if (!plan->objects)
 		return error_set(err, -ENOMEM, "no memory to look at process %d", process->pid);
-	plan->found_cnt = serving_find(&plan->maps, plan->objects, mem, plan->found);
+	plan->found_cnt = serving_find(&plan->maps, plan->objects, mem, NULL, plan->found);
 	result = find_method(plan, kind, err);
 	if (result)
 		return result;

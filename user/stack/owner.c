@@ -1,7 +1,6 @@
 #include "stack/owner.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/map.h"
 
@@ -18,18 +17,19 @@ struct holder {
 
 struct owners {
 	struct addresses *addresses;
+	const struct allocator *const *more;
 	struct holder *holders;
 	struct map known; /* struct location → allocator, or &nobody */
 };
 
 static const struct allocator nobody;
 
-struct owners *owners_new(struct addresses *addresses)
+struct owners *owners_new(struct addresses *addresses, const struct allocator *const *more)
 {
 	struct owners *owners = calloc(1, sizeof(*owners));
 
 	if (owners)
-		owners->addresses = addresses;
+		*owners = (struct owners){.addresses = addresses, .more = more};
 	return owners;
 }
 
@@ -45,21 +45,16 @@ void owners_free(struct owners *owners)
 	free(owners);
 }
 
-static bool begins_with_one_of(const char *text, const char *const *beginnings)
+static void look_through(struct holder *h, struct object *obj, const struct allocator *const *more)
 {
-	for (; *beginnings; beginnings++)
-		if (!strncmp(text, *beginnings, strlen(*beginnings)))
-			return true;
-	return false;
-}
+	const struct allocator *kind;
 
-static void look_through(struct holder *h, struct object *obj)
-{
-	for (const struct allocator *const *kind = allocators; *kind && h->kind_cnt < KINDS_MAX; kind++)
-		if (allocator_is_in(*kind, obj))
-			h->kinds[h->kind_cnt++] = *kind;
-	for (size_t i = 0; i < h->kind_cnt; i++)
-		h->whole = h->whole || begins_with_one_of(h->module->name, h->kinds[i]->file_prefixes);
+	for (size_t i = 0; h->kind_cnt < KINDS_MAX && (kind = allocator_nth(more, i)); i++) {
+		if (!allocator_is_in(kind, obj))
+			continue;
+		h->kinds[h->kind_cnt++] = kind;
+		h->whole = h->whole || allocator_is_library(kind, obj);
+	}
 }
 
 static const struct holder *holder_of(struct owners *owners, const struct module *module)
@@ -75,7 +70,7 @@ static const struct holder *holder_of(struct owners *owners, const struct module
 	h->module = module;
 	h->next = owners->holders;
 	owners->holders = h;
-	look_through(h, module->object);
+	look_through(h, module->object, owners->more);
 	return h;
 }
 

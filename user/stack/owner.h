@@ -13,8 +13,9 @@
 
 struct owners;
 
-struct owners *owners_new(struct addresses *addresses); /* NULL: no memory. addresses must outlive it. */
-void owners_free(struct owners *owners);                /* NULL-safe */
+/* more: allocators beside the known ones (allocator_nth). Both must outlive it. NULL: no memory. */
+struct owners *owners_new(struct addresses *addresses, const struct allocator *const *more);
+void owners_free(struct owners *owners); /* NULL-safe */
 /* What a call that returns to addr was made by; NULL: no allocator that is known. */
 const struct allocator *owners_find(struct owners *owners, uint64_t addr);
 
