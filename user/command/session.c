@@ -22,6 +22,8 @@
 
 struct session {
 	struct process *process;
+	pid_t forked_from;     /* its interpreter's frames are its own, as long as it is not attached to; 0:
+				  nobody's */
 	struct tracer *tracer; /* NULL: states only */
 	struct names *names;   /* the naming's */
 	struct addresses *addresses;
@@ -65,6 +67,8 @@ static struct addresses *addresses_of(const struct session_options *options, pid
 static int make_parts(struct session *s, const struct session_options *options)
 {
 	s->names = options->naming.names;
+	if (options->forked_from)
+		s->forked_from = options->forked_from->process->pid;
 	s->addresses = addresses_of(options, s->process->pid);
 	s->owners = s->addresses ? owners_new(s->addresses) : NULL;
 	s->purges = purge_log_new();
@@ -205,6 +209,7 @@ static void on_loaded(struct session *s, const struct event *ev)
 static void on_exec(struct session *s, const struct event *ev)
 {
 	process_refresh(s->process, ev->exec->comm, NULL);
+	s->forked_from = 0;
 	addresses_exec(s->addresses);
 	sampler_restart(s->sampler);
 	collector_exec(s->collector, ev->head->time);
@@ -214,7 +219,11 @@ static void on_exec(struct session *s, const struct event *ev)
 
 static void on_stack(struct session *s, const struct event *ev)
 {
-	stacks_add(s->stacks, ev->stack, tracer_python(s->tracer, s->process->pid));
+	const struct python *python = tracer_python(s->tracer, s->process->pid);
+
+	if (!python && s->forked_from)
+		python = tracer_python(s->tracer, s->forked_from);
+	stacks_add(s->stacks, ev->stack, python);
 }
 
 static void on_code(struct session *s, const struct event *ev)
