@@ -135,7 +135,7 @@ struct event_dlclose {
 struct event_fork {
 	struct event_head head; /* tgid: the parent */
 	__u32 child;            /* tgid of the new process */
-	__u32 pad;
+	__u32 covered;          /* 1: its allocations and frees are recorded from now on */
 };
 
 struct event_exec {

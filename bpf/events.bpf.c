@@ -10,4 +10,6 @@ struct losses_map losses SEC(".maps");
 /* Which processes are traced, by tgid. Links filter too, but not on every kernel and not for children. */
 struct traced_map traced SEC(".maps");
 
+volatile __u64 young_forked, young_settled;
+
 char LICENSE[] SEC("license") = "GPL";

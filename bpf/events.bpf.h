@@ -34,6 +34,15 @@ struct traced_map {
 };
 extern struct traced_map traced SEC(".maps");
 
+/* Children that were traced at their fork; how many of them user space has done with, some time ago. */
+extern volatile __u64 young_forked, young_settled;
+
+/* Whether there may be one that is young still, or in a call that began when it was. */
+static __always_inline bool has_young(void)
+{
+	return young_forked != young_settled;
+}
+
 static __always_inline void count_loss(enum loss cause)
 {
 	u32 key = cause;

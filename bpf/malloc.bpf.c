@@ -199,7 +199,8 @@ static __always_inline bool is_in_pending(u64 sp, u32 func)
 
 static __always_inline bool is_nested(struct task_struct *task, u64 sp, u32 func)
 {
-	if (!(keeps_in_session && is_in_session(task, sp)) && !(keeps_pending && is_in_pending(sp, func)))
+	if (!(keeps_in_session && is_in_session(task, sp)) &&
+	    !((keeps_pending || has_young()) && is_in_pending(sp, func)))
 		return false;
 	count_nested();
 	return true;
@@ -256,36 +257,55 @@ static __always_inline bool submit_block(u32 kind, u64 pid_tgid, u32 func, u64 a
 	return true;
 }
 
-/* The old block is sampled by its own size: by the new one's, perhaps nothing, it would count for too much.
+/*
+ * A block that is freed, or reallocated. That is sampled by its own size: by the new one's, perhaps
+ * nothing, it would count for too much.
  */
-static __always_inline bool begin_realloc(struct pt_regs *ctx, u64 cookie, u64 old)
+static __always_inline bool record_leaving(struct pt_regs *ctx, u32 kind, u64 pid_tgid, u64 cookie, u64 block)
 {
-	u64 pid_tgid = bpf_get_current_pid_tgid(), size = 0, stack = 0;
-	u64 header = take_header(old, pid_tgid, cookie, &size);
+	u64 size = 0, header = take_header(block, pid_tgid, cookie, &size), stack = 0;
 
-	if (takes_stacks && sample_bytes && samples_free(header, size))
+	if (takes_stacks && (kind == EVENT_FREE || sample_bytes) && samples_free(header, size))
 		stack = take_stack(ctx, pid_tgid, false);
-	return submit_block(EVENT_REALLOC_BEGIN, pid_tgid, (u32)cookie, old, header, stack);
+	return submit_block(kind, pid_tgid, (u32)cookie, block, header, stack);
+}
+
+static __always_inline bool is_realloc(u64 cookie)
+{
+	return (cookie >> COOKIE_SHAPE_SHIFT & 0xff) == SHAPE_REALLOC;
+}
+
+/* What is kept of a realloc whose old block has left. */
+static __always_inline u64 kept_of_realloc(struct pt_regs *ctx, u64 cookie)
+{
+	return KEPT_REALLOC << KEPT_SIZE_BITS | requested(ctx, cookie);
+}
+
+/* … of an allocation that begins; 0: its size is not asked for. */
+static __always_inline u64 kept_of_alloc(struct pt_regs *ctx, u64 cookie)
+{
+	bool is_out = (cookie >> COOKIE_SHAPE_SHIFT & 0xff) == SHAPE_ALLOC_OUT;
+	u64 size = requested(ctx, cookie);
+
+	if (size < size_min || size > size_max) {
+		count_filtered();
+		return 0;
+	}
+	return (is_out ? KEPT_OUT : KEPT_ALLOC) << KEPT_SIZE_BITS | size;
 }
 
 /* What is kept of the call that begins here until its end; 0: its end is not to be seen. */
 static __always_inline u64 begin(struct pt_regs *ctx, u64 cookie)
 {
-	u32 shape = cookie >> COOKIE_SHAPE_SHIFT & 0xff;
-	u64 size = requested(ctx, cookie), old;
+	u64 old = is_realloc(cookie) ? read_argument(ctx, cookie, COOKIE_PTR_SHIFT) : 0;
 
 	if (is_nested(bpf_get_current_task_btf(), SP_AT_INSTRUCTION(ctx), (u32)cookie))
 		return 0;
-	if (shape == SHAPE_REALLOC) {
-		old = read_argument(ctx, cookie, COOKIE_PTR_SHIFT);
-		if (old)
-			return begin_realloc(ctx, cookie, old) ? KEPT_REALLOC << KEPT_SIZE_BITS | size : 0;
-	}
-	if (size < size_min || size > size_max) {
-		count_filtered();
+	if (!old)
+		return kept_of_alloc(ctx, cookie);
+	if (!record_leaving(ctx, EVENT_REALLOC_BEGIN, bpf_get_current_pid_tgid(), cookie, old))
 		return 0;
-	}
-	return (shape == SHAPE_ALLOC_OUT ? KEPT_OUT : KEPT_ALLOC) << KEPT_SIZE_BITS | size;
+	return kept_of_realloc(ctx, cookie);
 }
 
 static __always_inline bool keep_pending(struct pt_regs *ctx, u64 pid_tgid, u64 cookie, u64 kept)
@@ -336,6 +356,28 @@ static __always_inline void end_pending(struct pt_regs *ctx, u64 sp, bool at_ret
 	bpf_map_delete_elem(&pending, &pid_tgid);
 }
 
+/* Of a young process: where its threads last came to a probe of its own, which leaves nothing to do for the
+ * inherited one: that stands behind it in the kernel's list, newest first (uprobes.c, consumer_add). */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, u64); /* pid_tgid */
+	__type(value, u64);
+	__uint(max_entries, CALLS_MAX);
+} claims SEC(".maps");
+
+static __always_inline void claim(struct pt_regs *ctx)
+{
+	u64 pid_tgid, at = context_word(ctx, ip);
+	const struct traced *process;
+
+	if (!has_young())
+		return;
+	pid_tgid = bpf_get_current_pid_tgid();
+	process = traced_process(pid_tgid);
+	if (process && process->flags & TRACED_YOUNG)
+		bpf_map_update_elem(&claims, &pid_tgid, &at, BPF_ANY);
+}
+
 /* True if the call's end is to be seen. */
 static __always_inline bool malloc_begin(struct pt_regs *ctx)
 {
@@ -343,6 +385,7 @@ static __always_inline bool malloc_begin(struct pt_regs *ctx)
 
 	if (!traced_process(pid_tgid))
 		return false;
+	claim(ctx);
 	keeps_pending = true;
 	kept = begin(ctx, cookie);
 	return kept && keep_pending(ctx, pid_tgid, cookie, kept);
@@ -408,6 +451,7 @@ int malloc_session(struct pt_regs *ctx)
 			end_kept(ctx, *kept);
 		return 0;
 	}
+	claim(ctx);
 	cookie = bpf_get_attach_cookie(ctx);
 	call = begin(ctx, cookie);
 	if (!call)
@@ -453,13 +497,11 @@ int free_enter(struct pt_regs *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	u64 cookie = bpf_get_attach_cookie(ctx), block = read_argument(ctx, cookie, COOKIE_PTR_SHIFT);
-	u64 pid_tgid, size = 0, header, stack;
 
-	if (!is_recorded(task, block, SP_AT_INSTRUCTION(ctx), cookie))
-		return 0;
-	pid_tgid = pid_tgid_of(task);
-	header = take_header(block, pid_tgid, cookie, &size);
-	stack = takes_stacks && samples_free(header, size) ? take_stack(ctx, pid_tgid, false) : 0;
-	submit_block(EVENT_FREE, pid_tgid, (u32)cookie, block, header, stack);
+	claim(ctx);
+	if (is_recorded(task, block, SP_AT_INSTRUCTION(ctx), cookie))
+		record_leaving(ctx, EVENT_FREE, pid_tgid_of(task), cookie, block);
 	return 0;
 }
+
+#include "early.bpf.h"

@@ -1,7 +1,36 @@
 /* Life of the traced processes: raw tracepoints, whose cost falls on fork, exec and exit only. */
-#include "events.bpf.h"
+#include "python.bpf.h"
+#include "unwind.bpf.h"
 
 #define SIGNAL_GROUP_EXIT 4 /* include/linux/sched/signal.h */
+
+/* The child begins with what its parent has mapped, its interpreter too. */
+static __always_inline void inherit_tables(u32 parent, u32 child)
+{
+	struct python_layout *layout = bpf_map_lookup_elem(&python_layouts, &parent);
+	u32 *space = bpf_map_lookup_elem(&unwind_processes, &parent);
+
+	if (space)
+		bpf_map_update_elem(&unwind_processes, &child, space, BPF_ANY);
+	if (layout)
+		bpf_map_update_elem(&python_layouts, &child, layout, BPF_ANY);
+}
+
+/* Before it has run a single instruction. False: it could not be noted, and is not covered. */
+static __always_inline bool cover_child(const struct traced *parent, u64 pid_tgid, u32 child)
+{
+	struct traced young = {
+		.sees_loads = parent->sees_loads,
+		.flags = TRACED_FOLLOWED | TRACED_YOUNG,
+	};
+
+	if (!(parent->flags & TRACED_FOLLOWED) || parent->flags & TRACED_ENDED)
+		return false;
+	inherit_tables(pid_tgid >> 32, child);
+	__sync_fetch_and_add(&young_forked, 1);
+	bpf_map_update_elem(&traced, &child, &young, BPF_ANY);
+	return true;
+}
 
 /* (parent, child); threads too */
 SEC("raw_tp/sched_process_fork")
@@ -10,18 +39,27 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx)
 	u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct task_struct *child = (struct task_struct *)ctx->args[1];
 	u32 tgid = BPF_CORE_READ(child, tgid);
+	const struct traced *parent;
 	struct event_fork *rec;
 
-	if (tgid == pid_tgid >> 32 || !traced_process(pid_tgid))
+	parent = tgid == pid_tgid >> 32 ? NULL : traced_process(pid_tgid);
+	if (!parent)
 		return 0;
 	rec = ring_reserve(struct event_fork);
 	if (!rec)
 		return 0;
 	fill_head(&rec->head, EVENT_FORK, pid_tgid, 0, bpf_ktime_get_ns());
 	rec->child = tgid;
-	rec->pad = 0;
+	rec->covered = cover_child(parent, pid_tgid, tgid);
 	ring_submit(rec, true);
 	return 0;
+}
+
+/* User space knows nothing of it yet: what it inherited is wrong of another program. */
+static __always_inline void forget_tables(u32 tgid)
+{
+	bpf_map_delete_elem(&unwind_processes, &tgid);
+	bpf_map_delete_elem(&python_layouts, &tgid);
 }
 
 /* (task, old pid, binary): the thread that called exec has become the leader by now */
@@ -29,10 +67,13 @@ SEC("raw_tp/sched_process_exec")
 int process_exec(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid();
+	const struct traced *process = traced_process(pid_tgid);
 	struct event_exec *rec;
 
-	if (!traced_process(pid_tgid))
+	if (!process)
 		return 0;
+	if (process->flags & TRACED_YOUNG)
+		forget_tables(pid_tgid >> 32);
 	rec = ring_reserve(struct event_exec);
 	if (!rec)
 		return 0;

@@ -122,6 +122,29 @@ struct traced {
 	__u32 sees_loads; /* _dl_debug_state is probed: a dlopen without one mapped nothing */
 	__u32 flags;
 };
-#define TRACED_ENDED 1u /* its allocations and frees are recorded no more */
+#define TRACED_ENDED 1u    /* its allocations and frees are recorded no more */
+#define TRACED_FOLLOWED 2u /* its children inherit events (early.bpf.h): they are traced from their fork on */
+#define TRACED_YOUNG 4u    /* such a child, until its own probes are placed */
+
+/* Spots that a child inherits: where in the file of an event, or in a process that maps it. */
+#define EARLY_SPOTS_MAX 16384
+
+struct early_key {
+	__u32 event; /* its number, which is the attach cookie of its programs */
+	__u32 pad;
+	__u64 at; /* offset in the file, or address in a process */
+};
+
+enum early_act {
+	EARLY_BEGIN, /* of an allocation */
+	EARLY_END,   /* … that no return probe sees */
+	EARLY_FREE,
+};
+
+struct early_spot {
+	__u64 cookie; /* of the function */
+	__u32 act;
+	__u32 pad;
+};
 
 #endif

@@ -42,6 +42,7 @@ enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 enum { BPF_RB_AVAIL_DATA = 0 };
 enum { BPF_F_USER_STACK = 256, BPF_F_MMAPABLE = 1024 };
 enum bpf_func_id {
+	BPF_FUNC_find_vma = 180,
 	BPF_FUNC_map_lookup_percpu_elem = 195,
 };
 struct bpf_raw_tracepoint_args {
@@ -102,6 +103,11 @@ struct return_instance___array {
 
 struct uprobe_task {
 	struct return_instance *return_instances;
+};
+
+/* include/linux/mm_types.h */
+struct vm_area_struct {
+	unsigned long vm_start, vm_pgoff;
 };
 
 /* include/linux/mm_types.h; rss_stat: 6.2 and later */

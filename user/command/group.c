@@ -172,18 +172,35 @@ static int take(struct group *g, struct member *m, const struct member *parent, 
 	return ret ? ret : insert(g, m, err);
 }
 
-/* Where only the kernel lacks something, the heap is still watched. */
-static int attach(struct group *g, pid_t pid, struct error *err)
-{
-	int ret = g->tracer ? tracer_attach(g->tracer, pid, err) : 0;
+/* Who forked it just now. */
+struct birth {
+	const struct member *parent;
+	const struct event_fork *fork;
+};
 
+/* Where only the kernel lacks something, the heap is still watched. */
+static int attach(struct group *g, pid_t pid, const struct birth *birth, struct error *err)
+{
+	int ret = 0;
+
+	if (g->tracer)
+		ret = birth ? tracer_attach_child(g->tracer, birth->fork, err)
+			    : tracer_attach(g->tracer, pid, err);
 	if (!ret || ret == -EPERM || ret == -EACCES || ret == -ESRCH)
 		return ret;
 	log_warn(g->log, "%s", err->text);
 	return 0;
 }
 
-static int add(struct group *g, pid_t pid, const struct member *parent, struct error *err)
+static void drop_member(struct group *g, struct member *m, pid_t pid)
+{
+	if (g->tracer)
+		tracer_detach(g->tracer, pid);
+	member_free(m);
+}
+
+/* birth: NULL if it was chosen. */
+static int add(struct group *g, pid_t pid, const struct birth *birth, struct error *err)
 {
 	struct member *m;
 	int ret;
@@ -201,12 +218,24 @@ static int add(struct group *g, pid_t pid, const struct member *parent, struct e
 		free(m);
 		return ret;
 	}
-	ret = attach(g, pid, err) ?: take(g, m, parent, err);
-	if (ret) {
-		if (g->tracer)
-			tracer_detach(g->tracer, pid);
+	ret = attach(g, pid, birth, err) ?: take(g, m, birth ? birth->parent : NULL, err);
+	if (ret)
+		drop_member(g, m, pid);
+	return ret;
+}
+
+/* A child that has ended already, but was recorded from its fork to its end: what it did is still to come. */
+static int add_gone(struct group *g, const struct birth *birth, struct error *err)
+{
+	struct member *m = g->cnt < GROUP_MAX ? calloc(1, sizeof(*m)) : NULL;
+	int ret;
+
+	if (!m)
+		return -ESRCH;
+	ret = process_gone((pid_t)birth->fork->child, &birth->parent->process, &m->process);
+	ret = ret ?: take(g, m, birth->parent, err);
+	if (ret)
 		member_free(m);
-	}
 	return ret;
 }
 
@@ -248,12 +277,17 @@ void group_add_chosen(struct group *g, struct choice *choice)
 	free(pids);
 }
 
-/* It has lived for some milliseconds by now, unseen; or it is gone already. */
-static void add_child(struct group *g, pid_t pid, const struct member *parent)
+/* What is not covered has lived for some milliseconds by now, unseen; or it is gone already. */
+static void add_child(struct group *g, const struct event_fork *fork, const struct member *parent)
 {
-	struct error err;
-	int ret = add(g, pid, parent, &err);
+	const struct birth birth = {.parent = parent, .fork = fork};
+	struct error err = {.text = ""};
+	int ret = add(g, (pid_t)fork->child, &birth, &err);
 
+	if (ret)
+		tracer_leave_child(g->tracer, fork);
+	if (ret == -ESRCH && fork->covered)
+		ret = add_gone(g, &birth, &err);
 	if (ret == -ESRCH)
 		g->too_short++;
 	else if (ret && ret != -ENOSPC)
@@ -281,7 +315,7 @@ void group_event(const struct event *ev, void *group)
 	g->newest = m;
 	session_event(ev, m->session);
 	if (ev->head->kind == EVENT_FORK && g->options.follow)
-		add_child(g, (pid_t)ev->fork->child, m);
+		add_child(g, ev->fork, m);
 	else if (ev->head->kind == EVENT_EXIT)
 		end(g, m);
 }

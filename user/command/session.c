@@ -22,6 +22,8 @@
 
 struct session {
 	struct process *process;
+	pid_t forked_from;     /* its interpreter's frames are its own, as long as it is not attached to; 0:
+				  nobody's */
 	struct tracer *tracer; /* NULL: states only */
 	struct names *names;   /* the naming's */
 	struct addresses *addresses;
@@ -66,6 +68,8 @@ static struct addresses *addresses_of(const struct session_options *options, pid
 static int make_parts(struct session *s, const struct session_options *options)
 {
 	s->names = options->naming.names;
+	if (options->forked_from)
+		s->forked_from = options->forked_from->process->pid;
 	s->addresses = addresses_of(options, s->process->pid);
 	s->owners = s->addresses ? owners_new(s->addresses, options->more) : NULL;
 	s->more = options->more;
@@ -207,6 +211,7 @@ static void on_loaded(struct session *s, const struct event *ev)
 static void on_exec(struct session *s, const struct event *ev)
 {
 	process_refresh(s->process, ev->exec->comm, NULL);
+	s->forked_from = 0;
 	addresses_exec(s->addresses);
 	sampler_restart(s->sampler);
 	collector_exec(s->collector, ev->head->time);
@@ -216,7 +221,11 @@ static void on_exec(struct session *s, const struct event *ev)
 
 static void on_stack(struct session *s, const struct event *ev)
 {
-	stacks_add(s->stacks, ev->stack, tracer_python(s->tracer, s->process->pid));
+	const struct python *python = tracer_python(s->tracer, s->process->pid);
+
+	if (!python && s->forked_from)
+		python = tracer_python(s->tracer, s->forked_from);
+	stacks_add(s->stacks, ev->stack, python);
 }
 
 static void on_code(struct session *s, const struct event *ev)

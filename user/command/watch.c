@@ -330,6 +330,7 @@ struct tracer_options watch_tracer_options(const struct options *options)
 		.free_sample_bytes = options->stacks.free_sample_bytes,
 		.size_min = options->size_min,
 		.size_max = options->size_max,
+		.follow = options->follow,
 		.many = options->follow || options->pids.cnt != 1,
 		.more = options->custom.kinds,
 	};

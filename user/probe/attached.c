@@ -22,7 +22,9 @@ struct attached {
 	struct python python;
 	int python_status; /* of python_find: 0, or −ENOENT as long as there is none */
 	bool allocs_dropped;
-	uint64_t *hits; /* by function, of those that leave a record */
+	bool young;          /* what it has inherited records, until its own probes are placed */
+	struct early *early; /* what its children inherit; NULL: they are not followed */
+	uint64_t *hits;      /* by function, of those that leave a record */
 	uint32_t hits_cap;
 	uint64_t hit_cnt, charged_cnt; /* all of these; those when silent hits were charged last */
 	double silent_ns;              /* what hits without a record have cost it */
@@ -48,6 +50,8 @@ static int tell_kernel_side(struct attached *a)
 	return programs_trace(a->ctx->programs, a->pid,
 			      &(struct program_process){
 				      .sees_loads = a->follow && follow_sees_loads(a->follow),
+				      .followed = a->early && early_cnt(a->early),
+				      .young = a->young,
 				      .blocks_ended = a->allocs_dropped,
 			      });
 }
@@ -90,7 +94,8 @@ static void find_python(struct attached *a)
 	objects_free(objects);
 }
 
-static struct attached *attached_new(const struct attached_context *ctx, pid_t pid)
+static struct attached *attached_new(const struct attached_context *ctx, pid_t pid,
+				     const struct attached *parent)
 {
 	struct attached *a = calloc(1, sizeof(*a));
 
@@ -98,12 +103,28 @@ static struct attached *attached_new(const struct attached_context *ctx, pid_t p
 		return NULL;
 	a->ctx = ctx;
 	a->pid = pid;
+	a->young = parent != NULL;
 	a->python_status = -ENOENT;
 	a->missing = missing_new();
-	if (a->missing)
+	if (ctx->follow)
+		a->early = early_new(&ctx->early, parent ? parent->early : NULL);
+	if (a->missing && (a->early || !ctx->follow))
 		return a;
+	missing_free(a->missing);
+	early_free(a->early);
 	free(a);
 	return NULL;
+}
+
+/* Its own probes record from here on, and the kernel side knows what its children are to inherit. */
+static void come_of_age(struct attached *a)
+{
+	a->young = false;
+	tell_kernel_side(a);
+	if (!a->early || a->allocs_dropped)
+		return;
+	follow_inherit(a->follow, a->early);
+	tell_kernel_side(a);
 }
 
 static struct follow_context follow_context(const struct attached *a)
@@ -135,7 +156,7 @@ static int place(struct attached *a, struct error *err)
 	ret = follow_update(a->follow, err);
 	if (ret)
 		return ret;
-	tell_kernel_side(a);
+	come_of_age(a);
 	if (!follow_probe_cnt(a->follow))
 		missing_add(a->missing,
 			    "process %d holds no function that we know: only its life is followed", a->pid);
@@ -144,9 +165,10 @@ static int place(struct attached *a, struct error *err)
 	return 0;
 }
 
-int attached_open(const struct attached_context *ctx, pid_t pid, struct attached **result, struct error *err)
+int attached_open(const struct attached_context *ctx, pid_t pid, const struct attached *parent,
+		  struct attached **result, struct error *err)
 {
-	struct attached *a = attached_new(ctx, pid);
+	struct attached *a = attached_new(ctx, pid, parent);
 	int ret;
 
 	if (!a)
@@ -164,6 +186,7 @@ void attached_close(struct attached *a)
 	if (!a)
 		return;
 	follow_free(a->follow);
+	early_free(a->early);
 	programs_untrace(a->ctx->programs, a->pid);
 	if (a->ctx->tables)
 		unwind_tables_forget(a->ctx->tables, a->pid);
@@ -247,7 +270,7 @@ void attached_act(struct attached *a, uint64_t now)
 
 	if (a->execed) {
 		act_on_exec(a);
-		tell_kernel_side(a);
+		come_of_age(a);
 		a->execed = a->changed_leader = a->loaded = false;
 		a->last_update = now;
 	} else if ((a->loaded || a->cut) && now - a->last_update >= UPDATE_INTERVAL) {
@@ -255,7 +278,7 @@ void attached_act(struct attached *a, uint64_t now)
 		if (a->loaded) {
 			find_python(a);
 			note_failure(a, follow_update(a->follow, &err), &err);
-			tell_kernel_side(a);
+			come_of_age(a);
 		}
 		a->loaded = false;
 		a->last_update = now;

@@ -31,10 +31,16 @@ struct attached_context {
 	struct plans *plans;
 	struct unwind_tables *tables; /* NULL: no stacks are taken */
 	struct keeper *keeper;
+	struct early_context early;
+	bool follow; /* children are attached to as they come */
 };
 
-/* Places the probes; what could not be placed is missing and no error. −ESRCH, −EACCES, −ENOMEM. */
-int attached_open(const struct attached_context *ctx, pid_t pid, struct attached **attached, struct error *err);
+/*
+ * Places the probes; what could not be placed is missing and no error. −ESRCH, −EACCES, −ENOMEM.
+ * parent: that it was forked from, when what it inherited records already; else NULL.
+ */
+int attached_open(const struct attached_context *ctx, pid_t pid, const struct attached *parent,
+		  struct attached **attached, struct error *err);
 void attached_close(struct attached *attached); /* NULL-safe; removes the probes that nobody else has */
 
 /* Notes what an event of this process's asks for; attached_act does it. */

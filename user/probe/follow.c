@@ -189,10 +189,11 @@ static void attach_program(struct follow *f, struct file *file, enum plan_role r
 		attach_program(f, file, role, use, spots + cnt / 2, cnt - cnt / 2);
 		return;
 	}
+	if (ret == -ESRCH) /* the process's end is no loss of the probe's */
+		return;
 	f->lost_cnt++;
-	if (ret != -ESRCH) /* the process's end is no news of the probe's */
-		missing_add(f->ctx.missing, "a probe at %#llx of %s could not be placed: %s",
-			    (unsigned long long)spots->offset, object_name(file->obj), strerror(-ret));
+	missing_add(f->ctx.missing, "a probe at %#llx of %s could not be placed: %s",
+		    (unsigned long long)spots->offset, object_name(file->obj), strerror(-ret));
 }
 
 static void attach_role(struct follow *f, struct file *file, enum plan_role role)
@@ -352,6 +353,23 @@ int follow_update(struct follow *f, struct error *err)
 			installed_look(&f->installed, f->pid, maps.v[i].name, take_installed, f);
 	maps_free(&maps);
 	return 0;
+}
+
+void follow_inherit(struct follow *f, struct early *early)
+{
+	struct maps maps;
+
+	if (maps_read(f->pid, &maps, NULL))
+		return;
+	for (size_t i = 0; i < maps.cnt; i++) {
+		const struct mapping *m = &maps.v[i];
+		const struct file *file = is_code_of_file(m) ? file_of(f, m->dev, m->inode) : NULL;
+
+		if (file && file->obj && file->link_cnt)
+			early_take(early, f->pid, file->plan, object_access_path(file->obj), m,
+				   f->ctx.missing);
+	}
+	maps_free(&maps);
 }
 
 static void forget_gone(struct follow *f)

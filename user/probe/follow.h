@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "probe/early.h"
 #include "probe/keeper.h"
 #include "probe/plans.h"
 #include "probe/programs.h"
@@ -31,6 +32,8 @@ void follow_free(struct follow *follow);
 
 /* Plans and attaches what has come since. −ESRCH when the process is gone. */
 int follow_update(struct follow *follow, struct error *err);
+/* What its children inherit of the files that it maps now. */
+void follow_inherit(struct follow *follow, struct early *early);
 /*
  * After an exec: the same, and probes in objects of the old program are removed. changed_leader:
  * another thread than the first called it, and has taken the place of the one that the links know.

@@ -11,7 +11,21 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum link_backend { LINK_SESSION, LINK_MULTI, LINK_PERF, LINK_BACKEND_CNT };
+enum link_backend {
+	LINK_SESSION,
+	LINK_MULTI,
+	LINK_PERF,
+	LINK_BACKEND_CNT,
+	/*
+	 * Beside one of those: a perf event on each thread that there is, which later threads and children
+	 * inherit, one for all spots. Their cookie is that of the first. −E2BIG: more than LINK_THREADS_MAX.
+	 */
+	LINK_INHERITED = LINK_BACKEND_CNT,
+	/* No spots and no program: keeps what children inherit of that process their own (link.c). */
+	LINK_GUARD,
+};
+
+#define LINK_THREADS_MAX 256
 
 extern const char *const link_backend_names[LINK_BACKEND_CNT];
 

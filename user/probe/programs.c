@@ -75,6 +75,7 @@ struct programs {
 	enum mode mode;
 	struct bpf_link *tracepoints[TRACEPOINT_CNT];
 	struct bpf_link *watch; /* NULL: off */
+	uint32_t early_cnt;     /* numbers given out to inherited events */
 };
 
 /* libbpf prints through one function of the whole process, without an argument of ours. */
@@ -141,6 +142,9 @@ static void prepare(struct programs *p, const struct feature *feature, const str
 		bpf_program__set_autoload(prog, true);
 		bpf_program__set_expected_attach_type(prog, link_attach_type(feature->backend, rows[i].when));
 	}
+	bpf_program__set_autoload(p->skel->progs.early_enter, options->follow && options->allocs);
+	bpf_program__set_autoload(p->skel->progs.early_return,
+				  options->follow && options->allocs && feature->return_probes);
 	bpf_map__set_max_entries(p->skel->maps.ring, options->allocs ? RING_ALLOC : RING_SIZE);
 	bpf_map__set_max_entries(p->skel->maps.unwind_spaces,
 				 options->many ? UNWIND_SPACES_MANY : UNWIND_SPACES_MAX);
@@ -307,7 +311,8 @@ int programs_trace(const struct programs *p, pid_t pid, const struct program_pro
 	uint32_t tgid = (uint32_t)pid;
 	struct traced traced = {
 		.sees_loads = process->sees_loads,
-		.flags = process->blocks_ended ? TRACED_ENDED : 0,
+		.flags = (process->blocks_ended ? TRACED_ENDED : 0) |
+			 (process->followed ? TRACED_FOLLOWED : 0) | (process->young ? TRACED_YOUNG : 0),
 	};
 
 	return bpf_map_update_elem(bpf_map__fd(p->skel->maps.traced), &tgid, &traced, BPF_ANY) ? -errno : 0;
@@ -340,6 +345,52 @@ int programs_python(const struct programs *p, pid_t pid, const struct python_lay
 	if (!layout)
 		return bpf_map_delete_elem(fd, &tgid) ? -errno : 0;
 	return bpf_map_update_elem(fd, &tgid, layout, BPF_ANY) ? -errno : 0;
+}
+
+uint32_t programs_early_number(struct programs *p)
+{
+	return ++p->early_cnt;
+}
+
+static struct early_key early_key(uint32_t event, uint64_t at)
+{
+	return (struct early_key){.event = event, .at = at};
+}
+
+int programs_early_spot(const struct programs *p, uint32_t event, uint64_t offset, uint64_t cookie,
+			uint32_t act)
+{
+	struct early_key key = early_key(event, offset);
+	struct early_spot spot = {.cookie = cookie, .act = act};
+
+	return bpf_map_update_elem(bpf_map__fd(p->skel->maps.early_spots), &key, &spot, BPF_ANY) ? -errno : 0;
+}
+
+void programs_early_place(const struct programs *p, uint32_t event, uint64_t addr, uint64_t cookie,
+			  uint32_t act)
+{
+	struct early_key key = early_key(event, addr);
+	struct early_spot spot = {.cookie = cookie, .act = act};
+
+	bpf_map_update_elem(bpf_map__fd(p->skel->maps.early_places), &key, &spot, BPF_ANY);
+}
+
+void programs_early_forget(const struct programs *p, uint32_t event, uint64_t offset)
+{
+	struct early_key key = early_key(event, offset);
+
+	bpf_map_delete_elem(bpf_map__fd(p->skel->maps.early_spots), &key);
+}
+
+int programs_early_fd(const struct programs *p, enum link_when when)
+{
+	return bpf_program__fd(when == LINK_AT_RETURN ? p->skel->progs.early_return
+						      : p->skel->progs.early_enter);
+}
+
+void programs_settle(struct programs *p, uint64_t cnt)
+{
+	p->skel->bss->young_settled = cnt;
 }
 
 void programs_end_blocks(struct programs *p)

@@ -42,6 +42,8 @@ int programs_ring_fd(const struct programs *programs);
 /* What the kernel side knows of a traced process. */
 struct program_process {
 	bool sees_loads;   /* _dl_debug_state is probed */
+	bool followed;     /* its children inherit events: they are recorded from their fork on */
+	bool young;        /* its own probes are not all placed: what it inherited records */
 	bool blocks_ended; /* no allocation or free is recorded: their probes may be removed in any order */
 };
 
@@ -52,6 +54,18 @@ void programs_untrace(const struct programs *programs, pid_t pid);
 struct unwind_maps programs_unwind_maps(const struct programs *programs);
 /* Where a process keeps its Python frames; NULL: it has none any more. */
 int programs_python(const struct programs *programs, pid_t pid, const struct python_layout *layout);
+/*
+ * What children inherit (early.h). A number for the next file's events, their attach cookie; where the
+ * functions are in that file, and in a process that maps it. act: enum early_act of bpf/share.h.
+ */
+uint32_t programs_early_number(struct programs *programs);
+int programs_early_spot(const struct programs *programs, uint32_t event, uint64_t offset, uint64_t cookie, uint32_t act);
+void programs_early_place(const struct programs *programs, uint32_t event, uint64_t addr, uint64_t cookie, uint32_t act);
+void programs_early_forget(const struct programs *programs, uint32_t event, uint64_t offset);
+/* The program at entries or returns; −1: there is none. */
+int programs_early_fd(const struct programs *programs, enum link_when when);
+/* So many children that were recorded from their fork on have their own probes, or have ended, since a while. */
+void programs_settle(struct programs *programs, uint64_t cnt);
 /* From now on blocks_ended holds for those of whom it is said. */
 void programs_end_blocks(struct programs *programs);
 /* The program was replaced: none of its blocks is there any more. */

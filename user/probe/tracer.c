@@ -25,6 +25,8 @@
 #define TICK_NS (NSEC_PER_SEC / 5)
 /* Consumed at most before the tracer acts on what it saw. */
 #define BATCH_MAX 8192
+/* So long after a child has got its own probes, calls that began before may still end. */
+#define YOUNG_NS NSEC_PER_SEC
 /* include/linux/proc_ns.h, PROC_PID_INIT_INO: BPF programs see PIDs as the first namespace numbers them. */
 #define INIT_PID_NAMESPACE 0xEFFFFFFCu
 
@@ -48,8 +50,10 @@ struct tracer {
 	struct probe_cost cost;
 	int epoll_fd, timer_fd;
 	uint64_t malformed;
+	uint64_t young_cnt,
+		young_last_ns;   /* children that were recorded from their fork on; when the last came */
 	uint64_t silent_charged; /* hits without a record that were charged to processes */
-	unsigned batch_cnt; /* records of the batch being consumed */
+	unsigned batch_cnt;      /* records of the batch being consumed */
 	void (*fn)(const struct event *ev, void *arg);
 	void *arg;
 };
@@ -91,6 +95,10 @@ static int take_record(void *ctx, void *data, size_t len)
 	}
 	if (t->fn)
 		t->fn(&ev, t->arg);
+	if (ev.head->kind == EVENT_FORK && ev.fork->covered) {
+		t->young_cnt++;
+		t->young_last_ns = clock_monotonic_ns();
+	}
 	return ++t->batch_cnt < BATCH_MAX ? 0 : -EAGAIN;
 }
 
@@ -160,6 +168,8 @@ static int make_context(struct tracer *t, struct error *err)
 		.plans = t->plans,
 		.tables = t->tables,
 		.keeper = t->keeper,
+		.early = {.keeper = t->keeper, .programs = t->programs},
+		.follow = t->options.follow && t->options.allocs,
 	};
 	return 0;
 }
@@ -228,8 +238,30 @@ int tracer_attach(struct tracer *t, pid_t pid, struct error *err)
 
 	if (attached_of(t, pid))
 		return 0;
-	ret = attached_open(&t->context, pid, &attached, err);
+	ret = attached_open(&t->context, pid, NULL, &attached, err);
 	return ret ? ret : add_process(t, pid, attached, err);
+}
+
+int tracer_attach_child(struct tracer *t, const struct event_fork *fork, struct error *err)
+{
+	const struct attached *parent = fork->covered ? attached_of(t, (pid_t)fork->head.tgid) : NULL;
+	pid_t pid = (pid_t)fork->child;
+	struct attached *attached;
+	int ret;
+
+	if (attached_of(t, pid))
+		return 0;
+	ret = attached_open(&t->context, pid, parent, &attached, err);
+	return ret ? ret : add_process(t, pid, attached, err);
+}
+
+void tracer_leave_child(struct tracer *t, const struct event_fork *fork)
+{
+	uint32_t pid = fork->child;
+
+	programs_untrace(t->programs, (pid_t)pid);
+	if (t->tables)
+		unwind_tables_forget(t->tables, (pid_t)pid);
 }
 
 void tracer_detach(struct tracer *t, pid_t pid)
@@ -280,6 +312,8 @@ static void act(struct tracer *t)
 	for (size_t i = 0; i < t->processes.cap; i++)
 		if (t->processes.slots[i].value)
 			attached_act(t->processes.slots[i].value, now);
+	if (t->young_cnt && now > t->young_last_ns + YOUNG_NS)
+		programs_settle(t->programs, t->young_cnt);
 }
 
 int tracer_poll(struct tracer *t, void (*fn)(const struct event *ev, void *arg), void *arg)
@@ -371,7 +405,8 @@ static void charge_silent_hits(struct tracer *t)
 	t->silent_charged = cnt;
 	for (size_t i = 0; i < t->processes.cap; i++)
 		if (t->processes.slots[i].value)
-			attached_charge(t->processes.slots[i].value, all ? ns / (double)all : 0, all ? 0 : ns);
+			attached_charge(t->processes.slots[i].value, all ? ns / (double)all : 0,
+					all ? 0 : ns);
 }
 
 uint64_t tracer_probe_ns(struct tracer *t, pid_t pid)

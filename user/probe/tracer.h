@@ -42,6 +42,7 @@ struct tracer_options {
 	uint64_t sample_bytes;       /* … of allocations one in so many bytes, on average; 0: all */
 	uint64_t free_sample_bytes;  /* … of frees */
 	uint64_t size_min, size_max; /* allocations of other sizes are not recorded; inclusive */
+	bool follow;                 /* children are attached to: record them from their fork on */
 	bool many;                   /* more than one process will be attached to */
 	const struct allocator *const *more; /* probed beside the known ones (allocator_nth); must outlive the tracer */
 };
@@ -70,6 +71,14 @@ int tracer_open(const struct log *log, const struct tracer_options *options, str
  * traced already.
  */
 int tracer_attach(struct tracer *tracer, pid_t pid, struct error *err);
+/*
+ * Of a child that a traced process has just forked: the same. If it is covered, it is recorded already, and
+ * from its fork to its end nothing of it is missed; −ESRCH then too if it has ended: its events come all the
+ * same.
+ */
+int tracer_attach_child(struct tracer *tracer, const struct event_fork *fork, struct error *err);
+/* It is of no interest, or has ended before it could be attached to. */
+void tracer_leave_child(struct tracer *tracer, const struct event_fork *fork);
 /* It has ended, or is of no interest any more: removes its probes, not waited for. */
 void tracer_detach(struct tracer *tracer, pid_t pid);
 /* Removes every probe and program; NULL-safe. The ring's rest is consumed by the last tracer_poll before. */

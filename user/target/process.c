@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -249,6 +250,15 @@ void process_close(struct process *p)
 	if (p->pidfd >= 0)
 		close(p->pidfd);
 	p->pidfd = -1;
+}
+
+/* Where a pidfd would be stands what is readable as that would be, whoever has the PID now. */
+int process_gone(pid_t pid, const struct process *parent, struct process *p)
+{
+	*p = *parent;
+	p->pid = pid;
+	p->pidfd = eventfd(1, EFD_CLOEXEC);
+	return p->pidfd < 0 ? -errno : 0;
 }
 
 bool process_alive(const struct process *p)

@@ -32,6 +32,8 @@ struct process_usage { /* bytes */
  * thread, a zombie, a 32-bit process, no permission.
  */
 int process_open(pid_t pid, struct process *p, struct error *err);
+/* A child that has ended before it could be opened: its parent's in all but the PID. 0, or −errno. */
+int process_gone(pid_t pid, const struct process *parent, struct process *p);
 void process_close(struct process *p); /* idempotent */
 bool process_alive(const struct process *p);
 /* After an exec under the name comm: exe and is_static afresh. −ESRCH if it has ended since; the name holds. */
