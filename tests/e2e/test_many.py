@@ -211,7 +211,7 @@ def test_an_idle_process_is_charged_nothing(tree):
 def test_children_that_were_there_before(tree):
     """A parent is followed to those it has had for long, and theirs."""
     with PythonTarget() as parent:
-        pids = parent.do("go, tell = os.pipe(), os.pipe()\n"
+        pids = parent.do("go, tell, end = os.pipe(), os.pipe(), os.pipe()\n"
                          "if os.fork() == 0:\n"
                          "    for i in range(3):\n"
                          "        if os.fork() == 0: break\n"
@@ -219,7 +219,7 @@ def test_children_that_were_there_before(tree):
                          "    os.read(go[0], 1)\n"
                          f"    kept = [b'x' * {BLOCK} for _ in range(500)]\n"
                          "    os.write(tell[1], b'done ')\n"
-                         "    os.read(go[0], 1)\n"
+                         "    os.read(end[0], 1)\n"
                          "    os._exit(0)\n"
                          "def hear():\n"
                          "    said = b''\n"
@@ -234,7 +234,7 @@ def test_children_that_were_there_before(tree):
         for pid in pids:
             assert 500 * BLOCK <= line_bytes(last[pid]) < 500 * (BLOCK + 64) + 20000
             assert probes_left(pid) == []
-        parent.do("os.write(go[1], b'....')")
+        parent.do("os.write(end[1], b'....')")
 
 
 def test_a_row_for_who_has_ended(tree):
