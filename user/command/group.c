@@ -12,12 +12,16 @@
 #define READY_MAX 64
 #define REFUSED_MAX 4096 /* PIDs that are not tried again */
 
+#define GONE_TICKS 5
+
 /* What an epoll event is about: in the high half, above the PID. */
 enum ready { READY_SAMPLE, READY_END };
 
 struct member {
 	struct process process;
 	struct session *session;
+	bool gone;         /* when it came to be watched: its last events say how it ended */
+	unsigned tick_cnt; /* of one that was gone */
 	bool ended;
 	char end[128];            /* how, in words */
 	struct snapshot snapshot; /* the newest */
@@ -141,7 +145,7 @@ static int insert(struct group *g, struct member *m, struct error *err)
 	int ret = make_room(g);
 
 	ret = ret ?: listen_to(g, session_sample_fd(m->session), READY_SAMPLE, m->process.pid);
-	ret = ret ?: listen_to(g, m->process.pidfd, READY_END, m->process.pid);
+	ret = ret ?: m->gone ? 0 : listen_to(g, m->process.pidfd, READY_END, m->process.pid);
 	if (ret)
 		return error_set(err, ret, "cannot wait for process %d: %s", m->process.pid, strerror(-ret));
 	memmove(g->members + at + 1, g->members + at, (g->cnt - at) * sizeof(struct member *));
@@ -232,6 +236,7 @@ static int add_gone(struct group *g, const struct birth *birth, struct error *er
 
 	if (!m)
 		return -ESRCH;
+	m->gone = true;
 	ret = process_gone((pid_t)birth->fork->child, &birth->parent->process, &m->process);
 	ret = ret ?: take(g, m, birth->parent, err);
 	if (ret)
@@ -355,8 +360,13 @@ bool group_work(struct group *g)
 
 void group_tick(struct group *g)
 {
-	for (size_t i = 0; i < g->cnt; i++)
-		session_tick(g->members[i]->session);
+	for (size_t i = 0; i < g->cnt; i++) {
+		struct member *m = g->members[i];
+
+		session_tick(m->session);
+		if (m->gone && ++m->tick_cnt == GONE_TICKS) /* its end was lost */
+			end(g, m);
+	}
 }
 
 void group_look(struct group *g)

@@ -107,7 +107,7 @@ static struct attached *attached_new(const struct attached_context *ctx, pid_t p
 	a->python_status = -ENOENT;
 	a->missing = missing_new();
 	if (ctx->follow)
-		a->early = early_new(&ctx->early, parent ? parent->early : NULL);
+		a->early = early_new(ctx->early, parent ? parent->early : NULL);
 	if (a->missing && (a->early || !ctx->follow))
 		return a;
 	missing_free(a->missing);
@@ -233,6 +233,12 @@ void attached_note(struct attached *a, const struct event *ev)
 		break;
 	case EVENT_FORK:
 		a->forked = true;
+		if (a->ctx->follow && !ev->fork->covered)
+			missing_add(
+				a->missing,
+				"what children of process %d allocate until they are attached to, in their "
+				"first 10-30 ms, is not seen",
+				a->pid);
 		break;
 	case EVENT_EXEC:
 		a->execed = true;
@@ -332,6 +338,8 @@ uint64_t attached_probe_ns(const struct attached *a, const struct probe_cost *co
 void attached_drop_allocs(struct attached *a)
 {
 	a->allocs_dropped = true;
+	early_free(a->early);
+	a->early = NULL;
 	tell_kernel_side(a);
 	programs_end_blocks(a->ctx->programs);
 	follow_drop_allocs(a->follow);

@@ -31,7 +31,7 @@ struct attached_context {
 	struct plans *plans;
 	struct unwind_tables *tables; /* NULL: no stacks are taken */
 	struct keeper *keeper;
-	struct early_context early;
+	struct early_context *early;
 	bool follow; /* children are attached to as they come */
 };
 

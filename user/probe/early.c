@@ -1,6 +1,7 @@
 #include "probe/early.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,13 +20,14 @@ struct early_event {
 };
 
 struct early {
-	const struct early_context *ctx;
+	struct early_context *ctx;
+	bool is_opener;
 	struct early_event *v[EVENTS_MAX];
 	size_t cnt;
 	kept_link guard; /* 0: not yet */
 };
 
-struct early *early_new(const struct early_context *ctx, const struct early *from)
+struct early *early_new(struct early_context *ctx, const struct early *from)
 {
 	struct early *e = calloc(1, sizeof(*e));
 
@@ -35,6 +37,7 @@ struct early *early_new(const struct early_context *ctx, const struct early *fro
 		*e = *from;
 	e->ctx = ctx;
 	e->guard = 0;
+	e->is_opener = false;
 	for (size_t i = 0; i < e->cnt; i++)
 		e->v[i]->user_cnt++;
 	return e;
@@ -76,6 +79,7 @@ void early_free(struct early *e)
 {
 	if (!e)
 		return;
+	e->ctx->opener_cnt -= e->is_opener;
 	if (e->guard)
 		keeper_drop(e->ctx->keeper, &e->guard, 1);
 	for (size_t i = 0; i < e->cnt; i++)
@@ -171,6 +175,16 @@ static void say_uncovered(pid_t pid, const char *path, int code, struct missing 
 			    pid, path, strerror(-code));
 }
 
+/* Not too many: those of others cost a hit too, if less. */
+static bool may_open(struct early *e)
+{
+	if (!e->is_opener && e->ctx->opener_cnt < EARLY_OPENERS_MAX) {
+		e->is_opener = true;
+		e->ctx->opener_cnt++;
+	}
+	return e->is_opener;
+}
+
 static struct early_event *event_of(struct early *e, const struct plan *plan)
 {
 	for (size_t i = 0; i < e->cnt; i++)
@@ -226,8 +240,11 @@ void early_take(struct early *e, pid_t pid, const struct plan *plan, const char 
 
 	if (!has_allocs(plan))
 		return;
+	event = event_of(e, plan);
+	if (!event && !may_open(e))
+		return;
 	guard(e, pid);
-	event = event_of(e, plan) ?: event_add(e, pid, plan, path, missing);
+	event = event ?: event_add(e, pid, plan, path, missing);
 	if (!event || event->pid != pid)
 		return;
 	for (size_t i = 0; i < plan->cnt; i++) {

@@ -40,6 +40,7 @@ struct tracer {
 	struct missing *missing;      /* of no process in particular */
 	struct unwind_tables *tables; /* NULL: no stacks are taken */
 	struct attached_context context;
+	struct early_context early;
 	struct map processes;    /* pid → struct attached */
 	struct attached *newest; /* whose events came last; NULL: look it up */
 	pid_t newest_pid;
@@ -160,6 +161,7 @@ static int make_context(struct tracer *t, struct error *err)
 	});
 	if (!t->plans)
 		return error_set(err, -ENOMEM, "out of memory");
+	t->early = (struct early_context){.keeper = t->keeper, .programs = t->programs};
 	t->context = (struct attached_context){
 		.log = t->log,
 		.feature = &t->feature,
@@ -168,7 +170,7 @@ static int make_context(struct tracer *t, struct error *err)
 		.plans = t->plans,
 		.tables = t->tables,
 		.keeper = t->keeper,
-		.early = {.keeper = t->keeper, .programs = t->programs},
+		.early = &t->early,
 		.follow = t->options.follow && t->options.allocs,
 	};
 	return 0;

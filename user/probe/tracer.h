@@ -11,6 +11,8 @@
  *   place.c     where exactly in a function (Zydis): entry, exits
  *   link.c      attaching: session, multi or perf links
  *   keeper.c    the process that does it and holds them, so that none outlives us
+ *   early.c     what followed children inherit, to be recorded before they have probes of their own;
+ *               event_def.c the events in tracefs for that
  *   follow.c    the objects of one process through loads and exec; installed.c those that lie beside them
  *   arrival.c   whether probes are where a process runs
  *   sweep.c     clears the children that are not traced
