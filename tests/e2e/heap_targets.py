@@ -74,6 +74,19 @@ class Tree:
             subprocess.run(["strip", out], check=True)
         return out
 
+    def preloaded(self, library, glibc="2.36", **env):
+        """allocator_truth on another suite's C library, with that suite's allocator preloaded."""
+        folders, program = [Path("/usr/lib") / LIBDIR], self.workload("allocator_truth")
+        if glibc != "2.36":
+            suite = SUITES[glibc]
+            root = fetched(self.build / "allocators" / suite, "fetch-allocators", suite)
+            program = self.variant("allocator_truth", glibc)
+            folders = [root / "usr" / "lib" / LIBDIR, root / "lib" / LIBDIR, self.sysroot(glibc) / "lib" / LIBDIR]
+            env["LD_LIBRARY_PATH"] = ":".join(map(str, folders))
+        if not (folders[0] / library).exists():
+            pytest.skip(f"{library} is not installed")
+        return Target([program], env={**os.environ, **env, "LD_PRELOAD": str(folders[0] / library)})
+
     def heap(self, pid, *options):
         """What `alloctrace heap PID --json` says."""
         done = subprocess.run([self.alloctrace, "heap", str(pid), "--json", *options],

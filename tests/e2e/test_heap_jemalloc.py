@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from heap_targets import LIBDIR, SUITES, Target, allocator, fetched, memory_use, swap_space
+from heap_targets import LIBDIR, Target, allocator, memory_use, swap_space
 
 # C library of the target: where its jemalloc is from.
 LIBRARIES = ["2.36", "2.41", "newest"]
@@ -44,20 +44,7 @@ OPTIONS = {
 @pytest.fixture
 def jemalloc(tree):
     """Starts a target on the jemalloc that goes with a C library: start(glibc, MALLOC_CONF) → Target."""
-    def start(glibc="2.36", options=""):
-        env = {**os.environ, "MALLOC_CONF": options}
-        if glibc == "2.36":
-            folder, program = Path("/usr/lib") / LIBDIR, tree.workload("allocator_truth")
-        else:
-            suite = SUITES[glibc]
-            folder = fetched(tree.build / "allocators" / suite, "fetch-allocators", suite) / "usr/lib" / LIBDIR
-            program = tree.variant("allocator_truth", glibc)
-            env["LD_LIBRARY_PATH"] = str(folder)
-        library = folder / "libjemalloc.so.2"
-        if not library.exists():
-            pytest.skip("libjemalloc2 is not installed")
-        return Target([program], env={**env, "LD_PRELOAD": str(library)})
-    return start
+    return lambda glibc="2.36", options="": tree.preloaded("libjemalloc.so.2", glibc, MALLOC_CONF=options)
 
 
 def walked(tree, target):

@@ -118,27 +118,27 @@ static const struct gperftools_row *find_row(struct gperftools_walk *w, uint64_t
 
 /*
  * The first cache of thread_heaps_: of the words that lead to caches the one to which no other
- * comes before. next_memory_steal_ leads to one in the list's midst; while there is one cache
- * alone, all of them lead to it.
+ * comes before. next_memory_steal_ leads to one in the list's midst, the list of free structs to
+ * one that is no more. While there is one cache alone, thread_heap_count_ before the word tells.
  */
 static uint64_t first_cache(struct gperftools_walk *w, struct thread_cache *cache)
 {
 	struct heap *heap = w->heap;
-	uint64_t first = 0, addr;
+	uint64_t first = 0, words[2]; /* the count, and the pointer behind it */
 
 	for (unsigned i = 0; i < heap->thread_word_cnt; i++) {
 		const struct gperftools_row *row;
 
-		if (window_peek(w->mem, heap->threads[i], &addr, sizeof(addr)) != 0 ||
-		    !read_cache(w, addr, cache))
+		if (window_peek(w->mem, heap->threads[i] - 8, words, sizeof(words)) != 0 ||
+		    !read_cache(w, words[1], cache))
 			continue;
-		row = find_row(w, addr, cache);
+		row = find_row(w, words[1], cache);
 		if (row) {
 			heap->row = row;
-			return addr;
+			return words[1];
 		}
-		if (!heap->row || !word_at(cache, heap->row->prev))
-			first = addr;
+		if (!first || words[0] == 1)
+			first = words[1];
 	}
 	return first && read_cache(w, first, cache) ? first : 0;
 }
