@@ -11,6 +11,7 @@ static const struct command commands[] = {
 	{"run", "the same for a command, from its first instruction on", command_run},
 	{"heap", "look once: live, retained and purgeable bytes of a process", command_heap},
 	{"check", "go through a checklist in two seconds: what is set wrong, what to do", command_check},
+	{"allocators", "what is known of allocators; of a process, which it holds and where probes go", command_allocators},
 	{"purge", "call the serving allocator's purge inside a process, safely", command_purge},
 };
 
@@ -22,7 +23,7 @@ static int print_help(FILE *out)
 	      "Usage: alloctrace COMMAND [OPTIONS] [ARGUMENTS]\n\n",
 	      out);
 	for (size_t i = 0; i < COMMAND_CNT; i++)
-		fprintf(out, "  %-8s  %s\n", commands[i].name, commands[i].summary);
+		fprintf(out, "  %-10s  %s\n", commands[i].name, commands[i].summary);
 	fputs("\n'alloctrace help COMMAND' tells the options of a command, 'man alloctrace' everything.\n",
 	      out);
 	return STATUS_DONE;

@@ -24,6 +24,7 @@ int command_run(int argc, char **argv);
 int command_heap(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_purge(int argc, char **argv);
+int command_allocators(int argc, char **argv);
 
 /*
  * Flushes stdout and turns what became of a report (0 or −errno) into an exit status. A

@@ -20,7 +20,8 @@ enum {
 	IN_HEAP = 1 << 2,
 	IN_CHECK = 1 << 3,
 	IN_PURGE = 1 << 4,
-	IN_ALL = IN_ATTACH | IN_RUN | IN_HEAP | IN_CHECK | IN_PURGE,
+	IN_ALLOCATORS = 1 << 5,
+	IN_ALL = IN_ATTACH | IN_RUN | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS,
 };
 
 struct option_row {
@@ -36,7 +37,7 @@ struct option_row {
 #define FIELD(member) offsetof(struct options, member)
 
 static const struct option_row rows[] = {
-	{IN_HEAP | IN_PURGE, 'p', "pid", "PID", &type_pid, FIELD(pid), "the process to look at"},
+	{IN_HEAP | IN_PURGE | IN_ALLOCATORS, 'p', "pid", "PID", &type_pid, FIELD(pid), "the process to look at"},
 	{IN_ATTACH | IN_CHECK, 'p', "pid", "PID,…", &type_pids, FIELD(pids), "the processes to look at"},
 	{IN_ATTACH, 0, "comm", "NAME", &type_name, FIELD(comm),
 	 "those whose command has that name, later ones too"},
@@ -44,7 +45,7 @@ static const struct option_row rows[] = {
 	 "those in that cgroup and below, later ones too"},
 	{IN_ATTACH, 0, "unit", "NAME", &type_name, FIELD(unit),
 	 "those of a systemd unit, as nginx.service, later ones too"},
-	{IN_ATTACH | IN_HEAP | IN_CHECK | IN_PURGE, 0, "ns-of", "PID", &type_pid, FIELD(ns_of),
+	{IN_ATTACH | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS, 0, "ns-of", "PID", &type_pid, FIELD(ns_of),
 	 "PIDs are those of that process's PID namespace"},
 	{IN_ATTACH, 0, "follow", NULL, &type_flag, FIELD(follow), "children too, present and future"},
 	{IN_RUN, 0, "no-follow", NULL, &type_no_flag, FIELD(follow),
@@ -96,9 +97,9 @@ static const struct option_row rows[] = {
 	 "of several processes, write FILE.PID for each, not one FILE for all"},
 	{IN_ATTACH | IN_RUN, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),
 	 "of the folded stacks: live (the default), allocated, freed,\ncount, pinned, peak or temporary"},
-	{IN_ATTACH | IN_RUN, 'S', "symbol-prefix", "PREFIX", &type_prefix, FIELD(symbol_prefix),
+	{IN_ATTACH | IN_RUN | IN_ALLOCATORS, 'S', "symbol-prefix", "PREFIX", &type_prefix, FIELD(symbol_prefix),
 	 "an allocator of functions PREFIXmalloc, PREFIXfree, …"},
-	{IN_ATTACH | IN_RUN, 'O', "object", "FILE", &type_file, FIELD(object),
+	{IN_ATTACH | IN_RUN | IN_ALLOCATORS, 'O', "object", "FILE", &type_file, FIELD(object),
 	 "an allocator in that object: its malloc, free, …;\nwith --symbol-prefix these, and only there"},
 	{IN_HEAP, 0, "stop", NULL, &type_flag, FIELD(stop), "stop the process while its heap is read"},
 	{IN_PURGE, 'n', "dry-run", NULL, &type_flag, FIELD(dry_run),
@@ -197,6 +198,23 @@ static const struct grammar purge_grammar = {
 	.examples = "alloctrace purge --dry-run 4242\n"
 		    "alloctrace purge 4242\n"
 		    "alloctrace purge --json --timeout 10 4242\n",
+	.positional =
+		{
+			{.arg = "PID", .type = &type_pid, .field = FIELD(pid)},
+		},
+};
+
+static const struct grammar allocators_grammar = {
+	.name = "allocators",
+	.bit = IN_ALLOCATORS,
+	.usage = "allocators [OPTIONS] [PID]",
+	.about = "Lists the allocators that are known: how they are recognised, how many of their\n"
+		 "functions are seen, how they are purged, whether their heaps are walked. Of a\n"
+		 "process: which it holds and which serve it, where attach would place each probe and\n"
+		 "what one call would cost. Nothing is attached.\n",
+	.examples = "alloctrace allocators\n"
+		    "alloctrace allocators 4242\n"
+		    "alloctrace allocators -S my_ 4242\n",
 	.positional =
 		{
 			{.arg = "PID", .type = &type_pid, .field = FIELD(pid)},
@@ -385,7 +403,7 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 		return argv[optind] ? OPTIONS_GO : complain(g, "there is no COMMAND to run");
 	}
 	status = parse_positionals(g, argv + optind, options);
-	if (status == OPTIONS_GO && !is_chosen(options))
+	if (status == OPTIONS_GO && !is_chosen(options) && g->bit != IN_ALLOCATORS)
 		return complain(g, "there is no PID to look at");
 	if ((options->pids.cnt > 0) + (options->comm != NULL) + (options->cgroup != NULL) +
 		    (options->unit != NULL) >
@@ -421,4 +439,9 @@ int options_parse_check(int argc, char **argv, struct options *options)
 int options_parse_purge(int argc, char **argv, struct options *options)
 {
 	return parse(&purge_grammar, argc, argv, options);
+}
+
+int options_parse_allocators(int argc, char **argv, struct options *options)
+{
+	return parse(&allocators_grammar, argc, argv, options);
 }

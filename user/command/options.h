@@ -72,5 +72,6 @@ int options_parse_run(int argc, char **argv, struct options *options);
 int options_parse_heap(int argc, char **argv, struct options *options);
 int options_parse_check(int argc, char **argv, struct options *options);
 int options_parse_purge(int argc, char **argv, struct options *options);
+int options_parse_allocators(int argc, char **argv, struct options *options); /* pid may stay 0 */
 
 #endif

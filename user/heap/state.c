@@ -124,6 +124,11 @@ static const struct heap_walker *walker_of(const struct allocator *kind)
 	return NULL;
 }
 
+bool heap_walks(const struct allocator *kind)
+{
+	return walker_of(kind);
+}
+
 static const struct allocator *kind_of(const struct heap_walker *walker)
 {
 	for (const struct allocator *const *kind = allocators; *kind; kind++)

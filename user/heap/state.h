@@ -35,6 +35,9 @@ static inline bool heap_is_layer(const struct heap_allocator *a)
 	return a->kind->layer && a->live_heap != UNKNOWN;
 }
 
+/* Whether heaps of that kind can be walked. */
+bool heap_walks(const struct allocator *kind);
+
 struct heap_state {
 	uint64_t taken_ns;  /* CLOCK_MONOTONIC, when the reading ended; 0: never taken */
 	uint64_t cost_ns;   /* CPU time it took */

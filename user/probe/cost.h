@@ -9,12 +9,6 @@
 #include "probe/keeper.h"
 #include "probe/programs.h"
 
-struct probe_cost { /* ns of CPU time */
-	double entry;   /* a free; a call of which nothing is recorded */
-	double call;    /* an allocation, from begin to end */
-	double stepped; /* more where the kernel must single-step the instruction */
-};
-
 /*
  * Some 15 ms; the keeper removes the links meanwhile. What the child does is in the ring
  * afterwards, under its PID. tables: so that its stacks are taken as the target's are; may be NULL.

@@ -2,6 +2,7 @@
 
 #include <Zydis/Zydis.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -335,6 +336,33 @@ int place_exits(const uint8_t *code, size_t len, struct place_exits *exits, cons
 out:
 	walk_free(&w);
 	return ret;
+}
+
+/* As objdump writes it, but for addresses, which are relative: where the function lies says nothing. */
+static bool format(const struct insn *insn, char buf[PLACE_TEXT_MAX])
+{
+	ZydisFormatter f;
+
+	return ZYAN_SUCCESS(ZydisFormatterInit(&f, ZYDIS_FORMATTER_STYLE_ATT)) &&
+	       ZYAN_SUCCESS(ZydisFormatterSetProperty(&f, ZYDIS_FORMATTER_PROP_HEX_UPPERCASE, ZYAN_FALSE)) &&
+	       ZYAN_SUCCESS(ZydisFormatterSetProperty(&f, ZYDIS_FORMATTER_PROP_IMM_PADDING,
+						      ZYDIS_PADDING_DISABLED)) &&
+	       ZYAN_SUCCESS(ZydisFormatterSetProperty(&f, ZYDIS_FORMATTER_PROP_DISP_PADDING,
+						      ZYDIS_PADDING_DISABLED)) &&
+	       ZYAN_SUCCESS(ZydisFormatterSetProperty(&f, ZYDIS_FORMATTER_PROP_ADDR_PADDING_RELATIVE,
+						      ZYDIS_PADDING_DISABLED)) &&
+	       ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&f, &insn->i, insn->operands,
+							    insn->i.operand_count_visible, buf,
+							    PLACE_TEXT_MAX, ZYDIS_RUNTIME_ADDRESS_NONE, NULL));
+}
+
+const char *place_text(const uint8_t *code, size_t len, uint64_t at, char buf[PLACE_TEXT_MAX])
+{
+	struct insn insn;
+
+	if (!decode(code, len, at, &insn) || !format(&insn, buf))
+		snprintf(buf, PLACE_TEXT_MAX, "?");
+	return buf;
 }
 
 bool place_is_call(const uint8_t *code, size_t len, uint64_t at, int64_t target)

@@ -250,20 +250,23 @@ static uint64_t make_cookie(const struct planning *p, uint32_t number, const str
 	       arg_bits(args, row->size, COOKIE_SIZE_SHIFT) | arg_bits(args, row->count, COOKIE_COUNT_SHIFT);
 }
 
-static uint32_t add_function(const struct planning *p, const struct probe_row *row, const char *symbol,
-			     bool stepped)
+static uint32_t add_function(const struct planning *p, const struct probe_row *row,
+			     const struct object_symbol *sym, const struct traced_function *placed)
 {
-	return functions_add(p->ctx->functions, &(struct traced_function){
-							.symbol = symbol,
-							.shape = row->shape,
-							.has_result = row->has_result,
-							.on_null = row->on_null,
-							.stepped = stepped,
-							.allocator = p->family->kind,
-							.object = object_name(p->obj),
-							.dev = object_dev(p->obj),
-							.inode = object_inode(p->obj),
-						});
+	struct traced_function fn = *placed;
+
+	fn.symbol = sym->name;
+	fn.shape = row->shape;
+	fn.has_result = row->has_result;
+	fn.on_null = row->on_null;
+	fn.file_offset = sym->file_offset;
+	fn.exit_cnt = (unsigned)p->exits.cnt;
+	fn.lost_exits = p->exits.lost;
+	fn.allocator = p->family->kind;
+	fn.object = object_name(p->obj);
+	fn.dev = object_dev(p->obj);
+	fn.inode = object_inode(p->obj);
+	return functions_add(p->ctx->functions, &fn);
 }
 
 /* Where the allocator calls this free itself. */
@@ -308,7 +311,11 @@ static int plan_function(const struct plan_context *ctx, struct object *obj, con
 	p.exits.cnt = p.exits.lost = 0;
 	if (!return_probe && !shape->entry_only && !find_exits(&p, &sym))
 		return 0;
-	number = add_function(&p, row, sym.name, args.stepped);
+	number = add_function(&p, row, &sym,
+			      &(struct traced_function){.entry = (uint32_t)offset,
+							.why = why_entry,
+							.stepped = args.stepped,
+							.return_probe = return_probe});
 	if (!number || add_exits(&p, shape->exit))
 		return -ENOMEM;
 	cookie = make_cookie(&p, number, row, &args);

@@ -341,6 +341,16 @@ int tracer_poll(struct tracer *t, void (*fn)(const struct event *ev, void *arg),
 	return ret < 0 && ret != -EAGAIN ? ret : total;
 }
 
+struct probe_cost tracer_cost(const struct tracer *t)
+{
+	return t->cost;
+}
+
+bool tracer_has_return_probes(const struct tracer *t)
+{
+	return t->feature.return_probes;
+}
+
 const struct traced_function *tracer_function(const struct tracer *t, uint32_t func)
 {
 	return functions_get(t->functions, func);

@@ -38,6 +38,12 @@
 
 struct tracer;
 
+struct probe_cost { /* of hits of allocation probes, ns of CPU time */
+	double entry;   /* a free; a call of which nothing is recorded */
+	double call;    /* an allocation, from begin to end */
+	double stepped; /* more where the kernel must single-step the instruction */
+};
+
 struct tracer_options {
 	bool allocs;                 /* probe the allocation functions too */
 	bool stacks;                 /* record the stacks of callers: of purges and dlopen too */
@@ -56,6 +62,12 @@ struct traced_function {
 	bool has_result;
 	enum realloc_null on_null;
 	bool stepped; /* the kernel single-steps the probed instruction */
+	/* Where: the function in the file, the probed instruction from there, and why that. How its end is seen. */
+	uint64_t file_offset;
+	uint32_t entry;
+	const char *why; /* a literal */
+	bool return_probe;
+	unsigned exit_cnt, lost_exits; /* probed; ways out of which a call ends unseen */
 	const struct allocator *allocator; /* NULL: libc_rows, loader_rows */
 	const char *object;                /* path in the target */
 	dev_t dev;
@@ -103,6 +115,9 @@ int tracer_poll(struct tracer *tracer, void (*fn)(const struct event *ev, void *
 const struct python *tracer_python(struct tracer *tracer, pid_t pid);
 /* Whether the process's CPython tells when its garbage collector runs. */
 bool tracer_sees_collections(struct tracer *tracer, pid_t pid);
+/* What hits of allocation probes cost here; all 0 without them. Whether there are return probes. */
+struct probe_cost tracer_cost(const struct tracer *tracer);
+bool tracer_has_return_probes(const struct tracer *tracer);
 /* The function that head.func names, or NULL (0, or out of range). Valid until tracer_free. */
 const struct traced_function *tracer_function(const struct tracer *tracer, uint32_t func);
 /* Cumulative losses, of all processes. */
