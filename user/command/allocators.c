@@ -1,6 +1,7 @@
 /* `alloctrace allocators [PID]`: what is known; or what a process holds, and where attach would place probes. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/log.h"
 #include "command/command.h"
@@ -64,6 +65,58 @@ static int read_heap(struct look *look, struct error *err)
 	return heap_state_read(look->reader, &look->heap, err);
 }
 
+/* What a process has to pay for comes first: what serves, then what does not, then layers. */
+static int by_use(const void *x, const void *y)
+{
+	const struct serving *a = x, *b = y;
+	int left = a->kind->layer ? 2 : !a->reached, right = b->kind->layer ? 2 : !b->reached;
+
+	if (left != right || !a->object || !b->object)
+		return left - right;
+	return a->object->start < b->object->start ? -1 : 1;
+}
+
+/* A static program without symbols shows its allocator by its heap alone. */
+static size_t add_by_heap(struct look *look, size_t cnt)
+{
+	for (size_t i = 0; i < look->heap.allocator_cnt && cnt < SERVING_MAX; i++) {
+		const struct heap_allocator *a = &look->heap.allocators[i];
+		bool known = false;
+
+		for (size_t k = 0; k < cnt; k++)
+			known = known || look->found[k].kind == a->kind;
+		if (!known)
+			look->found[cnt++] = (struct serving){.kind = a->kind, .reached = a->serving};
+	}
+	return cnt;
+}
+
+/*
+ * Call slots that nobody has called through yet say less than the heaps that exist, and a ptmalloc
+ * that never started serves nobody, whatever points at it. Of several of a kind call slots decide.
+ */
+static bool serves(const struct look *look, size_t number, size_t cnt)
+{
+	const struct serving *s = &look->found[number];
+	const struct heap_allocator *a = heap_state_find(&look->heap, s->kind);
+	size_t same = 0;
+
+	for (size_t i = 0; i < cnt; i++)
+		same += look->found[i].kind == s->kind;
+	return a && a->serving && (s->reached || same == 1);
+}
+
+static void find_allocators(struct look *look)
+{
+	struct serving *found = look->found;
+	size_t cnt = serving_find(&look->maps, look->objects, look->mem, look->options->custom.kinds, found);
+
+	for (size_t i = 0; i < cnt; i++)
+		found[i].reached = serves(look, i, cnt);
+	look->report.found_cnt = cnt = add_by_heap(look, cnt);
+	qsort(found, cnt, sizeof(*found), by_use);
+}
+
 static int look_at(struct look *look, struct error *err)
 {
 	const struct allocator *const *more = look->options->custom.kinds;
@@ -77,7 +130,7 @@ static int look_at(struct look *look, struct error *err)
 	look->objects = objects_new(look->process.pid);
 	if (!look->objects)
 		return error_set(err, -ENOMEM, "no memory to look at process %d", look->process.pid);
-	look->report.found_cnt = serving_find(&look->maps, look->objects, look->mem, more, look->found);
+	find_allocators(look);
 	find_costs(look);
 	options.return_probes = look->return_probes;
 	options.cost = look->report.cost;

@@ -315,15 +315,26 @@ static bool serves(const struct heap_state *state)
 
 /*
  * Call slots that nobody has called through yet say nothing (lazy binding; a C library calls its
- * own malloc directly). Then the heaps that exist are the evidence.
+ * own malloc directly). Then the heaps that exist are the evidence; and where none can be walked
+ * (musl's) the one allocator that there is serves, or nobody does.
  */
 static void infer_serving(struct heap_state *state)
 {
+	struct heap_allocator *only = NULL;
+	size_t cnt = 0;
+
 	if (serves(state))
 		return;
-	for (size_t i = 0; i < state->allocator_cnt; i++)
-		state->allocators[i].serving =
-			state->allocators[i].walked && !state->allocators[i].kind->layer;
+	for (size_t i = 0; i < state->allocator_cnt; i++) {
+		struct heap_allocator *a = &state->allocators[i];
+
+		a->serving = a->walked && !a->kind->layer;
+		cnt += !a->kind->layer;
+		if (!a->kind->layer)
+			only = a;
+	}
+	if (cnt == 1 && !heap_walks(only->kind))
+		only->serving = true;
 }
 
 static int read_allocators(struct heap_reader *reader, struct heap_state *state)

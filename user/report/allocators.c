@@ -27,27 +27,11 @@ const char *allocators_role(enum probe_shape shape)
 	return roles[shape];
 }
 
-static const struct heap_allocator *state_of(const struct allocators_report *r, const struct allocator *kind)
-{
-	return heap_state_find(r->heap, kind);
-}
-
 const char *allocators_version(const struct allocators_report *r, const struct allocator *kind)
 {
-	const struct heap_allocator *a = state_of(r, kind);
+	const struct heap_allocator *a = heap_state_find(r->heap, kind);
 
 	return a ? a->version : "";
-}
-
-/* What reaches the object, as far as the heap's state does not know better: a ptmalloc that never started. */
-bool allocators_serves(const struct allocators_report *r, const struct serving *s)
-{
-	const struct heap_allocator *a = state_of(r, s->kind);
-	size_t same = 0;
-
-	for (size_t i = 0; i < r->found_cnt; i++)
-		same += r->found[i].kind == s->kind;
-	return a && a->serving && (s->reached || same == 1);
 }
 
 bool allocators_is_of(const struct outlook_probe *probe, const struct serving *found)
@@ -56,6 +40,6 @@ bool allocators_is_of(const struct outlook_probe *probe, const struct serving *f
 
 	if (!found)
 		return !fn->allocator;
-	return fn->allocator == found->kind && fn->dev == found->object->dev &&
+	return found->object && fn->allocator == found->kind && fn->dev == found->object->dev &&
 	       fn->inode == found->object->inode;
 }

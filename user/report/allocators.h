@@ -16,8 +16,12 @@
 
 struct allocators_report {
 	const struct process *process;
-	const struct heap_state *heap;       /* versions, what serves */
-	const struct serving *found;         /* allocators, each with its object */
+	const struct heap_state *heap;       /* versions */
+	/*
+	 * Allocators, each with its object (NULL: known by its heap alone), in the order to show them;
+	 * reached: as call slots and heaps tell together.
+	 */
+	const struct serving *found;
 	size_t found_cnt;
 	const struct outlook *outlook;
 	const struct probe_cost *cost;       /* as found out; NULL: not known, */
@@ -40,7 +44,6 @@ struct row_counts allocators_count_rows(const struct allocator *kind);
 const char *allocators_role(enum probe_shape shape);
 /* Of a process: its version if the heap's state knows it, else "". */
 const char *allocators_version(const struct allocators_report *r, const struct allocator *kind);
-bool allocators_serves(const struct allocators_report *r, const struct serving *s);
 /* Whether a probe is one of an allocator's found there; with found NULL: one of libc's or the loader's own. */
 bool allocators_is_of(const struct outlook_probe *probe, const struct serving *found);
 

@@ -90,8 +90,8 @@ static void allocator(struct json *j, cJSON *array, const struct allocators_repo
 	json_text(j, o, "name", s->kind->name);
 	json_text(j, o, "version", *version ? version : NULL);
 	json_text(j, o, "layer", s->kind->layer);
-	json_text(j, o, "object", s->object->name);
-	json_bool(j, o, "serving", allocators_serves(r, s));
+	json_text(j, o, "object", s->object ? s->object->name : NULL);
+	json_bool(j, o, "serving", s->reached);
 	json_text(j, o, "purge_call", s->kind->purge_call);
 	json_bool(j, o, "heap_walked", heap_walks(s->kind));
 	probes(j, o, r->outlook, s);

@@ -152,9 +152,9 @@ static int put_allocator(FILE *out, const struct allocators_report *r, const str
 
 	fprintf(out, "\n%s%s%s %s: %s\n", s->kind->name, *version ? " " : "", version,
 		s->kind->layer                ? "is a layer"
-		: allocators_serves(r, s) ? "serves"
+		: s->reached ? "serves"
 						: "does not serve",
-		printable(name, sizeof(name), s->object->name));
+		s->object ? printable(name, sizeof(name), s->object->name) : "known by its heap alone");
 	if (s->kind->layer)
 		fprintf(out, "  %s: no probes, no call returns it\n", s->kind->layer);
 	else if (s->kind->purge_call)
