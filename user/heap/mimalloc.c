@@ -112,6 +112,7 @@ static int mimalloc_walk(struct heap *heap, struct memory *mem, bool want_pages,
 	if (rc)
 		return rc;
 	w.maps = &maps;
+	w.now_ms = walk->started_ns / 1000000;
 	w.bytes = malloc(MI_HEADER_MAX);
 	rc = w.bytes ? window_init(&w.win, mem) : -ENOMEM;
 	if (!rc) {

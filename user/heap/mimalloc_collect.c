@@ -4,19 +4,19 @@
  * on the order (src/heap.c: mi_heap_collect_ex, src/segment.c: mi_segment_schedule_purge):
  *
  * A page that is freed becomes part of the free span around it, which is to be purged some
- * time later. An earlier such order that has expired by now is carried out at that moment; one
- * made during the collect itself is not, unless a page of the same segment is visited after
+ * time later. An earlier such order that has expired by now is carried out at that moment; a later
+ * one is not, unless a page of the same segment is visited after
  * (2.1.4 and later) or the segment is free altogether. 2.0.9 does only these two, so that most
  * of what is free in a segment in use stays.
  */
 #include "base/search.h"
 #include "heap/mimalloc_heap.h"
 
-/* Of a segment's purge_expire, as it looks to a call that comes later than any delay. */
+/* Of a segment's purge_expire, as it looks to a call that is made now. */
 enum expiry {
 	EXPIRE_NONE,
 	EXPIRE_PAST,
-	EXPIRE_LATER, /* set during the collect */
+	EXPIRE_LATER, /* or set during the collect */
 };
 
 struct collect {
@@ -273,7 +273,7 @@ void mi_collect(struct mi_walk *w)
 	for (size_t i = 0; i < w->segment_cnt; i++) {
 		struct mi_segment *s = &w->segments[i];
 
-		s->expiry = s->expired ? EXPIRE_PAST : EXPIRE_NONE;
+		s->expiry = !s->expire ? EXPIRE_NONE : s->expire < w->now_ms ? EXPIRE_PAST : EXPIRE_LATER;
 		for (uint32_t k = s->first; k < s->first + s->cnt; k++)
 			w->spans[k].run = w->spans[k].cnt;
 		/* Kept for reuse (2.0.9): a collect returns all of these. */

@@ -175,7 +175,8 @@ struct mi_segment {
 	uint32_t first, cnt; /* of spans */
 	uint32_t info, entries, used;
 	bool empty; /* no page in use: kept for reuse */
-	bool huge, allow, from_arena, pinned, expired;
+	bool huge, allow, from_arena, pinned;
+	uint64_t expire; /* ms of CLOCK_MONOTONIC; 0: none */
 	uint8_t expiry; /* enum in mimalloc_collect.c */
 	uint8_t returned; /* by whose collect as a whole: enum mi_who */
 	uint64_t purge[MI_WORDS], commit[MI_WORDS];
@@ -215,6 +216,7 @@ struct mi_walk {
 	struct heap_walk *walk;
 	struct heap_pages *pages; /* NULL: not asked for */
 	struct mi_options options;
+	uint64_t now_ms;
 	struct mi_owner *owners;
 	size_t owner_cnt, owner_cap;
 	struct mi_segment *segments; /* by address */

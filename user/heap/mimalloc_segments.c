@@ -147,7 +147,7 @@ static void decode_head(const struct mi_segment_layout *l, const char *head, uin
 		.allow = head[l->allow] != 0,
 		.from_arena = l->arena_kind ? arena == l->arena_kind : mi_word(head + l->arena) != 0,
 		.pinned = head[l->pinned] != 0,
-		.expired = mi_word(head + l->expire) != 0,
+		.expire = mi_word(head + l->expire),
 	};
 	for (unsigned i = 0; i < MI_WORDS; i++) {
 		s->purge[i] = mi_word(head + l->purge + 8 * i);
