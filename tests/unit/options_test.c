@@ -131,6 +131,19 @@ static void allocation_options_are_read(void **state)
 	assert_true(o.no_alloc);
 }
 
+static void allocators_needs_no_process(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(options_parse_allocators, "allocators", &o), OPTIONS_GO);
+	assert_int_equal(o.pid, 0);
+	assert_int_equal(parse(options_parse_allocators, "allocators -j -S my_ 7", &o), OPTIONS_GO);
+	assert_true(o.pid == 7 && o.json && o.custom.kinds[1]);
+	assert_int_equal(parse(options_parse_allocators, "allocators 7 8", &o), STATUS_USAGE);
+	assert_non_null(strstr(said, "'8' is one argument too many"));
+}
+
 static void an_allocator_can_be_named(void **state)
 {
 	struct options o;
@@ -340,6 +353,7 @@ int main(void)
 		cmocka_unit_test(attach_takes_options_anywhere),
 		cmocka_unit_test(allocation_options_have_defaults),
 		cmocka_unit_test(allocation_options_are_read),
+		cmocka_unit_test(allocators_needs_no_process),
 		cmocka_unit_test(an_allocator_can_be_named),
 		cmocka_unit_test(allocation_options_that_make_no_sense_are_refused),
 		cmocka_unit_test(run_leaves_the_command_alone),

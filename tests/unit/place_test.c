@@ -239,6 +239,21 @@ static void a_call_is_one_where_an_instruction_begins(void **state)
 	assert_false(place_is_call(code, sizeof(code), 100, target));
 }
 
+static void jumps_are_written_as_distances(void **state)
+{
+	static const uint8_t code[] = {0x55, 0x48, 0x85, 0xff, 0x0f, 0x84, 0x97, 0x00, 0x00, 0x00, 0x48, 0x8b, 0x15, 0x10, 0x00,
+				       0x00, 0x00, 0x06};
+	char text[PLACE_TEXT_MAX];
+
+	(void)state;
+	assert_string_equal(place_text(code, sizeof(code), 0, text), "push %rbp");
+	assert_string_equal(place_text(code, sizeof(code), 4, text), "jz +0x9d");
+	assert_string_equal(place_text(code, sizeof(code), 10, text), "mov 0x10(%rip), %rdx");
+	assert_string_equal(place_text(code, sizeof(code), 17, text), "?"); /* none in 64-bit code */
+	assert_string_equal(place_text(code, sizeof(code), 18, text), "?");
+	assert_string_equal(place_text(NULL, 0, 0, text), "?");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +273,7 @@ int main(void)
 		cmocka_unit_test(undecodable_code_is_declined),
 		cmocka_unit_test(a_call_is_one_where_an_instruction_begins),
 		cmocka_unit_test(noise_is_survived),
+		cmocka_unit_test(jumps_are_written_as_distances),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

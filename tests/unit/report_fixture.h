@@ -1,9 +1,7 @@
 /*
- * Scripted snapshots and the comparison with golden files, for the tests of report/. One
+ * Scripted snapshots, for the tests of report/ (golden.h compares what is made of them). One
  * including file a program: the clock is defined here, in place of base/clock.c, so that
  * monotonic nanosecond n is 2023-11-14 22:13:20 UTC + n.
- *
- * GOLDEN_UPDATE=1 in the environment writes the golden files instead; then look at the diff.
  */
 #ifndef ALLOCTRACE_TESTS_REPORT_FIXTURE_H
 #define ALLOCTRACE_TESTS_REPORT_FIXTURE_H
@@ -20,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "golden.h"
 #include "report/snapshot.h"
 
 #define SEC NSEC_PER_SEC
@@ -564,51 +563,6 @@ static inline void fixture_blind_spots(struct fixture *x)
 	x->missing[0] = "purge results: this kernel kills a process under seccomp at a return probe";
 	x->s.missing_cnt = 1;
 }
-
-/* The golden file's text, or "". */
-static inline char *golden_read(const char *path)
-{
-	FILE *f = fopen(path, "r");
-	char *text = calloc(1, 1 << 20);
-
-	assert_non_null(text);
-	if (f) {
-		text[fread(text, 1, (1 << 20) - 1, f)] = '\0';
-		fclose(f);
-	}
-	return text;
-}
-
-/* Compares with tests/golden/NAME (tests run at the top of the tree). */
-static inline void golden_check(const char *name, const char *text)
-{
-	char path[128], *golden;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "tests/golden/%s", name);
-	if (getenv("GOLDEN_UPDATE")) {
-		f = fopen(path, "w");
-		assert_non_null(f);
-		fputs(text, f);
-		fclose(f);
-	}
-	golden = golden_read(path);
-	if (strcmp(golden, text) != 0)
-		fail_msg("%s differs; now it is:\n%s", path, text);
-	free(golden);
-}
-
-/* Runs a report form into memory; the caller frees. */
-#define FORM_TEXT(call)                                                                                      \
-	({                                                                                                   \
-		char *form_text = NULL;                                                                      \
-		size_t form_len = 0;                                                                         \
-		FILE *out = open_memstream(&form_text, &form_len);                                           \
-		assert_non_null(out);                                                                        \
-		assert_int_equal(call, 0);                                                                   \
-		fclose(out);                                                                                 \
-		form_text;                                                                                   \
-	})
 
 static inline int use_utc(void **state)
 {

@@ -1,4 +1,5 @@
-/* `alloctrace allocators [PID]`: what is known; or what a process holds, and where attach would place probes. */
+/* `alloctrace allocators [PID]`: what is known; or what a process holds, and where attach would place probes.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +35,8 @@ struct look {
 	struct allocators_report report;
 };
 
-/* As attach would do it, with nothing attached to the process: what a hit costs is tried on a child of ours. */
+/* As attach would do it, with nothing attached to the process: what a hit costs is tried on a child of ours.
+ */
 static void find_costs(struct look *look)
 {
 	const struct tracer_options wanted = {
@@ -159,7 +161,8 @@ int command_allocators(int argc, char **argv)
 	if (status != OPTIONS_GO)
 		return status;
 	if (!options.pid)
-		return command_finish_output(options.json ? report_known_json(stdout) : report_known_text(stdout));
+		return command_finish_output(options.json ? report_known_json(stdout)
+							  : report_known_text(stdout));
 	look.log.verbose = options.verbose;
 	look.report.process = &look.process;
 	look.report.heap = &look.heap;

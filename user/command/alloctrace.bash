@@ -33,17 +33,18 @@ _alloctrace()
 		[heap]="--pid --ns-of --stop $common"
 		[check]="--pid --comm --cgroup --unit --ns-of $common"
 		[purge]="--pid --ns-of --dry-run --timeout $common"
+		[allocators]="--pid --ns-of --symbol-prefix --object $common"
 	)
 
 	COMPREPLY=()
 	at=$(_alloctrace_command)
 	if [[ -z $at ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "attach run heap check purge help --help --version" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "attach run heap check purge allocators help --help --version" -- "$cur")
 		return
 	fi
 	case ${COMP_WORDS[at]} in
 	help)
-		mapfile -t COMPREPLY < <(compgen -W "attach run heap check purge" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "attach run heap check purge allocators" -- "$cur")
 		return
 		;;
 	run)
@@ -55,7 +56,7 @@ _alloctrace()
 			fi
 		done
 		;;
-	attach | heap | check | purge) ;;
+	attach | heap | check | purge | allocators) ;;
 	*) return ;;
 	esac
 	case $prev in

@@ -8,11 +8,12 @@
 extern const struct allocator allocator_jemalloc;
 
 static const char *const names[] = {
-	"malloc",    "calloc", "realloc", "free",        "memalign", "posix_memalign", "aligned_alloc", "valloc",
-	"pvalloc",   "cfree",  "_Znwm",   "_Znam",       "_ZdlPv",   "_ZdaPv",         "_ZdlPvm",       "_ZdaPvm",
-	"free_sized", NULL,
+	"malloc",        "calloc", "realloc", "free",    "memalign",   "posix_memalign",
+	"aligned_alloc", "valloc", "pvalloc", "cfree",   "_Znwm",      "_Znam",
+	"_ZdlPv",        "_ZdaPv", "_ZdlPvm", "_ZdaPvm", "free_sized", NULL,
 };
-static const char *const fingerprint[] = {"malloc", "calloc", "realloc", "memalign", "aligned_alloc", "_Znwm", NULL};
+static const char *const fingerprint[] = {"malloc",        "calloc", "realloc", "memalign",
+					  "aligned_alloc", "_Znwm",  NULL};
 static const char *const jemalloc_only[] = {"mallocx", "mallctlbymib", NULL};
 static const char *const no_files[] = {NULL};
 
@@ -28,8 +29,8 @@ static void make_name(struct custom *c, const char *prefix, const char *object)
 	const char *slash = object ? strrchr(object, '/') : NULL;
 	const char *base = slash ? slash + 1 : object ? object : "";
 
-	snprintf(c->name, sizeof(c->name), "%s%s%s%s", base, object && prefix ? " " : "", prefix ? prefix : "",
-		 prefix ? "malloc" : "");
+	snprintf(c->name, sizeof(c->name), "%s%s%s%s", base, object && prefix ? " " : "",
+		 prefix ? prefix : "", prefix ? "malloc" : "");
 }
 
 void custom_init(struct custom *c, const char *prefix, const char *object)

@@ -351,9 +351,9 @@ static bool format(const struct insn *insn, char buf[PLACE_TEXT_MAX])
 						      ZYDIS_PADDING_DISABLED)) &&
 	       ZYAN_SUCCESS(ZydisFormatterSetProperty(&f, ZYDIS_FORMATTER_PROP_ADDR_PADDING_RELATIVE,
 						      ZYDIS_PADDING_DISABLED)) &&
-	       ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&f, &insn->i, insn->operands,
-							    insn->i.operand_count_visible, buf,
-							    PLACE_TEXT_MAX, ZYDIS_RUNTIME_ADDRESS_NONE, NULL));
+	       ZYAN_SUCCESS(ZydisFormatterFormatInstruction(
+		       &f, &insn->i, insn->operands, insn->i.operand_count_visible, buf, PLACE_TEXT_MAX,
+		       ZYDIS_RUNTIME_ADDRESS_NONE, NULL));
 }
 
 const char *place_text(const uint8_t *code, size_t len, uint64_t at, char buf[PLACE_TEXT_MAX])

@@ -66,8 +66,8 @@ static void known_row(struct table *t, const struct allocator *kind)
 
 int report_known_text(FILE *out)
 {
-	static const char *const names[] = {"allocator", "alloc", "free", "heap", "purges", "an object has it that defines",
-					    NULL};
+	static const char *const names[] = {
+		"allocator", "alloc", "free", "heap", "purges", "an object has it that defines", NULL};
 	struct table *t = table_new("lrrlll");
 	char *text = NULL;
 	size_t len;
@@ -126,8 +126,8 @@ static void probe_row(struct table *t, const struct outlook_probe *p)
 /* The probes of one allocator in one object; or, with found NULL, the C library's and the loader's own. */
 static int put_probes(FILE *out, const struct outlook *o, const struct serving *found)
 {
-	static const char *const names[] = {"function", "for", "file offset", "", "instruction", "", "its end", "a call costs",
-					    NULL};
+	static const char *const names[] = {"function", "for",     "file offset",  "",  "instruction",
+					    "",         "its end", "a call costs", NULL};
 	struct table *t = table_new("llrllllr");
 	int result = 0;
 	size_t cnt = 0;
@@ -151,9 +151,9 @@ static int put_allocator(FILE *out, const struct allocators_report *r, const str
 	char name[512];
 
 	fprintf(out, "\n%s%s%s %s: %s\n", s->kind->name, *version ? " " : "", version,
-		s->kind->layer                ? "is a layer"
-		: s->reached ? "serves"
-						: "does not serve",
+		s->kind->layer ? "is a layer"
+		: s->reached   ? "serves"
+			       : "does not serve",
 		s->object ? printable(name, sizeof(name), s->object->name) : "known by its heap alone");
 	if (s->kind->layer)
 		fprintf(out, "  %s: no probes, no call returns it\n", s->kind->layer);
