@@ -57,8 +57,7 @@ static bool is_first_of_file(const struct maps *maps, size_t i)
 {
 	if (!maps->v[i].inode)
 		return false;
-	/* An object's mappings adjoin or nearly do: looking back a few is enough, a repeat only costs time.
-	 */
+	/* An object's mappings adjoin or nearly do: looking back a few is enough, a repeat only costs time. */
 	for (size_t back = 1; back <= 8 && back <= i; back++)
 		if (same_file(&maps->v[i - back], &maps->v[i]))
 			return false;

@@ -21,8 +21,12 @@
 
 /* The allocators whose heaps can be walked; the others are known from page tables only. */
 static const struct heap_walker *const walkers[] = {
-	&heap_walker_glibc,    &heap_walker_jemalloc,   &heap_walker_pymalloc,
-	&heap_walker_mimalloc, &heap_walker_gperftools, NULL,
+	&heap_walker_glibc,
+	&heap_walker_jemalloc,
+	&heap_walker_pymalloc,
+	&heap_walker_mimalloc,
+	&heap_walker_gperftools,
+	NULL,
 };
 
 /* An allocator of the process, as found at the last search. */
@@ -371,8 +375,7 @@ static void note_unopened(const struct heap_reader *reader, struct heap_state *s
 
 	if (!serves(state) && file)
 		snprintf(state->note, sizeof(state->note),
-			 "%.60s cannot be opened: it was deleted or replaced after it was mapped (run with "
-			 "sudo)",
+			 "%.60s cannot be opened: it was deleted or replaced after it was mapped (run with sudo)",
 			 file + 1);
 }
 
