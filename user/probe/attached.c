@@ -233,7 +233,7 @@ void attached_note(struct attached *a, const struct event *ev)
 		break;
 	case EVENT_FORK:
 		a->forked = true;
-		if (a->ctx->follow && !ev->fork->covered)
+		if (a->ctx->attaches_children && !ev->fork->covered)
 			missing_add(
 				a->missing,
 				"what children of process %d allocate until they are attached to, in their "

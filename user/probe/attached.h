@@ -32,7 +32,8 @@ struct attached_context {
 	struct unwind_tables *tables; /* NULL: no stacks are taken */
 	struct keeper *keeper;
 	struct early_context *early;
-	bool follow; /* children are attached to as they come */
+	bool attaches_children; /* as they come */
+	bool follow;            /* … and they inherit what records them until then */
 };
 
 /*

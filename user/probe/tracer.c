@@ -171,7 +171,9 @@ static int make_context(struct tracer *t, struct error *err)
 		.tables = t->tables,
 		.keeper = t->keeper,
 		.early = &t->early,
-		.follow = t->options.follow && t->options.allocs,
+		.attaches_children = t->options.follow && t->options.allocs,
+		/* With perf links (6.1) following children that inherit events was seen to hang in a virtual machine. */
+		.follow = t->options.follow && t->options.allocs && t->feature.backend != LINK_PERF,
 	};
 	return 0;
 }
