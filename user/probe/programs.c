@@ -129,6 +129,7 @@ static bool bind_session(const struct programs *p)
 /* What the kernel must know before it loads them, and what it need not load. */
 static void prepare(struct programs *p, const struct feature *feature, const struct tracer_options *options)
 {
+	bool inherits = options->follow && options->allocs && feature->backend != LINK_PERF;
 	int cpu_cnt = libbpf_num_possible_cpus();
 	long online = sysconf(_SC_NPROCESSORS_ONLN);
 
@@ -142,9 +143,8 @@ static void prepare(struct programs *p, const struct feature *feature, const str
 		bpf_program__set_autoload(prog, true);
 		bpf_program__set_expected_attach_type(prog, link_attach_type(feature->backend, rows[i].when));
 	}
-	bpf_program__set_autoload(p->skel->progs.early_enter, options->follow && options->allocs);
-	bpf_program__set_autoload(p->skel->progs.early_return,
-				  options->follow && options->allocs && feature->return_probes);
+	bpf_program__set_autoload(p->skel->progs.early_enter, inherits);
+	bpf_program__set_autoload(p->skel->progs.early_return, inherits && feature->return_probes);
 	bpf_map__set_max_entries(p->skel->maps.ring, options->allocs ? RING_ALLOC : RING_SIZE);
 	bpf_map__set_max_entries(p->skel->maps.unwind_spaces,
 				 options->many ? UNWIND_SPACES_MANY : UNWIND_SPACES_MAX);
