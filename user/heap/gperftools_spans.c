@@ -7,6 +7,9 @@
 #include "heap/gperftools_heap.h"
 
 #define ATTEMPTS 4
+/* In one walk: a heap that is all doubt is not worth more. */
+#define RETRIES_MAX 10000
+#define BAD_MAX (1U << 17)
 #define SPAN_BYTES 44
 
 /* Resident bytes of [start, end). */
@@ -121,36 +124,48 @@ static bool is_sound(const struct gperftools_walk *w, const struct span *span, u
 	unsigned class = span_class(span);
 
 	return span->start == addr >> w->page_shift && span->length && span->start < end &&
-	       span->length <= end - span->start && span_location(span) <= SPAN_RETURNED &&
+	       span->length <= end - span->start && span->length << w->page_shift <= w->room &&
+	       span_location(span) <= SPAN_RETURNED &&
 	       (!class || (class < CLASS_MAX && w->sizes.size[class] > 0 &&
 			   (uint64_t)w->sizes.size[class] <= span->length << w->page_shift));
+}
+
+/* The span of an element of the page at addr; read from the target itself where what is kept has changed
+ * since. */
+static bool read_span(struct gperftools_walk *w, uint64_t addr, uint64_t element, uint64_t at,
+		      struct span *span)
+{
+	bool is_read = element % 8 == 0 && element < ADDRESS_END &&
+		       page_cache_copy(&w->cache, element, span, SPAN_BYTES);
+
+	for (unsigned attempt = 1; attempt < ATTEMPTS && w->out->retries < RETRIES_MAX; attempt++) {
+		if (is_read && is_sound(w, span, addr))
+			return true;
+		w->out->retries++;
+		if (window_peek(w->mem, at, &element, sizeof(element)) != 0 || !element)
+			return false;
+		is_read = element % 8 == 0 && window_peek(w->mem, element, span, SPAN_BYTES) == 0;
+	}
+	if (is_read && is_sound(w, span, addr))
+		return true;
+	w->unread += !is_read;
+	if (is_read && !w->odd++)
+		w->odd_at = addr;
+	return false;
 }
 
 static uint64_t visit(uint64_t addr, uint64_t element, uint64_t at, void *arg)
 {
 	struct gperftools_walk *w = arg;
 	struct span span;
-	bool is_read = false;
 
-	for (unsigned attempt = 0; attempt < ATTEMPTS && element; attempt++) {
-		is_read = element % 8 == 0 && element < ADDRESS_END &&
-			  page_cache_copy(&w->cache, element, &span, SPAN_BYTES);
-		if (is_read && is_sound(w, &span, addr)) {
-			w->spans++;
-			gperftools_note_own(w, element, sizeof(span));
-			count_span(w, &span);
-			return addr + (span.length << w->page_shift);
-		}
-		/* It has changed since, or it changes now. */
-		w->out->retries++;
-		page_cache_forget(&w->cache, element);
-		if (window_peek(w->mem, at, &element, sizeof(element)) != 0)
-			break;
-	}
-	w->unread += !is_read && element;
-	if (is_read && element && !w->odd++)
-		w->odd_at = addr;
-	return 0;
+	if (!read_span(w, addr, element, at, &span))
+		return w->odd + w->unread > BAD_MAX ? RADIX_END : 0;
+	w->spans++;
+	w->room -= span.length << w->page_shift;
+	gperftools_note_own(w, element, sizeof(span));
+	count_span(w, &span);
+	return addr + (span.length << w->page_shift);
 }
 
 void gperftools_count_spans(struct gperftools_walk *w)
