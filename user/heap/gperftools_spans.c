@@ -118,49 +118,65 @@ static void count_span(struct gperftools_walk *w, const struct span *span)
 	}
 }
 
-static bool is_sound(const struct gperftools_walk *w, const struct span *span, uint64_t addr)
+enum look {
+	LOOK_FOUND,
+	LOOK_NONE,   /* nothing begins there */
+	LOOK_UNREAD, /* it cannot be read */
+	LOOK_INSIDE, /* a span that begins before it has grown over it, behind us */
+	LOOK_ODD,    /* it does not agree with what leads there */
+};
+
+static enum look judge(const struct gperftools_walk *w, const struct span *span, uint64_t addr)
 {
-	uint64_t end = ADDRESS_END >> w->page_shift;
+	uint64_t end = ADDRESS_END >> w->page_shift, page = addr >> w->page_shift;
 	unsigned class = span_class(span);
 
-	return span->start == addr >> w->page_shift && span->length && span->start < end &&
-	       span->length <= end - span->start && span->length << w->page_shift <= w->room &&
-	       span_location(span) <= SPAN_RETURNED &&
-	       (!class || (class < CLASS_MAX && w->sizes.size[class] > 0 &&
-			   (uint64_t)w->sizes.size[class] <= span->length << w->page_shift));
+	if (!span->start || !span->length || span->start >= end || span->length > end - span->start ||
+	    span->length << w->page_shift > w->room || span_location(span) > SPAN_RETURNED ||
+	    page < span->start || page - span->start >= span->length)
+		return LOOK_ODD;
+	if (class && (class >= CLASS_MAX || w->sizes.size[class] <= 0 ||
+		      (uint64_t)w->sizes.size[class] > span->length << w->page_shift))
+		return LOOK_ODD;
+	return page == span->start ? LOOK_FOUND : LOOK_INSIDE;
 }
 
-/* The span of an element of the page at addr; read from the target itself where what is kept has changed
- * since. */
-static bool read_span(struct gperftools_walk *w, uint64_t addr, uint64_t element, uint64_t at,
-		      struct span *span)
+/* The struct is read from the target itself where what is kept of it may have changed since. */
+static enum look look_at(struct gperftools_walk *w, uint64_t addr, uint64_t element, bool again,
+			 struct span *span)
 {
-	bool is_read = element % 8 == 0 && element < ADDRESS_END &&
-		       page_cache_copy(&w->cache, element, span, SPAN_BYTES);
-
-	for (unsigned attempt = 1; attempt < ATTEMPTS && w->out->retries < RETRIES_MAX; attempt++) {
-		if (is_read && is_sound(w, span, addr))
-			return true;
-		w->out->retries++;
-		if (window_peek(w->mem, at, &element, sizeof(element)) != 0 || !element)
-			return false;
-		is_read = element % 8 == 0 && window_peek(w->mem, element, span, SPAN_BYTES) == 0;
-	}
-	if (is_read && is_sound(w, span, addr))
-		return true;
-	w->unread += !is_read;
-	if (is_read && !w->odd++)
-		w->odd_at = addr;
-	return false;
+	if (!element)
+		return LOOK_NONE;
+	if (element % 8 || element >= ADDRESS_END)
+		return LOOK_ODD;
+	if (again ? window_peek(w->mem, element, span, SPAN_BYTES) != 0
+		  : !page_cache_copy(&w->cache, element, span, SPAN_BYTES))
+		return LOOK_UNREAD;
+	return judge(w, span, addr);
 }
 
 static uint64_t visit(uint64_t addr, uint64_t element, uint64_t at, void *arg)
 {
 	struct gperftools_walk *w = arg;
+	enum look look = LOOK_NONE;
 	struct span span;
 
-	if (!read_span(w, addr, element, at, &span))
-		return w->odd + w->unread > BAD_MAX ? RADIX_END : 0;
+	for (unsigned attempt = 0; attempt < ATTEMPTS; attempt++) {
+		look = look_at(w, addr, element, attempt > 0, &span);
+		if (look == LOOK_NONE || look == LOOK_FOUND || w->out->retries >= RETRIES_MAX)
+			break;
+		/* It has changed since, or it changes now. */
+		w->out->retries++;
+		if (window_peek(w->mem, at, &element, sizeof(element)) != 0)
+			break;
+	}
+	w->unread += look == LOOK_UNREAD;
+	if (look == LOOK_ODD && !w->odd++)
+		w->odd_at = addr;
+	if (w->odd + w->unread > BAD_MAX)
+		return RADIX_END;
+	if (look != LOOK_FOUND)
+		return look == LOOK_INSIDE ? (span.start + span.length) << w->page_shift : 0;
 	w->spans++;
 	w->room -= span.length << w->page_shift;
 	gperftools_note_own(w, element, sizeof(span));

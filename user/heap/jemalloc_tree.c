@@ -24,6 +24,7 @@ enum look {
 	LOOK_FOUND,
 	LOOK_NONE,   /* nothing begins there */
 	LOOK_UNREAD, /* it cannot be read */
+	LOOK_INSIDE, /* an extent that begins before it has grown over it, behind us */
 	LOOK_ODD,    /* it does not agree with what leads there */
 };
 
@@ -43,17 +44,10 @@ static enum look look_at(struct tour *t, uint64_t addr, uint64_t element, bool a
 		bytes = fresh;
 	if (!bytes)
 		return LOOK_UNREAD;
-	if (!jemalloc_decode(t->heap->row, bytes, e, torn) || addr != e->start || e->size > t->room)
+	if (!jemalloc_decode(t->heap->row, bytes, e, torn) || e->size > t->room || addr < e->start ||
+	    addr - e->start >= e->size)
 		return LOOK_ODD;
-	return LOOK_FOUND;
-}
-
-/* Where to go on behind a place that is odd: an extent that begins before it may have grown over it. */
-static uint64_t note_odd(struct tour *t, uint64_t addr, const struct jemalloc_extent *e)
-{
-	if (!t->sum->odd++)
-		t->sum->odd_at = addr;
-	return addr > e->start && addr - e->start < e->size ? e->start + e->size : 0;
+	return addr == e->start ? LOOK_FOUND : LOOK_INSIDE;
 }
 
 static uint64_t visit(uint64_t addr, uint64_t element, uint64_t at, void *arg)
@@ -73,10 +67,12 @@ static uint64_t visit(uint64_t addr, uint64_t element, uint64_t at, void *arg)
 			break;
 	}
 	t->sum->unread += look == LOOK_UNREAD;
+	if (look == LOOK_ODD && !t->sum->odd++)
+		t->sum->odd_at = addr;
 	if (t->sum->unread + t->sum->odd > BAD_MAX)
 		return RADIX_END;
 	if (look != LOOK_FOUND)
-		return look == LOOK_ODD ? note_odd(t, addr, &e) : 0;
+		return look == LOOK_INSIDE ? e.start + e.size : 0;
 	t->sum->extents++;
 	t->room -= e.size;
 	t->fn(&e, t->arg);
