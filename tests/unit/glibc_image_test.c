@@ -8,51 +8,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
-
 #include "heap/glibc.h"
-
-#define FOLDER "tests/images/"
-
-/* A whole file, NUL-ended; the caller frees it. */
-static char *load(const char *name, size_t *len)
-{
-	char path[128], *data = malloc(1 << 20);
-	FILE *f;
-
-	snprintf(path, sizeof(path), FOLDER "%s", name);
-	f = fopen(path, "rb");
-	assert_non_null(f);
-	*len = fread(data, 1, (1 << 20) - 1, f);
-	data[*len] = '\0';
-	fclose(f);
-	return data;
-}
-
-static uint64_t number(const cJSON *truth, const char *field)
-{
-	const cJSON *item = cJSON_GetObjectItem(truth, field);
-
-	assert_non_null(item);
-	return (uint64_t)item->valuedouble;
-}
+#include "saved_heap.h"
 
 static void check_truth(const struct heap_walk *walk, const cJSON *truth)
 {
 	const struct heap_figures *t = &walk->total;
 	uint64_t arena = t->held - walk->mmapped.bytes, fordblks = t->bins.bytes + t->fast.bytes + t->top;
 
-	assert_int_equal(arena, number(truth, "arena"));
-	assert_int_equal(fordblks, number(truth, "fordblks"));
-	assert_int_equal(arena - fordblks, number(truth, "uordblks"));
-	assert_int_equal(t->fast.bytes, number(truth, "fsmblks"));
-	assert_int_equal(walk->arenas[0].f.top, number(truth, "keepcost"));
-	assert_int_equal(t->purgeable, number(truth, "returned"));
+	assert_int_equal(arena, saved_number(truth, "arena"));
+	assert_int_equal(fordblks, saved_number(truth, "fordblks"));
+	assert_int_equal(arena - fordblks, saved_number(truth, "uordblks"));
+	assert_int_equal(t->fast.bytes, saved_number(truth, "fsmblks"));
+	assert_int_equal(walk->arenas[0].f.top, saved_number(truth, "keepcost"));
+	assert_int_equal(t->purgeable, saved_number(truth, "returned"));
 	assert_int_equal(t->retained, t->purgeable + t->pinned.partial + t->pinned.top +
 					      t->pinned.thread_cache + t->pinned.overhead);
 	/* Beside the target's own blocks there are a few of the C library's. */
-	assert_true(t->live.cnt >= number(truth, "own_blocks"));
-	assert_true(t->live.cnt < number(truth, "own_blocks") + 30);
+	assert_true(t->live.cnt >= saved_number(truth, "own_blocks"));
+	assert_true(t->live.cnt < saved_number(truth, "own_blocks") + 30);
 }
 
 /* What the pages say agrees with what the walk counted. */
@@ -89,22 +63,12 @@ static void check_pages(const struct heap_walk *walk)
 
 static void check_image(const char *name, unsigned file_version, const char *version)
 {
-	char file[64];
-	size_t len;
-	char *data, *text;
-	struct memory *mem = NULL;
+	struct memory *mem = saved_memory(name);
+	cJSON *truth = saved_truth(name);
 	struct heap *heap = NULL;
 	struct heap_walk walk;
 	struct error err;
-	cJSON *truth;
 
-	snprintf(file, sizeof(file), "%s.img", name);
-	data = load(file, &len);
-	assert_int_equal(memory_open_image(data, len, &mem, &err), 0);
-	free(data);
-	snprintf(file, sizeof(file), "%s.json", name);
-	text = load(file, &len);
-	truth = cJSON_Parse(text);
 	assert_non_null(truth);
 	assert_int_equal(heap_walker_glibc.find(mem, file_version, &heap, &err), 0);
 	assert_int_equal(heap_walker_glibc.walk(heap, mem, true, &walk, &err), 0);
@@ -117,7 +81,6 @@ static void check_image(const char *name, unsigned file_version, const char *ver
 	heap_walker_glibc.free(heap);
 	memory_free(mem);
 	cJSON_Delete(truth);
-	free(text);
 }
 
 static void test_named_versions(void **state)
@@ -145,7 +108,7 @@ static void test_versions_by_memory_alone(void **state)
 static void test_damaged_images(void **state)
 {
 	size_t len;
-	char *data = load("2.36.img", &len);
+	char *data = saved_load("2.36", ".img", &len);
 	struct memory *mem = NULL;
 	struct error err;
 

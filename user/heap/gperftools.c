@@ -149,6 +149,7 @@ static int gperftools_walk(struct heap *heap, struct memory *mem, bool want_page
 			   struct error *err)
 {
 	struct gperftools_walk w = {.heap = heap, .mem = mem, .out = walk, .page_shift = heap->tree.page};
+	struct maps maps;
 	int rc;
 
 	*walk = (struct heap_walk){
@@ -156,6 +157,11 @@ static int gperftools_walk(struct heap *heap, struct memory *mem, bool want_page
 		.words = &words,
 		.started_ns = clock_monotonic_ns(),
 	};
+	rc = memory_maps(mem, &maps, err);
+	if (rc)
+		return rc;
+	w.room = tally_room(&maps);
+	maps_free(&maps);
 	w.pages = want_pages ? &walk->pages : NULL;
 	if (window_init(&w.win, mem) != 0 || page_cache_init(&w.cache, mem) != 0)
 		rc = error_set(err, -ENOMEM, "no memory to walk gperftools' heap");

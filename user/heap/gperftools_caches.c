@@ -94,7 +94,6 @@ static void take(struct gperftools_walk *w, unsigned class, uint64_t cnt, uint64
 static void count_cache(struct gperftools_walk *w, uint64_t addr, const struct thread_cache *cache)
 {
 	gperftools_note_own(w, addr, sizeof(*cache));
-	w->out->arenas[0].threads++;
 	for (unsigned i = 1; i < CLASS_MAX && w->sizes.size[i]; i++)
 		take(w, i, cache->list[i].length, cache->list[i].head, &w->f->thread_cache,
 		     &w->f->pinned.thread_cache);
@@ -232,7 +231,6 @@ void gperftools_count_caches(struct gperftools_walk *w)
 {
 	struct heap *heap = w->heap;
 
-	w->out->arenas[0].threads_known = true;
 	if (!heap->thread_word_cnt)
 		data_scan(w->mem, heap->data, scan_for_threads, w);
 	count_threads(w);

@@ -89,6 +89,7 @@ struct gperftools_walk {
 	struct heap_pages *pages; /* NULL: not asked for */
 	struct gperftools_sizes sizes;
 	unsigned page_shift;
+	uint64_t room; /* bytes that the spans to come can have (tally_room) */
 	struct heap_blocks used[CLASS_MAX]; /* objects on no list of a span: live, or in a cache */
 	uint64_t *own_pages; /* of the kernel's: those that hold spans' structs and caches */
 	size_t own_cnt, own_cap;

@@ -12,6 +12,7 @@
 #define PAGE_SHIFT_MIN 12
 #define PAGE_SHIFT_MAX 18 /* of --with-tcmalloc-pagesize; 13 is the default */
 #define SPAN_BYTES 44
+#define BAD_MAX 64 /* elements of a tree that lead to no span: then it is none */
 
 struct search {
 	struct memory *mem;
@@ -58,6 +59,8 @@ static uint64_t prove(uint64_t addr, uint64_t element, uint64_t at, void *arg)
 	(void)at;
 	p->good += is_span;
 	p->bad += !is_span;
+	if (p->bad > p->good + BAD_MAX)
+		return RADIX_END;
 	return is_span ? start + size : 0;
 }
 

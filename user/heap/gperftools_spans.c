@@ -7,6 +7,9 @@
 #include "heap/gperftools_heap.h"
 
 #define ATTEMPTS 4
+/* In one walk: a heap that is all doubt is not worth more. */
+#define RETRIES_MAX 10000
+#define BAD_MAX (1U << 17)
 #define SPAN_BYTES 44
 
 /* Resident bytes of [start, end). */
@@ -115,42 +118,70 @@ static void count_span(struct gperftools_walk *w, const struct span *span)
 	}
 }
 
-static bool is_sound(const struct gperftools_walk *w, const struct span *span, uint64_t addr)
+enum look {
+	LOOK_FOUND,
+	LOOK_NONE,   /* nothing begins there */
+	LOOK_UNREAD, /* it cannot be read */
+	LOOK_INSIDE, /* a span that begins before it has grown over it, behind us */
+	LOOK_ODD,    /* it does not agree with what leads there */
+};
+
+static enum look judge(const struct gperftools_walk *w, const struct span *span, uint64_t addr)
 {
-	uint64_t end = ADDRESS_END >> w->page_shift;
+	uint64_t end = ADDRESS_END >> w->page_shift, page = addr >> w->page_shift;
 	unsigned class = span_class(span);
 
-	return span->start == addr >> w->page_shift && span->length && span->start < end &&
-	       span->length <= end - span->start && span_location(span) <= SPAN_RETURNED &&
-	       (!class || (class < CLASS_MAX && w->sizes.size[class] > 0 &&
-			   (uint64_t)w->sizes.size[class] <= span->length << w->page_shift));
+	if (!span->start || !span->length || span->start >= end || span->length > end - span->start ||
+	    span->length << w->page_shift > w->room || span_location(span) > SPAN_RETURNED ||
+	    page < span->start || page - span->start >= span->length)
+		return LOOK_ODD;
+	if (class && (class >= CLASS_MAX || w->sizes.size[class] <= 0 ||
+		      (uint64_t)w->sizes.size[class] > span->length << w->page_shift))
+		return LOOK_ODD;
+	return page == span->start ? LOOK_FOUND : LOOK_INSIDE;
+}
+
+/* The struct is read from the target itself where what is kept of it may have changed since. */
+static enum look look_at(struct gperftools_walk *w, uint64_t addr, uint64_t element, bool again,
+			 struct span *span)
+{
+	if (!element)
+		return LOOK_NONE;
+	if (element % 8 || element >= ADDRESS_END)
+		return LOOK_ODD;
+	if (again ? window_peek(w->mem, element, span, SPAN_BYTES) != 0
+		  : !page_cache_copy(&w->cache, element, span, SPAN_BYTES))
+		return LOOK_UNREAD;
+	return judge(w, span, addr);
 }
 
 static uint64_t visit(uint64_t addr, uint64_t element, uint64_t at, void *arg)
 {
 	struct gperftools_walk *w = arg;
+	enum look look = LOOK_NONE;
 	struct span span;
-	bool is_read = false;
 
-	for (unsigned attempt = 0; attempt < ATTEMPTS && element; attempt++) {
-		is_read = element % 8 == 0 && element < ADDRESS_END &&
-			  page_cache_copy(&w->cache, element, &span, SPAN_BYTES);
-		if (is_read && is_sound(w, &span, addr)) {
-			w->spans++;
-			gperftools_note_own(w, element, sizeof(span));
-			count_span(w, &span);
-			return addr + (span.length << w->page_shift);
-		}
+	for (unsigned attempt = 0; attempt < ATTEMPTS; attempt++) {
+		look = look_at(w, addr, element, attempt > 0, &span);
+		if (look == LOOK_NONE || look == LOOK_FOUND || w->out->retries >= RETRIES_MAX)
+			break;
 		/* It has changed since, or it changes now. */
 		w->out->retries++;
-		page_cache_forget(&w->cache, element);
 		if (window_peek(w->mem, at, &element, sizeof(element)) != 0)
 			break;
 	}
-	w->unread += !is_read && element;
-	if (is_read && element && !w->odd++)
+	w->unread += look == LOOK_UNREAD;
+	if (look == LOOK_ODD && !w->odd++)
 		w->odd_at = addr;
-	return 0;
+	if (w->odd + w->unread > BAD_MAX)
+		return RADIX_END;
+	if (look != LOOK_FOUND)
+		return look == LOOK_INSIDE ? (span.start + span.length) << w->page_shift : 0;
+	w->spans++;
+	w->room -= span.length << w->page_shift;
+	gperftools_note_own(w, element, sizeof(span));
+	count_span(w, &span);
+	return addr + (span.length << w->page_shift);
 }
 
 void gperftools_count_spans(struct gperftools_walk *w)

@@ -128,7 +128,7 @@ static int walk_heap(struct jemalloc_walk *w, struct error *err)
 
 	jemalloc_list_arenas(w);
 	jemalloc_collect_cached(w);
-	jemalloc_each_extent(w->heap, w->mem, &w->cache, count_extent, w, &tour);
+	jemalloc_each_extent(w->heap, w->mem, &w->cache, tally_room(w->maps), count_extent, w, &tour);
 	if (!tour.extents)
 		return error_set(err, -EAGAIN,
 				 "jemalloc's tree of extents cannot be read: "

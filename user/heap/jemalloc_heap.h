@@ -136,7 +136,8 @@ struct jemalloc_tour {
 
 typedef void (*jemalloc_extent_fn)(const struct jemalloc_extent *e, void *arg);
 
-void jemalloc_each_extent(const struct heap *heap, struct memory *mem, struct page_cache *cache,
+/* room: bytes that all of them can have (tally_room). */
+void jemalloc_each_extent(const struct heap *heap, struct memory *mem, struct page_cache *cache, uint64_t room,
 			  jemalloc_extent_fn fn, void *arg, struct jemalloc_tour *tour);
 
 /* jemalloc_extents.c: counts one, in order of address. */

@@ -50,7 +50,7 @@ static bool is_tree(struct search *s, struct heap *heap)
 {
 	struct jemalloc_tour tour;
 
-	jemalloc_each_extent(heap, s->mem, &s->cache, learn, heap, &tour);
+	jemalloc_each_extent(heap, s->mem, &s->cache, tally_room(s->maps), learn, heap, &tour);
 	return tour.extents && tour.odd * ODD_SHARE <= tour.extents;
 }
 

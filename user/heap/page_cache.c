@@ -84,8 +84,3 @@ bool page_cache_copy(struct page_cache *cache, uint64_t addr, void *buf, size_t 
 	}
 	return true;
 }
-
-void page_cache_forget(struct page_cache *cache, uint64_t addr)
-{
-	cache->line[place_of(addr & ~(LINE_BYTES - 1))] = NO_LINE;
-}

@@ -27,7 +27,5 @@ void page_cache_free(struct page_cache *cache);                    /* NULL data 
 const void *page_cache_at(struct page_cache *cache, uint64_t addr, size_t len);
 /* Copies len bytes that may lie on two pages; false unless both are present. */
 bool page_cache_copy(struct page_cache *cache, uint64_t addr, void *buf, size_t len);
-/* Reads what is there of addr's line afresh when it is asked for next. */
-void page_cache_forget(struct page_cache *cache, uint64_t addr);
 
 #endif

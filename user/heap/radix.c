@@ -69,7 +69,7 @@ static void walk_table(struct radix_tour *t, unsigned level, uint64_t table, uin
 	uint64_t last = align_up(end, TARGET_PAGE_SIZE), page = align_down(table, TARGET_PAGE_SIZE);
 	uint8_t state[STATE_BATCH];
 
-	if (table % 8 || table >= ADDRESS_END || prefix >= ADDRESS_END)
+	if (table % 8 || table >= ADDRESS_END || prefix >= ADDRESS_END || t->next == RADIX_END)
 		return;
 	for (size_t i = STATE_BATCH; page < end; page += TARGET_PAGE_SIZE, i++) {
 		uint64_t from = page < table ? table : page, stop = page + STATE_BATCH * TARGET_PAGE_SIZE;

@@ -24,8 +24,10 @@ unsigned radix_shift(const struct radix *tree, unsigned level);
 
 /*
  * An element that is not zero, of the page at addr, as it was read at address at in the target.
- * Returns the address from which on elements are of interest again: addr or less, all are.
+ * Returns the address from which on elements are of interest again: addr or less, all are;
+ * RADIX_END: none is any more.
  */
+#define RADIX_END UINT64_MAX
 typedef uint64_t (*radix_fn)(uint64_t addr, uint64_t element, uint64_t at, void *arg);
 
 /* All elements, ascending. False: some could not be read (swapped out, or too many to be true). */

@@ -57,4 +57,10 @@ static inline void tally_page(struct heap_figures *f, uint8_t state, uint64_t by
 /* The same of every page of [start, end). */
 void tally_range(struct window *win, uint64_t start, uint64_t end, struct heap_figures *f);
 
+/*
+ * Bytes that all of a heap can have: the private memory that there is, and what may come while it
+ * is walked. Sizes that add up to more are lies, and must not be counted page by page.
+ */
+uint64_t tally_room(const struct maps *maps);
+
 #endif
