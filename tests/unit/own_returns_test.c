@@ -114,6 +114,21 @@ static void a_layer_closes_nothing(void **state)
 	assert_int_equal(all.v[0].purges, 0);
 }
 
+static void a_purge_of_its_own_is_one_of_these(void **state)
+{
+	struct event_purge ev = { .head.time = S, .calls = 2 };
+
+	(void)state;
+	assert_false(own_returns_add_purge(&all, &ev, 60 * MIB, &jemalloc, &state_400));
+	ev.head.time += S / 2;
+	assert_true(own_returns_add_purge(&all, &ev, 40 * MIB, &jemalloc, &state_400));
+	assert_int_equal(all.v[0].bytes, 100 * MIB);
+	assert_int_equal(all.v[0].calls, 4);
+	ev.calls = 0; /* it did nothing */
+	assert_false(own_returns_add_purge(&all, &ev, 500 * MIB, &glibc, NULL));
+	assert_int_equal(all.cnt, 1);
+}
+
 static void lazily_freed_memory_stays_in_rss(void **state)
 {
 	struct event_memory ev = call(MEMORY_MADVISE, 1, 200);
@@ -184,6 +199,7 @@ int main(void)
 		TEST(without_a_state_a_mib_is_enough),
 		TEST(not_everything_counts),
 		TEST(a_layer_closes_nothing),
+		TEST(a_purge_of_its_own_is_one_of_these),
 		TEST(lazily_freed_memory_stays_in_rss),
 		TEST(others_faults_are_not_subtracted),
 		TEST(there_is_room_for_so_many),

@@ -40,9 +40,9 @@ struct session {
 	struct window_options window_options;
 	struct returned returned;
 	struct own_returns own_returns;
-	struct owners *owners; /* whose code gives memory back */
+	struct owners *owners;               /* whose code gives memory back */
 	const struct allocator *const *more; /* asked for by the user */
-	struct allocs *allocs; /* NULL: without allocation events */
+	struct allocs *allocs;               /* NULL: without allocation events */
 
 	uint64_t started_ns, reported_ns;
 	uint64_t purges_reported;
@@ -153,13 +153,34 @@ static const struct stack *stack_of(const struct session *s, uint64_t id, uint64
 	return stack ? stack : stacks_of_caller(s->stacks, caller);
 }
 
+/* An allocator has by itself returned as much as an effective purge does. */
+static void end_window(struct session *s, uint64_t time_ns)
+{
+	if (s->allocs)
+		allocs_before_sample(s->allocs, s->windows);
+	window_detector_own_return(s->windows, time_ns);
+}
+
+/* False: somebody else has called it. */
+static bool is_own_purge(struct session *s, const struct event_purge *purge, const struct allocator *kind)
+{
+	uint64_t returned = purge_returned(purge);
+
+	if (owners_find(s->owners, purge->caller) != kind)
+		return false;
+	returned_add_own_purge(&s->returned, returned);
+	if (own_returns_add_purge(&s->own_returns, purge, returned, kind, state_before(s, purge->head.time)))
+		end_window(s, purge->head.time + purge->duration);
+	return true;
+}
+
 static void on_purge(struct session *s, const struct event *ev)
 {
 	const struct event_purge *purge = ev->purge;
 	const struct traced_function *fn = tracer_function(s->tracer, purge->head.func);
 	const struct purge_finding *found;
 
-	if (!fn || !fn->allocator)
+	if (!fn || !fn->allocator || is_own_purge(s, purge, fn->allocator))
 		return;
 	found = purge_log_add(s->purges, purge, fn->symbol, fn->allocator, fn->has_result,
 			      state_before(s, purge->head.time), stack_of(s, purge->stack, purge->caller));
@@ -187,11 +208,8 @@ static void own_return(struct session *s, const struct event_memory *ev)
 {
 	const struct allocator *kind = ev->shrink ? owners_find(s->owners, ev->caller) : NULL;
 
-	if (!kind || !own_returns_add(&s->own_returns, ev, kind, state_before(s, ev->head.time)))
-		return;
-	if (s->allocs)
-		allocs_before_sample(s->allocs, s->windows);
-	window_detector_own_return(s->windows, ev->head.time);
+	if (kind && own_returns_add(&s->own_returns, ev, kind, state_before(s, ev->head.time)))
+		end_window(s, ev->head.time);
 }
 
 static void on_memory(struct session *s, const struct event *ev)

@@ -35,12 +35,28 @@ static void begin_run(struct own_return *r, const struct allocator *kind, const 
 	r->promised = a ? a->purgeable : UNKNOWN;
 }
 
+/* Goes on with the run that goes on then, or begins one. True: it counts from now on. */
+static bool add_to_run(struct own_return *r, uint64_t time, uint64_t bytes, const struct heap_state *state)
+{
+	if (r->kind->layer) /* what it keeps is not what a purge would return */
+		return false;
+	if (!r->run_bytes || time > r->run_ns + RUN_GAP_NS)
+		begin_run(r, r->kind, state);
+	r->run_ns = time;
+	r->run_bytes += bytes;
+	if (!purge_is_effective(r->run_bytes, r->promised))
+		return false;
+	r->run_bytes = 0;
+	r->purges++;
+	return true;
+}
+
 bool own_returns_add(struct own_returns *all, const struct event_memory *ev, const struct allocator *kind,
 		     const struct heap_state *state)
 {
 	bool lazily = ev->op == MEMORY_MADVISE && ev->advice == MADV_FREE;
 	struct own_return *r = counts(ev, kind) ? of_kind(all, kind) : NULL;
-	uint64_t bytes = returned_bytes(ev), time = ev->head.time;
+	uint64_t bytes = returned_bytes(ev);
 
 	if (!r)
 		return false;
@@ -48,15 +64,17 @@ bool own_returns_add(struct own_returns *all, const struct event_memory *ev, con
 	r->bytes += bytes;
 	if (lazily)
 		r->lazy += ev->len;
-	if (kind->layer) /* what it keeps is not what a purge would return */
+	return add_to_run(r, ev->head.time, lazily ? ev->len : bytes, state);
+}
+
+bool own_returns_add_purge(struct own_returns *all, const struct event_purge *ev, uint64_t bytes,
+			   const struct allocator *kind, const struct heap_state *state)
+{
+	struct own_return *r = ev->calls ? of_kind(all, kind) : NULL;
+
+	if (!r)
 		return false;
-	if (!r->run_bytes || time > r->run_ns + RUN_GAP_NS)
-		begin_run(r, kind, state);
-	r->run_ns = time;
-	r->run_bytes += lazily ? ev->len : bytes;
-	if (!purge_is_effective(r->run_bytes, r->promised))
-		return false;
-	r->run_bytes = 0;
-	r->purges++;
-	return true;
+	r->calls += ev->calls;
+	r->bytes += bytes;
+	return add_to_run(r, ev->head.time, bytes, state);
 }

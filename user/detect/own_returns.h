@@ -39,4 +39,11 @@ struct own_returns { /* all zero: empty */
 bool own_returns_add(struct own_returns *all, const struct event_memory *ev, const struct allocator *kind,
 		     const struct heap_state *state);
 
+/*
+ * The same of a purge that the allocator has called itself, as mimalloc 3.6 does now and then in a
+ * malloc: what it returned (bytes) is no purge of the program's.
+ */
+bool own_returns_add_purge(struct own_returns *all, const struct event_purge *ev, uint64_t bytes,
+			   const struct allocator *kind, const struct heap_state *state);
+
 #endif

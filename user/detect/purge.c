@@ -34,7 +34,7 @@ void purge_log_free(struct purge_log *log)
  * faulted in meanwhile comes on top of it. What they freed before they were watched is not
  * known; but more than this call asked the kernel to take is not its own.
  */
-static uint64_t bytes_returned(const struct event_purge *ev)
+uint64_t purge_returned(const struct event_purge *ev)
 {
 	int64_t sum;
 
@@ -111,7 +111,7 @@ const struct purge_finding *purge_log_add(struct purge_log *log, const struct ev
 	f->duration_ns = ev->duration;
 	f->result = ev->result;
 	f->has_result = has_result && (ev->flags & PURGE_HAS_RESULT);
-	f->returned = bytes_returned(ev);
+	f->returned = purge_returned(ev);
 	f->has_cgroup = ev->flags & PURGE_HAS_CGROUP;
 	f->cgroup_drop = ev->cgroup_drop;
 	judge(log, f, ev, kind, state);

@@ -34,6 +34,8 @@ struct purge_finding {
 	bool misdirected;         /* its allocator does not serve the process */
 };
 
+/* Bytes that left RSS because of that call. */
+uint64_t purge_returned(const struct event_purge *ev);
 /* Whether that many bytes are an effect, beside what was predicted (UNKNOWN: nothing was). */
 bool purge_is_effective(uint64_t returned, uint64_t predicted);
 

@@ -75,3 +75,8 @@ void returned_add_purge(struct returned *r, uint64_t bytes)
 {
 	r->purge += bytes;
 }
+
+void returned_add_own_purge(struct returned *r, uint64_t bytes)
+{
+	r->madvise += bytes;
+}

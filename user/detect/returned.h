@@ -21,6 +21,8 @@ struct returned { /* bytes since the attach */
  */
 void returned_add(struct returned *r, const struct event_memory *ev, bool from_libc);
 void returned_add_purge(struct returned *r, uint64_t bytes);
+/* Of a purge that an allocator called by itself: it advises, mostly. */
+void returned_add_own_purge(struct returned *r, uint64_t bytes);
 
 /* Bytes that left RSS by that call, as far as they can be its own. */
 uint64_t returned_bytes(const struct event_memory *ev);

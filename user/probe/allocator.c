@@ -70,17 +70,12 @@ static const char *file_name(const struct object *obj)
 	return slash ? slash + 1 : object_name(obj);
 }
 
-static bool begins_with_one_of(const char *text, const char *const *beginnings)
-{
-	for (; beginnings && *beginnings; beginnings++)
-		if (!strncmp(text, *beginnings, strlen(*beginnings)))
-			return true;
-	return false;
-}
-
 bool allocator_is_library(const struct allocator *kind, const struct object *obj)
 {
-	return begins_with_one_of(file_name(obj), kind->file_prefixes);
+	for (const char *const *prefix = kind->file_prefixes; *prefix; prefix++)
+		if (!strncmp(file_name(obj), *prefix, strlen(*prefix)))
+			return true;
+	return false;
 }
 
 /* By name as the target has it, by file, or by the file's name alone. */
@@ -132,13 +127,26 @@ bool allocator_is_entry_point(const struct allocator *kind, const char *symbol)
 	return false;
 }
 
+/* Compilers put a dot and a word behind the names of parts and copies of functions. */
+static bool is_one_of(const char *symbol, const char *const *names)
+{
+	for (; names && *names; names++) {
+		size_t len = strlen(*names);
+
+		if (!strncmp(symbol, *names, len) &&
+		    ((*names)[len - 1] == '_' || !symbol[len] || symbol[len] == '.'))
+			return true;
+	}
+	return false;
+}
+
 /* What is not exported has the prefix in some builds, and not in others. */
 bool allocator_is_releaser(const struct allocator *kind, const char *symbol)
 {
-	bool found = begins_with_one_of(symbol, kind->releasers);
+	bool found = is_one_of(symbol, kind->releasers);
 
 	for (const char *const *prefix = prefixes_of(kind); !found && *prefix; prefix++)
 		found = !strncmp(symbol, *prefix, strlen(*prefix)) &&
-			begins_with_one_of(symbol + strlen(*prefix), kind->releasers);
+			is_one_of(symbol + strlen(*prefix), kind->releasers);
 	return found;
 }

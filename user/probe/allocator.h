@@ -64,8 +64,8 @@ struct allocator {
 	const char *object;               /* only in this one: a path, or a file's name; NULL: in any */
 	const char *const *entry_points;  /* functions whose call slots show that it serves; NULL-ended */
 	/*
-	 * How names of its own functions begin that give memory back to the kernel: they tell where it
-	 * is linked into a program. NULL-ended; NULL: not known.
+	 * Names of its own functions that give memory back to the kernel, which tell where it is linked
+	 * into a program: whole, or how they begin if it ends in "_". NULL-ended; NULL: not known.
 	 */
 	const char *const *releasers;
 	const char *purge_call;           /* as a report tells the user to call it, NULL if it has none */

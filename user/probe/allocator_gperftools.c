@@ -13,7 +13,7 @@ static const char *const entry_points[] = {
 	"valloc",  "pvalloc", "cfree",     "_Znwm",   "_Znam",    "_ZdlPv",         "_ZdaPv",
 	"_ZdlPvm", "_ZdaPvm", "tc_malloc", "tc_free", "tc_new",   "tc_delete",      NULL,
 };
-static const char *const releasers[] = {"_Z22TCMalloc_SystemRelease", NULL};
+static const char *const releasers[] = {"_Z22TCMalloc_SystemReleasePvm", NULL};
 
 /* Those that call one another (ReleaseFreeMemory is ReleaseToSystem of all) are one event, the outer. */
 static const struct probe_row rows[] = {
