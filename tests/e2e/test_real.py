@@ -109,7 +109,7 @@ def port_of(pids):
 
 
 NGINX = """
-user nobody nogroup;
+user root;
 worker_processes {workers};
 daemon off;
 pid {folder}/pid;
@@ -141,8 +141,6 @@ def nginx(tmp_path_factory):
     """A master with 24 workers: its process, its port, the file that it serves."""
     binary = program("nginx")
     folder = tmp_path_factory.mktemp("nginx")
-    for one in (folder, *folder.parents[:2]):
-        one.chmod(0o755)
     content = bytes(range(256)) * 400
     (folder / "file").write_bytes(content)
     port = free_port()
