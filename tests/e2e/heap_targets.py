@@ -74,13 +74,13 @@ class Tree:
             subprocess.run(["strip", out], check=True)
         return out
 
-    def preloaded(self, library, glibc="2.36", **env):
-        """allocator_truth on another suite's C library, with that suite's allocator preloaded."""
-        folders, program = [Path("/usr/lib") / LIBDIR], self.workload("allocator_truth")
+    def preloaded(self, library, glibc="2.36", source="allocator_truth", **env):
+        """A workload on another suite's C library, with that suite's allocator preloaded."""
+        folders, program = [Path("/usr/lib") / LIBDIR], self.workload(source)
         if glibc != "2.36":
             suite = SUITES[glibc]
             root = fetched(self.build / "allocators" / suite, "fetch-allocators", suite)
-            program = self.variant("allocator_truth", glibc)
+            program = self.variant(source, glibc)
             folders = [root / "usr" / "lib" / LIBDIR, root / "lib" / LIBDIR, self.sysroot(glibc) / "lib" / LIBDIR]
             env["LD_LIBRARY_PATH"] = ":".join(map(str, folders))
         if not (folders[0] / library).exists():

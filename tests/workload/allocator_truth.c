@@ -12,6 +12,7 @@
  *   end                                    the workers end, and leave their blocks behind
  *   flush                                  each thread gives its cache back
  *   churn SECONDS                          in each thread, frees and allocates; answers at once
+ *   settle                                 lets some time pass: mimalloc puts off what it purges
  *   pageout                                MADV_PAGEOUT half of the blocks
  *   truth | verify | purge | quit
  *   purge-workers                          in each of them, none in the main thread
@@ -52,6 +53,7 @@ static const struct pattern {
 	{ "large", 200000, 6000000, false, false, false },
 	{ "huge", 17000000, 60000000, false, false, false },
 	{ "untouched", 20000, 1200000, true, false, false },
+	{ "vast", 600000000, 900000000, true, false, false },
 	{ "grown", 100, 300000, false, true, false },
 	{ "aligned", 16, 200000, false, false, true },
 };
@@ -432,6 +434,15 @@ static void answer_drop(uint64_t before)
 	answer_field("returned", before > after ? before - after : 0);
 }
 
+/* What mimalloc has put off at a free it may then do. */
+static void settle(void)
+{
+	struct timespec later = { .tv_nsec = 60 * 1000 * 1000 };
+
+	while (nanosleep(&later, &later))
+		;
+}
+
 static void purge(void)
 {
 	uint64_t before = rss();
@@ -557,10 +568,20 @@ static const struct command {
 	const char *name;
 	void (*run)(void);
 } commands[] = {
-	{ "threads", start_workers }, { "fill", fill },	    { "drop", drop },	{ "flush", flush_all },
-	{ "churn", churn },	      { "pageout", pageout }, { "truth", truth }, { "verify", verify },
-	{ "purge", purge },	      { "quit", quit },	    { "end", end_workers },
-	{ "purge-workers", purge_workers },		    { "drop-foreign", drop_foreign },
+	{ "threads", start_workers },
+	{ "fill", fill },
+	{ "drop", drop },
+	{ "drop-foreign", drop_foreign },
+	{ "flush", flush_all },
+	{ "purge", purge },
+	{ "purge-workers", purge_workers },
+	{ "settle", settle },
+	{ "churn", churn },
+	{ "pageout", pageout },
+	{ "end", end_workers },
+	{ "truth", truth },
+	{ "verify", verify },
+	{ "quit", quit },
 };
 
 static void obey(char *line)

@@ -1,10 +1,13 @@
 /*
  * Built to pin: of many blocks of some 4 KiB all are freed but one of 32 bytes a page. Commands
  * on standard input, a line each, each answered by the resident bytes of the process: pin (from
- * pin_here), others (some blocks from elsewhere), free (pin_here's survivors), trim, quit.
+ * pin_here), class (the same where pages hold one size: all are of 4 KiB, one in 16 stays),
+ * others (some blocks from elsewhere), free (pin_here's survivors), trim, quit.
  */
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +20,9 @@ static void *survivors[PAGES], *fillers[PAGES], *others[500];
 /* Never a tail call: the caller must be on the stack. */
 #define NO_TAIL() __asm__ volatile("" ::: "memory")
 
-__attribute__((noinline)) static void *pin_here(void)
+__attribute__((noinline)) static void *pin_here(size_t size)
 {
-	void *block = malloc(24);
+	void *block = malloc(size);
 
 	NO_TAIL();
 	return block;
@@ -33,11 +36,11 @@ __attribute__((noinline)) static void *hold_elsewhere(void)
 	return block;
 }
 
-static void pin(void)
+static void pin(size_t size, int every)
 {
 	for (int i = 0; i < PAGES; i++) {
 		fillers[i] = memset(malloc(4096 - 48), 1, 4096 - 48);
-		survivors[i] = pin_here();
+		survivors[i] = i % every ? NULL : pin_here(size);
 	}
 	for (int i = 0; i < PAGES; i++)
 		free(fillers[i]);
@@ -92,6 +95,17 @@ static char command(void)
 	return first;
 }
 
+static void trim(void)
+{
+	void (*collect)(bool force);
+
+	*(void **)&collect = dlsym(RTLD_DEFAULT, "mi_collect");
+	if (collect)
+		collect(true);
+	else
+		malloc_trim(0);
+}
+
 int main(void)
 {
 	char what;
@@ -101,13 +115,15 @@ int main(void)
 	answer();
 	while ((what = command()) && what != 'q') {
 		if (what == 'p')
-			pin();
+			pin(24, 1);
+		else if (what == 'c')
+			pin(4096 - 48, 15);
 		else if (what == 'o')
 			hold();
 		else if (what == 'f')
 			release();
 		else if (what == 't')
-			malloc_trim(0);
+			trim();
 		answer();
 	}
 	return 0;

@@ -5,6 +5,7 @@
  * that is known from a queue.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "heap/mimalloc_heap.h"
 
@@ -14,6 +15,7 @@
 #define PART_BYTES (PART_ENTRIES * 8)
 #define PARTS_MAX 65536 /* 32 TB */
 #define MAPPED_MAX 1048576
+#define PIECES_MAX 64 /* mappings of a page */
 #define WORDS (TARGET_PAGE_SIZE / 8)
 
 struct map_scan {
@@ -81,12 +83,30 @@ static bool in_arena(const struct mi_walk *w, uint64_t addr)
 	return false;
 }
 
+struct map_walk {
+	size_t left;   /* how many pages are still looked at */
+	uint64_t last; /* the latest: it may go on in the next part */
+	uint64_t end;  /* of the memory of those that were counted */
+};
+
+/* Whether it is memory without a file; the margins of a page are protected. */
+static bool is_anonymous(const struct maps *maps, uint64_t start, uint64_t end)
+{
+	for (unsigned i = 0; i < PIECES_MAX && start < end; i++) {
+		const struct mapping *m = maps_find(maps, start);
+
+		if (!m || m->inode || m->shared)
+			return false;
+		start = m->end;
+	}
+	return start >= end;
+}
+
 /* The page with memory of its own whose struct is at meta. */
-static int count_mapped(struct mi_walk *w, uint64_t meta)
+static int count_mapped(struct mi_walk *w, uint64_t meta, struct map_walk *map)
 {
 	const struct mi_row *row = w->heap->row;
 	char bytes[MI_PAGE_STRUCT_MAX];
-	const struct mapping *m;
 	struct heap_arena *a;
 	struct mi_page p;
 	uint64_t base, size;
@@ -95,11 +115,11 @@ static int count_mapped(struct mi_walk *w, uint64_t meta)
 		return 0;
 	base = mi_word(bytes + row->page->memid);
 	size = mi_word(bytes + row->page->memid + 8);
-	m = maps_find(w->maps, base);
-	if (mi_half(bytes + row->page->memid + 16) < row->slices->os_kind || base % TARGET_PAGE_SIZE || !m ||
-	    !mapping_is_anon_rw(m) || size > m->end - base || size % TARGET_PAGE_SIZE || meta < base ||
-	    meta - base >= size)
+	if (mi_half(bytes + row->page->memid + 16) < row->slices->os_kind || base % TARGET_PAGE_SIZE ||
+	    size % TARGET_PAGE_SIZE || base < map->end || size > ADDRESS_END - base || meta < base ||
+	    meta - base >= size || !is_anonymous(w->maps, base, base + size))
 		return 0;
+	map->end = base + size;
 	mi_decode_slice_page(w, bytes, meta, &p);
 	p.start = base;
 	p.end = base + size;
@@ -123,24 +143,39 @@ static int count_mapped(struct mi_walk *w, uint64_t meta)
 	return 0;
 }
 
-/* The pages of one part of the map, but those of arenas. */
-static int walk_part(struct mi_walk *w, uint64_t part, uint64_t first_slice, size_t *left)
+/*
+ * The words from one on, but no further than the end of the target's page: what lies behind may be
+ * absent. How many that are, whether they could be read or not; those that could not are 0.
+ */
+static uint64_t read_words(struct mi_walk *w, uint64_t table, uint64_t from, uint64_t cnt,
+			   uint64_t words[WORDS])
 {
-	uint64_t words[WORDS], last = 0;
+	uint64_t at = table + 8 * from, left = (TARGET_PAGE_SIZE - at % TARGET_PAGE_SIZE) / 8;
 
-	for (uint64_t i = 0; i < PART_ENTRIES; i += WORDS) {
-		if (window_peek(w->mem, part + 8 * i, words, sizeof(words)) != 0)
-			continue;
-		for (uint64_t k = 0; k < WORDS; k++) {
+	if (left > cnt - from)
+		left = cnt - from;
+	if (window_peek(w->mem, at, words, left * 8) != 0)
+		memset(words, 0, left * 8);
+	return left;
+}
+
+/* The pages of one part of the map, but those of arenas. */
+static int walk_part(struct mi_walk *w, uint64_t part, uint64_t first_slice, struct map_walk *m)
+{
+	uint64_t words[WORDS], cnt;
+
+	for (uint64_t i = 0; i < PART_ENTRIES; i += cnt) {
+		cnt = read_words(w, part, i, PART_ENTRIES, words);
+		for (uint64_t k = 0; k < cnt; k++) {
 			int rc;
 
-			if (!words[k] || words[k] == last || in_arena(w, (first_slice + i + k) * MI_SLICE))
+			if (!words[k] || words[k] == m->last || in_arena(w, (first_slice + i + k) * MI_SLICE))
 				continue;
-			last = words[k];
-			if (!*left)
+			m->last = words[k];
+			if (!m->left)
 				return 0;
-			--*left;
-			rc = count_mapped(w, last);
+			m->left--;
+			rc = count_mapped(w, m->last, m);
 			if (rc)
 				return rc;
 		}
@@ -162,8 +197,9 @@ static void count_own(struct mi_walk *w, uint64_t start, uint64_t bytes)
 int mi_walk_mapped(struct mi_walk *w)
 {
 	struct map_scan s = {.mem = w->mem, .head = w->heap->row->slices->map_head};
-	uint64_t words[WORDS];
-	size_t parts = 0, left = MAPPED_MAX;
+	uint64_t words[WORDS], cnt;
+	struct map_walk walk = {.left = MAPPED_MAX};
+	size_t parts = 0;
 
 	if (!find_known(w, &s))
 		return 0;
@@ -171,17 +207,16 @@ int mi_walk_mapped(struct mi_walk *w)
 	if (!s.found)
 		return 0;
 	count_own(w, s.found, LIST_BYTES);
-	for (uint64_t i = 0; i < LIST_ENTRIES; i += WORDS) {
-		if (window_peek(w->mem, s.found + 8 * i, words, sizeof(words)) != 0)
-			continue;
-		for (uint64_t k = 0; k < WORDS; k++) {
+	for (uint64_t i = 0; i < LIST_ENTRIES; i += cnt) {
+		cnt = read_words(w, s.found, i, LIST_ENTRIES, words);
+		for (uint64_t k = 0; k < cnt; k++) {
 			int rc;
 
 			if (!words[k] || words[k] % 8 || parts++ >= PARTS_MAX ||
 			    words[k] == s.found + LIST_ENTRIES * 8)
 				continue;
 			count_own(w, words[k], PART_BYTES);
-			rc = walk_part(w, words[k], (i + k) * PART_ENTRIES, &left);
+			rc = walk_part(w, words[k], (i + k) * PART_ENTRIES, &walk);
 			if (rc)
 				return rc;
 		}

@@ -117,7 +117,7 @@ static void name(struct heap_arena *a, const struct mi_owner *owner, uint64_t ma
 	else if (owner->thread)
 		snprintf(a->name, sizeof(a->name), "thread %#" PRIx64, owner->thread);
 	else
-		snprintf(a->name, sizeof(a->name), "of ended threads");
+		snprintf(a->name, sizeof(a->name), "left by threads");
 }
 
 static int by_main(const void *x, const void *y)

@@ -489,6 +489,15 @@ static void count_rest(struct mi_walk *w, const struct mi_slab *slab, const uint
 		mi_note_free(w, mi_nobody(w), run * MI_SLICE);
 }
 
+static bool is_covered(const struct mi_walk *w, const struct mi_slab *slab)
+{
+	for (size_t i = 0; i < w->covered_cnt; i++)
+		if (slab->start < w->covered[i].end &&
+		    w->covered[i].start < slab->start + slab->cnt * MI_SLICE)
+			return true;
+	return false;
+}
+
 static int walk_slab(struct mi_walk *w, uint64_t addr)
 {
 	struct empties empty = {.v = NULL};
@@ -497,7 +506,7 @@ static int walk_slab(struct mi_walk *w, uint64_t addr)
 	size_t size;
 	int rc;
 
-	if (!read_slab(w->heap, w->mem, addr, &slab, bitmaps))
+	if (!read_slab(w->heap, w->mem, addr, &slab, bitmaps) || is_covered(w, &slab))
 		return 0; /* gone */
 	if (!mi_grow(w, &w->covered, &w->covered_cap, w->covered_cnt, sizeof(*w->covered)))
 		return -ENOMEM;
