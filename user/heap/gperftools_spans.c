@@ -46,7 +46,7 @@ static void note_span(struct gperftools_walk *w, const struct span *span, uint64
 		.addr = span->start << w->page_shift,
 		.free = (uint32_t)unused,
 		.holders = (uint16_t)span_refcount(span),
-		.pages = (uint16_t)(span->length << w->page_shift) / TARGET_PAGE_SIZE,
+		.pages = (uint16_t)((span->length << w->page_shift) / TARGET_PAGE_SIZE),
 	};
 	struct heap_blocks held = {page.holders, unused};
 
