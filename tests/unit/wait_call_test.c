@@ -383,16 +383,32 @@ static pid_t start(const struct wait *w)
 	return pid;
 }
 
+/* Not that it is still held by the stop before, out of which it has yet to begin its call anew. */
+static bool is_asleep(pid_t pid)
+{
+	char path[64], state = '?';
+	FILE *stat;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	stat = fopen(path, "re");
+	assert_non_null(stat);
+	assert_int_equal(fscanf(stat, "%*d (%*[^)]) %c", &state), 1);
+	fclose(stat);
+	return state == 'S';
+}
+
 /* Until it is blocked there. */
 static void await(pid_t pid, const struct wait *w, struct wait_call *call)
 {
 	uint64_t end = clock_monotonic_ns() + 10 * NSEC_PER_SEC;
 	char name[WAIT_NAME_MAX] = "";
+	bool asleep;
 
 	do {
+		asleep = is_asleep(pid);
 		assert_int_equal(wait_call_read(pid, pid, call), 0);
 		assert_true(clock_monotonic_ns() < end);
-	} while (strcmp(wait_call_name(call->number, name), w->name));
+	} while (!asleep || strcmp(wait_call_name(call->number, name), w->name));
 }
 
 /* Stopped and let go; a call that ends with EINTR at a stop is made to be begun anew. */
@@ -409,7 +425,6 @@ static void stop_and_go(pid_t pid, const struct wait_call *call, bool restarts)
 	assert_int_equal(regs.orig_rax, call->number);
 	assert_int_equal(regs.rsp, call->sp);
 	assert_int_equal(regs.rip, call->pc);
-	/* Stopped again before it began anew, it is still as the stop before left it. */
 	assert_true(remote_call_restarts(&regs) || (!restarts && (long)regs.rax == -EINTR));
 	if (!remote_call_restarts(&regs)) {
 		regs.rax = (unsigned long long)-514;
