@@ -102,7 +102,7 @@ static void allocation_options_have_defaults(void **state)
 	assert_true(o.stacks.wanted && !o.stacks.sample_bytes && o.stacks.free_sample_bytes == 4096 &&
 		    !o.no_alloc && o.max_overhead == 25);
 	assert_true(!o.size_min && o.size_max == UINT64_MAX && !o.older_ns && !o.top && !o.max_memory);
-	assert_true(!o.folded && o.weight == WEIGHT_LIVE);
+	assert_true(!o.files[FORM_FOLDED] && o.weight == WEIGHT_LIVE);
 	assert_int_equal(parse(options_parse_run, "run true", &o), OPTIONS_GO);
 	assert_true(o.max_overhead == 0); /* a command that is ours may be as slow as it gets */
 }
@@ -120,7 +120,7 @@ static void allocation_options_are_read(void **state)
 	assert_true(!o.stacks.wanted && o.max_overhead == 0 && o.top == 3 &&
 		    o.older_ns == 3 * NSEC_PER_SEC / 2);
 	assert_true(o.size_min == KIB && o.size_max == MIB && o.max_memory == 64 * MIB);
-	assert_string_equal(o.folded, "out");
+	assert_string_equal(o.files[FORM_FOLDED], "out");
 	assert_int_equal(parse(options_parse_attach, "attach 7 --weight peak --max-overhead 1.5", &o),
 			 OPTIONS_GO);
 	assert_true(o.weight == WEIGHT_PEAK && o.max_overhead == 1.5);

@@ -91,7 +91,7 @@ static const struct option_row rows[] = {
 	 "blocks of at most SIZE only"},
 	{IN_ATTACH | IN_RUN, 0, "max-memory", "SIZE", &type_size, FIELD(max_memory),
 	 "memory for the table of live blocks\n(an eighth of the machine's, 1G at most)"},
-	{IN_ATTACH | IN_RUN, 0, "folded", "FILE", &type_file, FIELD(folded),
+	{IN_ATTACH | IN_RUN, 0, "folded", "FILE", &type_file, FIELD(files[FORM_FOLDED]),
 	 "write the stacks to FILE at the end, folded for flame graphs"},
 	{IN_ATTACH | IN_RUN, 0, "apart", NULL, &type_flag, FIELD(apart),
 	 "of several processes, write FILE.PID for each, not one FILE for all"},
@@ -396,8 +396,9 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 	custom_init(&options->custom, options->symbol_prefix, options->object);
 	if (options->size_min > options->size_max)
 		return complain(g, "--min-size is above --max-size: no block is left");
-	if (options->no_alloc && options->folded)
-		return complain(g, "--folded needs the probes that --no-alloc leaves out");
+	for (int i = 0; i < FORM_CNT; i++)
+		if (options->no_alloc && options->files[i] && forms[i].needs_sites)
+			return complain(g, "--%s needs the probes that --no-alloc leaves out", forms[i].name);
 	if (g->bit == IN_RUN) {
 		options->command = argv + optind;
 		return argv[optind] ? OPTIONS_GO : complain(g, "there is no COMMAND to run");

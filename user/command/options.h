@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 #include "probe/custom.h"
-#include "report/snapshot.h"
+#include "report/form.h"
 #include "target/choice.h"
 
 #define CHECK_PIDS_MAX 64 /* of one check, which keeps the objects of each open meanwhile */
@@ -45,12 +45,12 @@ struct options {
 	uint64_t size_min, size_max;
 	uint64_t top;        /* 0: as the form likes */
 	uint64_t max_memory; /* bytes for live blocks; 0: by what the machine has */
-	const char *folded;  /* file; NULL: none */
+	const char *files[FORM_CNT]; /* to write at the end, by form; NULL: none */
 
 	uint64_t timeout_ns; /* purge: 2 s */
-	enum site_weight weight; /* of folded */
+	enum site_weight weight; /* of forms with one weight */
 	bool follow;   /* attach, run: children too */
-	bool apart;    /* attach, run: a file of stacks a process */
+	bool apart;    /* attach, run: files are a process each */
 	bool no_alloc; /* attach, run: no allocation events */
 	bool native;   /* attach, run: an interpreter's own frames too */
 	bool stop;     /* heap */

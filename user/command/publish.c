@@ -6,50 +6,42 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/replace.h"
-#include "command/cgroup_watch.h"
-#include "report/ended_rows.h"
-#include "report/total.h"
+#include "report/form.h"
+#include "report/whole.h"
 
 struct publish {
 	const struct options *options;
-	const struct watch_target *target;
 	const struct naming *naming;
 	const struct log *log;
-	struct total *total;
-	struct ended_rows *ended_rows;
-	struct cgroup_watch *cgroup; /* NULL: none */
-	struct replace folded;
-	uint64_t started_ns, reported_ns;
-	uint64_t first;      /* how many were there at the start */
-	uint64_t ever, went; /* as the last report has told */
-	char title[CHOICE_TITLE_MAX];
+	struct whole *whole;
+	struct replace files[FORM_CNT]; /* by form; no stream: not asked for */
 };
 
 /* With files apart it is not known yet whose: the folder is tried by the name without a PID. */
-static int open_folded(struct publish *p)
+static int open_files(struct publish *p)
 {
-	const char *name = p->options->folded;
-	int rc = name ? replace_begin(&p->folded, name) : 0;
+	int rc = 0;
 
-	if (rc)
-		log_warn(p->log, "cannot write %s: %s", name, strerror(-rc));
+	for (int i = 0; i < FORM_CNT && !rc; i++) {
+		const char *name = p->options->files[i];
+
+		rc = name ? replace_begin(&p->files[i], name) : 0;
+		if (rc)
+			log_warn(p->log, "cannot write %s: %s", name, strerror(-rc));
+	}
 	return rc;
 }
 
-struct publish *publish_new(const struct options *options, const struct watch_target *target,
-			    const struct naming *naming, const struct log *log)
+struct publish *publish_new(const struct options *options, const struct naming *naming, const struct log *log)
 {
 	struct publish *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return NULL;
-	*p = (struct publish){.options = options, .target = target, .naming = naming, .log = log};
-	p->started_ns = p->reported_ns = clock_monotonic_ns();
-	p->total = total_new();
-	p->ended_rows = ended_rows_new();
-	if (p->total && p->ended_rows && !open_folded(p))
+	*p = (struct publish){.options = options, .naming = naming, .log = log};
+	p->whole = whole_new();
+	if (p->whole && !open_files(p))
 		return p;
 	publish_free(p);
 	return NULL;
@@ -59,205 +51,142 @@ void publish_free(struct publish *p)
 {
 	if (!p)
 		return;
-	replace_abandon(&p->folded);
-	cgroup_watch_free(p->cgroup);
-	total_free(p->total);
-	ended_rows_free(p->ended_rows);
+	for (int i = 0; i < FORM_CNT; i++)
+		replace_abandon(&p->files[i]);
+	whole_free(p->whole);
 	free(p);
 }
 
-/* With the cgroup, which is of all that is watched: in text it stands beside the sum. */
-static int put(const struct publish *p, const struct snapshot *s)
+static void begin(const struct publish *p, bool final)
 {
-	struct snapshot shown = *s;
-
-	shown.cgroup = cgroup_watch_look(p->cgroup);
-	return p->options->json ? report_json(stdout, &shown)
-				: report_text(stdout, &shown, isatty(STDOUT_FILENO));
+	if (p->naming)
+		naming_report_begins(p->naming, final);
 }
 
-void publish_tick(struct publish *p)
+static void end(const struct publish *p)
 {
-	cgroup_watch_tick(p->cgroup);
+	if (p->naming)
+		naming_report_ends(p->naming);
 }
 
-void publish_begin(struct publish *p, const struct group *group)
+static int write_form(const struct publish *p, FILE *out, enum form_number form, const struct snapshot *s)
 {
-	p->ever = p->first = group_ever(group);
-	p->cgroup = cgroup_watch_new(choice_cgroup(p->target->choice), p->target->pid);
-}
-
-/* One process that was the only one ever is shown as such. */
-static bool is_single(const struct group *group, size_t cnt)
-{
-	return group_ever(group) == 1 && cnt == 1;
-}
-
-static const char *title(struct publish *p, const struct snapshot *first)
-{
-	const char *chosen = choice_title(p->target->choice);
-
-	if (chosen[0])
-		return chosen;
-	if (p->title[0])
-		return p->title;
-	if (p->target->is_child || p->options->follow)
-		snprintf(p->title, sizeof(p->title), "%s and its children",
-			 first ? first->command : "the command");
-	else
-		snprintf(p->title, sizeof(p->title), "all together");
-	return p->title;
-}
-
-/* The sum of all, as a snapshot of its own; rows must live as long as it. */
-static int add_up(struct publish *p, struct group *group, const struct snapshot *const *v, size_t cnt,
-		  struct process_rows *rows, struct snapshot *sum, bool final, const char *ended)
-{
-	/* A command that has ended leaves what each of its processes held at its end. */
-	bool with_ended = final && p->target->is_child;
-
-	*rows = (struct process_rows){
-		.v = v,
-		.cnt = cnt,
-		.living = group_living(group),
-		.came = group_ever(group) - (final ? p->first : p->ever),
-		.went = group_went(group) - (final ? 0 : p->went),
-		.left_out = group_left_out(group),
-		.too_short = group_too_short(group),
+	const struct form_options options = {
+		.weight = p->options->weight,
+		.colour = out == stdout && isatty(STDOUT_FILENO),
 	};
-	*sum = (struct snapshot){
-		.time_ns = clock_monotonic_ns(),
-		.started_ns = p->started_ns,
-		.command = title(p, cnt ? v[0] : NULL),
-		.final = final,
-		.gone = with_ended && !rows->living,
-		.ended = ended,
-		.processes = rows,
-		.names = p->naming->names,
-	};
-	sum->interval_ns = sum->time_ns - p->reported_ns;
-	if (final)
-		rows->past_cnt = ended_rows_list(p->ended_rows, &rows->past);
-	return total_sum(p->total, v, cnt, with_ended, sum);
+
+	return forms[form].write(out, s, &options);
 }
 
-static int put_many(struct publish *p, struct group *group, const struct snapshot *const *v, size_t cnt,
-		    bool final, const char *ended)
+static int put_parts(struct publish *p, const struct picture *picture)
 {
-	struct process_rows rows;
-	struct snapshot sum;
 	int rc = 0;
 
-	if (p->options->json) {
-		for (size_t i = 0; i < cnt && !rc; i++)
-			rc = put(p, v[i]);
-		return rc;
-	}
-	rc = add_up(p, group, v, cnt, &rows, &sum, final, ended);
-	return rc ? rc : put(p, &sum);
-}
-
-int publish_report(struct publish *p, struct group *group, bool final, const char *ended)
-{
-	const struct snapshot *const *v;
-	size_t cnt = group_snapshots(group, final, ended, &v);
-	int rc;
-
-	naming_report_begins(p->naming, final);
-	rc = is_single(group, cnt) ? put(p, v[0]) : put_many(p, group, v, cnt, final, ended);
-	naming_report_ends(p->naming);
-	if (!rc && fflush(stdout))
-		rc = -errno;
-	p->reported_ns = clock_monotonic_ns();
-	p->ever = group_ever(group);
-	p->went = group_went(group);
+	for (size_t i = 0; i < picture->cnt && !rc; i++)
+		rc = write_form(p, stdout, FORM_JSON, whole_part(p->whole, picture, i));
 	return rc;
 }
 
+static int put_whole(struct publish *p, const struct picture *picture)
+{
+	const struct snapshot *s;
+
+	return whole_of(p->whole, picture, &s) ?: write_form(p, stdout, FORM_TEXT, s);
+}
+
+/* A black box is read after an accident; those that end as they should are counted. */
+static int put_killed(struct publish *p, const struct picture *picture)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < picture->cnt && !rc; i++)
+		if (picture->v[i]->killed)
+			rc = write_form(p, stdout, FORM_TEXT, whole_part(p->whole, picture, i));
+	return rc;
+}
+
+static void report_failure(const struct publish *p, enum form_number form, int rc)
+{
+	log_warn(p->log, "cannot write %s: %s", p->options->files[form], strerror(-rc));
+}
+
 /* "FILE.4242" of a process that is shown apart. */
-static int write_apart(struct publish *p, const struct snapshot *s)
+static int write_apart(struct publish *p, enum form_number form, const struct snapshot *s)
 {
 	struct replace file = {.file = NULL};
 	char *name = NULL;
-	int rc = asprintf(&name, "%s.%d", p->options->folded, s->pid) < 0 ? -ENOMEM : 0;
+	int rc = asprintf(&name, "%s.%d", p->options->files[form], s->pid) < 0 ? -ENOMEM : 0;
 
 	rc = rc ?: replace_begin(&file, name);
-	rc = rc ?: report_folded(file.file, s, p->options->weight);
+	rc = rc ?: write_form(p, file.file, form, s);
 	if (rc)
 		replace_abandon(&file);
 	else
 		rc = replace_commit(&file);
 	if (rc)
-		log_warn(p->log, "cannot write %s: %s", name ? name : p->options->folded, strerror(-rc));
+		log_warn(p->log, "cannot write %s: %s", name ? name : p->options->files[form], strerror(-rc));
 	free(name);
 	return rc;
 }
 
-static bool writes_apart(const struct publish *p)
+static int write_parts(struct publish *p, const struct picture *picture)
 {
-	return p->folded.file && p->options->apart;
-}
-
-/* A black box is read after an accident; those that end as they should are counted. */
-static bool is_worth_a_report(const struct publish *p, const struct snapshot *s)
-{
-	return p->options->json || s->killed;
-}
-
-int publish_ends(struct publish *p, struct group *group)
-{
-	const struct snapshot *const *v;
-	size_t cnt = group_dead(group, &v);
 	int rc = 0;
 
-	naming_report_begins(p->naming, true);
-	for (size_t i = 0; i < cnt; i++) {
-		if (!rc && is_worth_a_report(p, v[i]))
-			rc = put(p, v[i]);
-		if (writes_apart(p))
-			write_apart(p, v[i]);
-		total_keep(p->total, v[i]);
-		ended_rows_keep(p->ended_rows, v[i]);
+	for (int form = 0; form < FORM_CNT; form++)
+		for (size_t i = 0; p->files[form].file && i < picture->cnt; i++)
+			rc = write_apart(p, form, whole_part(p->whole, picture, i)) ?: rc;
+	return rc;
+}
+
+static int write_whole(struct publish *p, const struct snapshot *s)
+{
+	int ret = 0;
+
+	for (int form = 0; form < FORM_CNT; form++) {
+		int rc;
+
+		if (!p->files[form].file)
+			continue;
+		rc = write_form(p, p->files[form].file, form, s) ?: replace_commit(&p->files[form]);
+		if (rc)
+			report_failure(p, form, rc);
+		ret = rc ? rc : ret;
 	}
-	naming_report_ends(p->naming);
-	group_bury(group);
+	return ret;
+}
+
+int publish_picture(struct publish *p, const struct picture *picture)
+{
+	int rc;
+
+	begin(p, picture->kind != PICTURE_INTERVAL);
+	if (p->options->json)
+		rc = put_parts(p, picture);
+	else if (picture->kind == PICTURE_ENDS)
+		rc = put_killed(p, picture);
+	else
+		rc = put_whole(p, picture);
+	if (picture->kind == PICTURE_ENDS && p->options->apart)
+		write_parts(p, picture);
+	end(p);
+	whole_passed(p->whole, picture);
 	return rc ? rc : fflush(stdout) ? -errno : 0;
 }
 
-static int write_merged(struct publish *p, struct group *group, const struct snapshot *const *v, size_t cnt,
-			const char *ended)
+int publish_files(struct publish *p, const struct picture *final)
 {
-	struct process_rows rows;
-	struct snapshot sum;
+	const struct snapshot *s;
 	int rc;
 
-	if (is_single(group, cnt))
-		return report_folded(p->folded.file, v[0], p->options->weight);
-	rc = add_up(p, group, v, cnt, &rows, &sum, true, ended);
-	return rc ? rc : report_folded(p->folded.file, &sum, p->options->weight);
-}
-
-int publish_files(struct publish *p, struct group *group, const char *ended)
-{
-	const struct snapshot *const *v;
-	size_t cnt;
-	int rc = 0;
-
-	if (!p->folded.file)
-		return 0;
-	cnt = group_snapshots(group, true, ended, &v);
-	naming_report_begins(p->naming, true);
-	if (writes_apart(p)) {
-		for (size_t i = 0; i < cnt; i++)
-			rc = write_apart(p, v[i]) ?: rc;
-		naming_report_ends(p->naming);
-		replace_abandon(&p->folded);
-		return rc;
+	begin(p, true);
+	if (p->options->apart) {
+		rc = write_parts(p, final);
+	} else {
+		rc = whole_of(p->whole, final, &s);
+		rc = rc ?: write_whole(p, s);
 	}
-	rc = write_merged(p, group, v, cnt, ended);
-	naming_report_ends(p->naming);
-	rc = replace_commit(&p->folded) ?: rc;
-	if (rc)
-		log_warn(p->log, "cannot write %s: %s", p->options->folded, strerror(-rc));
+	end(p);
 	return rc;
 }

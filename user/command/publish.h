@@ -1,6 +1,6 @@
 /*
- * What a watch gives out: summaries on stdout, of one process or of many as one, and files of
- * stacks at the end. All of one report is made from the same snapshots.
+ * What is given out of pictures: reports on stdout, of one process or of many as one, and files at
+ * the end. All of one report is made from the same snapshots.
  */
 #ifndef ALLOCTRACE_COMMAND_PUBLISH_H
 #define ALLOCTRACE_COMMAND_PUBLISH_H
@@ -8,29 +8,25 @@
 #include <stdbool.h>
 
 #include "base/log.h"
-#include "command/group.h"
 #include "command/naming.h"
 #include "command/options.h"
-#include "command/watch.h"
+#include "report/picture.h"
 
 struct publish;
 
-/* A file that cannot be written is said now, before anything is done to a target: NULL then, or without memory. */
-struct publish *publish_new(const struct options *options, const struct watch_target *target,
-			    const struct naming *naming, const struct log *log);
-void publish_free(struct publish *publish); /* NULL-safe; files that were not finished are not there */
-/* The processes are known now, and so is their cgroup. */
-void publish_begin(struct publish *publish, const struct group *group);
-void publish_tick(struct publish *publish); /* every second */
-
-/* A summary: 0, or −errno of stdout. ended: why it is the final one. */
-int publish_report(struct publish *publish, struct group *group, bool final, const char *ended);
 /*
- * Processes that have ended, while others go on: JSON has the last object of each, text one that
- * did not end well. They are buried. 0, or −errno of stdout.
+ * A file that cannot be written is said now, before anything is done to a target: NULL then, or without memory.
+ * naming: NULL where all that pictures show has its names.
  */
-int publish_ends(struct publish *publish, struct group *group);
-/* The files, which are written also when nobody reads the reports any more. 0, or −errno after one line. */
-int publish_files(struct publish *publish, struct group *group, const char *ended);
+struct publish *publish_new(const struct options *options, const struct naming *naming, const struct log *log);
+void publish_free(struct publish *publish); /* NULL-safe; files that were not finished are not there */
+
+/*
+ * A report: 0, or −errno of stdout. Of processes that have ended, while others go on, JSON has the
+ * last object of each, text one that did not end well.
+ */
+int publish_picture(struct publish *publish, const struct picture *picture);
+/* The files, of the final picture: written also when nobody reads reports any more. 0, or −errno after a line each. */
+int publish_files(struct publish *publish, const struct picture *final);
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/file_limit.h"
 #include "base/units.h"
+#include "command/camera.h"
 #include "command/command.h"
 #include "command/group.h"
 #include "command/naming.h"
@@ -44,6 +45,7 @@ struct watch {
 	const struct log *log;
 	struct naming naming;
 	struct group *group;
+	struct camera *camera;
 	struct publish *publish;
 	int epoll;
 	int fd[SOURCE_CNT]; /* −1: none */
@@ -64,12 +66,36 @@ static void end(struct watch *w, const char *why)
 	w->over = true;
 }
 
-static void report(struct watch *w, bool final)
+static void report(struct watch *w)
 {
-	w->output = publish_report(w->publish, w->group, final, w->ended);
+	struct picture picture;
+
+	camera_take(w->camera, w->group, PICTURE_INTERVAL, NULL, &picture);
+	w->output = publish_picture(w->publish, &picture);
 	w->reports++;
 	if (w->output)
 		end(w, "the output was closed");
+}
+
+/* Those that have ended, while others go on. */
+static void report_ends(struct watch *w)
+{
+	struct picture picture;
+
+	camera_take(w->camera, w->group, PICTURE_ENDS, NULL, &picture);
+	w->output = publish_picture(w->publish, &picture);
+	group_bury(w->group);
+}
+
+/* Files are written also when nobody reads the reports any more. */
+static int report_last(struct watch *w)
+{
+	struct picture picture;
+
+	camera_take(w->camera, w->group, PICTURE_FINAL, w->ended, &picture);
+	if (!w->output)
+		w->output = publish_picture(w->publish, &picture);
+	return publish_files(w->publish, &picture);
 }
 
 static void consume_events(struct watch *w)
@@ -101,7 +127,7 @@ static void look_for_ends(struct watch *w)
 				: !group_living(w->group) && !choice_grows(w->target->choice))
 		end_with_target(w);
 	else
-		w->output = publish_ends(w->publish, w->group);
+		report_ends(w);
 	if (w->output)
 		end(w, "the output was closed");
 }
@@ -148,7 +174,7 @@ static void on_interval(struct watch *w)
 	if (w->options->count && w->reports + 1 >= w->options->count)
 		end(w, "the last of the summaries asked for");
 	else
-		report(w, false);
+		report(w);
 }
 
 static void on_duration(struct watch *w)
@@ -162,7 +188,7 @@ static void on_look(struct watch *w)
 
 	if (read(w->fd[FROM_LOOK], &ticks, sizeof(ticks)) != sizeof(ticks))
 		return;
-	publish_tick(w->publish);
+	camera_tick(w->camera);
 	group_look(w->group);
 	if (choice_grows(w->target->choice))
 		group_add_chosen(w->group, w->target->choice);
@@ -380,11 +406,12 @@ static int open_watch(struct watch *w, int signal_fd)
 	const struct group_options wanted = group_options(w->options, &w->naming);
 
 	if (!rc) {
-		w->publish = publish_new(w->options, w->target, &w->naming, w->log);
+		w->publish = publish_new(w->options, &w->naming, w->log);
 		if (!w->publish)
 			return -1; /* said already */
 		w->group = group_new(&wanted, w->target->tracer, w->log);
-		if (!w->group)
+		w->camera = camera_new(w->target, w->options->follow);
+		if (!w->group || !w->camera)
 			rc = -ENOMEM;
 	}
 	rc = rc ?: open_sources(w, signal_fd);
@@ -392,7 +419,7 @@ static int open_watch(struct watch *w, int signal_fd)
 		log_warn(w->log, "cannot wait for events: %s", strerror(-rc));
 	rc = rc ?: add_targets(w);
 	if (!rc)
-		publish_begin(w->publish, w->group);
+		camera_begin(w->camera, w->group);
 	return rc;
 }
 
@@ -413,13 +440,12 @@ int watch(const struct options *options, struct watch_target *target, int signal
 		wait_for_last_sample(&w);
 	if (!rc) {
 		consume_events(&w);
-		if (!w.output)
-			report(&w, true);
-		rc = publish_files(w.publish, w.group, w.ended);
+		rc = report_last(&w);
 	}
 	if (target->is_child && w.target_over)
 		waitpid(target->pid, &target->wait_status, 0);
 	close_sources(&w);
+	camera_free(w.camera);
 	group_free(w.group);
 	publish_free(w.publish);
 	naming_end(&w.naming);

@@ -54,6 +54,26 @@ struct allocation_view {
 	const char *stopped;                 /* NULL, or why the allocation probes were removed */
 };
 
+/* The figures at one reading of the heap, for time lines; UNKNOWN as in the heap state. */
+struct state_sample {
+	uint64_t time_ns;
+	uint64_t rss, held, resident, live_heap, retained, purgeable, pinned;
+	uint64_t live; /* by allocation events; UNKNOWN without */
+};
+
+/* A moment that was marked, by the program or from outside. */
+struct mark_finding {
+	uint64_t time_ns;
+	const char *kind;  /* marks of one kind are compared: the function's name, or "mark" (command); outlives the finding */
+	const char *text;  /* what was said with it; "" */
+	uint64_t rss;      /* then */
+	uint64_t live;     /* by allocation events; UNKNOWN without */
+	uint64_t live_heap, retained, purgeable; /* of the reading nearest to it; UNKNOWN */
+	int64_t state_ns;  /* when that reading was, from the mark on: negative before */
+};
+
+struct history; /* report/history.h */
+
 struct snapshot {
 	uint64_t time_ns;     /* CLOCK_MONOTONIC; outputs convert (base/clock.h) */
 	uint64_t started_ns;  /* the attach */
@@ -77,6 +97,11 @@ struct snapshot {
 	size_t window_cnt;
 	const struct churn_finding *const *churn;
 	size_t churn_cnt;
+	const struct state_sample *samples; /* readings in the interval, oldest first; the final one has those since the last report */
+	size_t sample_cnt;
+	const struct mark_finding *const *marks; /* as purges are, oldest first */
+	size_t mark_cnt;
+	uint64_t marks_total;
 	const struct collector_view *collector; /* NULL: the process's collections are not seen, or it is no CPython */
 	const struct collector_gap *gaps;       /* as windows are: of them those that ended or are open in the interval */
 	size_t gap_cnt;
@@ -86,6 +111,7 @@ struct snapshot {
 	const char *const *missing; /* what is not seen, and why */
 	size_t missing_cnt;
 	const struct cgroup_view *cgroup; /* NULL: not in one that accounts memory */
+	const struct history *history; /* how it has come to be, this snapshot included; NULL: not kept */
 	const struct process_rows *processes; /* NULL: it is of one process. Else of many: pid is 0, command their title */
 	const pid_t *purge_pids, *window_pids; /* of many: whose each of purges and windows is */
 };

@@ -1,0 +1,23 @@
+#include "report/form.h"
+
+static int write_text(FILE *out, const struct snapshot *s, const struct form_options *options)
+{
+	return report_text(out, s, options->colour);
+}
+
+static int write_json(FILE *out, const struct snapshot *s, const struct form_options *options)
+{
+	(void)options;
+	return report_json(out, s);
+}
+
+static int write_folded(FILE *out, const struct snapshot *s, const struct form_options *options)
+{
+	return report_folded(out, s, options->weight);
+}
+
+const struct form forms[FORM_CNT] = {
+	[FORM_TEXT] = {.name = "text", .write = write_text},
+	[FORM_JSON] = {.name = "json", .write = write_json},
+	[FORM_FOLDED] = {.name = "folded", .needs_sites = true, .write = write_folded},
+};
