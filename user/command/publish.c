@@ -6,15 +6,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/replace.h"
+#include "record/recorder.h"
 #include "report/form.h"
 #include "report/whole.h"
 
 struct publish {
 	const struct options *options;
+	FILE *out;
+	bool colour;
 	const struct naming *naming;
 	const struct log *log;
 	struct whole *whole;
+	struct recorder *recorder;      /* NULL: nothing is recorded */
 	struct replace files[FORM_CNT]; /* by form; no stream: not asked for */
 };
 
@@ -33,16 +38,22 @@ static int open_files(struct publish *p)
 	return rc;
 }
 
-struct publish *publish_new(const struct options *options, const struct naming *naming, const struct log *log)
+struct publish *publish_new(const struct options *options, FILE *out, const struct naming *naming,
+			    const struct log *log)
 {
 	struct publish *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return NULL;
-	*p = (struct publish){.options = options, .naming = naming, .log = log};
+	*p = (struct publish){.options = options, .out = out, .naming = naming, .log = log};
+	p->colour = isatty(fileno(out));
 	p->whole = whole_new();
-	if (p->whole && !open_files(p))
+	if (p->whole && !open_files(p)) {
+		/* A recording that cannot be made is said; the watch is worth as much without. */
+		if (naming && options->recording)
+			p->recorder = recorder_open(options->recording, naming->names, log);
 		return p;
+	}
 	publish_free(p);
 	return NULL;
 }
@@ -53,6 +64,7 @@ void publish_free(struct publish *p)
 		return;
 	for (int i = 0; i < FORM_CNT; i++)
 		replace_abandon(&p->files[i]);
+	recorder_close(p->recorder);
 	whole_free(p->whole);
 	free(p);
 }
@@ -73,7 +85,7 @@ static int write_form(const struct publish *p, FILE *out, enum form_number form,
 {
 	const struct form_options options = {
 		.weight = p->options->weight,
-		.colour = out == stdout && isatty(STDOUT_FILENO),
+		.colour = out == p->out && p->colour,
 	};
 
 	return forms[form].write(out, s, &options);
@@ -84,7 +96,7 @@ static int put_parts(struct publish *p, const struct picture *picture)
 	int rc = 0;
 
 	for (size_t i = 0; i < picture->cnt && !rc; i++)
-		rc = write_form(p, stdout, FORM_JSON, whole_part(p->whole, picture, i));
+		rc = write_form(p, p->out, FORM_JSON, whole_part(p->whole, picture, i));
 	return rc;
 }
 
@@ -92,7 +104,7 @@ static int put_whole(struct publish *p, const struct picture *picture)
 {
 	const struct snapshot *s;
 
-	return whole_of(p->whole, picture, &s) ?: write_form(p, stdout, FORM_TEXT, s);
+	return whole_of(p->whole, picture, &s) ?: write_form(p, p->out, p->options->form, s);
 }
 
 /* A black box is read after an accident; those that end as they should are counted. */
@@ -102,7 +114,7 @@ static int put_killed(struct publish *p, const struct picture *picture)
 
 	for (size_t i = 0; i < picture->cnt && !rc; i++)
 		if (picture->v[i]->killed)
-			rc = write_form(p, stdout, FORM_TEXT, whole_part(p->whole, picture, i));
+			rc = write_form(p, p->out, FORM_TEXT, whole_part(p->whole, picture, i));
 	return rc;
 }
 
@@ -157,22 +169,34 @@ static int write_whole(struct publish *p, const struct snapshot *s)
 	return ret;
 }
 
+static int put(struct publish *p, const struct picture *picture)
+{
+	if (p->options->form == FORM_JSON)
+		return put_parts(p, picture);
+	if (picture->kind != PICTURE_ENDS)
+		return put_whole(p, picture);
+	return p->options->form == FORM_TEXT ? put_killed(p, picture) : 0;
+}
+
 int publish_picture(struct publish *p, const struct picture *picture)
 {
 	int rc;
 
+	clock_set_lead(picture->epoch_ns);
 	begin(p, picture->kind != PICTURE_INTERVAL);
-	if (p->options->json)
-		rc = put_parts(p, picture);
-	else if (picture->kind == PICTURE_ENDS)
-		rc = put_killed(p, picture);
-	else
-		rc = put_whole(p, picture);
+	rc = put(p, picture);
 	if (picture->kind == PICTURE_ENDS && p->options->apart)
 		write_parts(p, picture);
+	if (p->recorder)
+		recorder_picture(p->recorder, picture);
 	end(p);
 	whole_passed(p->whole, picture);
-	return rc ? rc : fflush(stdout) ? -errno : 0;
+	return rc ? rc : fflush(p->out) ? -errno : 0;
+}
+
+void publish_pass(struct publish *p, const struct picture *picture)
+{
+	whole_passed(p->whole, picture);
 }
 
 int publish_files(struct publish *p, const struct picture *final)

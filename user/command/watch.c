@@ -406,7 +406,7 @@ static int open_watch(struct watch *w, int signal_fd)
 	const struct group_options wanted = group_options(w->options, &w->naming);
 
 	if (!rc) {
-		w->publish = publish_new(w->options, &w->naming, w->log);
+		w->publish = publish_new(w->options, stdout, &w->naming, w->log);
 		if (!w->publish)
 			return -1; /* said already */
 		w->group = group_new(&wanted, w->target->tracer, w->log);
