@@ -69,14 +69,11 @@ static struct site_state state_of(const struct site_view *view)
 	return state;
 }
 
-/* What freed differs from where its bytes are allocated ones that do not live any more. */
-static uint64_t expected(const uint64_t *was, const uint64_t *is, unsigned figure)
+/* What figures would be if nothing changed but that what was allocated and does not live is freed. */
+static void expect(uint64_t v[FIGURE_CNT], const uint64_t *is)
 {
-	unsigned i = figure - FREED;
-
-	if (figure != FREED && figure != FREED + 1)
-		return was[figure];
-	return was[figure] + (is[ALLOCATED + i] - was[ALLOCATED + i]) - (is[LIVE + i] - was[LIVE + i]);
+	for (unsigned i = 0; i < 2; i++)
+		v[FREED + i] += (is[ALLOCATED + i] - v[ALLOCATED + i]) - (is[LIVE + i] - v[LIVE + i]);
 }
 
 static uint64_t zigzag(uint64_t difference)
@@ -93,14 +90,14 @@ static uint64_t unzigzag(uint64_t stored)
 static bool write_site(struct codec *c, struct site_state *was, const struct site_state *is,
 		       uint64_t distance)
 {
-	const uint64_t *before = (const uint64_t *)was, *now = (const uint64_t *)is;
-	uint64_t differences[FIGURE_CNT];
+	const uint64_t *now = (const uint64_t *)is;
+	uint64_t expected[FIGURE_CNT];
 	unsigned bits = was->known ? 0 : STACK_BIT;
 
-	for (unsigned i = 0; i < FIGURE_CNT; i++) {
-		differences[i] = now[i] - expected(before, now, i);
-		bits |= differences[i] ? 1u << i : 0;
-	}
+	memcpy(expected, was, sizeof(expected));
+	expect(expected, now);
+	for (unsigned i = 0; i < FIGURE_CNT; i++)
+		bits |= now[i] != expected[i] ? 1u << i : 0;
 	if (!bits)
 		return false;
 	chunk_write_varint(c->out, distance);
@@ -109,7 +106,7 @@ static bool write_site(struct codec *c, struct site_state *was, const struct sit
 		codec_stack(c, &(const struct stack *){is->stack});
 	for (unsigned i = 0; i < FIGURE_CNT; i++)
 		if (bits & 1u << i)
-			chunk_write_varint(c->out, zigzag(differences[i]));
+			chunk_write_varint(c->out, zigzag(now[i] - expected[i]));
 	*was = *is;
 	was->known = true;
 	return true;
@@ -135,21 +132,19 @@ static void write_changes(struct codec *c, struct site_states *states, const str
 	chunk_write_varint(c->out, 0);
 }
 
+/* In place, figure by figure that changed: there may be 50 million in a recording. */
 static void read_site(struct codec *c, struct site_state *state)
 {
-	struct site_state is = *state;
-	uint64_t *now = (uint64_t *)&is;
-	uint64_t bits = chunk_read_varint(c->in);
+	uint64_t *v = (uint64_t *)state, bits = chunk_read_varint(c->in);
+	uint64_t freed[2] = {v[LIVE] - v[ALLOCATED], v[LIVE + 1] - v[ALLOCATED + 1]};
 
 	if (bits & STACK_BIT)
-		codec_stack(c, &is.stack);
-	for (unsigned i = 0; i < FIGURE_CNT; i++) {
-		now[i] = expected((const uint64_t *)state, now, i);
-		if (bits & 1u << i)
-			now[i] += unzigzag(chunk_read_varint(c->in));
-	}
-	is.known = true;
-	*state = is;
+		codec_stack(c, &state->stack);
+	for (bits &= STACK_BIT - 1; bits; bits &= bits - 1)
+		v[__builtin_ctzll(bits)] += unzigzag(chunk_read_varint(c->in));
+	for (unsigned i = 0; i < 2; i++)
+		v[FREED + i] += v[ALLOCATED + i] - v[LIVE + i] + freed[i];
+	state->known = true;
 }
 
 static void read_changes(struct codec *c, struct site_states *states, size_t *left)
