@@ -7,11 +7,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/units.h"
 #include "record/chunks.h"
 #include "record/dictionary.h"
 #include "record/format.h"
 #include "record/parts.h"
 #include "record/processes.h"
+
+#define LAST_NAMES_NS (15 * NSEC_PER_SEC)
 
 struct recorder {
 	const char *name;
@@ -117,12 +120,21 @@ static void write_picture(struct codec *c, struct recorder *r, const struct pict
 		recorded_processes_bury(&r->processes);
 }
 
-/* What the watch's end waits for anyway, of the names that only the recording shows. */
-static void write_names(struct codec *c, struct recorder *r, bool wait)
+/* Nobody can look them up later, and a report has waited for no more than it shows. */
+static void wait_for_names(struct recorder *r)
+{
+	if (!r->names)
+		return;
+	names_end(r->names);
+	names_begin(r->names, LAST_NAMES_NS);
+	names_wait(r->names);
+}
+
+static void write_names(struct codec *c, struct recorder *r, bool last)
 {
 	dictionary_want(r->dictionary, r->names);
-	if (wait)
-		names_wait(r->names);
+	if (last)
+		wait_for_names(r);
 	if (!dictionary_named(r->dictionary))
 		return;
 	codec_number(c, &(uint64_t){RECORD_NAMES});
