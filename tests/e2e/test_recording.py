@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from attach_harness import NOBODY, PYTHON, attach
+from attach_harness import NOBODY, PYTHON, Tracer, attach
 
 WORK = """
 import ctypes, json, sys
@@ -101,13 +101,17 @@ def test_read_by_anybody_when_everything_is_gone(tree, tmp_path):
     program = tmp_path / "two_sites"
     source = tmp_path / "two_sites.c"
     source.write_text("""
+#include <stdio.h>
 #include <stdlib.h>
 __attribute__((noinline)) void *grow(size_t n) { return malloc(n); }
-int main(void) { static void *kept[1000]; for (int i = 0; i < 1000; i++) kept[i] = grow(1000); return !kept[0]; }
+int main(void) { static void *kept[1000]; for (int i = 0; i < 1000; i++) kept[i] = grow(1000); return getchar() != EOF || !kept[0]; }
 """)
     subprocess.run(["gcc", "-g", "-O1", "-o", program, source], check=True)
-    live = run(tree, "--json", "-o", tmp_path / "rec", "--", program)
-    assert live.returncode == 0, live.stderr
+    with Tracer(tree, "run", "--json", "-i", "0.2", "-o", tmp_path / "rec", "--", program,
+                stdin=subprocess.PIPE) as tracer:
+        tracer.until(lambda o: o["allocs"]["live_blocks"] >= 1000)
+        tracer.process.stdin.close()
+        tracer.finish()
     program.unlink()
     source.unlink()
     with tempfile.TemporaryDirectory() as place:
@@ -120,7 +124,7 @@ int main(void) { static void *kept[1000]; for (int i = 0; i < 1000; i++) kept[i]
     (last,) = objects(done.stdout)
     top = last["allocs"]["sites"][0]
     assert top["live"] == 1000 * 1000 and top["live_blocks"] == 1000
-    assert any("grow (two_sites.c:3)" in frame for frame in top["stack"])
+    assert any("grow (two_sites.c:4)" in frame for frame in top["stack"]), top["stack"]
 
 
 def test_a_killed_tracer_leaves_what_it_had(tree, script, tmp_path):
