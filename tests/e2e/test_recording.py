@@ -107,7 +107,7 @@ __attribute__((noinline)) void *grow(size_t n) { return malloc(n); }
 int main(void) { static void *kept[1000]; for (int i = 0; i < 1000; i++) kept[i] = grow(1000); return getchar() != EOF || !kept[0]; }
 """)
     subprocess.run(["gcc", "-g", "-O1", "-o", program, source], check=True)
-    with Tracer(tree, "run", "--json", "-i", "0.2", "-o", tmp_path / "rec", "--", program,
+    with Tracer(tree, "run", "--json", "-i", "0.2", "--events", "-o", tmp_path / "rec", "--", program,
                 stdin=subprocess.PIPE) as tracer:
         tracer.until(lambda o: o["allocs"]["live_blocks"] >= 1000)
         tracer.process.stdin.close()
@@ -118,9 +118,12 @@ int main(void) { static void *kept[1000]; for (int i = 0; i < 1000; i++) kept[i]
         os.chmod(place, 0o755)
         shutil.copy(tree.alloctrace, place)
         shutil.copy(tmp_path / "rec", place)
-        done = subprocess.run([*NOBODY, f"{place}/alloctrace", "report", "--json", f"{place}/rec"],
-                              capture_output=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+        done, events = [subprocess.run([*NOBODY, f"{place}/alloctrace", "report", word, f"{place}/rec"],
+                                       capture_output=True, timeout=60) for word in ("--json", "--events")]
+    assert done.returncode == 0 and events.returncode == 0, done.stderr + events.stderr
+    grown = [event for event in objects(events.stdout) if any("grow (" in frame for frame in event["stack"])]
+    assert [(event["event"], event["function"], event["size"]) for event in grown] == [("alloc", "malloc", 1000)] * 1000
+    assert len({event["addr"] for event in grown}) == 1000
     (last,) = objects(done.stdout)
     top = last["allocs"]["sites"][0]
     assert top["live"] == 1000 * 1000 and top["live_blocks"] == 1000
@@ -176,8 +179,8 @@ def test_where_nothing_can_be_recorded_the_watch_goes_on(tree, tmp_path):
 
 
 @pytest.mark.parametrize("content, why", [
-    (b"", b"no recording"), (b"x" * 100, b"no recording"), (b"alloctrc\x63\0\0\0\0\0\0\0", b"a newer one"),
-    (b"alloctrc\x01\0\0\0\0\0\0\0", b"before its first picture"),
+    (b"", b"no recording"), (b"x" * 100, b"no recording"), (b"alloctrc\x63" + bytes(15), b"a newer one"),
+    (b"alloctrc\x01" + bytes(15), b"before its first picture"),
 ])
 def test_what_is_no_recording(tree, tmp_path, content, why):
     (tmp_path / "rec").write_bytes(content)

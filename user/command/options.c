@@ -85,6 +85,10 @@ static const struct option_row rows[] = {
 	 "(none)"},
 	{IN_ATTACH | IN_RUN, 'o', "output", "FILE", &type_file, FIELD(recording),
 	 "record to FILE, for alloctrace report"},
+	{IN_ATTACH | IN_RUN, 0, "events", NULL, &type_flag, FIELD(events),
+	 "record every event too (some 10 bytes each)"},
+	{IN_REPORT, 0, "events", NULL, &type_flag, FIELD(events),
+	 "the events that were recorded (attach --events), one JSON object a line"},
 	{IN_REPORT, 'f', "format", "FORM", &type_format, FIELD(form), "text (the default), json or folded"},
 	{IN_REPORT, 'o', "output", "FILE", &type_file, FIELD(output), "write to FILE, not to stdout"},
 	{IN_REPORT, 'a', "all", NULL, &type_flag, FIELD(all),
@@ -420,6 +424,8 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 	if (options->json)
 		options->form = FORM_JSON;
 	custom_init(&options->custom, options->symbol_prefix, options->object);
+	if (options->events && !options->recording && g->bit != IN_REPORT)
+		return complain(g, "--events needs a recording: give it a file with --output");
 	if (options->size_min > options->size_max)
 		return complain(g, "--min-size is above --max-size: no block is left");
 	for (int i = 0; i < FORM_CNT; i++)

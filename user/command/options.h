@@ -51,6 +51,7 @@ struct options {
 	enum form_number form; /* report: --format */
 	const char *output;    /* report: file; NULL: stdout */
 	bool all;              /* report: every picture, not the last alone */
+	bool events;           /* attach, run: every event into the recording; report: out of it */
 
 	uint64_t timeout_ns; /* purge: 2 s */
 	enum site_weight weight; /* of forms with one weight */

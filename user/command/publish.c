@@ -194,6 +194,12 @@ int publish_picture(struct publish *p, const struct picture *picture)
 	return rc ? rc : fflush(p->out) ? -errno : 0;
 }
 
+void publish_event(struct publish *p, const struct event_row *row)
+{
+	if (p->recorder)
+		recorder_event(p->recorder, row);
+}
+
 void publish_pass(struct publish *p, const struct picture *picture)
 {
 	whole_passed(p->whole, picture);

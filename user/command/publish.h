@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "command/naming.h"
 #include "command/options.h"
+#include "event/row.h"
 #include "report/picture.h"
 
 struct publish;
@@ -27,6 +28,8 @@ void publish_free(struct publish *publish); /* NULL-safe; files that were not fi
  * last object of each, text one that did not end well.
  */
 int publish_picture(struct publish *publish, const struct picture *picture);
+/* One event into the recording, if there is one that keeps them (--events). */
+void publish_event(struct publish *publish, const struct event_row *row);
 /* A picture that is not shown, only gone by. */
 void publish_pass(struct publish *publish, const struct picture *picture);
 /* The files, of the final picture: written also when nobody reads reports any more. 0, or −errno after a line each. */

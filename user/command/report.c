@@ -11,6 +11,7 @@
 #include "command/options.h"
 #include "command/publish.h"
 #include "record/replay.h"
+#include "report/event_json.h"
 
 #define PROGRESS_NS (NSEC_PER_SEC / 4)
 
@@ -18,7 +19,11 @@ struct reading {
 	const struct options *options;
 	const struct log *log;
 	struct replay *replay;
+	struct replay *
+		named; /* read to its end before: names come after the events that they are for. NULL: none */
 	struct publish *publish;
+	FILE *out;
+	int output;       /* 0, or what became of it: −errno */
 	uint64_t told_ns; /* when progress was shown */
 };
 
@@ -52,15 +57,41 @@ static int read_all(struct reading *r)
 {
 	struct picture picture;
 	struct error err;
-	int rc, output = 0;
+	int rc = 0;
 
-	while (!output && (rc = replay_next(r->replay, &picture, &err)) > 0)
-		output = take(r, &picture);
+	while (!r->output && (rc = replay_next(r->replay, &picture, &err)) > 0)
+		if (!r->options->events)
+			r->output = take(r, &picture);
 	log_progress(r->log, NULL);
-	if (output || rc == 0)
-		return output;
+	if (r->output || rc == 0)
+		return r->output;
 	log_warn(r->log, "%s", err.text);
 	return 1;
+}
+
+static void put_event(const struct event_row *row, void *reading)
+{
+	struct reading *r = reading;
+
+	struct event_row named = *row;
+
+	show_progress(r);
+	named.stack = replay_stack(r->named, row->stack);
+	if (!r->output)
+		r->output = report_event_json(r->out, &named);
+}
+
+static int read_names(struct reading *r)
+{
+	struct picture picture;
+	struct error err;
+	int rc = replay_open(r->options->recording, REPLAY_MEMORY, &r->named, &err);
+
+	while (!rc && (rc = replay_next(r->named, &picture, &err)) > 0)
+		rc = 0;
+	if (rc)
+		log_warn(r->log, "%s", err.text);
+	return rc ? 1 : 0;
 }
 
 /* 0: output is there, in *out; else it was said why not. */
@@ -94,6 +125,18 @@ static int close_output(const struct options *options, const struct log *log, st
 	return rc ? STATUS_FAILED : STATUS_DONE;
 }
 
+static int read_recording(struct reading *r)
+{
+	int rc = 0;
+
+	clock_set_lead(replay_lead(r->replay));
+	if (r->options->events) {
+		rc = read_names(r);
+		replay_listen(r->replay, put_event, r);
+	}
+	return rc ? rc : read_all(r);
+}
+
 static int report(struct reading *r)
 {
 	struct replace file;
@@ -101,9 +144,11 @@ static int report(struct reading *r)
 
 	if (rc)
 		return STATUS_FAILED;
-	r->publish = publish_new(r->options, file.file ? file.file : stdout, NULL, r->log);
-	rc = r->publish ? read_all(r) : -ENOMEM;
+	r->out = file.file ? file.file : stdout;
+	r->publish = publish_new(r->options, r->out, NULL, r->log);
+	rc = r->publish ? read_recording(r) : -ENOMEM;
 	publish_free(r->publish);
+	replay_close(r->named);
 	return close_output(r->options, r->log, &file, rc);
 }
 

@@ -38,10 +38,11 @@ static int write_all(int fd, const void *bytes, size_t cnt)
 	return 0;
 }
 
-int chunk_writer_new(int fd, struct chunk_writer **writer)
+int chunk_writer_new(int fd, int64_t lead_ns, struct chunk_writer **writer)
 {
 	const struct record_head head = {.magic = {'a', 'l', 'l', 'o', 'c', 't', 'r', 'c'},
-					 .version = RECORD_VERSION};
+					 .version = RECORD_VERSION,
+					 .lead_ns = lead_ns};
 	struct chunk_writer *w = calloc(1, sizeof(*w));
 	int rc = w ? 0 : -ENOMEM;
 
@@ -136,6 +137,11 @@ void chunk_write_varint(struct chunk_writer *w, uint64_t value)
 	chunk_write(w, bytes, cnt);
 }
 
+size_t chunk_writer_waiting(const struct chunk_writer *w)
+{
+	return w->used;
+}
+
 int chunk_writer_status(const struct chunk_writer *w)
 {
 	return w->status;
@@ -222,6 +228,7 @@ static int check_head(struct chunk_reader *r, struct error *err)
 				 "it is of format %u and this alloctrace reads format %d: read it with %s",
 				 head.version, RECORD_VERSION,
 				 head.version > RECORD_VERSION ? "a newer one" : "the one that wrote it");
+	r->lead_ns = head.lead_ns;
 	return 0;
 }
 

@@ -13,8 +13,8 @@
 
 struct chunk_writer;
 
-/* Writes the file's head. fd is a regular file's, at its beginning, and stays the caller's. 0 or −errno. */
-int chunk_writer_new(int fd, struct chunk_writer **writer);
+/* Writes the file's head, with lead_ns in it. fd is a regular file's, at its beginning, and stays the caller's. 0 or −errno. */
+int chunk_writer_new(int fd, int64_t lead_ns, struct chunk_writer **writer);
 void chunk_writer_free(struct chunk_writer *w); /* NULL-safe; what was not ended is not in the file */
 void chunk_write(struct chunk_writer *w, const void *bytes, size_t cnt);
 void chunk_write_varint(struct chunk_writer *w, uint64_t value);
@@ -23,6 +23,7 @@ void chunk_write_varint(struct chunk_writer *w, uint64_t value);
  * 0, or the first −errno: the file ends behind its last whole chunk.
  */
 int chunk_end(struct chunk_writer *w, bool final);
+size_t chunk_writer_waiting(const struct chunk_writer *w); /* bytes written since the last chunk */
 /* The first −errno so far, or 0. */
 int chunk_writer_status(const struct chunk_writer *w);
 uint64_t chunk_writer_size(const struct chunk_writer *w); /* bytes in the file */
@@ -38,6 +39,7 @@ struct chunk_reader {
 	int status;              /* 0; 1: the stream is over; −EBADMSG: a number of more than 64 bits; −errno of the file */
 	enum chunk_ending ending;
 	int fd;
+	int64_t lead_ns;         /* of the head */
 	uint64_t offset, limit;  /* bytes of the file: read so far, and up to the last whole record */
 	uint8_t *raw, *stored;
 };

@@ -392,11 +392,20 @@ const struct stack *dictionary_stack(struct dictionary *d, struct codec *c, cons
 	return number ? d->stacks.v[number - 1] : NULL;
 }
 
-void dictionary_want(struct dictionary *d, struct names *names)
+const struct stack *dictionary_stack_at(const struct dictionary *d, uint64_t number)
+{
+	return number && number <= d->stacks.cnt ? d->stacks.v[number - 1] : NULL;
+}
+
+void dictionary_ask(struct dictionary *d, struct names *names)
 {
 	d->names = names;
+}
+
+void dictionary_want(struct dictionary *d)
+{
 	for (size_t i = 0; i < d->pending_cnt; i++)
-		names_want(names, d->pending[i].at);
+		names_want(d->names, d->pending[i].at);
 }
 
 static bool has_more(const struct pending *p)

@@ -26,8 +26,13 @@ const struct allocator *dictionary_allocator(struct dictionary *d, struct codec 
 					     const struct allocator *kind);
 const struct stack *dictionary_stack(struct dictionary *d, struct codec *c, const struct stack *stack);
 
+/* Reading: the stack of that number (its id); NULL: there is none. */
+const struct stack *dictionary_stack_at(const struct dictionary *d, uint64_t number);
+
+/* Writing: whom to ask for the names of what is stored, which is between names_begin and names_end. NULL: all are known. */
+void dictionary_ask(struct dictionary *d, struct names *names);
 /* Writing: asks for the names of all locations that were stored without. */
-void dictionary_want(struct dictionary *d, struct names *names);
+void dictionary_want(struct dictionary *d);
 /* Writing: how many of those have names by now. Between names_begin and names_end. */
 size_t dictionary_named(const struct dictionary *d);
 /* Both: stores the names of those, or reads them. */

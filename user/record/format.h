@@ -14,6 +14,7 @@
  *   record  := tag (a varint, enum record_tag) and what the tag says:
  *   PICTURE, ENDS  report/picture.h, and of each of its snapshots the parts in record/parts.c; sites as
  *            changes since that process's last snapshot (record/site_changes.h)
+ *   EVENT    event/row.h, as a difference from the event before (--events)
  *   NAMES    better names of locations that are known already; behind the final picture too
  *
  * Texts, locations and stacks are numbered from 1 as they first come, 0 is none; the first time the
@@ -36,7 +37,8 @@
 struct record_head {
 	char magic[8];
 	uint32_t version;
-	uint32_t pad; /* 0 */
+	uint32_t pad;    /* 0 */
+	int64_t lead_ns; /* CLOCK_REALTIME over CLOCK_MONOTONIC when it began */
 };
 
 struct chunk_head {
@@ -53,6 +55,7 @@ enum record_tag {
 	RECORD_PICTURE = 1,
 	RECORD_ENDS, /* a picture too, of ends */
 	RECORD_NAMES,
+	RECORD_EVENT,
 };
 
 /* More than a writer ever has (heap/sites.h, stack/location.h); a reader refuses what goes beyond. */

@@ -7,9 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/units.h"
 #include "record/chunks.h"
 #include "record/dictionary.h"
+#include "record/event_parts.h"
 #include "record/format.h"
 #include "record/parts.h"
 #include "record/processes.h"
@@ -25,6 +27,7 @@ struct recorder {
 	struct dictionary *dictionary;
 	struct arena copies; /* of the picture in the making */
 	struct recorded_processes processes;
+	struct event_before before;
 	int status; /* what has been said: −errno, or 0 */
 };
 
@@ -63,11 +66,13 @@ struct recorder *recorder_open(const char *name, struct names *names, const stru
 		return NULL;
 	*r = (struct recorder){.name = name, .names = names, .log = log};
 	r->dictionary = dictionary_new(0);
+	if (r->dictionary)
+		dictionary_ask(r->dictionary, names);
 	r->fd = open_file(name);
 	if (r->fd < 0)
 		rc = r->fd;
 	else if (r->dictionary)
-		rc = chunk_writer_new(r->fd, &r->out);
+		rc = chunk_writer_new(r->fd, clock_lead(), &r->out);
 	if (!rc)
 		return r;
 	say(r, rc);
@@ -132,7 +137,7 @@ static void wait_for_names(struct recorder *r)
 
 static void write_names(struct codec *c, struct recorder *r, bool last)
 {
-	dictionary_want(r->dictionary, r->names);
+	dictionary_want(r->dictionary);
 	if (last)
 		wait_for_names(r);
 	if (!dictionary_named(r->dictionary))
@@ -141,18 +146,38 @@ static void write_names(struct codec *c, struct recorder *r, bool last)
 	dictionary_rename(r->dictionary, c);
 }
 
-void recorder_picture(struct recorder *r, const struct picture *picture)
+static void finish(struct recorder *r, int rc)
+{
+	if (rc)
+		say(r, rc);
+}
+
+void recorder_event(struct recorder *r, const struct event_row *row)
 {
 	struct codec c = {.out = r->out, .dictionary = r->dictionary, .arena = &r->copies};
-	int rc;
+	struct event_row copy = *row;
 
 	if (r->status)
 		return;
-	dictionary_want(r->dictionary, r->names);
+	/* A stack that is new may be in the naming thread's hands. */
+	if (r->names)
+		names_begin(r->names, 0);
+	codec_number(&c, &(uint64_t){RECORD_EVENT});
+	code_event_row(&c, &copy, &r->before);
+	if (r->names)
+		names_end(r->names);
+	if (c.status || chunk_writer_waiting(r->out) > CHUNK_RAW_SIZE / 2)
+		finish(r, c.status ? c.status : chunk_end(r->out, false));
+}
+
+void recorder_picture(struct recorder *r, const struct picture *picture)
+{
+	struct codec c = {.out = r->out, .dictionary = r->dictionary, .arena = &r->copies};
+
+	if (r->status)
+		return;
 	write_picture(&c, r, picture);
 	write_names(&c, r, picture->kind == PICTURE_FINAL);
 	arena_reset(&r->copies);
-	rc = c.status ? c.status : chunk_end(r->out, picture->kind == PICTURE_FINAL);
-	if (rc)
-		say(r, rc);
+	finish(r, c.status ? c.status : chunk_end(r->out, picture->kind == PICTURE_FINAL));
 }

@@ -6,6 +6,7 @@
 #define ALLOCTRACE_RECORD_RECORDER_H
 
 #include "base/log.h"
+#include "event/row.h"
 #include "report/picture.h"
 #include "stack/names.h"
 
@@ -16,6 +17,8 @@ struct recorder *recorder_open(const char *name, struct names *names, const stru
 /* Ends the file; NULL-safe. 0, or −errno of what has not been written (said already). */
 int recorder_close(struct recorder *r);
 
+/* One event, in ring order. */
+void recorder_event(struct recorder *r, const struct event_row *row);
 /* Between names_begin and names_end. */
 void recorder_picture(struct recorder *r, const struct picture *picture);
 

@@ -9,6 +9,7 @@
 
 #include "record/chunks.h"
 #include "record/dictionary.h"
+#include "record/event_parts.h"
 #include "record/format.h"
 #include "record/parts.h"
 #include "record/processes.h"
@@ -40,8 +41,11 @@ struct replay {
 	size_t left;             /* bytes that sites may still take */
 	struct frame kept, ends; /* the last picture of those that live; of ends */
 	struct frame *last;      /* the one that came last; NULL: none yet */
-	uint64_t tag;            /* of the record that is next; 0: not read yet */
-	bool over;               /* the final picture came */
+	struct event_before before;
+	void (*on_event)(const struct event_row *row, void *arg); /* NULL: nobody listens */
+	void *listener;
+	uint64_t tag; /* of the record that is next; 0: not read yet */
+	bool over;    /* the final picture came */
 };
 
 static int open_file(const char *name, struct error *err)
@@ -205,6 +209,21 @@ static uint64_t next_tag(struct replay *r)
 	return r->tag;
 }
 
+void replay_listen(struct replay *r, void (*on_event)(const struct event_row *row, void *arg), void *arg)
+{
+	r->on_event = on_event;
+	r->listener = arg;
+}
+
+static void read_event(struct replay *r)
+{
+	struct event_row row = {.kind = 0};
+
+	code_event_row(&r->codec, &row, &r->before);
+	if (r->on_event && codec_is_well(&r->codec))
+		r->on_event(&row, r->listener);
+}
+
 /* Names of what has been seen already, also behind the last picture. */
 static void read_names(struct replay *r)
 {
@@ -214,13 +233,21 @@ static void read_names(struct replay *r)
 	}
 }
 
+static void read_events(struct replay *r)
+{
+	for (read_names(r); next_tag(r) == RECORD_EVENT; read_names(r)) {
+		r->tag = 0;
+		read_event(r);
+	}
+}
+
 int replay_next(struct replay *r, struct picture *picture, struct error *err)
 {
 	uint64_t tag;
 
 	if (r->over)
 		return 0;
-	read_names(r);
+	read_events(r);
 	tag = next_tag(r);
 	if (!tag && r->in.status == 1)
 		return make_final(r, picture, err);
@@ -257,6 +284,13 @@ int replay_sites(struct replay *r, uint64_t top)
 	return r->codec.status;
 }
 
+const struct stack *replay_stack(const struct replay *r, const struct stack *stack)
+{
+	const struct stack *own = stack ? dictionary_stack_at(r->codec.dictionary, stack->id) : NULL;
+
+	return own ? own : stack;
+}
+
 const char *replay_remark(const struct replay *r)
 {
 	static const char *const remarks[] = {
@@ -268,6 +302,11 @@ const char *replay_remark(const struct replay *r)
 	};
 
 	return remarks[r->in.ending];
+}
+
+int64_t replay_lead(const struct replay *r)
+{
+	return r->in.lead_ns;
 }
 
 double replay_progress(const struct replay *r)
