@@ -99,6 +99,13 @@ void codec_text(struct codec *c, const char **v)
 	*v = dictionary_text(c->dictionary, c, *v);
 }
 
+void codec_name(struct codec *c, const char **v)
+{
+	codec_text(c, v);
+	if (!*v)
+		*v = "";
+}
+
 void codec_chars(struct codec *c, char *v, size_t size)
 {
 	const char *text = v;

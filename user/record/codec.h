@@ -51,6 +51,8 @@ void codec_figures(struct codec *c, void *v, size_t size);
 
 /* What is read lives as long as the dictionary. NULL stays NULL. */
 void codec_text(struct codec *c, const char **v);
+/* The same of one that is never NULL: reading, "" stands for it. */
+void codec_name(struct codec *c, const char **v);
 /* The same into a place of its own; cut to its size. */
 void codec_chars(struct codec *c, char *v, size_t size);
 void codec_stack(struct codec *c, const struct stack **v);

@@ -9,19 +9,13 @@
 
 _Static_assert(sizeof(struct collector_runs) == 4 * sizeof(uint64_t), "a figure more: raise RECORD_VERSION");
 
-static void never_null(const char **text)
-{
-	if (!*text)
-		*text = "";
-}
-
 static void code_purge(struct codec *c, struct purge_finding *p)
 {
 	codec_number(c, &p->time_ns);
-	codec_text(c, &p->function);
+	codec_name(c, &p->function);
 	p->control = codec_choice(c, p->control, CONTROL_CNT);
 	codec_number(c, &p->arena);
-	codec_text(c, &p->allocator);
+	codec_name(c, &p->allocator);
 	codec_stack(c, &p->stack);
 	codec_number(c, &p->duration_ns);
 	codec_number(c, &p->result);
@@ -33,8 +27,6 @@ static void code_purge(struct codec *c, struct purge_finding *p)
 	codec_number(c, &p->prediction_age_ns);
 	codec_bool(c, &p->effective);
 	codec_bool(c, &p->misdirected);
-	never_null(&p->function);
-	never_null(&p->allocator);
 }
 
 static void code_window(struct codec *c, struct window_finding *w)
@@ -61,7 +53,7 @@ static void code_window(struct codec *c, struct window_finding *w)
 
 static void code_churn(struct codec *c, struct churn_finding *f)
 {
-	codec_text(c, (const char **)&f->library);
+	codec_name(c, (const char **)&f->library);
 	codec_stack(c, &f->stack);
 	codec_number(c, &f->opens);
 	codec_number(c, &f->closes);
@@ -73,22 +65,19 @@ static void code_churn(struct codec *c, struct churn_finding *f)
 	codec_signed(c, &f->heap_grown);
 	codec_number(c, &f->changed_ns);
 	codec_bool(c, &f->flagged);
-	never_null((const char **)&f->library);
 }
 
 static void code_mark(struct codec *c, struct mark_finding *m)
 {
 	codec_number(c, &m->time_ns);
-	codec_text(c, &m->kind);
-	codec_text(c, &m->text);
+	codec_name(c, &m->kind);
+	codec_name(c, &m->text);
 	codec_figure(c, &m->rss);
 	codec_figure(c, &m->live);
 	codec_figure(c, &m->live_heap);
 	codec_figure(c, &m->retained);
 	codec_figure(c, &m->purgeable);
 	codec_signed(c, &m->state_ns);
-	never_null(&m->kind);
-	never_null(&m->text);
 }
 
 static void code_gap(struct codec *c, struct collector_gap *g)

@@ -10,7 +10,7 @@ _Static_assert(sizeof(struct heap_words) / sizeof(struct heap_word) == 10,
 
 static void code_ranges(struct codec *c, struct heap_ranges *r)
 {
-	codec_text(c, &r->name);
+	codec_name(c, &r->name);
 	codec_number(c, &r->cnt);
 	codec_number(c, &r->size);
 	codec_number(c, &r->empty);
@@ -65,12 +65,10 @@ static void code_settings(struct codec *c, struct heap_walk *w)
 	for (size_t i = 0; i < w->setting_cnt; i++) {
 		struct heap_setting *setting = &w->settings[i];
 
-		codec_text(c, &setting->key);
-		codec_text(c, &setting->name);
+		codec_name(c, &setting->key);
+		codec_name(c, &setting->name);
 		setting->unit = codec_choice(c, setting->unit, HEAP_NUMBER + 1);
 		codec_signed(c, &setting->value);
-		if (!setting->key || !setting->name)
-			setting->key = setting->name = "";
 	}
 }
 
@@ -81,7 +79,7 @@ static void code_classes(struct codec *c, struct heap_blocks classes[HEAP_CLASS_
 
 static void code_walk(struct codec *c, struct heap_walk *w)
 {
-	codec_text(c, &w->allocator);
+	codec_name(c, &w->allocator);
 	w->words = code_words(c, w->words);
 	codec_chars(c, w->version, sizeof(w->version));
 	codec_bool(c, &w->complete);

@@ -47,7 +47,7 @@ static void code_memory(struct codec *c, struct cgroup_memory *m)
 
 static void code_cgroup(struct codec *c, struct cgroup_view *v)
 {
-	codec_text(c, &v->path);
+	codec_name(c, &v->path);
 	code_memory(c, &v->memory);
 	codec_number(c, &v->high_events);
 	codec_number(c, &v->max_events);
@@ -66,7 +66,7 @@ void code_picture(struct codec *c, struct picture *p)
 	codec_number(c, &p->time_ns);
 	codec_number(c, &p->started_ns);
 	codec_signed(c, &p->epoch_ns);
-	codec_text(c, &p->title);
+	codec_name(c, &p->title);
 	codec_text(c, &p->ended);
 	codec_bool(c, &p->with_ended);
 	codec_number(c, &p->first);
@@ -127,9 +127,7 @@ static void code_process(struct codec *c, struct snapshot *s)
 	codec_number(c, &s->interval_ns);
 	codec_signed(c, &pid);
 	s->pid = (pid_t)pid;
-	codec_text(c, &s->command);
-	if (!s->command)
-		s->command = "";
+	codec_name(c, &s->command);
 	codec_bool(c, &s->final);
 	codec_bool(c, &s->gone);
 	codec_bool(c, &s->killed);
@@ -155,11 +153,8 @@ static void code_missing(struct codec *c, struct snapshot *s)
 {
 	const char **list = codec_list(c, s->missing, &s->missing_cnt, sizeof(*list), MISSING_MAX);
 
-	for (size_t i = 0; i < s->missing_cnt; i++) {
-		codec_text(c, &list[i]);
-		if (!list[i])
-			list[i] = "";
-	}
+	for (size_t i = 0; i < s->missing_cnt; i++)
+		codec_name(c, &list[i]);
 	s->missing = list;
 }
 
