@@ -10,6 +10,7 @@
 #include "base/replace.h"
 #include "record/recorder.h"
 #include "report/form.h"
+#include "report/history.h"
 #include "report/whole.h"
 
 struct publish {
@@ -20,6 +21,7 @@ struct publish {
 	const struct log *log;
 	struct whole *whole;
 	struct recorder *recorder;      /* NULL: nothing is recorded */
+	struct history *history;        /* of the whole; NULL: nothing that is asked for shows it */
 	struct replace files[FORM_CNT]; /* by form; no stream: not asked for */
 };
 
@@ -38,6 +40,15 @@ static int open_files(struct publish *p)
 	return rc;
 }
 
+static bool wants_history(const struct options *options)
+{
+	bool wants = forms[options->form].needs_history;
+
+	for (int i = 0; i < FORM_CNT; i++)
+		wants |= options->files[i] && forms[i].needs_history;
+	return wants;
+}
+
 struct publish *publish_new(const struct options *options, FILE *out, const struct naming *naming,
 			    const struct log *log)
 {
@@ -48,7 +59,9 @@ struct publish *publish_new(const struct options *options, FILE *out, const stru
 	*p = (struct publish){.options = options, .out = out, .naming = naming, .log = log};
 	p->colour = isatty(fileno(out));
 	p->whole = whole_new();
-	if (p->whole && !open_files(p)) {
+	if (wants_history(options))
+		p->history = history_new();
+	if (p->whole && (p->history || !wants_history(options)) && !open_files(p)) {
 		/* A recording that cannot be made is said; the watch is worth as much without. */
 		if (naming && options->recording)
 			p->recorder = recorder_open(options->recording, naming->names, log);
@@ -65,6 +78,7 @@ void publish_free(struct publish *p)
 	for (int i = 0; i < FORM_CNT; i++)
 		replace_abandon(&p->files[i]);
 	recorder_close(p->recorder);
+	history_free(p->history);
 	whole_free(p->whole);
 	free(p);
 }
@@ -91,10 +105,28 @@ static int write_form(const struct publish *p, FILE *out, enum form_number form,
 	return forms[form].write(out, s, &options);
 }
 
+/* The one snapshot of a picture, which is in the history from now on. */
+static int look_at_whole(struct publish *p, const struct picture *picture, struct snapshot *s)
+{
+	const struct snapshot *shown;
+	int rc = whole_of(p->whole, picture, &shown);
+
+	if (rc)
+		return rc;
+	*s = *shown;
+	if (p->history)
+		history_add(p->history, s);
+	s->history = p->history;
+	return 0;
+}
+
 static int put_parts(struct publish *p, const struct picture *picture)
 {
+	struct snapshot whole;
 	int rc = 0;
 
+	if (p->history && picture->kind != PICTURE_ENDS)
+		rc = look_at_whole(p, picture, &whole);
 	for (size_t i = 0; i < picture->cnt && !rc; i++)
 		rc = write_form(p, p->out, FORM_JSON, whole_part(p->whole, picture, i));
 	return rc;
@@ -102,9 +134,9 @@ static int put_parts(struct publish *p, const struct picture *picture)
 
 static int put_whole(struct publish *p, const struct picture *picture)
 {
-	const struct snapshot *s;
+	struct snapshot s;
 
-	return whole_of(p->whole, picture, &s) ?: write_form(p, p->out, p->options->form, s);
+	return look_at_whole(p, picture, &s) ?: write_form(p, p->out, p->options->form, &s);
 }
 
 /* A black box is read after an accident; those that end as they should are counted. */
@@ -207,15 +239,14 @@ void publish_pass(struct publish *p, const struct picture *picture)
 
 int publish_files(struct publish *p, const struct picture *final)
 {
-	const struct snapshot *s;
+	struct snapshot s;
 	int rc;
 
 	begin(p, true);
 	if (p->options->apart) {
 		rc = write_parts(p, final);
 	} else {
-		rc = whole_of(p->whole, final, &s);
-		rc = rc ?: write_whole(p, s);
+		rc = look_at_whole(p, final, &s) ?: write_whole(p, &s);
 	}
 	end(p);
 	return rc;
