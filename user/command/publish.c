@@ -25,6 +25,21 @@ struct publish {
 	struct replace files[FORM_CNT]; /* by form; no stream: not asked for */
 };
 
+/* What cannot be made at all is said before anything is begun. */
+static int check_forms(const struct publish *p)
+{
+	for (int i = 0; i < FORM_CNT; i++) {
+		bool asked = p->options->files[i] || p->options->form == (enum form_number)i;
+		const char *lacks = asked && forms[i].lacks ? forms[i].lacks() : NULL;
+
+		if (!lacks)
+			continue;
+		log_warn(p->log, "no %s: %s", forms[i].name, lacks);
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
 /* With files apart it is not known yet whose: the folder is tried by the name without a PID. */
 static int open_files(struct publish *p)
 {
@@ -61,7 +76,7 @@ struct publish *publish_new(const struct options *options, FILE *out, const stru
 	p->whole = whole_new();
 	if (wants_history(options))
 		p->history = history_new();
-	if (p->whole && (p->history || !wants_history(options)) && !open_files(p)) {
+	if (p->whole && (p->history || !wants_history(options)) && !check_forms(p) && !open_files(p)) {
 		/* A recording that cannot be made is said; the watch is worth as much without. */
 		if (naming && options->recording)
 			p->recorder = recorder_open(options->recording, naming->names, log);
@@ -232,8 +247,17 @@ void publish_event(struct publish *p, const struct event_row *row)
 		recorder_event(p->recorder, row);
 }
 
+bool publish_wants_sites(const struct publish *p)
+{
+	return p->history != NULL;
+}
+
 void publish_pass(struct publish *p, const struct picture *picture)
 {
+	struct snapshot whole;
+
+	if (p->history)
+		look_at_whole(p, picture, &whole);
 	whole_passed(p->whole, picture);
 }
 
