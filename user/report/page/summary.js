@@ -13,14 +13,10 @@ export function fillHead(data) {
 	document.getElementById('footer').prepend(`alloctrace ${page.version} · `);
 }
 
-function capital(text) {
-	return text ? text[0].toUpperCase() + text.slice(1) : text;
-}
-
 // The verdict's own place: sentences now, whatever the report concludes from.
 function conclusions(report) {
 	return [report.sentence, report.layer_sentence, report.allocs?.stopped].filter(Boolean)
-		.map((text, i) => el(i ? 'p' : 'p.sentence', capital(text)));
+		.map((text, i) => el(i ? 'p' : 'p.sentence', text));
 }
 
 function tile(name, value, title, colour) {
@@ -42,7 +38,7 @@ function tiles(report) {
 		tile('retained', bytes(report.retained), 'freed by the program, still resident', '--retained'),
 		tile('purgeable', bytes(report.purgeable), 'of it: what a purge would return now', '--purgeable'),
 		tile('pinned', bytes(report.pinned), 'of it: what no purge returns', '--pinned'),
-		allocs ? tile('peak of live', bytes(allocs.peak.bytes),
+		allocs ? tile('peak of live', allocs.peak.time ? bytes(allocs.peak.bytes) : '–',
 			allocs.peak.time ? `at ${clock(allocs.peak.time)}` : '') : null,
 		allocs ? tile('allocated', bytes(allocs.allocated), `${count(allocs.allocs)} allocations`) : null,
 		tile('returned', bytes(sum(report.returned)), 'to the kernel, in whatever way'),
