@@ -95,7 +95,7 @@ $(BUILD)/tests/workload/%: tests/workload/%.cc
 	$(CXX) -O1 -g -Wall -Wextra $< -o $@ -lpthread -ldl
 
 STACK_TRUTH := $(BUILD)/tests/stack/unwind_truth $(BUILD)/tests/stack/python_truth
-workloads: $(WORK_BIN) $(STACK_TRUTH)
+workloads: $(WORK_BIN) $(STACK_TRUTH) $(BUILD)/tests/bench/page
 
 # Our stacks beside libdwfl's, and Python frames beside sys._getframe's: the kernel side's own
 # object files, and one program more.
