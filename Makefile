@@ -143,7 +143,8 @@ test-kernels: $(PROGRAM) workloads $(KERNEL_UNITS) ## the program on other kerne
 bench: $(PROGRAM) workloads $(BENCH_BIN) ## measured ratios against peers (as root)
 	@tools/bench $(BUILD)
 
-demo: deps ## a worker that hoards memory, watched; PID=… watches that process instead (as root)
+demo: ## a worker that hoards memory, watched; PID=… watches that process instead (as root)
+	@tools/install-deps demo
 	@$(MAKE) --no-print-directory $(PROGRAM) && tools/demo $(PROGRAM) $(PID)
 
 deps: ## install the Debian packages that building and testing need (as root)

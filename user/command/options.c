@@ -89,7 +89,7 @@ static const struct option_row rows[] = {
 	 "record every event too (some 10 bytes each)"},
 	{IN_REPORT, 0, "events", NULL, &type_flag, FIELD(events),
 	 "the events that were recorded (attach --events), one JSON object a line"},
-	{IN_REPORT, 'f', "format", "FORM", &type_format, FIELD(form), "text (the default), json or folded"},
+	{IN_REPORT, 'f', "format", "FORM", &type_format, FIELD(form), "text (the default), json, folded or html"},
 	{IN_REPORT, 'o', "output", "FILE", &type_file, FIELD(output), "write to FILE, not to stdout"},
 	{IN_REPORT, 'a', "all", NULL, &type_flag, FIELD(all),
 	 "every summary as it was printed, not the last one alone (text, json)"},

@@ -96,7 +96,7 @@ function readWeights(r, names, cnt) {
 }
 
 const FIGURES = ['rss', 'held', 'resident', 'live_heap', 'retained', 'purgeable', 'pinned', 'live', 'allocated',
-	'freed', 'cgroup_current', 'cgroup_limit'];
+	'freed', 'cgroup_current', 'cgroup_limit', 'reopens'];
 
 // Times are seconds since the epoch; what nobody knows is null.
 function readPoints(r, started) {

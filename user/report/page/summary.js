@@ -13,10 +13,14 @@ export function fillHead(data) {
 	document.getElementById('footer').prepend(`alloctrace ${page.version} · `);
 }
 
-// The verdict's own place: sentences now, whatever the report concludes from.
+// The verdict: what it concludes, worst first; where nothing is concluded, what the heap says of itself.
 function conclusions(report) {
-	return [report.sentence, report.layer_sentence, report.allocs?.stopped].filter(Boolean)
-		.map((text, i) => el(i ? 'p' : 'p.sentence', text));
+	const lines = (report.verdict ?? []).map(({ severity, sentence, advice }, i) =>
+		el(`div.conclusion.${/^[a-z]+$/.test(severity) ? severity : 'note'}`, el('span.badge', severity),
+			el(i ? 'p' : 'p.sentence', sentence), advice ? el('p.advice', `→ ${advice}`) : ''));
+	const facts = [lines.length ? null : report.sentence, report.layer_sentence, report.allocs?.stopped];
+
+	return [...lines, ...facts.filter(Boolean).map((text) => el(text === report.sentence ? 'p.sentence' : 'p', text))];
 }
 
 function tile(name, value, title, colour) {

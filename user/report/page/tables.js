@@ -88,12 +88,13 @@ function churn({ report }) {
 	};
 }
 
-function marks({ page }) {
+function marks({ report, page }) {
 	return {
-		name: 'Marks', rows: page.marks,
+		name: 'Marks', rows: report.marks ?? page.marks,
+		note: (report.mark_kinds ?? []).map((kind) => kind.words && `${kind.kind}: ${kind.words}`).filter(Boolean).join('\n'),
 		columns: [
 			text('time', (m) => m.time, clock), text('kind', (m) => m.kind), text('text', (m) => m.text),
-			number('RSS', (m) => m.rss), number('live', (m) => m.live), number('retained', (m) => m.retained),
+			number('RSS', (m) => m.rss), number('live', (m) => m.live ?? m.live_heap), number('retained', (m) => m.retained),
 			number('purgeable', (m) => m.purgeable),
 		],
 		time: (m) => [m.time, m.time],

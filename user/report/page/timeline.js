@@ -12,6 +12,8 @@ const LINES = [
 	{ name: 'limit', colour: '--limit', width: 1.5, apart: true, dash: [8, 4], figure: (p) => p.cgroup_limit },
 ];
 
+const REOPENS_LEAST = 5; // a burst
+
 function orElse(walked, seen) {
 	return walked.some((v) => v !== null) ? walked : seen;
 }
@@ -179,14 +181,14 @@ export class Timeline {
 	}
 
 	drawMoments(u) {
-		const { report, page } = this.data, { ctx } = u;
+		const { report, page } = this.data, { ctx } = u, marks = report.marks ?? page.marks;
 
 		ctx.save();
 		ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
 		ctx.textAlign = 'left';
 		ctx.textBaseline = 'alphabetic';
 		this.taken = 0;
-		for (const m of page.marks)
+		for (const m of marks)
 			this.line(u, m.time, css('--mark'), [2, 3]);
 		for (const p of report.purges) {
 			const colour = css(p.effective ? '--good' : '--bad');
@@ -194,34 +196,28 @@ export class Timeline {
 
 			this.label(u, x, p.misdirected ? `${p.function}: misdirected` : `−${bytes(p.returned)}`, colour);
 		}
-		for (const m of page.marks)
+		for (const m of marks)
 			this.label(u, u.valToPos(m.time, 'x', true), m.text || m.kind, css('--mark'));
 		this.drawOpens(u);
 		ctx.restore();
 	}
 
-	// dlopens of libraries that are opened again and again, at the foot.
+	// dlopens of what is open already, at the foot: how many since the point before.
 	drawOpens(u) {
-		const { ctx, bbox } = u, size = 4 * devicePixelRatio, foot = bbox.top + bbox.height;
+		const { ctx, bbox } = u, { time, reopens } = this.data.points, foot = bbox.top + bbox.height;
 
-		for (const burst of this.bursts()) {
-			const left = u.valToPos(burst.start, 'x', true), right = u.valToPos(burst.end, 'x', true);
+		ctx.fillStyle = css('--open');
+		reopens.forEach((cnt, i) => {
+			const x = u.valToPos(time[i], 'x', true), size = (3 + Math.log10(cnt || 1)) * devicePixelRatio;
 
-			ctx.fillStyle = css('--open');
+			if (cnt < REOPENS_LEAST)
+				return;
 			ctx.beginPath();
-			ctx.moveTo(left - size, foot);
-			ctx.lineTo(left, foot - 2 * size);
-			ctx.lineTo(Math.max(left, right), foot - 2 * size);
-			ctx.lineTo(Math.max(left, right) + size, foot);
+			ctx.moveTo(x - size, foot);
+			ctx.lineTo(x, foot - 2.5 * size);
+			ctx.lineTo(x + size, foot);
 			ctx.fill();
-		}
-	}
-
-	bursts() {
-		const { report, page } = this.data;
-
-		return report.dlopen.flatMap((row, i) => !row.flagged ? [] :
-			(row.bursts?.length ? row.bursts : [{ start: page.dlopen_times[i], end: page.dlopen_times[i] }]));
+		});
 	}
 
 	// The steps that a time lies in or touches.
