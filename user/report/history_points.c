@@ -125,8 +125,21 @@ static uint64_t more_reopens(struct history_points *p, const struct churn_findin
 
 int history_points_add(struct history_points *p, const struct snapshot *s)
 {
-	struct history_point point = {s->time_ns, s->rss,  UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN,
-				      UNKNOWN,    UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, 0};
+	struct history_point point = {
+		.time_ns = s->time_ns,
+		.rss = s->rss,
+		.held = UNKNOWN,
+		.resident = UNKNOWN,
+		.live_heap = UNKNOWN,
+		.retained = UNKNOWN,
+		.purgeable = UNKNOWN,
+		.pinned = UNKNOWN,
+		.live = UNKNOWN,
+		.allocated = UNKNOWN,
+		.freed = UNKNOWN,
+		.cgroup_current = UNKNOWN,
+		.cgroup_limit = UNKNOWN,
+	};
 	int rc = 0;
 
 	for (size_t i = 0; i < s->sample_cnt && !rc; i++)
