@@ -44,7 +44,7 @@ BENCH_SRC := $(filter-out %.bpf.c,$(wildcard tests/bench/*.c))
 BENCH_BIN := $(BENCH_SRC:%.c=$(BUILD)/%)
 
 .DELETE_ON_ERROR:
-.PHONY: all help test unit e2e test-kernels bench fuzz demo deps install uninstall clean lint workloads
+.PHONY: all help test unit e2e test-kernels bench fuzz demo deps install uninstall clean lint workloads FORCE
 
 all: $(PROGRAM)
 
@@ -65,6 +65,14 @@ $(SKEL): $(BUILD)/bpf/alloctrace.bpf.o
 $(BUILD)/%.o: %.c | $(SKEL)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+# The page of --html, of its sources and of what npm has for it. Without npm it is empty, and the next build looks again.
+PAGE     := $(BUILD)/gen/page.html
+$(PAGE): $(wildcard user/report/page/*) tools/bundle-page $(if $(shell test -s $(PAGE) || echo none),FORCE)
+	@mkdir -p $(@D)
+	@tools/bundle-page user/report/page $(BUILD)/page $@
+$(BUILD)/user/report/page_file.o: $(PAGE)
+FORCE:
 
 $(LIB): $(LIB_OBJ)
 	@rm -f $@
@@ -87,7 +95,7 @@ $(BUILD)/tests/workload/%: tests/workload/%.cc
 	$(CXX) -O1 -g -Wall -Wextra $< -o $@ -lpthread -ldl
 
 STACK_TRUTH := $(BUILD)/tests/stack/unwind_truth $(BUILD)/tests/stack/python_truth
-workloads: $(WORK_BIN) $(STACK_TRUTH)
+workloads: $(WORK_BIN) $(STACK_TRUTH) $(BUILD)/tests/bench/page
 
 # Our stacks beside libdwfl's, and Python frames beside sys._getframe's: the kernel side's own
 # object files, and one program more.
@@ -135,7 +143,8 @@ test-kernels: $(PROGRAM) workloads $(KERNEL_UNITS) ## the program on other kerne
 bench: $(PROGRAM) workloads $(BENCH_BIN) ## measured ratios against peers (as root)
 	@tools/bench $(BUILD)
 
-demo: deps ## a worker that hoards memory, watched; PID=… watches that process instead (as root)
+demo: ## a worker that hoards memory, watched; PID=… watches that process instead (as root)
+	@tools/install-deps demo
 	@$(MAKE) --no-print-directory $(PROGRAM) && tools/demo $(PROGRAM) $(PID)
 
 deps: ## install the Debian packages that building and testing need (as root)

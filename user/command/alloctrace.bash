@@ -25,7 +25,7 @@ _alloctrace()
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} at i
 	local common="--json --verbose --help"
 	local watch="--duration --retained-min --window-min --churn-min --walk-budget --no-alloc --stack --native
-		--max-overhead --top --older --min-size --max-size --max-memory --output --events --folded --apart --weight
+		--max-overhead --top --older --min-size --max-size --max-memory --output --events --folded --html --apart --weight
 		--symbol-prefix --object"
 	local -A options=(
 		[attach]="--pid --comm --cgroup --unit --ns-of --follow $watch $common"
@@ -78,10 +78,10 @@ _alloctrace()
 		return
 		;;
 	--format | -f)
-		mapfile -t COMPREPLY < <(compgen -W "text json folded" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "text json folded html" -- "$cur")
 		return
 		;;
-	--folded | --output | -o | --object | -O)
+	--folded | --html | --output | -o | --object | -O)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;

@@ -202,6 +202,6 @@ const struct option_type type_overhead = {"a percentage, above 0 and up to 100, 
 const struct option_type type_stack = {"all, none or sampled:SIZE, as sampled:64K", parse_stack};
 const struct option_type type_weight = {"live, allocated, freed, count, pinned, peak or temporary",
 					parse_weight};
-const struct option_type type_format = {"text, json or folded", parse_format};
+const struct option_type type_format = {"text, json, folded or html", parse_format};
 const struct option_type type_file = {"the name of a file", parse_text};
 const struct option_type type_prefix = {"what the functions' names begin with, as my_", parse_prefix};

@@ -10,6 +10,7 @@
 #include "base/replace.h"
 #include "record/recorder.h"
 #include "report/form.h"
+#include "report/history.h"
 #include "report/whole.h"
 
 struct publish {
@@ -20,8 +21,24 @@ struct publish {
 	const struct log *log;
 	struct whole *whole;
 	struct recorder *recorder;      /* NULL: nothing is recorded */
+	struct history *history;        /* of the whole; NULL: nothing that is asked for shows it */
 	struct replace files[FORM_CNT]; /* by form; no stream: not asked for */
 };
+
+/* What cannot be made at all is said before anything is begun. */
+static int check_forms(const struct publish *p)
+{
+	for (int i = 0; i < FORM_CNT; i++) {
+		bool asked = p->options->files[i] || p->options->form == (enum form_number)i;
+		const char *lacks = asked && forms[i].lacks ? forms[i].lacks() : NULL;
+
+		if (!lacks)
+			continue;
+		log_warn(p->log, "no %s: %s", forms[i].name, lacks);
+		return -ENOTSUP;
+	}
+	return 0;
+}
 
 /* With files apart it is not known yet whose: the folder is tried by the name without a PID. */
 static int open_files(struct publish *p)
@@ -38,6 +55,15 @@ static int open_files(struct publish *p)
 	return rc;
 }
 
+static bool wants_history(const struct options *options)
+{
+	bool wants = forms[options->form].needs_history;
+
+	for (int i = 0; i < FORM_CNT; i++)
+		wants |= options->files[i] && forms[i].needs_history;
+	return wants;
+}
+
 struct publish *publish_new(const struct options *options, FILE *out, const struct naming *naming,
 			    const struct log *log)
 {
@@ -48,7 +74,9 @@ struct publish *publish_new(const struct options *options, FILE *out, const stru
 	*p = (struct publish){.options = options, .out = out, .naming = naming, .log = log};
 	p->colour = isatty(fileno(out));
 	p->whole = whole_new();
-	if (p->whole && !open_files(p)) {
+	if (wants_history(options))
+		p->history = history_new();
+	if (p->whole && (p->history || !wants_history(options)) && !check_forms(p) && !open_files(p)) {
 		/* A recording that cannot be made is said; the watch is worth as much without. */
 		if (naming && options->recording)
 			p->recorder = recorder_open(options->recording, naming->names, log);
@@ -65,6 +93,7 @@ void publish_free(struct publish *p)
 	for (int i = 0; i < FORM_CNT; i++)
 		replace_abandon(&p->files[i]);
 	recorder_close(p->recorder);
+	history_free(p->history);
 	whole_free(p->whole);
 	free(p);
 }
@@ -91,10 +120,28 @@ static int write_form(const struct publish *p, FILE *out, enum form_number form,
 	return forms[form].write(out, s, &options);
 }
 
+/* The one snapshot of a picture, which is in the history from now on. */
+static int look_at_whole(struct publish *p, const struct picture *picture, struct snapshot *s)
+{
+	const struct snapshot *shown;
+	int rc = whole_of(p->whole, picture, &shown);
+
+	if (rc)
+		return rc;
+	*s = *shown;
+	if (p->history)
+		history_add(p->history, s);
+	s->history = p->history;
+	return 0;
+}
+
 static int put_parts(struct publish *p, const struct picture *picture)
 {
+	struct snapshot whole;
 	int rc = 0;
 
+	if (p->history && picture->kind != PICTURE_ENDS)
+		rc = look_at_whole(p, picture, &whole);
 	for (size_t i = 0; i < picture->cnt && !rc; i++)
 		rc = write_form(p, p->out, FORM_JSON, whole_part(p->whole, picture, i));
 	return rc;
@@ -102,9 +149,9 @@ static int put_parts(struct publish *p, const struct picture *picture)
 
 static int put_whole(struct publish *p, const struct picture *picture)
 {
-	const struct snapshot *s;
+	struct snapshot s;
 
-	return whole_of(p->whole, picture, &s) ?: write_form(p, p->out, p->options->form, s);
+	return look_at_whole(p, picture, &s) ?: write_form(p, p->out, p->options->form, &s);
 }
 
 /* A black box is read after an accident; those that end as they should are counted. */
@@ -200,22 +247,30 @@ void publish_event(struct publish *p, const struct event_row *row)
 		recorder_event(p->recorder, row);
 }
 
+bool publish_wants_sites(const struct publish *p)
+{
+	return p->history != NULL;
+}
+
 void publish_pass(struct publish *p, const struct picture *picture)
 {
+	struct snapshot whole;
+
+	if (p->history)
+		look_at_whole(p, picture, &whole);
 	whole_passed(p->whole, picture);
 }
 
 int publish_files(struct publish *p, const struct picture *final)
 {
-	const struct snapshot *s;
+	struct snapshot s;
 	int rc;
 
 	begin(p, true);
 	if (p->options->apart) {
 		rc = write_parts(p, final);
 	} else {
-		rc = whole_of(p->whole, final, &s);
-		rc = rc ?: write_whole(p, s);
+		rc = look_at_whole(p, final, &s) ?: write_whole(p, &s);
 	}
 	end(p);
 	return rc;

@@ -5,6 +5,7 @@
 #ifndef ALLOCTRACE_COMMAND_PUBLISH_H
 #define ALLOCTRACE_COMMAND_PUBLISH_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "base/log.h"
@@ -30,6 +31,8 @@ void publish_free(struct publish *publish); /* NULL-safe; files that were not fi
 int publish_picture(struct publish *publish, const struct picture *picture);
 /* One event into the recording, if there is one that keeps them (--events). */
 void publish_event(struct publish *publish, const struct event_row *row);
+/* Whether pictures that only go by are to have their sites. */
+bool publish_wants_sites(const struct publish *publish);
 /* A picture that is not shown, only gone by. */
 void publish_pass(struct publish *publish, const struct picture *picture);
 /* The files, of the final picture: written also when nobody reads reports any more. 0, or −errno after a line each. */

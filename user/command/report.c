@@ -40,12 +40,16 @@ static void show_progress(struct reading *r)
 /* Ends are always looked at: what they leave is in the sums of all later pictures. */
 static int take(struct reading *r, const struct picture *picture)
 {
-	int rc;
+	bool passes = picture->kind == PICTURE_INTERVAL && !r->options->all;
+	int rc = 0;
 
 	show_progress(r);
-	if (picture->kind == PICTURE_INTERVAL && !r->options->all) {
-		publish_pass(r->publish, picture);
-		return 0;
+	if (passes) {
+		if (publish_wants_sites(r->publish))
+			rc = replay_sites(r->replay, r->options->top);
+		if (!rc)
+			publish_pass(r->publish, picture);
+		return rc;
 	}
 	rc = replay_sites(r->replay, r->options->top);
 	log_progress(r->log, NULL);
