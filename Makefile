@@ -8,7 +8,7 @@ CC       ?= gcc
 CLANG    ?= clang
 BPFTOOL  ?= bpftool
 PYTHON   ?= /usr/bin/python3
-PKGS     := libbpf libelf libdw zlib libcjson
+PKGS     := libbpf libelf libdw zlib libcjson ncursesw
 
 MANDIR   := $(PREFIX)/share/man/man8
 COMPDIR  := $(PREFIX)/share/bash-completion/completions

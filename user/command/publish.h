@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "command/audience.h"
 #include "command/naming.h"
 #include "command/options.h"
 #include "event/row.h"
@@ -34,5 +35,8 @@ void publish_event(struct publish *publish, const struct event_row *row);
 void publish_pass(struct publish *publish, const struct picture *picture);
 /* The files, of the final picture: written also when nobody reads reports any more. 0, or −errno after a line each. */
 int publish_files(struct publish *publish, const struct picture *final);
+
+/* All this as the audience of a watch, on standard output. */
+extern const struct audience publish_audience;
 
 #endif
