@@ -35,11 +35,10 @@ static void *open_top(void *context, const struct options *options, const struct
 {
 	struct top *top = context;
 
-	(void)options;
 	(void)naming;
 	top->log = log;
 	top->whole = whole_new();
-	top->screen = screen_new(top->signal_fd);
+	top->screen = screen_new(top->signal_fd, options->interval_ns);
 	if (top->whole && top->screen)
 		return top;
 	close_top(top);

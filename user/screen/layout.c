@@ -23,12 +23,11 @@ struct layout layout_for(const struct scene *s, unsigned rows, unsigned cols)
 	struct layout l = {.title = 1, .keys = rows >= 2};
 	struct note notes[NOTES_MAX];
 	unsigned used, wanted;
-	char buf[512];
 
 	(void)cols;
 	l.heading = rows >= 4;
 	l.figures = rows >= 12 ? DRAWN_CNT : rows >= 5;
-	wanted = layout_notes(&s->model->head, notes, buf);
+	wanted = layout_notes(&s->model->head, notes);
 	l.notes = wanted < notes_max(rows) ? wanted : notes_max(rows);
 	l.log = log_rows(rows, journal_cnt(s->journal));
 	used = l.title + l.figures + l.notes + l.heading + l.log + l.keys;
@@ -52,9 +51,8 @@ struct view_facts layout_facts(const struct scene *s, unsigned rows, unsigned co
 static void draw_notes(const struct scene *s, struct canvas *c, unsigned row, unsigned rows)
 {
 	struct note notes[NOTES_MAX];
-	char buf[512];
 
-	layout_notes(&s->model->head, notes, buf);
+	layout_notes(&s->model->head, notes);
 	for (unsigned i = 0; i < rows; i++)
 		canvas_put(c, row + i, 0, c->cols, notes[i].style, notes[i].text);
 }

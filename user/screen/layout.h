@@ -34,6 +34,7 @@ struct scene {
 	struct series *const *series; /* DRAWN_CNT */
 	struct journal *journal;
 	struct view *view;    /* its scrolling is brought to where pages end */
+	uint64_t interval_ns; /* between snapshots */
 	struct names *names;  /* NULL: all have their names */
 	bool names_wanted;    /* out: names of what is shown are still being looked up */
 };
@@ -43,7 +44,8 @@ struct layout {
 	unsigned title, figures, notes, heading, page, log, keys;
 };
 
-#define NOTES_MAX 5
+#define NOTES_MAX 6
+#define NOTE_MAX VERDICT_MAX
 
 struct layout layout_for(const struct scene *scene, unsigned rows, unsigned cols);
 struct view_facts layout_facts(const struct scene *scene, unsigned rows, unsigned cols);
@@ -53,12 +55,12 @@ void layout_draw(struct scene *scene, struct canvas *canvas);
 /* Of the parts. Rows are where they begin, and how many. */
 void layout_title(const struct scene *scene, struct canvas *c);
 void layout_figures(const struct scene *scene, struct canvas *c, unsigned row, unsigned rows);
-/* Notes that are worth a line, most important first; texts are valid as long as buf. */
+/* Notes that are worth a line, most important first. */
 struct note {
 	enum canvas_style style;
-	const char *text;
+	char text[NOTE_MAX];
 };
-unsigned layout_notes(const struct head *h, struct note notes[NOTES_MAX], char buf[512]);
+unsigned layout_notes(const struct head *h, struct note notes[NOTES_MAX]);
 void layout_heading(const struct scene *scene, struct canvas *c, unsigned row);
 void layout_rows(struct scene *scene, struct canvas *c, unsigned row, unsigned rows);
 /* A value as its column writes it: "–" where it is not known; returns buf. */

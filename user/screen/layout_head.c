@@ -15,15 +15,15 @@ void layout_title(const struct scene *s, struct canvas *c)
 	unsigned width;
 
 	if (h->final)
-		snprintf(left, sizeof(left), " %s: %s, q leaves", h->title, h->ended);
+		snprintf(left, sizeof(left), " %s; q leaves: %s", h->ended, h->title);
 	else
 		snprintf(left, sizeof(left), " %s", h->title[0] ? h->title : "alloctrace top");
 	snprintf(right, sizeof(right), "%s%s, %s ", s->view->paused ? "PAUSED  " : "",
 		 text_clock(at, h->time_ns),
 		 units_time(span, (h->time_ns - h->started_ns) / NSEC_PER_SEC * NSEC_PER_SEC));
 	width = canvas_text_width(right);
-	if (!h->time_ns || width + 24 > c->cols) {
-		snprintf(right, sizeof(right), "%s", s->view->paused ? "PAUSED " : "");
+	if (!h->time_ns || h->final || width + 24 > c->cols) {
+		snprintf(right, sizeof(right), "%s", s->view->paused && c->cols >= 24 ? " PAUSED " : "");
 		width = canvas_text_width(right);
 	}
 	canvas_put(c, 0, 0, c->cols > width ? c->cols - width : c->cols, STYLE_BAR, left);
@@ -49,7 +49,7 @@ static void draw_series(const struct scene *s, struct canvas *c, unsigned row, e
 		return;
 	cols = cols < SPARKLINE_MAX ? cols : SPARKLINE_MAX;
 	series_columns(s->series[which], h->time_ns,
-		       sparkline_step(cols, h->time_ns - h->started_ns, h->interval_ns), values, cols);
+		       sparkline_step(cols, h->time_ns - h->started_ns, s->interval_ns), values, cols);
 	largest = sparkline_text(line, values, cols);
 	canvas_put(c, row, col, cols, STYLE_PLAIN, line);
 	if (largest == UNKNOWN)
@@ -84,41 +84,65 @@ void layout_figures(const struct scene *s, struct canvas *c, unsigned row, unsig
 	}
 }
 
-/* What becomes of retained, how old that is, and what it costs to know the sites. */
-static void put_state(const struct head *h, char buf[512])
+/* What becomes of retained. */
+static void put_state(const struct head *h, char buf[NOTE_MAX])
 {
-	char purgeable[UNITS_TEXT_MAX], pinned[UNITS_TEXT_MAX], share[UNITS_TEXT_MAX];
-	size_t used;
+	char purgeable[UNITS_TEXT_MAX], pinned[UNITS_TEXT_MAX];
 
 	if (h->purgeable == UNKNOWN || h->pinned == UNKNOWN)
-		used = (size_t)snprintf(buf, 512, "%s", h->sentence);
+		snprintf(buf, NOTE_MAX, "%s", h->sentence);
+	else if (h->purge_call && h->purgeable >= MIB)
+		snprintf(buf, NOTE_MAX, "retained: %s would return %s, %s pinned", h->purge_call,
+			 units_bytes(purgeable, h->purgeable), units_bytes(pinned, h->pinned));
 	else
-		used = (size_t)snprintf(buf, 512, "retained: %s purgeable, %s pinned",
-					units_bytes(purgeable, h->purgeable), units_bytes(pinned, h->pinned));
-	if (h->age > 1 && used < 512)
-		used += (size_t)snprintf(buf + used, 512 - used, "; heap as of %.1f s ago", h->age);
-	if (h->probe_share >= 0 && !h->stopped[0] && used < 512)
-		used += (size_t)snprintf(buf + used, 512 - used, "; probes take %s of its CPU time",
-					 figure_share(share, h->probe_share));
-	if (h->estimated && used < 512)
-		snprintf(buf + used, 512 - used, "; sites are estimates");
+		snprintf(buf, NOTE_MAX, "retained: %s purgeable, %s pinned",
+			 units_bytes(purgeable, h->purgeable), units_bytes(pinned, h->pinned));
 }
 
-unsigned layout_notes(const struct head *h, struct note notes[NOTES_MAX], char buf[512])
+/* How old and how good that is, and what it costs. */
+static void put_quality(const struct head *h, char buf[NOTE_MAX])
 {
+	char share[UNITS_TEXT_MAX];
+	const char *separator = "";
+	size_t used = 0;
+
+	buf[0] = '\0';
+	if (h->age > 1) {
+		used += (size_t)snprintf(buf, NOTE_MAX, "heap as of %.1f s ago", h->age);
+		separator = ", ";
+	}
+	if (h->probe_share >= 0 && !h->stopped[0]) {
+		used += (size_t)snprintf(buf + used, NOTE_MAX - used, "%sprobes take %s of its CPU time",
+					 separator, figure_share(share, h->probe_share));
+		separator = ", ";
+	}
+	if (h->estimated)
+		snprintf(buf + used, NOTE_MAX - used, "%sfigures of sites are estimates", separator);
+}
+
+static void add_note(struct note notes[NOTES_MAX], unsigned *cnt, enum canvas_style style, const char *text)
+{
+	if (!text[0])
+		return;
+	notes[*cnt].style = style;
+	snprintf(notes[*cnt].text, NOTE_MAX, "%s", text);
+	(*cnt)++;
+}
+
+unsigned layout_notes(const struct head *h, struct note notes[NOTES_MAX])
+{
+	char text[NOTE_MAX];
 	unsigned cnt = 0;
 
-	if (h->time_ns) {
-		put_state(h, buf);
-		notes[cnt++] = (struct note){STYLE_PLAIN, buf};
-	}
-	if (h->stopped[0])
-		notes[cnt++] = (struct note){STYLE_ALARM, h->stopped};
-	if (h->doubt[0])
-		notes[cnt++] = (struct note){STYLE_ALARM, h->doubt};
-	if (h->cgroup[0])
-		notes[cnt++] = (struct note){STYLE_PLAIN, h->cgroup};
-	if (h->missing[0])
-		notes[cnt++] = (struct note){STYLE_DIM, h->missing};
+	if (!h->time_ns)
+		return 0;
+	put_state(h, text);
+	add_note(notes, &cnt, STYLE_PLAIN, text);
+	put_quality(h, text);
+	add_note(notes, &cnt, STYLE_PLAIN, text);
+	add_note(notes, &cnt, STYLE_ALARM, h->stopped);
+	add_note(notes, &cnt, STYLE_ALARM, h->doubt);
+	add_note(notes, &cnt, STYLE_PLAIN, h->cgroup);
+	add_note(notes, &cnt, STYLE_DIM, h->missing);
 	return cnt;
 }

@@ -286,7 +286,6 @@ static void take_head(struct head *h, const struct snapshot *s)
 	*h = (struct head){
 		.time_ns = s->time_ns,
 		.started_ns = s->started_ns,
-		.interval_ns = s->interval_ns,
 		.rss = s->rss,
 		.live = read ? heap->live_heap : UNKNOWN,
 		.retained = read ? heap->retained : UNKNOWN,
@@ -298,8 +297,13 @@ static void take_head(struct head *h, const struct snapshot *s)
 		.estimated = s->allocs && s->allocs->sample_bytes,
 		.final = s->final,
 	};
-	h->purge_helps = h->purgeable != UNKNOWN && h->purgeable >= MIB && verdict_purge_call(s);
-	verdict_sentence(s, h->sentence);
+	h->purge_call = verdict_purge_call(s);
+	if (s->processes && !s->processes->cnt) {
+		h->rss = UNKNOWN;
+		snprintf(h->sentence, sizeof(h->sentence), "no process is there now: waiting for one");
+	} else {
+		verdict_sentence(s, h->sentence);
+	}
 	take_title(h, s);
 	take_doubts(h, s);
 	print_to(h->cgroup, sizeof(h->cgroup), s, print_cgroup);
@@ -326,11 +330,13 @@ const char *model_line(const struct model *m, char buf[MODEL_LINE_MAX])
 	char rss[UNITS_TEXT_MAX], live[UNITS_TEXT_MAX], retained[UNITS_TEXT_MAX], purgeable[UNITS_TEXT_MAX],
 		span[UNITS_TEXT_MAX];
 	const struct head *h = &m->head;
+	int used = snprintf(buf, MODEL_LINE_MAX, "%s, watched for %s: RSS %s", h->title,
+			    units_time(span, h->time_ns - h->started_ns), figure_text(rss, h->rss));
 
-	snprintf(buf, MODEL_LINE_MAX,
-		 "%s, watched for %s: RSS %s, %s live, %s retained, of it %s purgeable%s%s", h->title,
-		 units_time(span, h->time_ns - h->started_ns), figure_text(rss, h->rss),
-		 figure_text(live, h->live), figure_text(retained, h->retained),
-		 figure_text(purgeable, h->purgeable), h->ended[0] ? "; " : "", h->ended);
+	if (h->live != UNKNOWN)
+		used += snprintf(buf + used, MODEL_LINE_MAX - (size_t)used,
+				 ", %s live, %s retained, of it %s purgeable", figure_text(live, h->live),
+				 figure_text(retained, h->retained), figure_text(purgeable, h->purgeable));
+	snprintf(buf + used, MODEL_LINE_MAX - (size_t)used, "%s%s", h->ended[0] ? "; " : "", h->ended);
 	return buf;
 }

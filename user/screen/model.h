@@ -76,11 +76,11 @@ struct row_table {
 /* What the head shows; UNKNOWN as in the snapshot. */
 struct head {
 	char title[128];
-	uint64_t time_ns, started_ns, interval_ns;
+	uint64_t time_ns, started_ns;
 	uint64_t rss, live, retained, purgeable, pinned;
 	double age;            /* of the heap's figures, seconds; negative: no heap was read yet */
 	char sentence[VERDICT_MAX]; /* what a purge would return, or why nobody knows */
-	bool purge_helps;
+	const char *purge_call; /* "malloc_trim(0)"; NULL: none */
 	double probe_share;    /* negative: not known, or no probes */
 	char stopped[160];     /* "", or why allocation probes were removed */
 	char cgroup[256];      /* "", or a line */

@@ -18,6 +18,7 @@
 #include "screen/terminal.h"
 
 #define REFRESH_NS (NSEC_PER_SEC / 4) /* between looks for names that were late */
+#define ASKED_MAX 20                  /* for a first reading of a heap, which may never come */
 #define REFRESHES_MAX 20              /* between two snapshots: some names never come */
 #define SAID_MAX 64                   /* lines that are said once more at the end */
 #define SOURCES 4
@@ -33,7 +34,8 @@ struct screen {
 	struct capture *capture;
 	bool begun;
 	int epoll, signal_fd, timer;
-	unsigned refreshes;
+	unsigned refreshes, asked;
+	uint64_t interval_ns;
 	uint64_t told_ns;     /* the last snapshot's time */
 	char *said[SAID_MAX]; /* a ring */
 	size_t said_cnt;
@@ -75,13 +77,14 @@ static bool make_parts(struct screen *s)
 	return s->model && s->journal && s->epoll >= 0 && !listen_to(s, s->timer);
 }
 
-struct screen *screen_new(int signal_fd)
+struct screen *screen_new(int signal_fd, uint64_t interval_ns)
 {
 	struct screen *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return NULL;
 	s->signal_fd = signal_fd;
+	s->interval_ns = interval_ns;
 	s->epoll = s->timer = -1;
 	view_init(&s->view);
 	if (!make_parts(s)) {
@@ -154,6 +157,7 @@ static struct scene scene_of(struct screen *s)
 		.series = s->series,
 		.journal = s->journal,
 		.view = &s->view,
+		.interval_ns = s->interval_ns,
 		.names = s->names,
 	};
 }
@@ -183,7 +187,7 @@ static void draw(struct screen *s)
 	layout_draw(&scene, &s->canvas);
 	release_names(s);
 	terminal_show(&s->canvas);
-	if (scene.names_wanted || s->model->head.age < 0)
+	if (scene.names_wanted || (s->model->head.age < 0 && s->asked < ASKED_MAX))
 		refresh_soon(s);
 }
 
@@ -197,19 +201,26 @@ static int sort(struct screen *s)
 	return rc;
 }
 
-int screen_begin(struct screen *s, struct error *err)
+/* The modes of before are those before curses changes them. */
+static void prepare_rescue(const struct screen *s)
 {
-	int rc = terminal_open(err);
-
-	if (rc)
-		return rc;
-	s->begun = true;
 	rescue_prepare(&(struct rescue_plan){
 		.terminal_fd = STDOUT_FILENO,
 		.leave = terminal_leave_text(),
 		.errors_fd = capture_before_fd(s->capture),
 		.pending_fd = capture_fd(s->capture),
 	});
+}
+
+int screen_begin(struct screen *s, struct error *err)
+{
+	int rc;
+
+	prepare_rescue(s);
+	s->begun = true;
+	rc = terminal_open(err);
+	if (rc)
+		return rc;
 	rc = listen_to(s, STDIN_FILENO) ?: listen_to(s, s->signal_fd);
 	if (rc)
 		return error_set(err, rc, "cannot wait for keys: %s", strerror(-rc));
@@ -382,8 +393,10 @@ enum screen_wish screen_act(struct screen *s)
 		else if (take_keys(s, ready[i].events, &any) == SCREEN_LEAVE)
 			wish = SCREEN_LEAVE;
 		/* Until the heap was read, there is little to see. */
-		if (fd == s->timer && s->model->head.age < 0 && wish == SCREEN_STAY)
+		if (fd == s->timer && s->model->head.age < 0 && wish == SCREEN_STAY && s->asked < ASKED_MAX) {
 			wish = SCREEN_PICTURE;
+			s->asked++;
+		}
 	}
 	if (any && wish == SCREEN_STAY)
 		draw(s);

@@ -22,8 +22,8 @@ enum screen_wish {
  * The descriptor to pass on, which screen_free closes, or −errno.
  */
 int screen_block_signals(void);
-/* From now on standard error goes to the log pane. NULL: no memory. */
-struct screen *screen_new(int signal_fd);
+/* interval_ns: between snapshots. From now on standard error goes to the log pane. NULL: no memory. */
+struct screen *screen_new(int signal_fd, uint64_t interval_ns);
 /* NULL-safe. Leaves the terminal as it was, and then says on standard error what went to the log pane. */
 void screen_free(struct screen *s);
 
