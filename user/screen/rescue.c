@@ -9,8 +9,9 @@
 
 #define STACK_BYTES (16 * 1024)
 
-static const int signals[] = {SIGSEGV, SIGBUS,  SIGILL,  SIGFPE,  SIGABRT, SIGSYS,
-			      SIGTRAP, SIGQUIT, SIGALRM, SIGUSR1, SIGUSR2, SIGXCPU};
+static const int signals[] = {SIGSEGV, SIGBUS,  SIGILL,  SIGFPE,    SIGABRT, SIGSYS,
+			      SIGTRAP, SIGQUIT, SIGALRM, SIGUSR1,   SIGUSR2, SIGXCPU,
+			      SIGXFSZ, SIGIO,   SIGPROF, SIGVTALRM, SIGPWR};
 
 /* A signal handler has no other place to know it from. */
 static struct {
