@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "command/naming.h"
 #include "command/options.h"
+#include "event/row.h"
 #include "report/picture.h"
 
 enum audience_wish {
@@ -25,6 +26,8 @@ struct audience {
 		      const struct log *log);
 	/* All is in place. −errno: it cannot, and has said why. NULL: nothing to do. */
 	int (*begin)(void *self);
+	/* With --events, each one of those that are watched. NULL: it has no use for them. */
+	void (*event)(void *self, const struct event_row *row);
 	/* −errno: nobody looks any more. */
 	int (*picture)(void *self, const struct picture *picture);
 	/* The last one, given to picture before unless that has failed. 0, or −errno after a line. NULL: nothing to do. */

@@ -233,6 +233,11 @@ static int audience_picture(void *self, const struct picture *picture)
 	return publish_picture(self, picture);
 }
 
+static void audience_event(void *self, const struct event_row *row)
+{
+	publish_event(self, row);
+}
+
 static int audience_finish(void *self, const struct picture *final)
 {
 	return publish_files(self, final);
@@ -245,6 +250,7 @@ static void audience_close(void *self)
 
 const struct audience publish_audience = {
 	.open = audience_open,
+	.event = audience_event,
 	.picture = audience_picture,
 	.finish = audience_finish,
 	.close = audience_close,

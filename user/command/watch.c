@@ -19,6 +19,7 @@
 #include "command/group.h"
 #include "command/naming.h"
 #include "command/options.h"
+#include "event/row.h"
 
 /* Walks are no more frequent than this even where the heap is tiny. */
 #define SAMPLE_INTERVAL_NS (NSEC_PER_SEC / 4)
@@ -110,13 +111,13 @@ static void keep_event(struct watch *w, const struct event *ev)
 		return;
 	row.function = function ? function->symbol : NULL;
 	row.stack = group_stack(w->group, row.pid, row.stack_id);
-	publish_event(w->publish, &row);
+	w->audience->event(w->listener, &row);
 }
 
 static void on_event(const struct event *ev, void *watch)
 {
 	struct watch *w = watch;
-	bool kept = w->options->events && group_has(w->group, (pid_t)ev->head->tgid);
+	bool kept = w->options->events && w->audience->event && group_has(w->group, (pid_t)ev->head->tgid);
 
 	group_event(ev, w->group);
 	if (kept)
