@@ -179,7 +179,9 @@ static void q_goes_back_and_then_leaves(void **state)
 	stage_take(&t);
 	stage_press(&t, KEY_CODE_ENTER, 24, 80);
 	assert_int_equal(t.view.page, PAGE_SITE);
+	assert_true(t.view.panes[PANE_SITES].moved); /* it stays this site's, wherever it goes */
 	assert_int_equal(stage_press(&t, 'q', 24, 80), WISH_DRAW);
+	assert_false(t.view.panes[PANE_SITES].moved);
 	assert_int_equal(stage_press(&t, 'q', 24, 80), WISH_LEAVE);
 	stage_type(&t, "/q");
 	assert_true(t.view.typing);

@@ -188,6 +188,8 @@ static enum view_wish sort_by_key(struct view *v, uint32_t key, const struct vie
 
 static enum view_wish back(struct view *v)
 {
+	if (v->page == PAGE_SITE)
+		v->panes[PANE_SITES].moved = v->moved_before;
 	if (v->page != PAGE_TABLE) {
 		v->page = PAGE_TABLE;
 		return WISH_DRAW;
@@ -232,6 +234,7 @@ static enum view_wish table_key(struct view *v, uint32_t key, const struct view_
 		if (v->pane != PANE_SITES || !row)
 			return WISH_NOTHING;
 		/* It is this one that is looked at, wherever it goes in the table. */
+		v->moved_before = v->panes[v->pane].moved;
 		v->panes[v->pane].moved = true;
 		v->panes[v->pane].key = row->key;
 		open_page(v, PAGE_SITE);

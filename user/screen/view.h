@@ -33,6 +33,7 @@ struct view {
 	char filter[FILTER_MAX]; /* UTF-8; "" lets all pass */
 	char typed[FILTER_MAX];  /* what is being typed */
 	bool typing, paused, python_only;
+	bool moved_before; /* PAGE_SITE: whether a row was chosen when it was opened */
 	size_t scroll; /* of a page that is no table: lines that are above it */
 };
 
