@@ -8,21 +8,20 @@ CC       ?= gcc
 CLANG    ?= clang
 BPFTOOL  ?= bpftool
 PYTHON   ?= /usr/bin/python3
-PKGS     := libbpf libelf libdw zlib libcjson
+PKGS     := libbpf libelf libdw zlib libcjson ncursesw
 
 MANDIR   := $(PREFIX)/share/man/man8
 COMPDIR  := $(PREFIX)/share/bash-completion/completions
 
 CFLAGS   ?= -O2 -g
-WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
-ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DALLOCTRACE_VERSION='"$(VERSION)"' $(WARN) $(CFLAGS) \
-	-Iuser -I$(BUILD)/gen -MMD -MP $(shell pkg-config --cflags $(PKGS)) $(SAN)
-LDLIBS   := $(shell pkg-config --libs $(PKGS)) -lZydis -liberty -lpthread -lm
-
 # SANITIZE=1 builds everything with ASan and UBSan.
 ifdef SANITIZE
 SAN := -fsanitize=address,undefined -fno-omit-frame-pointer
 endif
+WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DALLOCTRACE_VERSION='"$(VERSION)"' $(WARN) $(CFLAGS) \
+	-Iuser -I$(BUILD)/gen -MMD -MP $(shell pkg-config --cflags $(PKGS)) $(SAN)
+LDLIBS   := $(shell pkg-config --libs $(PKGS)) -lZydis -liberty -lpthread -lm
 
 # Kernel side: one object a family of probes, linked into one skeleton.
 BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')

@@ -24,11 +24,12 @@ _alloctrace()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} at i
 	local common="--json --verbose --help"
-	local watch="--duration --retained-min --window-min --churn-min --walk-budget --no-alloc --stack --native
-		--max-overhead --top --older --min-size --max-size --max-memory --output --events --folded --html --apart --weight
-		--symbol-prefix --object"
+	local events="--duration --retained-min --window-min --churn-min --walk-budget --no-alloc --stack --native
+		--max-overhead --min-size --max-size --max-memory --symbol-prefix --object"
+	local watch="$events --top --older --output --events --folded --html --apart --weight"
 	local -A options=(
 		[attach]="--pid --comm --cgroup --unit --ns-of --follow $watch $common"
+		[top]="--pid --comm --cgroup --unit --ns-of --follow $events --verbose --help"
 		[run]="--interval --count --no-follow $watch $common"
 		[report]="--format --output --all --events --top --weight $common"
 		[heap]="--pid --ns-of --stop $common"
@@ -40,12 +41,12 @@ _alloctrace()
 	COMPREPLY=()
 	at=$(_alloctrace_command)
 	if [[ -z $at ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "attach run report heap check purge allocators help --help --version" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "attach top run report heap check purge allocators help --help --version" -- "$cur")
 		return
 	fi
 	case ${COMP_WORDS[at]} in
 	help)
-		mapfile -t COMPREPLY < <(compgen -W "attach run report heap check purge allocators" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "attach top run report heap check purge allocators" -- "$cur")
 		return
 		;;
 	run)
@@ -57,7 +58,7 @@ _alloctrace()
 			fi
 		done
 		;;
-	attach | report | heap | check | purge | allocators) ;;
+	attach | top | report | heap | check | purge | allocators) ;;
 	*) return ;;
 	esac
 	case $prev in

@@ -22,7 +22,9 @@ enum {
 	IN_PURGE = 1 << 4,
 	IN_ALLOCATORS = 1 << 5,
 	IN_REPORT = 1 << 6,
-	IN_ALL = IN_ATTACH | IN_RUN | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS | IN_REPORT,
+	IN_TOP = 1 << 7,
+	IN_PRINTING = IN_ATTACH | IN_RUN | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS | IN_REPORT,
+	IN_ALL = IN_PRINTING | IN_TOP,
 };
 
 struct option_row {
@@ -40,16 +42,18 @@ struct option_row {
 static const struct option_row rows[] = {
 	{IN_HEAP | IN_PURGE | IN_ALLOCATORS, 'p', "pid", "PID", &type_pid, FIELD(pid),
 	 "the process to look at"},
-	{IN_ATTACH | IN_CHECK, 'p', "pid", "PID,…", &type_pids, FIELD(pids), "the processes to look at"},
-	{IN_ATTACH, 0, "comm", "NAME", &type_name, FIELD(comm),
+	{IN_ATTACH | IN_TOP | IN_CHECK, 'p', "pid", "PID,…", &type_pids, FIELD(pids),
+	 "the processes to look at"},
+	{IN_ATTACH | IN_TOP, 0, "comm", "NAME", &type_name, FIELD(comm),
 	 "those whose command has that name, later ones too"},
-	{IN_ATTACH, 0, "cgroup", "PATH", &type_cgroup, FIELD(cgroup),
+	{IN_ATTACH | IN_TOP, 0, "cgroup", "PATH", &type_cgroup, FIELD(cgroup),
 	 "those in that cgroup and below, later ones too"},
-	{IN_ATTACH, 0, "unit", "NAME", &type_name, FIELD(unit),
+	{IN_ATTACH | IN_TOP, 0, "unit", "NAME", &type_name, FIELD(unit),
 	 "those of a systemd unit, as nginx.service, later ones too"},
-	{IN_ATTACH | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS, 0, "ns-of", "PID", &type_pid,
+	{IN_ATTACH | IN_TOP | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS, 0, "ns-of", "PID", &type_pid,
 	 FIELD(ns_of), "PIDs are those of that process's PID namespace"},
-	{IN_ATTACH, 0, "follow", NULL, &type_flag, FIELD(follow), "children too, present and future"},
+	{IN_ATTACH | IN_TOP, 0, "follow", NULL, &type_flag, FIELD(follow),
+	 "children too, present and future"},
 	{IN_RUN, 0, "no-follow", NULL, &type_no_flag, FIELD(follow),
 	 "only COMMAND itself, none of its children"},
 	{IN_CHECK, 0, "comm", "NAME", &type_name, FIELD(comm),
@@ -60,24 +64,24 @@ static const struct option_row rows[] = {
 	 "the largest process of a cgroup and those below"},
 	{IN_RUN, 'i', "interval", "SEC", &type_period, FIELD(interval_ns), "time between summaries (5)"},
 	{IN_RUN, 'n', "count", "N", &type_integer, FIELD(count), "end after N summaries"},
-	{IN_ATTACH | IN_RUN, 'd', "duration", "SEC", &type_seconds, FIELD(duration_ns),
+	{IN_ATTACH | IN_RUN | IN_TOP, 'd', "duration", "SEC", &type_seconds, FIELD(duration_ns),
 	 "end after that time"},
-	{IN_ATTACH | IN_RUN, 0, "retained-min", "SIZE", &type_size, FIELD(retained_min),
+	{IN_ATTACH | IN_RUN | IN_TOP, 0, "retained-min", "SIZE", &type_size, FIELD(retained_min),
 	 "a window needs that much retained and purgeable\n(the larger of 32M and 20 % of RSS)"},
-	{IN_ATTACH | IN_RUN, 0, "window-min", "SEC", &type_seconds, FIELD(window_min_ns),
+	{IN_ATTACH | IN_RUN | IN_TOP, 0, "window-min", "SEC", &type_seconds, FIELD(window_min_ns),
 	 "a window lasts at least that long (5)"},
-	{IN_ATTACH | IN_RUN, 0, "churn-min", "N", &type_integer, FIELD(churn_min),
+	{IN_ATTACH | IN_RUN | IN_TOP, 0, "churn-min", "N", &type_integer, FIELD(churn_min),
 	 "flag a library from N repeated opens on (20)"},
-	{IN_ATTACH | IN_RUN, 0, "walk-budget", "PCT", &type_percent, FIELD(walk_budget),
+	{IN_ATTACH | IN_RUN | IN_TOP, 0, "walk-budget", "PCT", &type_percent, FIELD(walk_budget),
 	 "heap walks may take PCT % of one core (2)"},
-	{IN_ATTACH | IN_RUN, 0, "no-alloc", NULL, &type_flag, FIELD(no_alloc),
+	{IN_ATTACH | IN_RUN | IN_TOP, 0, "no-alloc", NULL, &type_flag, FIELD(no_alloc),
 	 "do not probe malloc and free: no sites, no cost"},
-	{IN_ATTACH | IN_RUN, 0, "stack", "WHICH", &type_stack, FIELD(stacks),
+	{IN_ATTACH | IN_RUN | IN_TOP, 0, "stack", "WHICH", &type_stack, FIELD(stacks),
 	 "callers' stacks: all, but of frees one in 4096 bytes; none;\nor sampled:SIZE, one in so many bytes "
 	 "(all)"},
-	{IN_ATTACH | IN_RUN, 0, "native", NULL, &type_flag, FIELD(native),
+	{IN_ATTACH | IN_RUN | IN_TOP, 0, "native", NULL, &type_flag, FIELD(native),
 	 "show the C frames of the Python interpreter too"},
-	{IN_ATTACH, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
+	{IN_ATTACH | IN_TOP, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
 	 "remove the probes of malloc and free when they take\nmore than PCT % of the target's CPU for 2 s "
 	 "(25; none)"},
 	{IN_RUN, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
@@ -97,11 +101,11 @@ static const struct option_row rows[] = {
 	 "sites a table (5, in the last report 10)"},
 	{IN_ATTACH | IN_RUN, 0, "older", "SEC", &type_seconds, FIELD(older_ns),
 	 "live blocks by site: only those older than that"},
-	{IN_ATTACH | IN_RUN, 'z', "min-size", "SIZE", &type_size, FIELD(size_min),
+	{IN_ATTACH | IN_RUN | IN_TOP, 'z', "min-size", "SIZE", &type_size, FIELD(size_min),
 	 "blocks of at least SIZE only"},
-	{IN_ATTACH | IN_RUN, 'Z', "max-size", "SIZE", &type_size, FIELD(size_max),
+	{IN_ATTACH | IN_RUN | IN_TOP, 'Z', "max-size", "SIZE", &type_size, FIELD(size_max),
 	 "blocks of at most SIZE only"},
-	{IN_ATTACH | IN_RUN, 0, "max-memory", "SIZE", &type_size, FIELD(max_memory),
+	{IN_ATTACH | IN_RUN | IN_TOP, 0, "max-memory", "SIZE", &type_size, FIELD(max_memory),
 	 "memory for the table of live blocks\n(an eighth of the machine's, 1G at most)"},
 	{IN_ATTACH | IN_RUN, 0, "folded", "FILE", &type_file, FIELD(files[FORM_FOLDED]),
 	 "write the stacks to FILE at the end, folded for flame graphs"},
@@ -111,16 +115,16 @@ static const struct option_row rows[] = {
 	 "of several processes, write FILE.PID for each, not one FILE for all"},
 	{IN_ATTACH | IN_RUN | IN_REPORT, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),
 	 "of the folded stacks: live (the default), allocated, freed,\ncount, pinned, peak or temporary"},
-	{IN_ATTACH | IN_RUN | IN_ALLOCATORS, 'S', "symbol-prefix", "PREFIX", &type_prefix,
+	{IN_ATTACH | IN_RUN | IN_TOP | IN_ALLOCATORS, 'S', "symbol-prefix", "PREFIX", &type_prefix,
 	 FIELD(symbol_prefix), "an allocator of functions PREFIXmalloc, PREFIXfree, …"},
-	{IN_ATTACH | IN_RUN | IN_ALLOCATORS, 'O', "object", "FILE", &type_file, FIELD(object),
+	{IN_ATTACH | IN_RUN | IN_TOP | IN_ALLOCATORS, 'O', "object", "FILE", &type_file, FIELD(object),
 	 "an allocator in that object: its malloc, free, …;\nwith --symbol-prefix these, and only there"},
 	{IN_HEAP, 0, "stop", NULL, &type_flag, FIELD(stop), "stop the process while its heap is read"},
 	{IN_PURGE, 'n', "dry-run", NULL, &type_flag, FIELD(dry_run),
 	 "only say what it would return, and where it could be called"},
 	{IN_PURGE, 't', "timeout", "SEC", &type_seconds, FIELD(timeout_ns),
 	 "give up when no thread can be called on within SEC (2)"},
-	{IN_ALL, 'j', "json", NULL, &type_flag, FIELD(json), "one JSON object per line"},
+	{IN_PRINTING, 'j', "json", NULL, &type_flag, FIELD(json), "one JSON object per line"},
 	{IN_ALL, 'v', "verbose", NULL, &type_flag, FIELD(verbose), "say what is done, and why, on stderr"},
 	{IN_ALL, 'h', "help", NULL, NULL, 0, "this text"},
 };
@@ -166,6 +170,23 @@ static const struct grammar run_grammar = {
 		 "as attach does. Ends when COMMAND does, and exits as it does.\n",
 	.examples = "alloctrace run -- python3 worker.py\n"
 		    "alloctrace run --interval 1 --json -- ./server --port 8080 2> alloctrace.log\n",
+};
+
+static const struct grammar top_grammar = {
+	.name = "top",
+	.bit = IN_TOP,
+	.usage = "top [OPTIONS] PID,… [INTERVAL]",
+	.about = "A live screen of what attach reports: RSS, live and retained over the last minutes,\n"
+		 "sites by any of their figures, purges and windows as they come. Figures are new\n"
+		 "every INTERVAL seconds (2); keys are at the bottom, '?' explains them.\n",
+	.examples = "alloctrace top 4242\n"
+		    "alloctrace top --unit gunicorn.service\n"
+		    "alloctrace top --follow 4242 1\n",
+	.positional =
+		{
+			{.arg = "PID", .type = &type_pids, .field = FIELD(pids)},
+			{.arg = "INTERVAL", .type = &type_period, .field = FIELD(interval_ns)},
+		},
 };
 
 static const struct grammar heap_grammar = {
@@ -410,12 +431,12 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 	int status;
 
 	*options = (struct options){
-		.interval_ns = 5 * NSEC_PER_SEC,
+		.interval_ns = (g->bit == IN_TOP ? 2 : 5) * NSEC_PER_SEC,
 		.window_min_ns = 5 * NSEC_PER_SEC,
 		.churn_min = 20,
 		.walk_budget = 2,
 		.stacks = {.wanted = true, .free_sample_bytes = FREE_SAMPLE_BYTES},
-		.max_overhead = g->bit == IN_ATTACH ? 25 : 0,
+		.max_overhead = g->bit & (IN_ATTACH | IN_TOP) ? 25 : 0,
 		.follow = g->bit == IN_RUN,
 		.size_max = UINT64_MAX,
 		.timeout_ns = 2 * NSEC_PER_SEC,
@@ -457,6 +478,11 @@ int options_parse_attach(int argc, char **argv, struct options *options)
 int options_parse_run(int argc, char **argv, struct options *options)
 {
 	return parse(&run_grammar, argc, argv, options);
+}
+
+int options_parse_top(int argc, char **argv, struct options *options)
+{
+	return parse(&top_grammar, argc, argv, options);
 }
 
 int options_parse_heap(int argc, char **argv, struct options *options)

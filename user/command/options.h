@@ -27,7 +27,7 @@ struct options {
 	const char *recording; /* report: the file to read; attach, run: to write; NULL: none */
 
 	/* attach, run: when to report, and what is worth it. */
-	uint64_t interval_ns; /* 5 s; never 0 */
+	uint64_t interval_ns; /* 5 s, of top 2; never 0 */
 	uint64_t count;       /* summaries to print; 0: no end */
 	uint64_t duration_ns; /* 0: no end */
 	uint64_t retained_min; /* bytes; 0: the larger of 32 MiB and 20 % of RSS */
@@ -75,6 +75,7 @@ struct options {
  */
 int options_parse_attach(int argc, char **argv, struct options *options);
 int options_parse_run(int argc, char **argv, struct options *options);
+int options_parse_top(int argc, char **argv, struct options *options);
 int options_parse_heap(int argc, char **argv, struct options *options);
 int options_parse_check(int argc, char **argv, struct options *options);
 int options_parse_purge(int argc, char **argv, struct options *options);

@@ -275,3 +275,38 @@ int publish_files(struct publish *p, const struct picture *final)
 	end(p);
 	return rc;
 }
+
+static void *audience_open(void *context, const struct options *options, const struct naming *naming,
+			   const struct log *log)
+{
+	(void)context;
+	return publish_new(options, stdout, naming, log);
+}
+
+static int audience_picture(void *self, const struct picture *picture)
+{
+	return publish_picture(self, picture);
+}
+
+static void audience_event(void *self, const struct event_row *row)
+{
+	publish_event(self, row);
+}
+
+static int audience_finish(void *self, const struct picture *final)
+{
+	return publish_files(self, final);
+}
+
+static void audience_close(void *self)
+{
+	publish_free(self);
+}
+
+const struct audience publish_audience = {
+	.open = audience_open,
+	.event = audience_event,
+	.picture = audience_picture,
+	.finish = audience_finish,
+	.close = audience_close,
+};

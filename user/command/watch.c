@@ -19,7 +19,7 @@
 #include "command/group.h"
 #include "command/naming.h"
 #include "command/options.h"
-#include "command/publish.h"
+#include "event/row.h"
 
 /* Walks are no more frequent than this even where the heap is tiny. */
 #define SAMPLE_INTERVAL_NS (NSEC_PER_SEC / 4)
@@ -36,6 +36,7 @@ enum source {
 	FROM_DURATION,
 	FROM_LOOK,
 	FROM_STDOUT,
+	FROM_AUDIENCE,
 	SOURCE_CNT
 };
 
@@ -46,7 +47,8 @@ struct watch {
 	struct naming naming;
 	struct group *group;
 	struct camera *camera;
-	struct publish *publish;
+	const struct audience *audience;
+	void *listener; /* its self */
 	int epoll;
 	int fd[SOURCE_CNT]; /* −1: none */
 	uint64_t reports;
@@ -54,6 +56,7 @@ struct watch {
 	bool behind;      /* events are left in the ring */
 	bool over;
 	bool target_over;  /* nobody lives any more */
+	bool left;         /* the audience did */
 	const char *ended; /* why, in words */
 	char ended_text[128];
 	int output; /* 0, or what became of the last report: −errno */
@@ -71,7 +74,7 @@ static void report(struct watch *w)
 	struct picture picture;
 
 	camera_take(w->camera, w->group, PICTURE_INTERVAL, NULL, &picture);
-	w->output = publish_picture(w->publish, &picture);
+	w->output = w->audience->picture(w->listener, &picture);
 	w->reports++;
 	if (w->output)
 		end(w, "the output was closed");
@@ -83,7 +86,7 @@ static void report_ends(struct watch *w)
 	struct picture picture;
 
 	camera_take(w->camera, w->group, PICTURE_ENDS, NULL, &picture);
-	w->output = publish_picture(w->publish, &picture);
+	w->output = w->audience->picture(w->listener, &picture);
 	group_bury(w->group);
 }
 
@@ -94,8 +97,8 @@ static int report_last(struct watch *w)
 
 	camera_take(w->camera, w->group, PICTURE_FINAL, w->ended, &picture);
 	if (!w->output)
-		w->output = publish_picture(w->publish, &picture);
-	return publish_files(w->publish, &picture);
+		w->output = w->audience->picture(w->listener, &picture);
+	return w->audience->finish ? w->audience->finish(w->listener, &picture) : 0;
 }
 
 /* What a recording keeps of an event, when the group knows its stack. */
@@ -108,13 +111,13 @@ static void keep_event(struct watch *w, const struct event *ev)
 		return;
 	row.function = function ? function->symbol : NULL;
 	row.stack = group_stack(w->group, row.pid, row.stack_id);
-	publish_event(w->publish, &row);
+	w->audience->event(w->listener, &row);
 }
 
 static void on_event(const struct event *ev, void *watch)
 {
 	struct watch *w = watch;
-	bool kept = w->options->events && group_has(w->group, (pid_t)ev->head->tgid);
+	bool kept = w->options->events && w->audience->event && group_has(w->group, (pid_t)ev->head->tgid);
 
 	group_event(ev, w->group);
 	if (kept)
@@ -224,6 +227,19 @@ static void on_stdout(struct watch *w)
 	end(w, "the output was closed");
 }
 
+static void on_audience(struct watch *w)
+{
+	enum audience_wish wish = w->audience->act(w->listener);
+
+	if (wish == AUDIENCE_LEAVES) {
+		w->left = true;
+		end(w, NULL);
+	} else if (wish == AUDIENCE_ASKS && !w->over) {
+		consume_events(w);
+		report(w);
+	}
+}
+
 static int timer(uint64_t ns, bool repeat)
 {
 	struct itimerspec spec = {0};
@@ -261,6 +277,8 @@ static int open_sources(struct watch *w, int signal_fd)
 	if (!rc && w->options->duration_ns)
 		rc = listen_to(w, FROM_DURATION, timer(w->options->duration_ns, false), EPOLLIN);
 	rc = rc ?: listen_to(w, FROM_LOOK, timer(LOOK_INTERVAL_NS, true), EPOLLIN);
+	if (!rc && w->audience->fd)
+		rc = listen_to(w, FROM_AUDIENCE, w->audience->fd(w->listener), EPOLLIN);
 	listen_to(w, FROM_STDOUT, STDOUT_FILENO,
 		  0); /* a regular file cannot be listened to, and need not be */
 	return rc;
@@ -282,7 +300,7 @@ static void wait_once(struct watch *w, int timeout_ms)
 	static void (*const on[SOURCE_CNT])(struct watch * w) = {
 		[FROM_EVENTS] = on_events,     [FROM_PROCESSES] = on_processes, [FROM_SIGNALS] = on_signal,
 		[FROM_INTERVAL] = on_interval, [FROM_DURATION] = on_duration,   [FROM_LOOK] = on_look,
-		[FROM_STDOUT] = on_stdout,
+		[FROM_STDOUT] = on_stdout,     [FROM_AUDIENCE] = on_audience,
 	};
 	struct epoll_event ready[SOURCE_CNT];
 	bool busy = group_work(w->group) || w->behind;
@@ -294,16 +312,22 @@ static void wait_once(struct watch *w, int timeout_ms)
 		on_events(w);
 }
 
-/* The last report deserves a fresh heap state, within reason: a second signal cuts the wait short. */
-static void wait_for_last_sample(struct watch *w)
+static void stop_timers(struct watch *w)
 {
 	static const enum source timers[] = {FROM_INTERVAL, FROM_DURATION, FROM_LOOK};
-	uint64_t deadline = clock_monotonic_ns() + LAST_SAMPLE_MS * 1000000ULL;
-	unsigned signals = w->signals;
 
 	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
 		if (w->fd[timers[i]] >= 0)
 			epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->fd[timers[i]], NULL);
+}
+
+/* The last report deserves a fresh heap state, within reason: a second signal cuts the wait short. */
+static void wait_for_last_sample(struct watch *w)
+{
+	uint64_t deadline = clock_monotonic_ns() + LAST_SAMPLE_MS * 1000000ULL;
+	unsigned signals = w->signals;
+
+	stop_timers(w);
 	group_hurry(w->group);
 	while (!group_is_current(w->group) && w->signals == signals) {
 		uint64_t now = clock_monotonic_ns();
@@ -312,6 +336,18 @@ static void wait_for_last_sample(struct watch *w)
 			break;
 		wait_once(w, (int)((deadline - now) / 1000000) + 1);
 	}
+}
+
+/* A screen shows how it ended for as long as somebody looks at it. */
+static void wait_for_audience(struct watch *w)
+{
+	unsigned signals = w->signals;
+
+	if (!w->audience->act || !w->target_over)
+		return;
+	stop_timers(w);
+	while (!w->left && !w->output && w->signals == signals)
+		wait_once(w, -1);
 }
 
 int watch_block_signals(void)
@@ -429,8 +465,8 @@ static int open_watch(struct watch *w, int signal_fd)
 	const struct group_options wanted = group_options(w->options, &w->naming);
 
 	if (!rc) {
-		w->publish = publish_new(w->options, stdout, &w->naming, w->log);
-		if (!w->publish)
+		w->listener = w->audience->open(w->target->audience_context, w->options, &w->naming, w->log);
+		if (!w->listener)
 			return -1; /* said already */
 		w->group = group_new(&wanted, w->target->tracer, w->log);
 		w->camera = camera_new(w->target, w->options->follow);
@@ -448,7 +484,8 @@ static int open_watch(struct watch *w, int signal_fd)
 
 int watch(const struct options *options, struct watch_target *target, int signal_fd, const struct log *log)
 {
-	struct watch w = {.options = options, .target = target, .log = log, .epoll = -1};
+	struct watch w = {
+		.options = options, .target = target, .log = log, .audience = target->audience, .epoll = -1};
 	int rc;
 
 	for (int i = 0; i < SOURCE_CNT; i++)
@@ -457,20 +494,23 @@ int watch(const struct options *options, struct watch_target *target, int signal
 	rc = open_watch(&w, signal_fd);
 	if (!rc && target->on_ready)
 		target->on_ready(target);
+	if (!rc && w.audience->begin)
+		rc = w.audience->begin(w.listener);
 	while (!rc && !w.over)
 		wait_once(&w, -1);
-	if (!rc && !w.target_over && !w.output)
+	if (!rc && !w.target_over && !w.output && !w.audience->hasty)
 		wait_for_last_sample(&w);
 	if (!rc) {
 		consume_events(&w);
 		rc = report_last(&w);
+		wait_for_audience(&w);
 	}
 	if (target->is_child && w.target_over)
 		waitpid(target->pid, &target->wait_status, 0);
 	close_sources(&w);
+	w.audience->close(w.listener);
 	camera_free(w.camera);
 	group_free(w.group);
-	publish_free(w.publish);
 	naming_end(&w.naming);
 	return rc ? STATUS_FAILED : command_finish_output(w.output);
 }
