@@ -74,7 +74,7 @@ _alloctrace()
 		return
 		;;
 	--weight)
-		mapfile -t COMPREPLY < <(compgen -W "live allocated freed count pinned peak temporary" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "live allocated freed count pinned peak temporary retained" -- "$cur")
 		return
 		;;
 	--format | -f)

@@ -200,7 +200,7 @@ const struct option_type type_integer = {"a whole number", parse_integer};
 const struct option_type type_percent = {"a percentage, above 0 and up to 100", parse_percent};
 const struct option_type type_overhead = {"a percentage, above 0 and up to 100, or none", parse_overhead};
 const struct option_type type_stack = {"all, none or sampled:SIZE, as sampled:64K", parse_stack};
-const struct option_type type_weight = {"live, allocated, freed, count, pinned, peak or temporary",
+const struct option_type type_weight = {"live, allocated, freed, count, pinned, peak, temporary or retained",
 					parse_weight};
 const struct option_type type_format = {"text, json or folded", parse_format};
 const struct option_type type_file = {"the name of a file", parse_text};

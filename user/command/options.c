@@ -108,7 +108,7 @@ static const struct option_row rows[] = {
 	{IN_ATTACH | IN_RUN, 0, "apart", NULL, &type_flag, FIELD(apart),
 	 "of several processes, write FILE.PID for each, not one FILE for all"},
 	{IN_ATTACH | IN_RUN | IN_REPORT, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),
-	 "of the folded stacks: live (the default), allocated, freed,\ncount, pinned, peak or temporary"},
+	 "of the folded stacks: live (the default), allocated, freed,\ncount, pinned, peak, temporary or retained"},
 	{IN_ATTACH | IN_RUN | IN_ALLOCATORS, 'S', "symbol-prefix", "PREFIX", &type_prefix,
 	 FIELD(symbol_prefix), "an allocator of functions PREFIXmalloc, PREFIXfree, …"},
 	{IN_ATTACH | IN_RUN | IN_ALLOCATORS, 'O', "object", "FILE", &type_file, FIELD(object),
