@@ -1,6 +1,7 @@
 #include "base/gzip.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <zlib.h>
 

@@ -15,6 +15,7 @@ enum form_number {
 	FORM_TEXT,
 	FORM_JSON,
 	FORM_FOLDED,
+	FORM_PPROF,
 	FORM_CNT
 };
 
