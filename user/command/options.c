@@ -107,6 +107,8 @@ static const struct option_row rows[] = {
 	 "write the stacks to FILE at the end, folded for flame graphs"},
 	{IN_ATTACH | IN_RUN, 0, "pprof", "FILE", &type_file, FIELD(files[FORM_PPROF]),
 	 "write them as a profile for pprof, with every weight"},
+	{IN_ATTACH | IN_RUN, 0, "speedscope", "FILE", &type_file, FIELD(files[FORM_SPEEDSCOPE]),
+	 "write them as speedscope reads them, with every weight"},
 	{IN_ATTACH | IN_RUN, 0, "apart", NULL, &type_flag, FIELD(apart),
 	 "of several processes, write FILE.PID for each, not one FILE for all"},
 	{IN_ATTACH | IN_RUN | IN_REPORT, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),

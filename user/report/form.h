@@ -16,6 +16,7 @@ enum form_number {
 	FORM_JSON,
 	FORM_FOLDED,
 	FORM_PPROF,
+	FORM_SPEEDSCOPE,
 	FORM_CNT
 };
 

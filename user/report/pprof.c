@@ -13,19 +13,20 @@
 #define GZIP_LEVEL 6 /* gzip's own */
 #define COMMENTS_MAX 8
 
+/* Readers that know no default take the last. */
 const struct pprof_type pprof_types[] = {
-	{"live", "bytes", WEIGHT_LIVE, false, false},
-	{"live_objects", "count", WEIGHT_LIVE, true, false},
-	{"allocated", "bytes", WEIGHT_ALLOCATED, false, true},
-	{"count", "count", WEIGHT_COUNT, false, true},
-	{"freed", "bytes", WEIGHT_FREED, false, true},
-	{"freed_objects", "count", WEIGHT_FREED, true, true},
-	{"temporary", "bytes", WEIGHT_TEMPORARY, false, true},
-	{"temporary_objects", "count", WEIGHT_TEMPORARY, true, true},
-	{"peak", "bytes", WEIGHT_PEAK, false, false},
-	{"peak_objects", "count", WEIGHT_PEAK, true, false},
-	{"pinned", "bytes", WEIGHT_PINNED, false, false},
 	{"retained", "bytes", WEIGHT_RETAINED, false, false},
+	{"pinned", "bytes", WEIGHT_PINNED, false, false},
+	{"peak_objects", "count", WEIGHT_PEAK, true, false},
+	{"peak", "bytes", WEIGHT_PEAK, false, false},
+	{"temporary_objects", "count", WEIGHT_TEMPORARY, true, true},
+	{"temporary", "bytes", WEIGHT_TEMPORARY, false, true},
+	{"freed_objects", "count", WEIGHT_FREED, true, true},
+	{"freed", "bytes", WEIGHT_FREED, false, true},
+	{"count", "count", WEIGHT_COUNT, false, true},
+	{"allocated", "bytes", WEIGHT_ALLOCATED, false, true},
+	{"live_objects", "count", WEIGHT_LIVE, true, false},
+	{"live", "bytes", WEIGHT_LIVE, false, false},
 	{.name = NULL},
 };
 
