@@ -9,7 +9,7 @@ CLANG    ?= clang
 BPFTOOL  ?= bpftool
 PYTHON   ?= /usr/bin/python3
 PROTOC   ?= protoc
-PKGS     := libbpf libelf libdw zlib libcjson libprotobuf-c libcurl
+PKGS     := libbpf libelf libdw zlib libcjson libprotobuf-c
 
 MANDIR   := $(PREFIX)/share/man/man8
 COMPDIR  := $(PREFIX)/share/bash-completion/completions

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/replace.h"
+#include "command/push.h"
 #include "record/recorder.h"
 #include "report/form.h"
 #include "report/whole.h"
@@ -20,6 +21,7 @@ struct publish {
 	const struct log *log;
 	struct whole *whole;
 	struct recorder *recorder;      /* NULL: nothing is recorded */
+	struct push *push;              /* NULL: nothing is pushed */
 	struct replace files[FORM_CNT]; /* by form; no stream: not asked for */
 };
 
@@ -49,9 +51,11 @@ struct publish *publish_new(const struct options *options, FILE *out, const stru
 	p->colour = isatty(fileno(out));
 	p->whole = whole_new();
 	if (p->whole && !open_files(p)) {
-		/* A recording that cannot be made is said; the watch is worth as much without. */
+		/* What cannot be recorded or pushed is said; the watch is worth as much without. */
 		if (naming && options->recording)
 			p->recorder = recorder_open(options->recording, naming->names, log);
+		if (naming && options->push)
+			p->push = push_new(options->push, options->push_interval_ns, log);
 		return p;
 	}
 	publish_free(p);
@@ -65,6 +69,7 @@ void publish_free(struct publish *p)
 	for (int i = 0; i < FORM_CNT; i++)
 		replace_abandon(&p->files[i]);
 	recorder_close(p->recorder);
+	push_free(p->push);
 	whole_free(p->whole);
 	free(p);
 }
@@ -178,6 +183,14 @@ static int put(struct publish *p, const struct picture *picture)
 	return p->options->form == FORM_TEXT ? put_killed(p, picture) : 0;
 }
 
+static void push_whole(struct publish *p, const struct picture *picture)
+{
+	const struct snapshot *s;
+
+	if (!whole_of(p->whole, picture, &s))
+		push_snapshot(p->push, s);
+}
+
 int publish_picture(struct publish *p, const struct picture *picture)
 {
 	int rc;
@@ -189,6 +202,8 @@ int publish_picture(struct publish *p, const struct picture *picture)
 		write_parts(p, picture);
 	if (p->recorder)
 		recorder_picture(p->recorder, picture);
+	if (p->push && picture->kind == PICTURE_INTERVAL && push_is_due(p->push, picture->time_ns))
+		push_whole(p, picture);
 	end(p);
 	whole_passed(p->whole, picture);
 	return rc ? rc : fflush(p->out) ? -errno : 0;
@@ -217,6 +232,8 @@ int publish_files(struct publish *p, const struct picture *final)
 		rc = whole_of(p->whole, final, &s);
 		rc = rc ?: write_whole(p, s);
 	}
+	if (p->push)
+		push_whole(p, final);
 	end(p);
 	return rc;
 }

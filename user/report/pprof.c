@@ -13,6 +13,8 @@
 #define GZIP_LEVEL 1 /* a third of the time of the usual 6, for a tenth more bytes */
 #define COMMENTS_MAX 8
 
+_Static_assert(WEIGHT_CNT <= SINCE_SUMS_MAX, "more types may be sums than since.h has room for");
+
 /* Readers that know no default take the last. */
 const struct pprof_type pprof_types[] = {
 	{"retained", "bytes", WEIGHT_RETAINED, false, false},
@@ -34,6 +36,7 @@ struct profile {
 	FILE *out;
 	const struct snapshot *s;
 	struct weights weights;
+	struct since *since; /* NULL: all since the attach */
 	struct pprof_tables *tables;
 	const struct pprof_type *types[PPROF_TYPES_MAX];
 	size_t type_cnt;
@@ -106,6 +109,22 @@ static size_t list_locations(struct profile *p, const struct stack *stack)
 	return cnt;
 }
 
+/* The sums among the values, and back. */
+static void count_since(struct profile *p, const struct site_view *site, int64_t *values)
+{
+	uint64_t sums[SINCE_SUMS_MAX];
+	unsigned cnt = 0;
+
+	for (size_t i = 0; i < p->type_cnt; i++)
+		if (p->types[i]->is_sum)
+			sums[cnt++] = (uint64_t)values[i];
+	p->failed |= since_take(p->since, site, sums, cnt) != 0;
+	cnt = 0;
+	for (size_t i = 0; i < p->type_cnt; i++)
+		if (p->types[i]->is_sum)
+			values[i] = (int64_t)sums[cnt++];
+}
+
 static void put_site(struct profile *p, const struct site_view *site)
 {
 	int64_t values[PPROF_TYPES_MAX];
@@ -116,8 +135,11 @@ static void put_site(struct profile *p, const struct site_view *site)
 
 		values[i] = value_of(type->blocks ? weight_blocks(site, type->weight)
 						  : weight_of(&p->weights, site, type->weight));
-		any |= values[i] != 0;
 	}
+	if (p->since)
+		count_since(p, site, values);
+	for (size_t i = 0; i < p->type_cnt; i++)
+		any |= values[i] != 0;
 	if (any)
 		put_sample(p, list_locations(p, site->stack), values);
 }
@@ -201,6 +223,7 @@ static void put_head(struct profile *p)
 	Pprof__ValueType period = PPROF__VALUE_TYPE__INIT;
 	int64_t comments[COMMENTS_MAX];
 	const struct snapshot *s = p->s;
+	uint64_t from_ns = p->since ? since_from_ns(p->since) : 0;
 
 	period.type = pprof_text(p->tables, "space");
 	period.unit = pprof_text(p->tables, "bytes");
@@ -208,20 +231,22 @@ static void put_head(struct profile *p)
 	head.period = s->allocs && s->allocs->sample_bytes ? (int64_t)s->allocs->sample_bytes : 1;
 	head.default_sample_type = pprof_text(p->tables, site_weight_names[WEIGHT_LIVE]);
 	head.time_nanos = (int64_t)(clock_epoch(s->time_ns) * 1e9);
-	head.duration_nanos = (int64_t)(s->time_ns - s->started_ns);
+	head.duration_nanos = (int64_t)(s->time_ns - (from_ns ? from_ns : s->started_ns));
 	head.n_comment = comment(p, comments);
 	head.comment = comments;
 	put_piece(&head, p);
 }
 
-int pprof_put(FILE *out, const struct snapshot *s)
+int pprof_put(FILE *out, const struct snapshot *s, struct since *since)
 {
-	struct profile p = {.out = out, .s = s, .tables = pprof_tables_new(s->command)};
+	struct profile p = {.out = out, .s = s, .since = since, .tables = pprof_tables_new(s->command)};
 	int rc;
 
 	if (!p.tables)
 		return -ENOMEM;
 	weights_init(&p.weights, s);
+	if (since)
+		since_begin(since, s->time_ns);
 	for (size_t i = 0; s->allocs && i < s->allocs->site_cnt; i++)
 		stack_want(s->names, s->allocs->sites[i].stack);
 	names_wait(s->names);
@@ -246,7 +271,7 @@ int report_pprof(FILE *out, const struct snapshot *s)
 
 	if (!gzip)
 		return -ENOMEM;
-	rc = pprof_put(gzip, s);
+	rc = pprof_put(gzip, s, NULL);
 	if (fclose(gzip) && !rc)
 		rc = -errno;
 	return rc;

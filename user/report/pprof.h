@@ -8,14 +8,15 @@
 
 #include <stdio.h>
 
+#include "report/since.h"
 #include "report/snapshot.h"
 
 /* As the tools that read it want a file: compressed by gzip. 0, or −errno. */
 int report_pprof(FILE *out, const struct snapshot *s);
-/* The same as it is. */
-int pprof_put(FILE *out, const struct snapshot *s);
+/* The same as it is. since: what happened is that since then (report/since.h); NULL: since the attach. */
+int pprof_put(FILE *out, const struct snapshot *s, struct since *since);
 
-/* A type of its values: "live" in "bytes", "live_objects" in "count"; is_sum: since the attach, not now. */
+/* A type of its values: "live" in "bytes", "live_objects" in "count"; is_sum: what happened, not what is. */
 struct pprof_type {
 	const char *name, *unit;
 	enum site_weight weight;
