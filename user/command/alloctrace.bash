@@ -25,8 +25,8 @@ _alloctrace()
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} at i
 	local common="--json --verbose --help"
 	local watch="--duration --retained-min --window-min --churn-min --walk-budget --no-alloc --stack --native
-		--max-overhead --top --older --min-size --max-size --max-memory --output --events --folded --apart --weight
-		--symbol-prefix --object"
+		--max-overhead --top --older --min-size --max-size --max-memory --output --events --folded --pprof
+		--speedscope --push --push-interval --apart --weight --symbol-prefix --object"
 	local -A options=(
 		[attach]="--pid --comm --cgroup --unit --ns-of --follow $watch $common"
 		[run]="--interval --count --no-follow $watch $common"
@@ -78,14 +78,14 @@ _alloctrace()
 		return
 		;;
 	--format | -f)
-		mapfile -t COMPREPLY < <(compgen -W "text json folded" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "text json folded pprof speedscope" -- "$cur")
 		return
 		;;
-	--folded | --output | -o | --object | -O)
+	--folded | --pprof | --speedscope | --output | -o | --object | -O)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--symbol-prefix | -S | --max-overhead | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --timeout | -t | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget | --unit | --comm)
+	--symbol-prefix | -S | --max-overhead | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --timeout | -t | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget | --push | --push-interval | --unit | --comm)
 		return
 		;;
 	esac

@@ -260,7 +260,7 @@ void push_free(struct push *p)
 		return;
 	}
 	settle(p);
-	if (p->failed || p->left_out)
+	if (p->failed + p->left_out > 1 || (p->failed + p->left_out && p->pushed))
 		log_warn(p->log, "of %llu profiles %llu were pushed to %s",
 			 (unsigned long long)(p->pushed + p->failed + p->left_out),
 			 (unsigned long long)p->pushed, push_url_shown(url, p->url));

@@ -237,6 +237,8 @@ static int judge(const struct curl_library *lib, CURL *curl, CURLcode rc, const 
 	if (rc == CURLE_OK)
 		snprintf(text, sizeof(text), "HTTP status %ld%s%.*s", status, answer->len ? ": " : "",
 			 (int)strcspn(answer->text, "\r\n"), answer->text);
+	else if (rc == CURLE_ABORTED_BY_CALLBACK)
+		snprintf(text, sizeof(text), "no answer yet at the end");
 	else
 		snprintf(text, sizeof(text), "%s", *error ? error : lib->easy_strerror(rc));
 	printable(why, PUSH_WHY_MAX, text);
