@@ -65,7 +65,7 @@ def test_files_have_every_weight(tree, tmp_path):
         assert sum(scope["weights"]) == scope["endValue"] == profile.whole(scope["name"])
         assert len(scope["samples"]) == len(scope["weights"])
         assert all(0 <= frame < frames for sample in scope["samples"] for frame in sample)
-    assert [scope["name"] for scope in scopes["profiles"]] == WEIGHTS[:4] + WEIGHTS[4:]
+    assert sorted(scope["name"] for scope in scopes["profiles"]) == sorted(WEIGHTS)
 
 
 SCRIPT = """
@@ -205,7 +205,7 @@ def test_a_server_that_never_answers_delays_nothing(tree):
             tracer.stop()
             assert time.monotonic() - began < 30  # the request's own end
         assert server.rest() == []
-    assert "1 of" not in tracer.stderr and "profiles 0 were pushed" in tracer.stderr
+    assert "no answer yet at the end" in tracer.stderr and "profiles 0 were pushed" in tracer.stderr
 
 
 def test_what_is_no_endpoint_is_said_at_once(tree):
@@ -218,4 +218,4 @@ def test_what_is_no_endpoint_is_said_at_once(tree):
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}/ingest"
         done = subprocess.run([tree.alloctrace, "run", "--push", url, "--", "true"], capture_output=True, text=True,
                               timeout=DEADLINE)
-    assert done.returncode == 0 and done.stderr.count("alloctrace: cannot push to") == 1
+    assert done.returncode == 0 and done.stderr.count(" push") == 1

@@ -149,7 +149,8 @@ static void profiles_are_asked_for(void **state)
 	assert_string_equal(o.push, "http://h/ingest");
 	assert_true(o.push_interval_ns == 5 * NSEC_PER_SEC && o.weight == WEIGHT_RETAINED);
 	assert_int_equal(parse(options_parse_attach, "attach 7 --push http://h/", &o), STATUS_USAGE);
-	assert_int_equal(parse(options_parse_attach, "attach 7 --push http://h/ingest --no-alloc", &o), STATUS_USAGE);
+	assert_int_equal(parse(options_parse_attach, "attach 7 --push http://h/ingest --no-alloc", &o),
+			 STATUS_USAGE);
 	assert_int_equal(parse(options_parse_run, "run --pprof a --no-alloc true", &o), STATUS_USAGE);
 }
 
