@@ -34,10 +34,10 @@ def check(profile, said):
 
 
 def test_files_have_every_weight(tree, tmp_path):
-    pprof, speedscope, folded = tmp_path / "pprof", tmp_path / "speedscope", tmp_path / "folded"
+    pprof, speedscope, folded, recording = (tmp_path / name for name in ("pprof", "speedscope", "folded", "recording"))
     with worker(tree.workload("alloc_truth")) as target:
         with attach(tree, target.pid, "--max-overhead", "none", "--pprof", pprof, "--speedscope", speedscope,
-                    "--folded", folded, "--weight", "retained") as tracer:
+                    "--folded", folded, "--weight", "retained", "--output", recording) as tracer:
             tracer.ready()
             said = target.ask("go")
             final = tracer.stop()
@@ -66,6 +66,16 @@ def test_files_have_every_weight(tree, tmp_path):
         assert len(scope["samples"]) == len(scope["weights"])
         assert all(0 <= frame < frames for sample in scope["samples"] for frame in sample)
     assert sorted(scope["name"] for scope in scopes["profiles"]) == sorted(WEIGHTS)
+
+    def replayed(form):
+        return subprocess.run([tree.alloctrace, "report", recording, "--format", form], capture_output=True,
+                              timeout=DEADLINE, check=True).stdout
+
+    # And a recording tells the same, later.
+    assert replayed("speedscope") == speedscope.read_bytes()
+    again = Profile(replayed("pprof"))
+    assert again.samples == profile.samples and again.comments == profile.comments
+    assert [build_id for _, build_id in again.mappings] == [build_id for _, build_id in profile.mappings]
 
 
 SCRIPT = """
