@@ -131,6 +131,29 @@ static void allocation_options_are_read(void **state)
 	assert_true(o.no_alloc);
 }
 
+static void profiles_are_asked_for(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(options_parse_attach, "attach 7", &o), OPTIONS_GO);
+	assert_true(!o.files[FORM_PPROF] && !o.files[FORM_SPEEDSCOPE] && !o.push &&
+		    o.push_interval_ns == 60 * NSEC_PER_SEC);
+	assert_int_equal(parse(options_parse_attach,
+			       "attach 7 --pprof a --speedscope b --push http://h/ingest --push-interval 5 "
+			       "--weight retained",
+			       &o),
+			 OPTIONS_GO);
+	assert_string_equal(o.files[FORM_PPROF], "a");
+	assert_string_equal(o.files[FORM_SPEEDSCOPE], "b");
+	assert_string_equal(o.push, "http://h/ingest");
+	assert_true(o.push_interval_ns == 5 * NSEC_PER_SEC && o.weight == WEIGHT_RETAINED);
+	assert_int_equal(parse(options_parse_attach, "attach 7 --push http://h/", &o), STATUS_USAGE);
+	assert_int_equal(parse(options_parse_attach, "attach 7 --push http://h/ingest --no-alloc", &o),
+			 STATUS_USAGE);
+	assert_int_equal(parse(options_parse_run, "run --pprof a --no-alloc true", &o), STATUS_USAGE);
+}
+
 static void allocators_needs_no_process(void **state)
 {
 	struct options o;
@@ -353,6 +376,7 @@ int main(void)
 		cmocka_unit_test(attach_takes_options_anywhere),
 		cmocka_unit_test(allocation_options_have_defaults),
 		cmocka_unit_test(allocation_options_are_read),
+		cmocka_unit_test(profiles_are_asked_for),
 		cmocka_unit_test(allocators_needs_no_process),
 		cmocka_unit_test(an_allocator_can_be_named),
 		cmocka_unit_test(allocation_options_that_make_no_sense_are_refused),

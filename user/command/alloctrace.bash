@@ -26,7 +26,8 @@ _alloctrace()
 	local common="--json --verbose --help"
 	local events="--duration --retained-min --window-min --churn-min --walk-budget --no-alloc --stack --native
 		--max-overhead --min-size --max-size --max-memory --symbol-prefix --object"
-	local watch="$events --top --older --output --events --folded --html --apart --weight"
+	local watch="$events --top --older --output --events --folded --html --pprof --speedscope --push --push-interval
+		--apart --weight"
 	local -A options=(
 		[attach]="--pid --comm --cgroup --unit --ns-of --follow $watch $common"
 		[top]="--pid --comm --cgroup --unit --ns-of --follow $events --verbose --help"
@@ -75,18 +76,18 @@ _alloctrace()
 		return
 		;;
 	--weight)
-		mapfile -t COMPREPLY < <(compgen -W "live allocated freed count pinned peak temporary" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "live allocated freed count pinned peak temporary retained" -- "$cur")
 		return
 		;;
 	--format | -f)
-		mapfile -t COMPREPLY < <(compgen -W "text json folded html" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "text json folded html pprof speedscope" -- "$cur")
 		return
 		;;
-	--folded | --html | --output | -o | --object | -O)
+	--folded | --html | --pprof | --speedscope | --output | -o | --object | -O)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--symbol-prefix | -S | --max-overhead | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --timeout | -t | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget | --unit | --comm)
+	--symbol-prefix | -S | --max-overhead | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --timeout | -t | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget | --push | --push-interval | --unit | --comm)
 		return
 		;;
 	esac

@@ -7,6 +7,7 @@
 
 #include "base/units.h"
 #include "command/options.h"
+#include "command/push_request.h"
 
 static int parse_flag(const char *text, void *field)
 {
@@ -187,6 +188,11 @@ static int parse_format(const char *text, void *field)
 	return -EINVAL;
 }
 
+static int parse_push(const char *text, void *field)
+{
+	return push_form_of(text) == PUSH_NONE ? -EINVAL : parse_text(text, field);
+}
+
 const struct option_type type_flag = {"no argument", parse_flag};
 const struct option_type type_no_flag = {"no argument", parse_no_flag};
 const struct option_type type_pid = {"a process id", parse_pid};
@@ -200,8 +206,10 @@ const struct option_type type_integer = {"a whole number", parse_integer};
 const struct option_type type_percent = {"a percentage, above 0 and up to 100", parse_percent};
 const struct option_type type_overhead = {"a percentage, above 0 and up to 100, or none", parse_overhead};
 const struct option_type type_stack = {"all, none or sampled:SIZE, as sampled:64K", parse_stack};
-const struct option_type type_weight = {"live, allocated, freed, count, pinned, peak or temporary",
+const struct option_type type_weight = {"live, allocated, freed, count, pinned, peak, temporary or retained",
 					parse_weight};
-const struct option_type type_format = {"text, json, folded or html", parse_format};
+const struct option_type type_format = {"text, json, folded, html, pprof or speedscope", parse_format};
 const struct option_type type_file = {"the name of a file", parse_text};
 const struct option_type type_prefix = {"what the functions' names begin with, as my_", parse_prefix};
+const struct option_type type_push = {"an URL that ends in /ingest (Pyroscope) or /profiles/writeraw (Parca)",
+				      parse_push};

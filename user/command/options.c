@@ -93,7 +93,8 @@ static const struct option_row rows[] = {
 	 "record every event too (some 10 bytes each)"},
 	{IN_REPORT, 0, "events", NULL, &type_flag, FIELD(events),
 	 "the events that were recorded (attach --events), one JSON object a line"},
-	{IN_REPORT, 'f', "format", "FORM", &type_format, FIELD(form), "text (the default), json, folded or html"},
+	{IN_REPORT, 'f', "format", "FORM", &type_format, FIELD(form),
+	 "text (the default), json, folded, html, pprof or speedscope"},
 	{IN_REPORT, 'o', "output", "FILE", &type_file, FIELD(output), "write to FILE, not to stdout"},
 	{IN_REPORT, 'a', "all", NULL, &type_flag, FIELD(all),
 	 "every summary as it was printed, not the last one alone (text, json)"},
@@ -111,10 +112,19 @@ static const struct option_row rows[] = {
 	 "write the stacks to FILE at the end, folded for flame graphs"},
 	{IN_ATTACH | IN_RUN, 0, "html", "FILE", &type_file, FIELD(files[FORM_HTML]),
 	 "write a page for a browser to FILE at the end: time line,\nflame graph, tables"},
+	{IN_ATTACH | IN_RUN, 0, "pprof", "FILE", &type_file, FIELD(files[FORM_PPROF]),
+	 "write them as a profile for pprof, with every weight"},
+	{IN_ATTACH | IN_RUN, 0, "speedscope", "FILE", &type_file, FIELD(files[FORM_SPEEDSCOPE]),
+	 "write them as speedscope reads them, with every weight"},
+	{IN_ATTACH | IN_RUN, 0, "push", "URL", &type_push, FIELD(push),
+	 "push such profiles to Pyroscope (URL is …/ingest) or Parca\n(…/profiles/writeraw) while it runs"},
+	{IN_ATTACH | IN_RUN, 0, "push-interval", "SEC", &type_period, FIELD(push_interval_ns),
+	 "at most so often, with a summary, and at the end (60)"},
 	{IN_ATTACH | IN_RUN, 0, "apart", NULL, &type_flag, FIELD(apart),
 	 "of several processes, write FILE.PID for each, not one FILE for all"},
 	{IN_ATTACH | IN_RUN | IN_REPORT, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),
-	 "of the folded stacks: live (the default), allocated, freed,\ncount, pinned, peak or temporary"},
+	 "of the folded stacks: live (the default), allocated, freed,\ncount, pinned, peak, temporary or "
+	 "retained"},
 	{IN_ATTACH | IN_RUN | IN_TOP | IN_ALLOCATORS, 'S', "symbol-prefix", "PREFIX", &type_prefix,
 	 FIELD(symbol_prefix), "an allocator of functions PREFIXmalloc, PREFIXfree, …"},
 	{IN_ATTACH | IN_RUN | IN_TOP | IN_ALLOCATORS, 'O', "object", "FILE", &type_file, FIELD(object),
@@ -440,6 +450,7 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 		.follow = g->bit == IN_RUN,
 		.size_max = UINT64_MAX,
 		.timeout_ns = 2 * NSEC_PER_SEC,
+		.push_interval_ns = 60 * NSEC_PER_SEC,
 	};
 	status = parse_options(g, argc, argv, options);
 	if (status != OPTIONS_GO)
@@ -454,6 +465,8 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 	for (int i = 0; i < FORM_CNT; i++)
 		if (options->no_alloc && options->files[i] && forms[i].needs_sites)
 			return complain(g, "--%s needs the probes that --no-alloc leaves out", forms[i].name);
+	if (options->no_alloc && options->push)
+		return complain(g, "--push needs the probes that --no-alloc leaves out");
 	if (g->bit == IN_RUN) {
 		options->command = argv + optind;
 		return argv[optind] ? OPTIONS_GO : complain(g, "there is no COMMAND to run");

@@ -53,6 +53,9 @@ struct options {
 	bool all;              /* report: every picture, not the last alone */
 	bool events;           /* attach, run: every event into the recording; report: out of it */
 
+	const char *push;          /* attach, run: the URL to push profiles to; NULL: none */
+	uint64_t push_interval_ns; /* a minute; never 0 */
+
 	uint64_t timeout_ns; /* purge: 2 s */
 	enum site_weight weight; /* of forms with one weight */
 	bool follow;   /* attach, run: children too */

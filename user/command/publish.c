@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/replace.h"
+#include "command/push.h"
 #include "record/recorder.h"
 #include "report/form.h"
 #include "report/history.h"
@@ -22,6 +23,7 @@ struct publish {
 	struct whole *whole;
 	struct recorder *recorder;      /* NULL: nothing is recorded */
 	struct history *history;        /* of the whole; NULL: nothing that is asked for shows it */
+	struct push *push;              /* NULL: nothing is pushed */
 	struct replace files[FORM_CNT]; /* by form; no stream: not asked for */
 };
 
@@ -77,9 +79,11 @@ struct publish *publish_new(const struct options *options, FILE *out, const stru
 	if (wants_history(options))
 		p->history = history_new();
 	if (p->whole && (p->history || !wants_history(options)) && !check_forms(p) && !open_files(p)) {
-		/* A recording that cannot be made is said; the watch is worth as much without. */
+		/* What cannot be recorded or pushed is said; the watch is worth as much without. */
 		if (naming && options->recording)
 			p->recorder = recorder_open(options->recording, naming->names, log);
+		if (naming && options->push)
+			p->push = push_new(options->push, options->push_interval_ns, log);
 		return p;
 	}
 	publish_free(p);
@@ -94,6 +98,7 @@ void publish_free(struct publish *p)
 		replace_abandon(&p->files[i]);
 	recorder_close(p->recorder);
 	history_free(p->history);
+	push_free(p->push);
 	whole_free(p->whole);
 	free(p);
 }
@@ -225,6 +230,14 @@ static int put(struct publish *p, const struct picture *picture)
 	return p->options->form == FORM_TEXT ? put_killed(p, picture) : 0;
 }
 
+static void push_whole(struct publish *p, const struct picture *picture)
+{
+	const struct snapshot *s;
+
+	if (!whole_of(p->whole, picture, &s))
+		push_snapshot(p->push, s);
+}
+
 int publish_picture(struct publish *p, const struct picture *picture)
 {
 	int rc;
@@ -236,6 +249,8 @@ int publish_picture(struct publish *p, const struct picture *picture)
 		write_parts(p, picture);
 	if (p->recorder)
 		recorder_picture(p->recorder, picture);
+	if (p->push && picture->kind == PICTURE_INTERVAL && push_is_due(p->push, picture->time_ns))
+		push_whole(p, picture);
 	end(p);
 	whole_passed(p->whole, picture);
 	return rc ? rc : fflush(p->out) ? -errno : 0;
@@ -272,6 +287,8 @@ int publish_files(struct publish *p, const struct picture *final)
 	} else {
 		rc = look_at_whole(p, final, &s) ?: write_whole(p, &s);
 	}
+	if (p->push)
+		push_whole(p, final);
 	end(p);
 	return rc;
 }

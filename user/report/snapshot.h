@@ -22,6 +22,7 @@
 #include "heap/ledger.h"
 #include "heap/state.h"
 #include "heap/survey.h"
+#include "report/weight.h"
 #include "stack/stacks.h"
 #include "target/cgroup.h"
 
@@ -142,19 +143,6 @@ struct process_rows {
 /* One output form: 0, or −errno of the stream (−EPIPE: nobody reads any more). */
 int report_text(FILE *out, const struct snapshot *s, bool colour);
 int report_json(FILE *out, const struct snapshot *s);
-/* What a folded stack is weighed by (--weight). */
-enum site_weight {
-	WEIGHT_LIVE,
-	WEIGHT_ALLOCATED,
-	WEIGHT_FREED, /* freed_here */
-	WEIGHT_COUNT, /* allocations */
-	WEIGHT_PINNED,
-	WEIGHT_PEAK,
-	WEIGHT_TEMPORARY,
-	WEIGHT_CNT
-};
-extern const char *const site_weight_names[WEIGHT_CNT]; /* "live", … */
-
 /* Stacks in Brendan Gregg's folded form, one "outermost;…;innermost weight" a line, of all sites. */
 int report_folded(FILE *out, const struct snapshot *s, enum site_weight weight);
 /* `alloctrace heap`: the walk in full. */
