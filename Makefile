@@ -100,7 +100,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(LIB)
 
 # A workload that needs other flags has a line of its own here.
 $(BUILD)/tests/workload/purge_places: WORK_FLAGS := -rdynamic
-$(BUILD)/tests/workload/%: tests/workload/%.c
+$(BUILD)/tests/workload/%: tests/workload/%.c $(wildcard tests/workload/*.h)
 	@mkdir -p $(@D)
 	$(CC) -O1 -g -Wall -Wextra -D_GNU_SOURCE -fno-builtin $(WORK_FLAGS) $< -o $@ -lpthread -ldl
 $(BUILD)/tests/workload/%: tests/workload/%.cc
