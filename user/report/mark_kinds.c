@@ -154,24 +154,49 @@ static const char *noun_of(const struct mark_kind *kind)
 	return kind->is_purge ? "purge" : !strcmp(kind->kind, "mark") ? "unit" : "mark";
 }
 
-/* "RSS grows 40.0 MiB a unit"; behind others the unit is known: "live grows 39.1 MiB". */
+/* "grows 40.0 MiB a unit"; behind others the unit is known, and of calls that were left out there is none. */
+static void put_change(char *phrase, size_t size, const struct mark_kind *kind, const struct mark_series *s)
+{
+	bool first = !kind->words[0];
+	char bytes[UNITS_TEXT_MAX];
+
+	if (kind->skipped)
+		snprintf(phrase, size, "%s", mark_trend_names[s->trend]);
+	else
+		snprintf(phrase, size, "%s %s%s%s", mark_trend_names[s->trend],
+			 units_bytes(bytes, (uint64_t)(s->slope < 0 ? -s->slope : s->slope)),
+			 first ? " a " : "", first ? noun_of(kind) : "");
+}
+
 static void add_phrase(struct mark_kind *kind, const char *name, const struct mark_series *s)
 {
+	char bytes[UNITS_TEXT_MAX], phrase[96];
 	size_t used = strlen(kind->words);
-	const char *noun = noun_of(kind);
-	char bytes[UNITS_TEXT_MAX], phrase[96] = "";
 
 	if (s->trend == MARK_GROWS || s->trend == MARK_FALLS)
-		snprintf(phrase, sizeof(phrase), "%s %s %s%s%s", name, mark_trend_names[s->trend],
-			 units_bytes(bytes, (uint64_t)(s->slope < 0 ? -s->slope : s->slope)),
-			 used ? "" : " a ", used ? "" : noun);
+		put_change(phrase, sizeof(phrase), kind, s);
 	else if (s->trend == MARK_PLATEAU)
-		snprintf(phrase, sizeof(phrase), "%s plateau at %s after %zu %ss", name,
-			 units_bytes(bytes, s->level), s->after, noun);
+		snprintf(phrase, sizeof(phrase), "plateau at %s after %zu %ss", units_bytes(bytes, s->level),
+			 s->after, noun_of(kind));
 	else if (s->trend == MARK_STEADY)
-		snprintf(phrase, sizeof(phrase), "%s stays at %s", name, units_bytes(bytes, s->level));
-	if (phrase[0])
-		snprintf(kind->words + used, sizeof(kind->words) - used, "%s%s", used ? ", " : "", phrase);
+		snprintf(phrase, sizeof(phrase), "stays at %s", units_bytes(bytes, s->level));
+	else
+		return;
+	snprintf(kind->words + used, sizeof(kind->words) - used, "%s%s %s", used ? ", " : "", name, phrase);
+}
+
+/* Where RSS stays, the others need a word only if they do not. */
+static void add_words(struct mark_kind *kind)
+{
+	const struct mark_series *rss = &kind->series[MARK_RSS], *live = mark_kind_live(kind),
+				 *retained = &kind->series[MARK_RETAINED];
+	bool steady = rss->trend == MARK_STEADY;
+
+	add_phrase(kind, "RSS", rss);
+	if (!steady || live->trend != MARK_STEADY)
+		add_phrase(kind, "live", live);
+	if (!steady || retained->trend != MARK_STEADY)
+		add_phrase(kind, "retained", retained);
 }
 
 int mark_kinds_make(const struct snapshot *s, struct mark_kind **kinds, size_t *cnt)
@@ -182,9 +207,7 @@ int mark_kinds_make(const struct snapshot *s, struct mark_kind **kinds, size_t *
 	for (size_t i = 0; !ret && i < g.cnt; i++) {
 		for (enum mark_figure figure = 0; figure < MARK_FIGURE_CNT; figure++)
 			make_series(&g, i, figure);
-		add_phrase(&g.kinds[i], "RSS", &g.kinds[i].series[MARK_RSS]);
-		add_phrase(&g.kinds[i], "live", mark_kind_live(&g.kinds[i]));
-		add_phrase(&g.kinds[i], "retained", &g.kinds[i].series[MARK_RETAINED]);
+		add_words(&g.kinds[i]);
 	}
 	free(g.items);
 	free(g.values);

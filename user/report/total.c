@@ -288,6 +288,7 @@ static int sum_allocs(struct total *t, const struct snapshot *const *v, size_t c
 /* A finding, and whose it is, to be brought into the order of time. */
 struct dated {
 	uint64_t time_ns;
+	size_t number; /* among all, as they came */
 	const void *finding;
 	pid_t pid;
 };
@@ -296,7 +297,9 @@ static int by_time(const void *x, const void *y)
 {
 	const struct dated *a = x, *b = y;
 
-	return a->time_ns < b->time_ns ? -1 : a->time_ns > b->time_ns;
+	if (a->time_ns != b->time_ns)
+		return a->time_ns < b->time_ns ? -1 : 1;
+	return a->number < b->number ? -1 : a->number > b->number;
 }
 
 /* Those of one sort that a snapshot has. */
@@ -312,7 +315,7 @@ static size_t purge_cnt(const struct snapshot *s)
 
 static struct dated nth_purge(const struct snapshot *s, size_t i)
 {
-	return (struct dated){s->purges[i]->time_ns, s->purges[i], s->pid};
+	return (struct dated){s->purges[i]->time_ns, 0, s->purges[i], s->pid};
 }
 
 static size_t mark_cnt(const struct snapshot *s)
@@ -322,7 +325,7 @@ static size_t mark_cnt(const struct snapshot *s)
 
 static struct dated nth_mark(const struct snapshot *s, size_t i)
 {
-	return (struct dated){s->marks[i]->time_ns, s->marks[i], s->pid};
+	return (struct dated){s->marks[i]->time_ns, 0, s->marks[i], s->pid};
 }
 
 static const struct sort purges = {purge_cnt, nth_purge}, marks = {mark_cnt, nth_mark};
@@ -344,8 +347,10 @@ static struct dated *put_in_order(const struct snapshot *const *v, size_t cnt, c
 		return NULL;
 	}
 	for (size_t i = 0; i < cnt; i++)
-		for (size_t k = 0; k < sort->cnt(v[i]); k++)
-			dated[at++] = sort->nth(v[i], k);
+		for (size_t k = 0; k < sort->cnt(v[i]); k++, at++) {
+			dated[at] = sort->nth(v[i], k);
+			dated[at].number = at;
+		}
 	qsort(dated, at, sizeof(*dated), by_time);
 	for (size_t i = 0; i < at; i++)
 		(*pids)[i] = dated[i].pid;
