@@ -1,6 +1,7 @@
 """Marks: moments that a script names or a function's call is, and what memory was at them, beside what
 the targets know themselves."""
 
+import json
 import os
 import subprocess
 import time
@@ -51,9 +52,10 @@ def near(value, wanted, off):
     return abs(value - wanted) <= off
 
 
-def test_a_worker_that_grows(tree):
+def test_a_worker_that_grows(tree, tmp_path):
+    recording = tmp_path / "worker.rec"
     with worker(tree) as target:
-        with attached(tree, target.pid) as tracer:
+        with attached(tree, target.pid, "--output", recording) as tracer:
             truth = target.do("[unit(True) for _ in range(6)]; result = truth")
             final = tracer.stop()
     kind, marks = kind_of(final, "mark"), final["marks"]
@@ -68,6 +70,10 @@ def test_a_worker_that_grows(tree):
     seen = [m for report in tracer.objects if not report["final"] for m in report["marks"]]
     assert all(m in marks for m in seen) and len({m["text"] for m in seen}) == len(seen)
     assert final["marks_total"] == 6
+    # A recording says the same.
+    said = subprocess.run([str(tree.alloctrace), "report", "--format", "json", recording], capture_output=True, text=True)
+    replayed = json.loads(said.stdout.splitlines()[-1])
+    assert all(replayed[field] == final[field] for field in ("marks", "marks_total", "mark_kinds"))
 
 
 def test_a_worker_that_is_at_rest(tree):
