@@ -3,6 +3,7 @@ the targets know themselves."""
 
 import json
 import os
+import socket
 import subprocess
 import time
 
@@ -100,11 +101,26 @@ def test_a_worker_that_is_at_rest(tree):
     assert " a purge" in purge["words"]
 
 
+def disturb(tracer):
+    """What anybody may send there: nothing that makes sense, and connections that say nothing."""
+    for packet in (b"x", bytes(10), b"\xff" * 276, bytes([1, 0, 0, 0]) + b"\xff" * 2000, b"A" * 100_000):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            client.connect(f"/run/alloctrace/{tracer}")
+            client.send(packet)
+            assert client.recv(1000) == b""
+    silent = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(100)]
+    for client in silent:
+        client.connect(f"/run/alloctrace/{tracer}")
+    for client in silent[:50]:
+        client.close()
+
+
 def test_who_may(tree):
     """The user whom the process runs as, from inside it; nobody else."""
     with worker(tree, prefix=NOBODY) as target:
         with attach(tree, target.pid, "--no-alloc") as tracer:
             tracer.ready()
+            disturb(tracer.process.pid)
             target.do("unit(False)")
             refused = mark(tree, target.pid, "not mine", prefix=["setpriv", "--reuid=12345", "--clear-groups"])
             by_root = mark(tree, "--kind", "other", target.pid, "from\x1b[31m outside" + "x" * 500)

@@ -172,7 +172,9 @@ static bool is_request(struct mark_request *request, ssize_t len)
 /* Whoever asks from inside a container means its own numbers. */
 static int translate(const struct client *c, pid_t *pid, struct error *err)
 {
-	if (c->peer.pid <= 0 || pid_namespace_is_own(c->peer.pid))
+	if (c->peer.pid <= 0)
+		return error_set(err, -ESRCH, "whoever asks cannot be seen from here");
+	if (pid_namespace_is_own(c->peer.pid))
 		return 0;
 	return pid_namespace_find(c->peer.pid, *pid, pid, err);
 }
