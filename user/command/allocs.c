@@ -132,11 +132,6 @@ static bool survey_is_due(const struct allocs *a, uint64_t now)
 	       now - a->surveyed_ns >= (pause > SURVEY_INTERVAL_NS ? pause : SURVEY_INTERVAL_NS);
 }
 
-uint64_t allocs_live(const struct allocs *a)
-{
-	return a->stopped[0] ? UNKNOWN : ledger_totals(a->ledger)->live.bytes;
-}
-
 void allocs_sample(struct allocs *a, struct sample *sample, bool urgent)
 {
 	uint64_t now = clock_monotonic_ns();

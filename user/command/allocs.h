@@ -32,8 +32,6 @@ struct allocs *allocs_new(const struct allocs_options *options, const struct pro
 			  struct tracer *tracer, const struct stacks *stacks);
 void allocs_free(struct allocs *allocs); /* NULL-safe */
 
-/* Bytes that are live by the events booked so far; UNKNOWN when they are not booked any more. */
-uint64_t allocs_live(const struct allocs *allocs);
 /* Another max_memory from now on. */
 void allocs_limit(struct allocs *allocs, uint64_t max_memory);
 void allocs_event(struct allocs *allocs, const struct event *ev);

@@ -387,7 +387,7 @@ bool session_sample(struct session *s)
 		allocs_sample(s->allocs, &s->now, is_hurried(s));
 		allocs_before_sample(s->allocs, s->windows);
 	}
-	readings_add(&s->readings, &s->now, s->allocs ? allocs_live(s->allocs) : UNKNOWN);
+	readings_add(&s->readings, &s->now, live_now(s));
 	window_detector_sample(s->windows, &(struct window_sample){
 						   .time_ns = sample.heap.taken_ns,
 						   .rss = sample.usage.rss,
