@@ -14,6 +14,7 @@ static const struct command commands[] = {
 	{"heap", "look once: live, retained and purgeable bytes of a process", command_heap},
 	{"check", "go through a checklist in two seconds: what is set wrong, what to do", command_check},
 	{"allocators", "what is known of allocators; of a process, which it holds and where probes go", command_allocators},
+	{"mark", "name a moment of a watched process, to compare its memory at such moments", command_mark},
 	{"purge", "call the serving allocator's purge inside a process, safely", command_purge},
 };
 

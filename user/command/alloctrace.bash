@@ -27,7 +27,7 @@ _alloctrace()
 	local events="--duration --retained-min --window-min --churn-min --walk-budget --no-alloc --stack --native
 		--max-overhead --min-size --max-size --max-memory --symbol-prefix --object"
 	local watch="$events --top --older --output --events --folded --html --pprof --speedscope --push --push-interval
-		--apart --weight"
+		--apart --weight --mark"
 	local -A options=(
 		[attach]="--pid --comm --cgroup --unit --ns-of --follow $watch $common"
 		[top]="--pid --comm --cgroup --unit --ns-of --follow $events --verbose --help"
@@ -35,6 +35,7 @@ _alloctrace()
 		[report]="--format --output --all --events --top --weight $common"
 		[heap]="--pid --ns-of --stop $common"
 		[check]="--pid --comm --cgroup --unit --ns-of $common"
+		[mark]="--pid --ns-of --kind --no-wait --verbose --help"
 		[purge]="--pid --ns-of --dry-run --timeout $common"
 		[allocators]="--pid --ns-of --symbol-prefix --object $common"
 	)
@@ -42,12 +43,12 @@ _alloctrace()
 	COMPREPLY=()
 	at=$(_alloctrace_command)
 	if [[ -z $at ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "attach top run report heap check purge allocators help --help --version" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "attach top run report heap check mark purge allocators help --help --version" -- "$cur")
 		return
 	fi
 	case ${COMP_WORDS[at]} in
 	help)
-		mapfile -t COMPREPLY < <(compgen -W "attach top run report heap check purge allocators" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "attach top run report heap check mark purge allocators" -- "$cur")
 		return
 		;;
 	run)
@@ -59,7 +60,7 @@ _alloctrace()
 			fi
 		done
 		;;
-	attach | top | report | heap | check | purge | allocators) ;;
+	attach | top | report | heap | check | mark | purge | allocators) ;;
 	*) return ;;
 	esac
 	case $prev in
@@ -87,7 +88,7 @@ _alloctrace()
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--symbol-prefix | -S | --max-overhead | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --timeout | -t | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget | --push | --push-interval | --unit | --comm)
+	--symbol-prefix | -S | --mark | --kind | -k | --max-overhead | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --timeout | -t | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget | --push | --push-interval | --unit | --comm)
 		return
 		;;
 	esac

@@ -26,6 +26,7 @@ int command_top(int argc, char **argv);
 int command_heap(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_purge(int argc, char **argv);
+int command_mark(int argc, char **argv);
 int command_allocators(int argc, char **argv);
 
 /*

@@ -83,6 +83,12 @@ static int parse_text(const char *text, void *field)
 	return 0;
 }
 
+static int parse_any(const char *text, void *field)
+{
+	*(const char **)field = text;
+	return 0;
+}
+
 static int parse_no_flag(const char *text, void *field)
 {
 	(void)text;
@@ -193,11 +199,17 @@ static int parse_push(const char *text, void *field)
 	return push_form_of(text) == PUSH_NONE ? -EINVAL : parse_text(text, field);
 }
 
+static int parse_mark(const char *text, void *field)
+{
+	return mark_points_add(field, text);
+}
+
 const struct option_type type_flag = {"no argument", parse_flag};
 const struct option_type type_no_flag = {"no argument", parse_no_flag};
 const struct option_type type_pid = {"a process id", parse_pid};
 const struct option_type type_pids = {"process ids, as 42 or 42,43", parse_pids};
 const struct option_type type_name = {"a name", parse_text};
+const struct option_type type_any = {"a text", parse_any};
 const struct option_type type_cgroup = {"the path of a cgroup", parse_text};
 const struct option_type type_size = {"a size, as 32M or 1.5GiB", parse_size};
 const struct option_type type_seconds = {"seconds, as 90 or 0.5", parse_seconds};
@@ -209,6 +221,8 @@ const struct option_type type_stack = {"all, none or sampled:SIZE, as sampled:64
 const struct option_type type_weight = {"live, allocated, freed, count, pinned, peak, temporary or retained",
 					parse_weight};
 const struct option_type type_format = {"text, json, folded, html, pprof or speedscope", parse_format};
+const struct option_type type_mark = {"LIB:SYMBOL, as libc.so.6:fork, or :SYMBOL of the program (16 at most)",
+				      parse_mark};
 const struct option_type type_file = {"the name of a file", parse_text};
 const struct option_type type_prefix = {"what the functions' names begin with, as my_", parse_prefix};
 const struct option_type type_push = {"an URL that ends in /ingest (Pyroscope) or /profiles/writeraw (Parca)",

@@ -23,8 +23,9 @@ enum {
 	IN_ALLOCATORS = 1 << 5,
 	IN_REPORT = 1 << 6,
 	IN_TOP = 1 << 7,
+	IN_MARK = 1 << 8,
 	IN_PRINTING = IN_ATTACH | IN_RUN | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS | IN_REPORT,
-	IN_ALL = IN_PRINTING | IN_TOP,
+	IN_ALL = IN_PRINTING | IN_TOP | IN_MARK,
 };
 
 struct option_row {
@@ -40,7 +41,7 @@ struct option_row {
 #define FIELD(member) offsetof(struct options, member)
 
 static const struct option_row rows[] = {
-	{IN_HEAP | IN_PURGE | IN_ALLOCATORS, 'p', "pid", "PID", &type_pid, FIELD(pid),
+	{IN_HEAP | IN_PURGE | IN_ALLOCATORS | IN_MARK, 'p', "pid", "PID", &type_pid, FIELD(pid),
 	 "the process to look at"},
 	{IN_ATTACH | IN_TOP | IN_CHECK, 'p', "pid", "PID,…", &type_pids, FIELD(pids),
 	 "the processes to look at"},
@@ -50,8 +51,8 @@ static const struct option_row rows[] = {
 	 "those in that cgroup and below, later ones too"},
 	{IN_ATTACH | IN_TOP, 0, "unit", "NAME", &type_name, FIELD(unit),
 	 "those of a systemd unit, as nginx.service, later ones too"},
-	{IN_ATTACH | IN_TOP | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS, 0, "ns-of", "PID", &type_pid,
-	 FIELD(ns_of), "PIDs are those of that process's PID namespace"},
+	{IN_ATTACH | IN_TOP | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS | IN_MARK, 0, "ns-of", "PID",
+	 &type_pid, FIELD(ns_of), "PIDs are those of that process's PID namespace"},
 	{IN_ATTACH | IN_TOP, 0, "follow", NULL, &type_flag, FIELD(follow),
 	 "children too, present and future"},
 	{IN_RUN, 0, "no-follow", NULL, &type_no_flag, FIELD(follow),
@@ -129,6 +130,13 @@ static const struct option_row rows[] = {
 	 FIELD(symbol_prefix), "an allocator of functions PREFIXmalloc, PREFIXfree, …"},
 	{IN_ATTACH | IN_RUN | IN_TOP | IN_ALLOCATORS, 'O', "object", "FILE", &type_file, FIELD(object),
 	 "an allocator in that object: its malloc, free, …;\nwith --symbol-prefix these, and only there"},
+	{IN_ATTACH | IN_RUN, 0, "mark", "LIB:SYMBOL", &type_mark, FIELD(marks),
+	 "mark each call of that function, of a library or of the\nprogram itself (:SYMBOL); may be given "
+	 "more than once"},
+	{IN_MARK, 'k', "kind", "NAME", &type_name, FIELD(kind),
+	 "what it is a mark of: those of one kind are compared (mark)"},
+	{IN_MARK, 0, "no-wait", NULL, &type_flag, FIELD(no_wait),
+	 "do not wait for the reading of the heap at the mark"},
 	{IN_HEAP, 0, "stop", NULL, &type_flag, FIELD(stop), "stop the process while its heap is read"},
 	{IN_PURGE, 'n', "dry-run", NULL, &type_flag, FIELD(dry_run),
 	 "only say what it would return, and where it could be called"},
@@ -262,6 +270,23 @@ static const struct grammar report_grammar = {
 	.positional =
 		{
 			{.arg = "RECORDING", .type = &type_file, .field = FIELD(recording)},
+		},
+};
+
+static const struct grammar mark_grammar = {
+	.name = "mark",
+	.bit = IN_MARK,
+	.usage = "mark [OPTIONS] PID [TEXT]",
+	.about = "Names this moment of a process that an alloctrace watches: after each unit of work,\n"
+		 "say. Reports compare RSS, live and retained at the marks of one kind. Returns when the\n"
+		 "heap has been read, or after two seconds. For root, and for the user whom the process\n"
+		 "runs as.\n",
+	.examples = "alloctrace mark 4242 \"unit 3 done\"\n"
+		    "alloctrace mark --kind batch $PPID \"batch $n\"\n",
+	.positional =
+		{
+			{.arg = "PID", .type = &type_pid, .field = FIELD(pid)},
+			{.arg = "TEXT", .type = &type_any, .field = FIELD(text)},
 		},
 };
 
@@ -451,6 +476,8 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 		.size_max = UINT64_MAX,
 		.timeout_ns = 2 * NSEC_PER_SEC,
 		.push_interval_ns = 60 * NSEC_PER_SEC,
+		.kind = "mark",
+		.text = "",
 	};
 	status = parse_options(g, argc, argv, options);
 	if (status != OPTIONS_GO)
@@ -528,6 +555,11 @@ int options_parse_report(int argc, char **argv, struct options *options)
 	if (options->all && options->form != FORM_TEXT && options->form != FORM_JSON)
 		return complain(&report_grammar, "--all goes with text and json only");
 	return status;
+}
+
+int options_parse_mark(int argc, char **argv, struct options *options)
+{
+	return parse(&mark_grammar, argc, argv, options);
 }
 
 int options_parse_allocators(int argc, char **argv, struct options *options)

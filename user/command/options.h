@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "probe/custom.h"
+#include "probe/mark_point.h"
 #include "report/form.h"
 #include "target/choice.h"
 
@@ -21,7 +22,7 @@ struct options {
 	struct pid_list pids; /* attach, check: each once */
 	const char *comm;     /* attach, check; NULL: not given, as below */
 	const char *cgroup, *unit; /* attach, check */
-	pid_t pid;            /* heap, purge */
+	pid_t pid;            /* heap, purge, mark */
 	pid_t ns_of;          /* attach, heap, check, purge: PIDs are as that process's namespace has them; 0: ours */
 	char **command;       /* run: COMMAND ARGS…, NULL-ended, in argv */
 	const char *recording; /* report: the file to read; attach, run: to write; NULL: none */
@@ -57,6 +58,8 @@ struct options {
 	uint64_t push_interval_ns; /* a minute; never 0 */
 
 	uint64_t timeout_ns; /* purge: 2 s */
+	const char *text, *kind; /* mark */
+	bool no_wait;            /* mark */
 	enum site_weight weight; /* of forms with one weight */
 	bool follow;   /* attach, run: children too */
 	bool apart;    /* attach, run: files are a process each */
@@ -68,6 +71,7 @@ struct options {
 	bool verbose;
 	const char *symbol_prefix, *object; /* attach, run, allocators; NULL: not given */
 	struct custom custom;               /* what these say */
+	struct mark_points marks;           /* attach, run */
 };
 
 #define OPTIONS_GO (-1)
@@ -83,6 +87,7 @@ int options_parse_heap(int argc, char **argv, struct options *options);
 int options_parse_check(int argc, char **argv, struct options *options);
 int options_parse_purge(int argc, char **argv, struct options *options);
 int options_parse_report(int argc, char **argv, struct options *options);
+int options_parse_mark(int argc, char **argv, struct options *options);
 int options_parse_allocators(int argc, char **argv, struct options *options); /* pid may stay 0 */
 
 #endif

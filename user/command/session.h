@@ -28,6 +28,7 @@ struct session_options {
 	struct allocs_options allocs; /* of a tracer with allocation probes */
 	bool want_allocs;
 	const struct allocator *const *more; /* beside the known ones (allocator_nth) */
+	const struct mark_points *marks; /* the tracer's; NULL: none */
 	struct naming naming;        /* started; shared, and outlives the session */
 	struct session *forked_from; /* the process that p has just been forked from, with that same naming;
 					NULL: not watched, or p has exec'd */
@@ -58,6 +59,15 @@ void session_tick(struct session *s);
 /* Asks for one more state, read from this call on; session_is_current tells when it is there. */
 void session_hurry(struct session *s);
 bool session_is_current(const struct session *s);
+
+/*
+ * Marks this moment, and asks for a reading of the heap soon. RSS and time are of the call, what is live is as
+ * booked: the ring is to be consumed first. awaited: the program stands still. The mark's number; 0: no memory, or
+ * MARK_KINDS_MAX kinds.
+ */
+uint64_t session_mark(struct session *s, const char *kind, const char *text, bool awaited);
+/* Whether the reading is there that mark is shown with. */
+bool session_mark_is_read(const struct session *s, uint64_t mark);
 
 /* Why the target ended, in words ("exited with status 0"), or NULL while no exit was seen. */
 const char *session_target_end(const struct session *s);

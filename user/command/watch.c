@@ -17,6 +17,8 @@
 #include "command/camera.h"
 #include "command/command.h"
 #include "command/group.h"
+#include "command/mark_server.h"
+#include "command/mark_wire.h"
 #include "command/naming.h"
 #include "command/options.h"
 #include "event/row.h"
@@ -37,6 +39,7 @@ enum source {
 	FROM_LOOK,
 	FROM_STDOUT,
 	FROM_AUDIENCE,
+	FROM_MARKS,
 	SOURCE_CNT
 };
 
@@ -48,7 +51,8 @@ struct watch {
 	struct group *group;
 	struct camera *camera;
 	const struct audience *audience;
-	void *listener; /* its self */
+	void *listener;            /* its self */
+	struct mark_server *marks; /* NULL: none are heard */
 	int epoll;
 	int fd[SOURCE_CNT]; /* −1: none */
 	uint64_t reports;
@@ -220,6 +224,12 @@ static void on_look(struct watch *w)
 		group_add_chosen(w->group, w->target->choice);
 }
 
+static void on_marks(struct watch *w)
+{
+	consume_events(w);
+	mark_server_act(w->marks, w->group);
+}
+
 /* Nobody reads any more: known at once, not only at the next report. */
 static void on_stdout(struct watch *w)
 {
@@ -281,6 +291,8 @@ static int open_sources(struct watch *w, int signal_fd)
 		rc = listen_to(w, FROM_AUDIENCE, w->audience->fd(w->listener), EPOLLIN);
 	listen_to(w, FROM_STDOUT, STDOUT_FILENO,
 		  0); /* a regular file cannot be listened to, and need not be */
+	if (w->marks)
+		rc = rc ?: listen_to(w, FROM_MARKS, mark_server_fd(w->marks), EPOLLIN);
 	return rc;
 }
 
@@ -300,7 +312,7 @@ static void wait_once(struct watch *w, int timeout_ms)
 	static void (*const on[SOURCE_CNT])(struct watch * w) = {
 		[FROM_EVENTS] = on_events,     [FROM_PROCESSES] = on_processes, [FROM_SIGNALS] = on_signal,
 		[FROM_INTERVAL] = on_interval, [FROM_DURATION] = on_duration,   [FROM_LOOK] = on_look,
-		[FROM_STDOUT] = on_stdout,     [FROM_AUDIENCE] = on_audience,
+		[FROM_STDOUT] = on_stdout,     [FROM_AUDIENCE] = on_audience,   [FROM_MARKS] = on_marks,
 	};
 	struct epoll_event ready[SOURCE_CNT];
 	bool busy = group_work(w->group) || w->behind;
@@ -310,6 +322,7 @@ static void wait_once(struct watch *w, int timeout_ms)
 		on[ready[i].data.u32](w);
 	if (w->behind)
 		on_events(w);
+	mark_server_settle(w->marks, w->group);
 }
 
 static void stop_timers(struct watch *w)
@@ -389,6 +402,7 @@ static struct session_options session_options(const struct options *options, con
 				.more = options->custom.kinds,
 			},
 		.want_allocs = !options->no_alloc,
+		.marks = &options->marks,
 		.naming = *naming,
 		.more = options->custom.kinds,
 		.allocs =
@@ -418,6 +432,7 @@ struct tracer_options watch_tracer_options(const struct options *options)
 		.follow = options->follow,
 		.many = options->follow || options->pids.cnt != 1,
 		.more = options->custom.kinds,
+		.marks = &options->marks,
 	};
 }
 
@@ -459,6 +474,25 @@ static int add_targets(struct watch *w)
 	return rc;
 }
 
+/* A name that is wrong is said at once; a library may still be loaded. */
+static int check_marks(const struct watch *w)
+{
+	const struct mark_points *points = &w->options->marks;
+
+	for (size_t i = 0; w->target->tracer && !w->target->is_child && i < points->cnt; i++) {
+		const struct mark_point *point = &points->v[i];
+
+		if (tracer_sees_mark(w->target->tracer, w->target->pid, point) != MARK_NO_SYMBOL)
+			continue;
+		log_warn(w->log,
+			 "cannot mark calls of %s in process %d: there is no such function in the symbol "
+			 "tables of %s",
+			 point->given, w->target->pid, point->object[0] ? point->object : "its program");
+		return -ENOENT;
+	}
+	return 0;
+}
+
 static int open_watch(struct watch *w, int signal_fd)
 {
 	int rc = naming_start(&w->naming, w->log);
@@ -469,6 +503,7 @@ static int open_watch(struct watch *w, int signal_fd)
 		if (!w->listener)
 			return -1; /* said already */
 		w->group = group_new(&wanted, w->target->tracer, w->log);
+		w->marks = mark_server_new(MARK_FOLDER, w->log);
 		w->camera = camera_new(w->target, w->options->follow);
 		if (!w->group || !w->camera)
 			rc = -ENOMEM;
@@ -477,6 +512,7 @@ static int open_watch(struct watch *w, int signal_fd)
 	if (rc)
 		log_warn(w->log, "cannot wait for events: %s", strerror(-rc));
 	rc = rc ?: add_targets(w);
+	rc = rc ?: check_marks(w);
 	if (!rc)
 		camera_begin(w->camera, w->group);
 	return rc;
@@ -510,6 +546,7 @@ int watch(const struct options *options, struct watch_target *target, int signal
 	close_sources(&w);
 	w.audience->close(w.listener);
 	camera_free(w.camera);
+	mark_server_free(w.marks);
 	group_free(w.group);
 	naming_end(&w.naming);
 	return rc ? STATUS_FAILED : command_finish_output(w.output);

@@ -11,6 +11,7 @@
 struct purge_log {
 	struct purge_finding *kept[2 * PURGE_KEPT];
 	size_t first, cnt;
+	size_t unread; /* of these, the newest: no reading after them has come */
 	uint64_t total;
 	uint64_t returned;
 };
@@ -116,13 +117,41 @@ const struct purge_finding *purge_log_add(struct purge_log *log, const struct ev
 	f->cgroup_drop = ev->cgroup_drop;
 	judge(log, f, ev, kind, state);
 	f->effective = purge_is_effective(f->returned, f->predicted);
+	f->after = mark_unread(&(struct mark){.time_ns = ev->head.time + ev->duration,
+					      .kind = function,
+					      .text = "",
+					      .rss = ev->rss ? ev->rss : UNKNOWN,
+					      .live = UNKNOWN});
 
 	if (log->cnt == PURGE_KEPT)
 		forget_oldest(log);
 	log->kept[log->first + log->cnt++] = f;
 	log->total++;
+	log->unread = log->unread < log->cnt ? log->unread + 1 : log->cnt;
 	log->returned += f->returned;
 	return f;
+}
+
+void purge_log_live(struct purge_log *log, uint64_t live)
+{
+	if (log->cnt)
+		log->kept[log->first + log->cnt - 1]->after.live = live;
+}
+
+/* They end in another order than they are listed where threads purge at once: none but the read ones go. */
+void purge_log_reading(struct purge_log *log, const struct mark_reading *reading)
+{
+	size_t unread = 0;
+
+	for (size_t i = log->cnt - log->unread; i < log->cnt; i++) {
+		struct purge_finding *f = log->kept[log->first + i];
+
+		if (f->after.state_ns)
+			continue;
+		if (!mark_read(&f->after, MARK_READS_LATER, reading) && !unread)
+			unread = log->cnt - i;
+	}
+	log->unread = unread;
 }
 
 size_t purge_log_view(const struct purge_log *log, const struct purge_finding *const **view)

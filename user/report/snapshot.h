@@ -14,6 +14,7 @@
 
 #include "detect/churn.h"
 #include "detect/collector.h"
+#include "detect/marks.h"
 #include "detect/own_returns.h"
 #include "detect/purge.h"
 #include "detect/returned.h"
@@ -62,17 +63,6 @@ struct state_sample {
 	uint64_t live; /* by allocation events; UNKNOWN without */
 };
 
-/* A moment that was marked, by the program or from outside. */
-struct mark_finding {
-	uint64_t time_ns;
-	const char *kind;  /* marks of one kind are compared: the function's name, or "mark" (command); outlives the finding */
-	const char *text;  /* what was said with it; "" */
-	uint64_t rss;      /* then */
-	uint64_t live;     /* by allocation events; UNKNOWN without */
-	uint64_t live_heap, retained, purgeable; /* of the reading nearest to it; UNKNOWN */
-	int64_t state_ns;  /* when that reading was, from the mark on: negative before */
-};
-
 struct history; /* report/history.h */
 
 struct snapshot {
@@ -100,9 +90,11 @@ struct snapshot {
 	size_t churn_cnt;
 	const struct state_sample *samples; /* readings in the interval, oldest first; the final one has those since the last report */
 	size_t sample_cnt;
-	const struct mark_finding *const *marks; /* as purges are, oldest first */
+	const struct mark_finding *const *marks; /* as purges are, oldest first; in an interval those whose reading is known by then */
 	size_t mark_cnt;
 	uint64_t marks_total;
+	const struct mark_tally *mark_tallies; /* by kind, since the attach */
+	size_t mark_tally_cnt;
 	const struct collector_view *collector; /* NULL: the process's collections are not seen, or it is no CPython */
 	const struct collector_gap *gaps;       /* as windows are: of them those that ended or are open in the interval */
 	size_t gap_cnt;
@@ -114,7 +106,7 @@ struct snapshot {
 	const struct cgroup_view *cgroup; /* NULL: not in one that accounts memory */
 	const struct history *history; /* how it has come to be, this snapshot included; NULL: not kept */
 	const struct process_rows *processes; /* NULL: it is of one process. Else of many: pid is 0, command their title */
-	const pid_t *purge_pids, *window_pids; /* of many: whose each of purges and windows is */
+	const pid_t *purge_pids, *window_pids, *mark_pids; /* of many: whose each of purges, windows and marks is */
 };
 
 /* The cgroup of what is watched. */
