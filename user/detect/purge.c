@@ -13,6 +13,7 @@ struct purge_log {
 	size_t first, cnt;
 	uint64_t total;
 	uint64_t returned;
+	struct purge_totals totals;
 };
 
 struct purge_log *purge_log_new(void)
@@ -122,6 +123,9 @@ const struct purge_finding *purge_log_add(struct purge_log *log, const struct ev
 	log->kept[log->first + log->cnt++] = f;
 	log->total++;
 	log->returned += f->returned;
+	log->totals.effective += f->effective;
+	log->totals.misdirected += f->misdirected;
+	log->totals.ns += f->duration_ns;
 	return f;
 }
 
@@ -134,6 +138,11 @@ size_t purge_log_view(const struct purge_log *log, const struct purge_finding *c
 uint64_t purge_log_total(const struct purge_log *log)
 {
 	return log->total;
+}
+
+struct purge_totals purge_log_totals(const struct purge_log *log)
+{
+	return log->totals;
 }
 
 uint64_t purge_log_returned(const struct purge_log *log)

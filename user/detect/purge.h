@@ -50,9 +50,15 @@ void purge_log_free(struct purge_log *log);     /* NULL-safe */
 const struct purge_finding *purge_log_add(struct purge_log *log, const struct event_purge *ev,
 					  const char *function, const struct allocator *kind, bool has_result,
 					  const struct heap_state *state, const struct stack *stack);
+struct purge_totals { /* since the start */
+	uint64_t effective, misdirected; /* calls; a misdirected one may be effective */
+	uint64_t ns;                     /* in all calls */
+};
+
 /* Kept findings, oldest first; total counts the forgotten ones too. */
 size_t purge_log_view(const struct purge_log *log, const struct purge_finding *const **view);
 uint64_t purge_log_total(const struct purge_log *log);
+struct purge_totals purge_log_totals(const struct purge_log *log);
 /* Σ returned since the start. */
 uint64_t purge_log_returned(const struct purge_log *log);
 
