@@ -210,6 +210,7 @@ const struct option_type type_weight = {"live, allocated, freed, count, pinned, 
 					parse_weight};
 const struct option_type type_format = {"text, json, folded, html, pprof or speedscope", parse_format};
 const struct option_type type_file = {"the name of a file", parse_text};
+const struct option_type type_command = {"a command for /bin/sh", parse_text};
 const struct option_type type_prefix = {"what the functions' names begin with, as my_", parse_prefix};
 const struct option_type type_push = {"an URL that ends in /ingest (Pyroscope) or /profiles/writeraw (Parca)",
 				      parse_push};
