@@ -193,6 +193,28 @@ static int parse_push(const char *text, void *field)
 	return push_form_of(text) == PUSH_NONE ? -EINVAL : parse_text(text, field);
 }
 
+static int parse_diff_form(const char *text, void *field)
+{
+	for (int i = 0; i < DIFF_FORM_CNT; i++) {
+		if (!strcmp(text, diff_forms[i].name)) {
+			*(enum diff_form_number *)field = (enum diff_form_number)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int parse_diff_by(const char *text, void *field)
+{
+	for (int i = 0; i < DIFF_BY_CNT; i++) {
+		if (!strcmp(text, diff_by_names[i])) {
+			*(enum diff_by *)field = (enum diff_by)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 const struct option_type type_flag = {"no argument", parse_flag};
 const struct option_type type_no_flag = {"no argument", parse_no_flag};
 const struct option_type type_pid = {"a process id", parse_pid};
@@ -209,6 +231,8 @@ const struct option_type type_stack = {"all, none or sampled:SIZE, as sampled:64
 const struct option_type type_weight = {"live, allocated, freed, count, pinned, peak, temporary or retained",
 					parse_weight};
 const struct option_type type_format = {"text, json, folded, html, pprof or speedscope", parse_format};
+const struct option_type type_diff_form = {"text, json or folded", parse_diff_form};
+const struct option_type type_diff_by = {"nothing, time, marks or allocations", parse_diff_by};
 const struct option_type type_file = {"the name of a file", parse_text};
 const struct option_type type_command = {"a command for /bin/sh", parse_text};
 const struct option_type type_prefix = {"what the functions' names begin with, as my_", parse_prefix};
