@@ -127,19 +127,18 @@ function allocators({ report }) {
 // Stacks with what each weighs by all weights; a row leads to its place in the flame graph.
 function sites(data, tree, name, by) {
 	const weights = data.page.weights, first = weights.indexOf(by);
-	const nodes = [...data.nodes].filter((node) => data.weights[by][node] > 0)
-		.sort((a, b) => data.weights[by][b] - data.weights[by][a]);
+	const figures = data.weights[by], most = [...figures.keys()].filter((i) => figures[i] > 0)
+		.sort((a, b) => figures[b] - figures[a]);
 	const frames = (node) => tree.path(node).reverse().map((n) => frameText(tree.frameOf(n)));
 
 	return {
-		name, sort: first, count: nodes.length,
-		rows: nodes.slice(0, SITES_MOST),
+		name, sort: first, rows: most.slice(0, SITES_MOST),
 		columns: [
-			...weights.map((w) => number(w, (node) => data.weights[w][node], w === 'count' ? count : bytes)),
-			text('by', (node) => node, (node) => chain(frames(node))),
+			...weights.map((w) => number(w, (i) => data.weights[w][i], w === 'count' ? count : bytes)),
+			text('by', (i) => data.nodes[i], (node) => chain(frames(node))),
 		],
-		node: (node) => node,
-		note: nodes.length > SITES_MOST ? `the ${SITES_MOST} with most ${by}, of ${count(nodes.length)}` : '',
+		node: (i) => data.nodes[i],
+		note: most.length > SITES_MOST ? `the ${SITES_MOST} with most ${by}, of ${count(most.length)}` : '',
 		empty: 'Nothing is known of who allocated: without allocation events, or nothing was.',
 	};
 }
