@@ -13,8 +13,17 @@ function callers(stack) {
 	return chain(frames);
 }
 
+// The first ones, or the innermost and the line of a script that led there.
+function headOf(frames) {
+	const script = frames.findIndex((frame) => /\.py:\d+\)$/.test(frame));
+
+	if (script > 2)
+		return [frames[0], '…', frames[script], ...script < frames.length - 1 ? ['…'] : []];
+	return [...frames.slice(0, 3), ...frames.length > 3 ? ['…'] : []];
+}
+
 function chain(frames) {
-	const head = frames.slice(0, 3).join(' ← ') + (frames.length > 3 ? ' ← …' : '');
+	const head = headOf(frames).join(' ← ');
 
 	if (frames.length < 2)
 		return el('span.stack', head);
@@ -78,7 +87,7 @@ function churn({ report }) {
 	return {
 		name: 'dlopen churn', rows: report.dlopen, sort: 1,
 		columns: [
-			text('library', (c) => c.library), number('opens', (c) => c.opens, count), number('repeats', (c) => c.repeats, count),
+			text('library', (c) => c.library, (path) => el('span.path', path)), number('opens', (c) => c.opens, count), number('repeats', (c) => c.repeats, count),
 			number('new mappings', (c) => c.new_mappings, count), number('failed', (c) => c.failures, count),
 			number('closes', (c) => c.closes, count), number('took', (c) => c.ns, (ns) => seconds(ns / 1e9)),
 			number('maps', (c) => c.maps_grown), number('heap', (c) => c.heap_grown),
