@@ -81,7 +81,7 @@ $(BUILD)/%.o: %.c | $(SKEL) $(PROTO_H)
 
 # The page of --html, of its sources and of what npm has for it. Without npm it is empty, and the next build looks again.
 PAGE     := $(BUILD)/gen/page.html
-$(PAGE): $(wildcard user/report/page/*) tools/bundle-page $(if $(shell test -s $(PAGE) || echo none),FORCE)
+$(PAGE): $(foreach kind,html css js mjs json,$(wildcard user/report/page/*.$(kind))) tools/bundle-page $(if $(shell test -s $(PAGE) || echo none),FORCE)
 	@mkdir -p $(@D)
 	@tools/bundle-page user/report/page $(BUILD)/page $@
 $(BUILD)/user/report/page_file.o: $(PAGE)

@@ -79,18 +79,18 @@ function readNodes(r) {
 	return { cnt, parent, frame };
 }
 
-// What each node weighs itself, by weight.
-function readWeights(r, names, cnt) {
+// The nodes that weigh anything themselves, and what each does, by weight.
+function readWeights(r, names) {
 	const nodes = new Uint32Array(r.number()), weights = {};
 	let node = 0;
 
 	for (let i = 0; i < nodes.length; i++)
 		nodes[i] = node += r.number();
 	for (const name of names) {
-		const weight = weights[name] = new Float64Array(cnt);
+		const weight = weights[name] = new Float64Array(nodes.length);
 
 		for (let i = 0; i < nodes.length; i++)
-			weight[nodes[i]] = r.number();
+			weight[i] = r.number();
 	}
 	return { nodes, weights };
 }
@@ -149,7 +149,7 @@ export async function readData(base64) {
 
 	return {
 		report, page, frames, tree,
-		...readWeights(r, page.weights, tree.cnt),
+		...readWeights(r, page.weights),
 		points: readPoints(r, report.started),
 		steps: readSteps(r, report.started),
 	};
