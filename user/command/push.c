@@ -16,11 +16,8 @@
 #define LEAVE_NS (2 * NSEC_PER_SEC) /* how long a request that was told to stop may take to do so */
 #define GZIP_LEVEL 6                /* it is stored for long, and a thread has time */
 
-/*
- * Pyroscope takes 16,000 a profile unless it is told otherwise (pkg/validation/limits.go), and needs room for
- * what is no site.
- */
-#define STACKS_MAX 15900
+/* Pyroscope takes 16,000 in a profile, and 4 MiB, unless it is told otherwise (pkg/validation/limits.go). */
+#define STACKS_MAX 10000
 
 enum push_state {
 	PUSH_IDLE,
