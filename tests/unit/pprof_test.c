@@ -240,6 +240,15 @@ static struct stack *mixed_stack(struct module *library, struct module *program)
 	return stack;
 }
 
+static void free_stack(struct stack *stack)
+{
+	for (uint32_t i = 0; i < stack->cnt; i++) {
+		free(stack->locations[i]->frames);
+		free(stack->locations[i]);
+	}
+	free(stack);
+}
+
 static void frames_keep_their_places(void **state)
 {
 	struct module library = {.name = "libx.so", .build_id = {0xab, 0x01}, .build_id_sz = 2},
@@ -247,10 +256,12 @@ static void frames_keep_their_places(void **state)
 	const Pprof__Location *at;
 	struct fixture x;
 	Pprof__Profile *p;
+	struct stack *stack;
 
 	(void)state;
 	start(&x);
-	x.views[0].stack = mixed_stack(&library, &program);
+	stack = mixed_stack(&library, &program);
+	x.views[0].stack = stack;
 	p = profile_of(&x);
 	check_tables(p);
 	/* Inlined frames are lines of one location, whose address lies in the call. */
@@ -276,6 +287,7 @@ static void frames_keep_their_places(void **state)
 	assert_string_equal(text(p, p->function[at->line[0]->function_id - 1]->filename), "/srv/app.py");
 	assert_int_equal(at->line[0]->line, 12);
 	release(p);
+	free_stack(stack);
 }
 
 /* No figure is no type, not a type of zeros. */
