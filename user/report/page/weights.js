@@ -8,7 +8,7 @@ export const WORDS = {
 	pinned: ['pinned', 'free bytes that live blocks from here keep from going back'],
 	peak: ['peak', 'bytes live from here when the whole was highest'],
 	temporary: ['temporary', 'bytes freed at once by the thread that allocated them'],
-	retained: ['retained', 'bytes freed here and still resident'],
+	retained: ['retained', 'an estimate: what the heap retains, by who freed most'],
 };
 
 const BY_TIME = { live: 'grown', allocated: 'allocated', freed: 'freed', count: 'count' };
