@@ -50,7 +50,7 @@ BENCH_BIN := $(BENCH_SRC:%.c=$(BUILD)/%)
 
 .DELETE_ON_ERROR:
 .SECONDARY: $(PROTO_C)
-.PHONY: all help test unit e2e test-kernels bench fuzz demo deps install uninstall clean lint workloads FORCE
+.PHONY: all help test unit e2e test-kernels bench fuzz demo picture deps install uninstall clean lint workloads FORCE
 
 all: $(PROGRAM)
 
@@ -159,6 +159,9 @@ bench: $(PROGRAM) workloads $(BENCH_BIN) ## measured ratios against peers (as ro
 demo: ## a worker that hoards memory, watched; PID=… watches that process instead (as root)
 	@tools/install-deps demo
 	@$(MAKE) --no-print-directory $(PROGRAM) && tools/demo $(PROGRAM) $(PID)
+
+picture: $(PROGRAM) ## the README's picture of a page, from the demo's worker (as root, with chromium)
+	tools/picture $(PROGRAM) user/report/page/page.webp
 
 deps: ## install the Debian packages that building and testing need (as root)
 	@tools/install-deps
