@@ -168,16 +168,17 @@ export class Timeline {
 		return x;
 	}
 
-	// Where a label still has room beside those before it.
+	// Right of its line, else left of it, where there is still room beside those before it.
 	label(u, x, text, colour) {
-		const { ctx, bbox } = u, width = ctx.measureText(text).width;
-		const left = Math.min(x + 4 * devicePixelRatio, bbox.left + bbox.width - width);
+		const { ctx, bbox } = u, width = ctx.measureText(text).width, gap = 4 * devicePixelRatio;
+		const left = [x + gap, x - gap - width].find((at) => at >= bbox.left && at + width <= bbox.left + bbox.width + gap &&
+			!this.taken.some(([from, to]) => at < to && at + width > from));
 
-		if (this.taken.some(([from, to]) => left < to && left + width > from))
+		if (left === undefined)
 			return;
 		ctx.fillStyle = colour;
 		ctx.fillText(text, left, bbox.top - 3 * devicePixelRatio);
-		this.taken.push([left - 8 * devicePixelRatio, left + width + 8 * devicePixelRatio]);
+		this.taken.push([left - gap, left + width + gap]);
 	}
 
 	drawMoments(u) {
