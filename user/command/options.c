@@ -121,6 +121,8 @@ static const struct option_row rows[] = {
 	 "push such profiles to Pyroscope (URL is …/ingest) or Parca\n(…/profiles/writeraw) while it runs"},
 	{IN_ATTACH | IN_RUN, 0, "push-interval", "SEC", &type_period, FIELD(push_interval_ns),
 	 "at most so often, with a summary, and at the end (60)"},
+	{IN_ATTACH | IN_RUN, 0, "prometheus", "FILE", &type_file, FIELD(prometheus),
+	 "write metrics to FILE in every interval, as node_exporter's\ntextfile collector reads them (NAME.prom)"},
 	{IN_ATTACH | IN_RUN, 0, "apart", NULL, &type_flag, FIELD(apart),
 	 "of several processes, write FILE.PID for each, not one FILE for all"},
 	{IN_ATTACH | IN_RUN | IN_REPORT, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/replace.h"
+#include "command/metrics.h"
 #include "command/push.h"
 #include "record/recorder.h"
 #include "report/form.h"
@@ -21,6 +22,7 @@ struct publish {
 	const struct naming *naming;
 	const struct log *log;
 	struct whole *whole;
+	struct metrics *metrics;        /* NULL: not asked for */
 	struct recorder *recorder;      /* NULL: nothing is recorded */
 	struct history *history;        /* of the whole; NULL: nothing that is asked for shows it */
 	struct push *push;              /* NULL: nothing is pushed */
@@ -78,7 +80,10 @@ struct publish *publish_new(const struct options *options, FILE *out, const stru
 	p->whole = whole_new();
 	if (wants_history(options))
 		p->history = history_new();
-	if (p->whole && (p->history || !wants_history(options)) && !check_forms(p) && !open_files(p)) {
+	if (options->prometheus)
+		p->metrics = metrics_new(options->prometheus, log);
+	if (p->whole && (p->history || !wants_history(options)) && (p->metrics || !options->prometheus) &&
+	    !check_forms(p) && !open_files(p)) {
 		/* What cannot be recorded or pushed is said; the watch is worth as much without. */
 		if (naming && options->recording)
 			p->recorder = recorder_open(options->recording, naming->names, log);
@@ -96,6 +101,7 @@ void publish_free(struct publish *p)
 		return;
 	for (int i = 0; i < FORM_CNT; i++)
 		replace_abandon(&p->files[i]);
+	metrics_free(p->metrics);
 	recorder_close(p->recorder);
 	history_free(p->history);
 	push_free(p->push);
@@ -244,6 +250,8 @@ int publish_picture(struct publish *p, const struct picture *picture)
 
 	clock_set_lead(picture->epoch_ns);
 	begin(p, picture->kind != PICTURE_INTERVAL);
+	if (p->metrics && picture->kind == PICTURE_INTERVAL)
+		metrics_write(p->metrics, picture);
 	rc = put(p, picture);
 	if (picture->kind == PICTURE_ENDS && p->options->apart)
 		write_parts(p, picture);

@@ -463,9 +463,12 @@ static void fill_churn(struct session *s, struct snapshot *snap)
 
 	free(s->churn_rows);
 	s->churn_rows = calloc(cnt ? cnt : 1, sizeof(*s->churn_rows));
-	for (size_t i = 0; s->churn_rows && i < cnt; i++)
+	for (size_t i = 0; s->churn_rows && i < cnt; i++) {
+		snap->totals.opens += all[i]->opens;
+		snap->totals.repeats += all[i]->repeats;
 		if (snap->final || all[i]->changed_ns >= s->reported_ns)
 			s->churn_rows[snap->churn_cnt++] = all[i];
+	}
 	snap->churn = s->churn_rows;
 }
 
@@ -474,6 +477,7 @@ static void fill_windows(struct session *s, struct snapshot *snap)
 	const struct window_finding *all;
 	size_t cnt = window_detector_view(s->windows, snap->time_ns, &all);
 
+	snap->totals.windows = cnt + window_detector_forgotten(s->windows);
 	free(s->window_rows);
 	s->window_rows = calloc(cnt ? cnt : 1, sizeof(*s->window_rows));
 	for (size_t i = 0; s->window_rows && i < cnt; i++)
@@ -501,6 +505,7 @@ static void fill_purges(struct session *s, struct snapshot *snap)
 	uint64_t total = purge_log_total(s->purges), fresh = total - s->purges_reported;
 
 	snap->purges_total = total;
+	snap->totals.purges = purge_log_totals(s->purges);
 	snap->purge_cnt = kept;
 	if (!snap->final && fresh < kept) {
 		snap->purges += kept - fresh;

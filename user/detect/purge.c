@@ -14,6 +14,7 @@ struct purge_log {
 	size_t unread; /* of these, the newest: no reading after them has come */
 	uint64_t total;
 	uint64_t returned;
+	struct purge_totals totals;
 };
 
 struct purge_log *purge_log_new(void)
@@ -129,6 +130,9 @@ const struct purge_finding *purge_log_add(struct purge_log *log, const struct ev
 	log->total++;
 	log->unread = log->unread < log->cnt ? log->unread + 1 : log->cnt;
 	log->returned += f->returned;
+	log->totals.effective += f->effective;
+	log->totals.misdirected += f->misdirected;
+	log->totals.ns += f->duration_ns;
 	return f;
 }
 
@@ -163,6 +167,11 @@ size_t purge_log_view(const struct purge_log *log, const struct purge_finding *c
 uint64_t purge_log_total(const struct purge_log *log)
 {
 	return log->total;
+}
+
+struct purge_totals purge_log_totals(const struct purge_log *log)
+{
+	return log->totals;
 }
 
 uint64_t purge_log_returned(const struct purge_log *log)

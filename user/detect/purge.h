@@ -56,9 +56,15 @@ const struct purge_finding *purge_log_add(struct purge_log *log, const struct ev
 void purge_log_live(struct purge_log *log, uint64_t live);
 /* A new reading of the heap: of the findings that it is the first after, it tells what they left. */
 void purge_log_reading(struct purge_log *log, const struct mark_reading *reading);
+struct purge_totals { /* since the start */
+	uint64_t effective, misdirected; /* calls; a misdirected one may be effective */
+	uint64_t ns;                     /* in all calls */
+};
+
 /* Kept findings, oldest first; total counts the forgotten ones too. */
 size_t purge_log_view(const struct purge_log *log, const struct purge_finding *const **view);
 uint64_t purge_log_total(const struct purge_log *log);
+struct purge_totals purge_log_totals(const struct purge_log *log);
 /* Σ returned since the start. */
 uint64_t purge_log_returned(const struct purge_log *log);
 

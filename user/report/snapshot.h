@@ -65,6 +65,13 @@ struct state_sample {
 
 struct history; /* report/history.h */
 
+/* How many findings there have been since the attach, those that an interval does not list included. */
+struct finding_totals {
+	struct purge_totals purges;
+	uint64_t windows;                /* that counted, an open one too */
+	uint64_t opens, repeats;         /* of dlopen */
+};
+
 struct snapshot {
 	uint64_t time_ns;     /* CLOCK_MONOTONIC; outputs convert (base/clock.h) */
 	uint64_t started_ns;  /* the attach */
@@ -95,6 +102,7 @@ struct snapshot {
 	uint64_t marks_total;
 	const struct mark_tally *mark_tallies; /* by kind, since the attach */
 	size_t mark_tally_cnt;
+	struct finding_totals totals;
 	const struct collector_view *collector; /* NULL: the process's collections are not seen, or it is no CPython */
 	const struct collector_gap *gaps;       /* as windows are: of them those that ended or are open in the interval */
 	size_t gap_cnt;

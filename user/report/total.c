@@ -16,6 +16,7 @@ struct total {
 	struct own_returns kept_own_returns;
 	struct collector_view kept_collector;
 	uint64_t kept_purges, kept_marks;
+	struct finding_totals kept_totals;
 	struct ledger_totals kept;
 	bool kept_allocs; /* there was something to keep */
 
@@ -149,6 +150,16 @@ static void add_totals(struct ledger_totals *sum, const struct ledger_totals *pa
 	sum->events += part->events;
 }
 
+static void add_findings(struct finding_totals *sum, const struct finding_totals *part)
+{
+	sum->purges.effective += part->purges.effective;
+	sum->purges.misdirected += part->purges.misdirected;
+	sum->purges.ns += part->purges.ns;
+	sum->windows += part->windows;
+	sum->opens += part->opens;
+	sum->repeats += part->repeats;
+}
+
 void total_keep(struct total *t, const struct snapshot *ended)
 {
 	add_returned(&t->kept_returned, &ended->returned);
@@ -157,6 +168,7 @@ void total_keep(struct total *t, const struct snapshot *ended)
 		add_collector(&t->kept_collector, ended->collector);
 	t->kept_purges += ended->purges_total;
 	t->kept_marks += ended->marks_total;
+	add_findings(&t->kept_totals, &ended->totals);
 	if (!ended->allocs)
 		return;
 	t->kept_allocs = true;
@@ -530,11 +542,13 @@ int total_sum(struct total *t, const struct snapshot *const *v, size_t cnt, bool
 	t->own_returns = t->kept_own_returns;
 	sum->purges_total = t->kept_purges;
 	sum->marks_total = t->kept_marks;
+	sum->totals = t->kept_totals;
 	for (size_t i = 0; i < cnt; i++) {
 		add_returned(&sum->returned, &v[i]->returned);
 		add_own_returns(&t->own_returns, v[i]->own_returns, v[i]->own_return_cnt);
 		sum->purges_total += v[i]->purges_total;
 		sum->marks_total += v[i]->marks_total;
+		add_findings(&sum->totals, &v[i]->totals);
 		sum_missing(t, v[i], sum);
 		if (v[i]->gone && !with_ended)
 			continue;
