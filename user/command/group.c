@@ -474,6 +474,20 @@ static void take_snapshot(struct member *m, bool final, const char *ended)
 	m->snapshot.gone = m->ended;
 }
 
+void group_news(struct group *g, bool over, void (*fn)(const struct session_news *news, void *arg), void *arg)
+{
+	struct session_news news;
+
+	for (size_t i = 0; i < g->cnt; i++) {
+		const struct member *m = g->members[i];
+
+		while (session_news(m->session, over || m->ended, &news)) {
+			news.figures.gone = m->ended;
+			fn(&news, arg);
+		}
+	}
+}
+
 size_t group_snapshots(struct group *g, bool final, const char *ended,
 		       const struct snapshot *const **snapshots)
 {

@@ -76,6 +76,9 @@ uint64_t group_too_short(const struct group *group);
 /* Of a process that has ended and is still there: how, in words, or NULL. */
 const char *group_end_of(const struct group *group, pid_t pid);
 
+/* Calls fn for everything about windows that was not told yet; over: the watch is. */
+void group_news(struct group *group, bool over, void (*fn)(const struct session_news *news, void *arg), void *arg);
+
 /*
  * The picture of each process that is there, those that have ended since the last call of
  * group_bury too; by PID. Valid until the next call on the group. ended: why those that live are final.

@@ -224,6 +224,7 @@ const struct option_type type_format = {"text, json, folded, html, pprof or spee
 const struct option_type type_mark = {"LIB:SYMBOL, as libc.so.6:fork, or :SYMBOL of the program (16 at most)",
 				      parse_mark};
 const struct option_type type_file = {"the name of a file", parse_text};
+const struct option_type type_command = {"a command for /bin/sh", parse_text};
 const struct option_type type_prefix = {"what the functions' names begin with, as my_", parse_prefix};
 const struct option_type type_push = {"an URL that ends in /ingest (Pyroscope) or /profiles/writeraw (Parca)",
 				      parse_push};

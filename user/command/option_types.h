@@ -12,7 +12,7 @@ struct option_type {
 
 extern const struct option_type type_flag, type_no_flag; /* bool: set, cleared */
 extern const struct option_type type_pid, type_pids;     /* pid_t; struct pid_list, each once */
-extern const struct option_type type_name, type_cgroup, type_file, type_prefix, type_push; /* const char * */
+extern const struct option_type type_name, type_cgroup, type_file, type_prefix, type_push, type_command; /* const char * */
 extern const struct option_type type_any; /* likewise, "" too */
 extern const struct option_type type_size, type_integer; /* uint64_t */
 extern const struct option_type type_seconds, type_period; /* uint64_t, ns; the second not too short */

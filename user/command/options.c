@@ -123,6 +123,8 @@ static const struct option_row rows[] = {
 	 "at most so often, with a summary, and at the end (60)"},
 	{IN_ATTACH | IN_RUN, 0, "prometheus", "FILE", &type_file, FIELD(prometheus),
 	 "write metrics to FILE in every interval, as node_exporter's\ntextfile collector reads them (NAME.prom)"},
+	{IN_ATTACH | IN_RUN, 0, "on-window", "CMD", &type_command, FIELD(on_window),
+	 "run CMD when a window counts and when it has ended;\nALLOCTRACE_EVENT, _PID, _RETAINED, … tell it more"},
 	{IN_ATTACH | IN_RUN, 0, "apart", NULL, &type_flag, FIELD(apart),
 	 "of several processes, write FILE.PID for each, not one FILE for all"},
 	{IN_ATTACH | IN_RUN | IN_REPORT, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),

@@ -48,6 +48,7 @@ struct options {
 	uint64_t top;        /* 0: as the form likes */
 	uint64_t max_memory; /* bytes for live blocks; 0: by what the machine has */
 	const char *prometheus;      /* written in every interval; NULL: not */
+	const char *on_window;       /* a command for each window; NULL: none */
 	const char *files[FORM_CNT]; /* to write at the end, by form; NULL: none */
 
 	enum form_number form; /* report: --format */

@@ -569,6 +569,35 @@ void session_look(struct session *s)
 		s->usage = usage;
 }
 
+/* What costs nothing to know. */
+static struct snapshot glimpse(const struct session *s, uint64_t now)
+{
+	return (struct snapshot){
+		.time_ns = now,
+		.started_ns = s->started_ns,
+		.pid = s->process->pid,
+		.command = s->process->comm,
+		.heap = &s->now.heap,
+		.rss = s->usage.rss,
+	};
+}
+
+bool session_news(struct session *s, bool over, struct session_news *news)
+{
+	uint64_t now = clock_monotonic_ns();
+
+	news->what = window_detector_news(s->windows, now, over, &news->window);
+	if (news->what == WINDOW_NO_NEWS)
+		return false;
+	/* The detector ends it by our clock now, nothing else does. */
+	news->over = over && news->what == WINDOW_CLOSED && news->window.end_ns == now;
+	news->freed_by = s->allocs && news->window.freed_cnt
+				 ? allocs_stack(s->allocs, news->window.freed[0].site)
+				 : NULL;
+	news->figures = glimpse(s, now);
+	return true;
+}
+
 void session_snapshot(struct session *s, bool final, const char *ended, struct snapshot *snap)
 {
 	*snap = (struct snapshot){

@@ -72,6 +72,17 @@ bool session_mark_is_read(const struct session *s, uint64_t mark);
 /* Why the target ended, in words ("exited with status 0"), or NULL while no exit was seen. */
 const char *session_target_end(const struct session *s);
 
+/* What somebody is told of a window at once. */
+struct session_news {
+	enum window_news what; /* opened, or closed */
+	struct window_finding window;
+	const struct stack *freed_by; /* of window.freed[0]; NULL: not known */
+	bool over;                    /* it ends because the watch does, or the process */
+	struct snapshot figures;      /* the process's now: who it is, and its heap; no findings, no sites */
+};
+/* The next thing that was not told yet; false: there is nothing. over: as window_detector_news. */
+bool session_news(struct session *s, bool over, struct session_news *news);
+
 /*
  * The picture now; valid until the next call on the session. final: everything since the attach.
  * Its names are looked up by the report made of it (naming_report_begins).

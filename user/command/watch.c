@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/file_limit.h"
 #include "base/units.h"
+#include "command/alerts.h"
 #include "command/camera.h"
 #include "command/command.h"
 #include "command/group.h"
@@ -40,6 +41,7 @@ enum source {
 	FROM_STDOUT,
 	FROM_AUDIENCE,
 	FROM_MARKS,
+	FROM_ALERTS,
 	SOURCE_CNT
 };
 
@@ -53,6 +55,7 @@ struct watch {
 	const struct audience *audience;
 	void *listener;            /* its self */
 	struct mark_server *marks; /* NULL: none are heard */
+	struct alerts *alerts;     /* NULL: not asked for */
 	int epoll;
 	int fd[SOURCE_CNT]; /* −1: none */
 	uint64_t reports;
@@ -91,6 +94,8 @@ static void report_ends(struct watch *w)
 
 	camera_take(w->camera, w->group, PICTURE_ENDS, NULL, &picture);
 	w->output = w->audience->picture(w->listener, &picture);
+	if (w->alerts)
+		alerts_look(w->alerts, w->group);
 	group_bury(w->group);
 }
 
@@ -220,6 +225,8 @@ static void on_look(struct watch *w)
 		return;
 	camera_tick(w->camera);
 	group_look(w->group);
+	if (w->alerts)
+		alerts_look(w->alerts, w->group);
 	if (choice_grows(w->target->choice))
 		group_add_chosen(w->group, w->target->choice);
 }
@@ -228,6 +235,11 @@ static void on_marks(struct watch *w)
 {
 	consume_events(w);
 	mark_server_act(w->marks, w->group);
+}
+
+static void on_alerts(struct watch *w)
+{
+	alerts_act(w->alerts);
 }
 
 /* Nobody reads any more: known at once, not only at the next report. */
@@ -289,6 +301,8 @@ static int open_sources(struct watch *w, int signal_fd)
 	rc = rc ?: listen_to(w, FROM_LOOK, timer(LOOK_INTERVAL_NS, true), EPOLLIN);
 	if (!rc && w->audience->fd)
 		rc = listen_to(w, FROM_AUDIENCE, w->audience->fd(w->listener), EPOLLIN);
+	if (!rc && w->alerts)
+		rc = listen_to(w, FROM_ALERTS, alerts_fd(w->alerts), EPOLLIN);
 	listen_to(w, FROM_STDOUT, STDOUT_FILENO,
 		  0); /* a regular file cannot be listened to, and need not be */
 	if (w->marks)
@@ -313,6 +327,7 @@ static void wait_once(struct watch *w, int timeout_ms)
 		[FROM_EVENTS] = on_events,     [FROM_PROCESSES] = on_processes, [FROM_SIGNALS] = on_signal,
 		[FROM_INTERVAL] = on_interval, [FROM_DURATION] = on_duration,   [FROM_LOOK] = on_look,
 		[FROM_STDOUT] = on_stdout,     [FROM_AUDIENCE] = on_audience,   [FROM_MARKS] = on_marks,
+		[FROM_ALERTS] = on_alerts,
 	};
 	struct epoll_event ready[SOURCE_CNT];
 	bool busy = group_work(w->group) || w->behind;
@@ -493,11 +508,16 @@ static int check_marks(const struct watch *w)
 	return 0;
 }
 
-static int open_watch(struct watch *w, int signal_fd)
+/* files: how many a command of the user's may have open. */
+static int open_watch(struct watch *w, int signal_fd, rlim_t files)
 {
 	int rc = naming_start(&w->naming, w->log);
 	const struct group_options wanted = group_options(w->options, &w->naming);
 
+	if (!rc && w->options->on_window) {
+		w->alerts = alerts_new(w->options->on_window, files, &w->naming, w->log);
+		rc = w->alerts ? 0 : -ENOMEM;
+	}
 	if (!rc) {
 		w->listener = w->audience->open(w->target->audience_context, w->options, &w->naming, w->log);
 		if (!w->listener)
@@ -526,8 +546,7 @@ int watch(const struct options *options, struct watch_target *target, int signal
 
 	for (int i = 0; i < SOURCE_CNT; i++)
 		w.fd[i] = -1;
-	file_limit_raise();
-	rc = open_watch(&w, signal_fd);
+	rc = open_watch(&w, signal_fd, file_limit_raise());
 	if (!rc && target->on_ready)
 		target->on_ready(target);
 	if (!rc && w.audience->begin)
@@ -540,11 +559,14 @@ int watch(const struct options *options, struct watch_target *target, int signal
 		consume_events(&w);
 		rc = report_last(&w);
 		wait_for_audience(&w);
+		if (w.alerts)
+			alerts_end(w.alerts, w.group, signal_fd);
 	}
 	if (target->is_child && w.target_over)
 		waitpid(target->pid, &target->wait_status, 0);
 	close_sources(&w);
 	w.audience->close(w.listener);
+	alerts_free(w.alerts);
 	camera_free(w.camera);
 	mark_server_free(w.marks);
 	group_free(w.group);
