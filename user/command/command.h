@@ -23,6 +23,7 @@ int command_attach(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_report(int argc, char **argv);
 int command_top(int argc, char **argv);
+int command_diff(int argc, char **argv);
 int command_heap(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_purge(int argc, char **argv);

@@ -204,6 +204,28 @@ static int parse_mark(const char *text, void *field)
 	return mark_points_add(field, text);
 }
 
+static int parse_diff_form(const char *text, void *field)
+{
+	for (int i = 0; i < DIFF_FORM_CNT; i++) {
+		if (!strcmp(text, diff_forms[i].name)) {
+			*(enum diff_form_number *)field = (enum diff_form_number)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int parse_diff_by(const char *text, void *field)
+{
+	for (int i = 0; i < DIFF_BY_CNT; i++) {
+		if (!strcmp(text, diff_by_names[i])) {
+			*(enum diff_by *)field = (enum diff_by)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 const struct option_type type_flag = {"no argument", parse_flag};
 const struct option_type type_no_flag = {"no argument", parse_no_flag};
 const struct option_type type_pid = {"a process id", parse_pid};
@@ -223,6 +245,8 @@ const struct option_type type_weight = {"live, allocated, freed, count, pinned, 
 const struct option_type type_format = {"text, json, folded, html, pprof or speedscope", parse_format};
 const struct option_type type_mark = {"LIB:SYMBOL, as libc.so.6:fork, or :SYMBOL of the program (16 at most)",
 				      parse_mark};
+const struct option_type type_diff_form = {"text, json or folded", parse_diff_form};
+const struct option_type type_diff_by = {"nothing, time, marks or allocations", parse_diff_by};
 const struct option_type type_file = {"the name of a file", parse_text};
 const struct option_type type_command = {"a command for /bin/sh", parse_text};
 const struct option_type type_prefix = {"what the functions' names begin with, as my_", parse_prefix};

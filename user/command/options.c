@@ -24,7 +24,8 @@ enum {
 	IN_REPORT = 1 << 6,
 	IN_TOP = 1 << 7,
 	IN_MARK = 1 << 8,
-	IN_PRINTING = IN_ATTACH | IN_RUN | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS | IN_REPORT,
+	IN_DIFF = 1 << 9,
+	IN_PRINTING = IN_ATTACH | IN_RUN | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS | IN_REPORT | IN_DIFF,
 	IN_ALL = IN_PRINTING | IN_TOP | IN_MARK,
 };
 
@@ -96,11 +97,18 @@ static const struct option_row rows[] = {
 	 "the events that were recorded (attach --events), one JSON object a line"},
 	{IN_REPORT, 'f', "format", "FORM", &type_format, FIELD(form),
 	 "text (the default), json, folded, html, pprof or speedscope"},
-	{IN_REPORT, 'o', "output", "FILE", &type_file, FIELD(output), "write to FILE, not to stdout"},
+	{IN_DIFF, 'f', "format", "FORM", &type_diff_form, FIELD(diff_form),
+	 "text (the default), json or folded (as of difffolded.pl)"},
+	{IN_DIFF, 0, "by", "WHAT", &type_diff_by, FIELD(by),
+	 "multiply what A counts to B's time, marks or allocations"},
+	{IN_REPORT | IN_DIFF, 'o', "output", "FILE", &type_file, FIELD(output), "write to FILE, not to stdout"},
 	{IN_REPORT, 'a', "all", NULL, &type_flag, FIELD(all),
 	 "every summary as it was printed, not the last one alone (text, json)"},
 	{IN_ATTACH | IN_RUN | IN_REPORT, 'T', "top", "N", &type_integer, FIELD(top),
 	 "sites a table (5, in the last report 10)"},
+	{IN_DIFF, 'T', "top", "N", &type_integer, FIELD(top), "sites to list (15, in JSON 10000)"},
+	{IN_DIFF, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),
+	 "rank sites by the change of live (the default), allocated, freed,\ncount, pinned, peak or temporary"},
 	{IN_ATTACH | IN_RUN, 0, "older", "SEC", &type_seconds, FIELD(older_ns),
 	 "live blocks by site: only those older than that"},
 	{IN_ATTACH | IN_RUN | IN_TOP, 'z', "min-size", "SIZE", &type_size, FIELD(size_min),
@@ -291,6 +299,24 @@ static const struct grammar mark_grammar = {
 		{
 			{.arg = "PID", .type = &type_pid, .field = FIELD(pid)},
 			{.arg = "TEXT", .type = &type_any, .field = FIELD(text)},
+		},
+};
+
+static const struct grammar diff_grammar = {
+	.name = "diff",
+	.bit = IN_DIFF,
+	.usage = "diff [OPTIONS] A B",
+	.about = "Compares two recordings of attach or run (--output): what grew from A to B, as a\n"
+		 "whole and by site, those that changed most first. The two may come from different\n"
+		 "processes and builds: sites are the same where their functions and lines are, and\n"
+		 "where only lines have moved.\n",
+	.examples = "alloctrace diff monday.rec tuesday.rec\n"
+		    "alloctrace diff --by time --weight allocated monday.rec tuesday.rec\n"
+		    "alloctrace diff --format folded monday.rec tuesday.rec | flamegraph.pl > diff.svg\n",
+	.positional =
+		{
+			{.arg = "A", .type = &type_file, .field = FIELD(recording)},
+			{.arg = "B", .type = &type_file, .field = FIELD(second)},
 		},
 };
 
@@ -486,8 +512,10 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 	status = parse_options(g, argc, argv, options);
 	if (status != OPTIONS_GO)
 		return status;
-	if (options->json)
+	if (options->json) {
 		options->form = FORM_JSON;
+		options->diff_form = DIFF_JSON;
+	}
 	custom_init(&options->custom, options->symbol_prefix, options->object);
 	if (options->events && !options->recording && g->bit != IN_REPORT)
 		return complain(g, "--events needs a recording: give it a file with --output");
@@ -503,7 +531,7 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 		return argv[optind] ? OPTIONS_GO : complain(g, "there is no COMMAND to run");
 	}
 	status = parse_positionals(g, argv + optind, options);
-	if (g->bit == IN_REPORT)
+	if (g->bit == IN_REPORT || g->bit == IN_DIFF)
 		return status;
 	if (status == OPTIONS_GO && !is_chosen(options) && g->bit != IN_ALLOCATORS)
 		return complain(g, "there is no PID to look at");
@@ -564,6 +592,15 @@ int options_parse_report(int argc, char **argv, struct options *options)
 int options_parse_mark(int argc, char **argv, struct options *options)
 {
 	return parse(&mark_grammar, argc, argv, options);
+}
+
+int options_parse_diff(int argc, char **argv, struct options *options)
+{
+	int status = parse(&diff_grammar, argc, argv, options);
+
+	if (status == OPTIONS_GO && !options->second)
+		return complain(&diff_grammar, "there are no two RECORDINGS to compare");
+	return status;
 }
 
 int options_parse_allocators(int argc, char **argv, struct options *options)

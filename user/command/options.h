@@ -11,6 +11,7 @@
 
 #include "probe/custom.h"
 #include "probe/mark_point.h"
+#include "report/diff.h"
 #include "report/form.h"
 #include "target/choice.h"
 
@@ -51,8 +52,11 @@ struct options {
 	const char *on_window;       /* a command for each window; NULL: none */
 	const char *files[FORM_CNT]; /* to write at the end, by form; NULL: none */
 
+	const char *second;    /* diff: the recording that recording is compared with */
 	enum form_number form; /* report: --format */
-	const char *output;    /* report: file; NULL: stdout */
+	enum diff_form_number diff_form; /* diff: --format */
+	enum diff_by by;                 /* diff */
+	const char *output;    /* diff, report: file; NULL: stdout */
 	bool all;              /* report: every picture, not the last alone */
 	bool events;           /* attach, run: every event into the recording; report: out of it */
 
@@ -88,6 +92,7 @@ int options_parse_top(int argc, char **argv, struct options *options);
 int options_parse_heap(int argc, char **argv, struct options *options);
 int options_parse_check(int argc, char **argv, struct options *options);
 int options_parse_purge(int argc, char **argv, struct options *options);
+int options_parse_diff(int argc, char **argv, struct options *options);
 int options_parse_report(int argc, char **argv, struct options *options);
 int options_parse_mark(int argc, char **argv, struct options *options);
 int options_parse_allocators(int argc, char **argv, struct options *options); /* pid may stay 0 */

@@ -1,4 +1,6 @@
 /* Stacks in Brendan Gregg's folded form, which flamegraph.pl, speedscope and others read. */
+#include "report/folded.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -75,7 +77,7 @@ static void put_frame(FILE *out, const struct frame_name *frame)
 	fputs(name, out);
 }
 
-static void put_line(FILE *out, const struct stack *stack, uint64_t weight)
+void folded_put_stack(FILE *out, const struct stack *stack)
 {
 	struct stack_walk walk = {.stack = stack};
 	const struct frame_name *frame;
@@ -91,7 +93,12 @@ static void put_line(FILE *out, const struct stack *stack, uint64_t weight)
 		first = false;
 		put_frame(out, frame);
 	}
-	fprintf(out, " %" PRIu64 "\n", weight);
+}
+
+static void put_line(FILE *out, const struct ranked_site *site)
+{
+	folded_put_stack(out, site->view->stack);
+	fprintf(out, " %" PRIu64 "\n", site->weight);
 }
 
 /* Those that weigh anything. */
@@ -128,7 +135,7 @@ int report_folded(FILE *out, const struct snapshot *s, enum site_weight weight)
 	names_wait(s->names);
 	merge(&sites);
 	for (size_t i = 0; i < sites.cnt; i++)
-		put_line(out, sites.sites[i].view->stack, sites.sites[i].weight);
+		put_line(out, &sites.sites[i]);
 	ranking_free(&sites);
 	rest_cnt = weight_rests(&weights, weight, rests);
 	for (size_t i = 0; i < rest_cnt; i++)
