@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "base/map.h"
-#include "report/frame_numbers.h"
 #include "report/ranking.h"
+#include "report/stack_keys.h"
 
 const char *const diff_by_names[DIFF_BY_CNT] = {
 	[DIFF_BY_NOTHING] = "nothing",
@@ -16,16 +16,16 @@ const char *const diff_by_names[DIFF_BY_CNT] = {
 
 /* What is needed of a row only while it is matched. */
 struct candidate {
-	uint64_t whole, lineless; /* hashes of its frames */
-	uint32_t same_hash;       /* the next row; DIFF_NONE */
-	bool taken;               /* it has become part of another */
+	struct stack_key whole, lineless;
+	uint32_t same_hash; /* the next row; DIFF_NONE */
+	bool taken;         /* it has become part of another */
 };
 
 struct matching {
 	struct diff *diff;
-	struct frame_numbering *numbering;
+	struct stack_keys *keys;
 	struct candidate *candidates; /* by row */
-	struct map known;             /* hash → row + 1, the first of those with it */
+	struct map known;             /* half a key → row + 1, the first of those with it */
 };
 
 /* --- Scale --- */
@@ -93,79 +93,27 @@ uint64_t diff_figure(const struct diff *d, const struct diff_row *row, unsigned 
 
 /* --- Matching --- */
 
-static uint64_t mix(uint64_t hash, uint32_t number)
+static struct stack_key key_of(const struct candidate *c, bool lines)
 {
-	hash = (hash ^ number) * 0x9e3779b97f4a7c15ULL;
-	return hash ^ (hash >> 29);
+	return lines ? c->whole : c->lineless;
 }
 
-/* 0 or −ENOMEM. */
-static int hash_stack(struct matching *m, const struct stack *stack, struct candidate *c)
+/* The row with that key; DIFF_NONE: none yet. */
+static uint32_t find_row(const struct matching *m, const struct candidate *c, bool lines)
 {
-	c->whole = c->lineless = stack ? 1 + stack->cut : 0;
-	for (uint32_t i = 0; stack && i < stack->cnt; i++) {
-		const struct frame_numbers *numbers = frame_numbers_of(m->numbering, stack->locations[i]);
+	uint32_t at = (uint32_t)(uintptr_t)map_get(&m->known, key_of(c, lines).v[0]) - 1;
 
-		if (!numbers)
-			return -ENOMEM;
-		for (uint32_t k = 0; k < numbers->cnt; k++) {
-			c->whole = mix(c->whole, numbers->v[k].whole);
-			c->lineless = mix(c->lineless, numbers->v[k].lineless);
-		}
-	}
-	return 0;
-}
-
-/* Goes over the numbers of a stack. */
-struct number_walk {
-	struct matching *matching;
-	const struct stack *stack;
-	uint32_t location, frame;
-};
-
-static const struct frame_number *next_number(struct number_walk *w)
-{
-	while (w->location < w->stack->cnt) {
-		const struct frame_numbers *numbers =
-			frame_numbers_of(w->matching->numbering, w->stack->locations[w->location]);
-
-		if (w->frame < numbers->cnt) /* it was asked for before: it is there */
-			return &numbers->v[w->frame++];
-		w->location++;
-		w->frame = 0;
-	}
-	return NULL;
-}
-
-/* Hashes may be equal by chance, or be made so. */
-static bool is_same_stack(struct matching *m, const struct stack *a, const struct stack *b, bool lines)
-{
-	struct number_walk left = {.matching = m, .stack = a}, right = {.matching = m, .stack = b};
-	const struct frame_number *x, *y;
-
-	if (!a || !b || a->cut != b->cut)
-		return !a && !b;
-	do {
-		x = next_number(&left);
-		y = next_number(&right);
-	} while (x && y && (lines ? x->whole == y->whole : x->lineless == y->lineless));
-	return !x && !y;
-}
-
-/* The row with those frames; DIFF_NONE: none yet. */
-static uint32_t find_row(struct matching *m, uint64_t hash, const struct stack *stack, bool lines)
-{
-	uint32_t at = (uint32_t)(uintptr_t)map_get(&m->known, hash) - 1;
-
-	while (at != DIFF_NONE && !is_same_stack(m, m->diff->rows[at].stack, stack, lines))
+	while (at != DIFF_NONE && !stack_key_is(key_of(&m->candidates[at], lines), key_of(c, lines)))
 		at = m->candidates[at].same_hash;
 	return at;
 }
 
-static int note_row(struct matching *m, uint64_t hash, uint32_t at)
+static int note_row(struct matching *m, uint32_t at, bool lines)
 {
-	m->candidates[at].same_hash = (uint32_t)(uintptr_t)map_get(&m->known, hash) - 1;
-	return map_set(&m->known, hash, (void *)((uintptr_t)at + 1));
+	uint64_t half = key_of(&m->candidates[at], lines).v[0];
+
+	m->candidates[at].same_hash = (uint32_t)(uintptr_t)map_get(&m->known, half) - 1;
+	return map_set(&m->known, half, (void *)((uintptr_t)at + 1));
 }
 
 /* Puts a site into the row of its frames, which is new if need be. */
@@ -176,14 +124,14 @@ static int add_site(struct matching *m, unsigned side, uint32_t site)
 	struct candidate c = {.same_hash = DIFF_NONE};
 	uint32_t at;
 
-	if (hash_stack(m, stack, &c))
+	if (stack_keys_of(m->keys, stack, &c.whole, &c.lineless))
 		return -ENOMEM;
-	at = find_row(m, c.whole, stack, true);
+	at = find_row(m, &c, true);
 	if (at == DIFF_NONE) {
 		at = (uint32_t)d->cnt++;
 		d->rows[at] = (struct diff_row){.stack = stack, .first = {DIFF_NONE, DIFF_NONE}};
 		m->candidates[at] = c;
-		if (note_row(m, c.whole, at))
+		if (note_row(m, at, true))
 			return -ENOMEM;
 	}
 	d->next[side][site] = d->rows[at].first[side];
@@ -222,10 +170,8 @@ static int note_lineless(struct matching *m)
 
 	map_free(&m->known);
 	for (uint32_t i = 0; i < d->cnt; i++) {
-		uint64_t hash = m->candidates[i].lineless;
-
-		if (is_only(&d->rows[i], 0) && find_row(m, hash, d->rows[i].stack, false) == DIFF_NONE &&
-		    note_row(m, hash, i))
+		if (is_only(&d->rows[i], 0) && find_row(m, &m->candidates[i], false) == DIFF_NONE &&
+		    note_row(m, i, false))
 			return -ENOMEM;
 	}
 	return 0;
@@ -247,7 +193,7 @@ static int match_without_lines(struct matching *m)
 
 			if (!is_only(&d->rows[i], side) || m->candidates[i].taken)
 				continue;
-			at = find_row(m, m->candidates[i].lineless, d->rows[i].stack, false);
+			at = find_row(m, &m->candidates[i], false);
 			if (at != DIFF_NONE && at != i && (side || d->rows[at].match == DIFF_OTHER_LINES))
 				absorb(m, at, i);
 		}
@@ -277,13 +223,13 @@ static int make_room(struct matching *m)
 	}
 	d->rows = malloc((all ? all : 1) * sizeof(*d->rows));
 	m->candidates = malloc((all ? all : 1) * sizeof(*m->candidates));
-	m->numbering = frame_numbering_new();
-	return d->rows && m->candidates && m->numbering ? 0 : -ENOMEM;
+	m->keys = stack_keys_new();
+	return d->rows && m->candidates && m->keys ? 0 : -ENOMEM;
 }
 
 static void name_sites(const struct snapshot *s)
 {
-	for (size_t i = 0; i < site_cnt(s); i++)
+	for (size_t i = 0; s->names && i < site_cnt(s); i++)
 		stack_want(s->names, s->allocs->sites[i].stack);
 	names_wait(s->names);
 }
@@ -352,7 +298,7 @@ int diff_make(struct diff *d, const struct diff_side *a, const struct diff_side 
 	if (!ret)
 		rank(&m);
 	map_free(&m.known);
-	frame_numbering_free(m.numbering);
+	stack_keys_free(m.keys);
 	free(m.candidates);
 	if (ret)
 		diff_free(d);

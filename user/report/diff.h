@@ -1,6 +1,6 @@
 /*
  * What grew from one snapshot (A) to another (B), by site and figure. The two may come from different
- * processes, builds and machines: sites are the same where their frames say the same (frame_numbers.h),
+ * processes, builds and machines: sites are the same where their frames say the same (stack_keys.h),
  * first with lines; what is left of both is matched without lines and added up.
  *
  * A's figures of sites and events, which count from the attach on, may be scaled to B's extent: to as

@@ -51,8 +51,8 @@ static void put_scale(FILE *out, const struct diff *d)
 {
 	if (d->options.by == DIFF_BY_NOTHING)
 		return;
-	fprintf(out, "   what A counts since its attach is multiplied by %.3g: B has so many times its %s\n",
-		d->factor, diff_by_names[d->options.by]);
+	fprintf(out, "   A's figures since its attach are multiplied by %.3g: its %s, to B's\n", d->factor,
+		diff_by_names[d->options.by]);
 }
 
 static void cell_figure(struct table *t, uint64_t figure, bool is_count)
@@ -185,6 +185,16 @@ static void rest_row(struct table *t, const struct diff *d, size_t from, size_t 
 		   figure_count(cnt, to - from));
 }
 
+/* Of a process that has ended as it should nothing lives. */
+static const char *none_changed(const struct diff *d)
+{
+	if (!d->cnt)
+		return "there are no sites to compare";
+	return d->options.weight == WEIGHT_LIVE
+		       ? "what is live has not changed at any site: see --weight peak or allocated"
+		       : "no site has changed";
+}
+
 static int put_sites(FILE *out, const struct diff *d)
 {
 	size_t changed = changed_cnt(d), max = d->options.top ? d->options.top : SITES_SHOWN;
@@ -193,7 +203,7 @@ static int put_sites(FILE *out, const struct diff *d)
 	int result;
 
 	if (!changed) {
-		fprintf(out, "  %s\n", d->cnt ? "no site has changed" : "there are no sites to compare");
+		fprintf(out, "  %s\n", none_changed(d));
 		return 0;
 	}
 	t = table_new("rrrrrrll");

@@ -46,6 +46,7 @@ static const struct total_row {
 	{{"pinned", "pinned", false, false, 0, 0}, HEAP(pinned)},
 	{{"live", "live", false, true, 0, 0}, EVENTS(live.bytes)},
 	{{"live blocks", "live_blocks", true, true, 0, 0}, EVENTS(live.cnt)},
+	{{"live at the peak", "peak", false, true, 0, 0}, EVENTS(peak.bytes)},
 	{{"allocated", "allocated", false, true, 0, 0}, EVENTS(allocated.bytes)},
 	{{"allocations", "allocs", true, true, 0, 0}, EVENTS(allocated.cnt)},
 	{{"freed", "freed", false, true, 0, 0}, EVENTS(freed.bytes)},
