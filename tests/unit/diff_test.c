@@ -23,6 +23,7 @@ static void start(struct scene *s, uint64_t seconds)
 	s->x.s.lazy_free = 0;
 	s->x.allocs.sites = s->views;
 	s->x.allocs.unattributed = UNKNOWN;
+	s->x.allocs.survey = &s->x.survey;
 }
 
 static struct location *line_of(const char *function, const char *file, unsigned line)
@@ -270,6 +271,37 @@ static void figures_as_large_as_they_come(void **state)
 	diff_free(&d);
 }
 
+/* Both are of a moment; retained is charged to who freed (weight.h). */
+static void pinned_and_retained_are_not_scaled(void **state)
+{
+	char *text;
+
+	(void)state;
+	start(&a, 10);
+	start(&b, 40);
+	add(&a, stack_of("f", "a.c", 10), 100, 1000);
+	add(&b, stack_of("f", "a.c", 10), 300, 1000);
+	a.figures[0].freed_here.bytes = b.figures[0].freed_here.bytes = 900;
+	a.x.heap.taken_ns = b.x.heap.taken_ns = 1;
+	a.x.heap.retained = 500;
+	b.x.heap.retained = 700;
+	make(DIFF_BY_TIME, WEIGHT_RETAINED);
+	row_is(0, DIFF_SAME, 500, 700);
+	assert_int_equal(diff_figure(&d, &d.rows[0], 0, WEIGHT_PINNED), 50);
+	assert_int_equal(diff_figure(&d, &d.rows[0], 0, WEIGHT_FREED), 3600);
+	diff_free(&d);
+	b.x.heap.retained = UNKNOWN;
+	make(DIFF_BY_TIME, WEIGHT_RETAINED);
+	assert_true(diff_knows(&d, 0, WEIGHT_RETAINED) && !diff_knows(&d, 1, WEIGHT_RETAINED));
+	text = FORM_TEXT(diff_text(out, &d));
+	assert_non_null(strstr(text, "choose another --weight"));
+	free(text);
+	text = FORM_TEXT(diff_json(out, &d));
+	assert_non_null(strstr(text, "\"retained\":{\"a\":500,\"b\":null,\"change\":null}"));
+	free(text);
+	diff_free(&d);
+}
+
 static void without_events_there_are_totals(void **state)
 {
 	char *text;
@@ -377,6 +409,7 @@ int main(void)
 		cmocka_unit_test(a_is_scaled_to_b),
 		cmocka_unit_test(what_cannot_be_scaled_is_said),
 		cmocka_unit_test(figures_as_large_as_they_come),
+		cmocka_unit_test(pinned_and_retained_are_not_scaled),
 		cmocka_unit_test(without_events_there_are_totals),
 		cmocka_unit_test(as_text),
 		cmocka_unit_test(as_json),

@@ -108,7 +108,7 @@ static const struct option_row rows[] = {
 	 "sites a table (5, in the last report 10)"},
 	{IN_DIFF, 'T', "top", "N", &type_integer, FIELD(top), "sites to list (15, in JSON 10000)"},
 	{IN_DIFF, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),
-	 "rank sites by the change of live (the default), allocated, freed,\ncount, pinned, peak or temporary"},
+	 "rank sites by the change of live (the default), allocated, freed,\ncount, pinned, peak, temporary or retained"},
 	{IN_ATTACH | IN_RUN, 0, "older", "SEC", &type_seconds, FIELD(older_ns),
 	 "live blocks by site: only those older than that"},
 	{IN_ATTACH | IN_RUN | IN_TOP, 'z', "min-size", "SIZE", &type_size, FIELD(size_min),

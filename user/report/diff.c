@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "base/map.h"
-#include "report/ranking.h"
 #include "report/stack_keys.h"
 
 const char *const diff_by_names[DIFF_BY_CNT] = {
@@ -87,8 +86,13 @@ uint64_t diff_figure(const struct diff *d, const struct diff_row *row, unsigned 
 	uint64_t sum = 0;
 
 	for (uint32_t at = row->first[side]; at != DIFF_NONE; at = d->next[side][at])
-		sum += ranking_weigh[weight](view_of(d, side, at));
-	return side ? sum : diff_scaled(d, sum);
+		sum += weight_of(&d->weights[side], view_of(d, side, at), weight);
+	return side || weight == WEIGHT_PINNED || weight == WEIGHT_RETAINED ? sum : diff_scaled(d, sum);
+}
+
+bool diff_knows(const struct diff *d, unsigned side, enum site_weight weight)
+{
+	return weight_is_known(&d->weights[side], weight);
 }
 
 /* --- Matching --- */
@@ -292,6 +296,8 @@ int diff_make(struct diff *d, const struct diff_side *a, const struct diff_side 
 	int ret;
 
 	*d = (struct diff){.options = *options, .side = {*a, *b}};
+	weights_init(&d->weights[0], a->snapshot);
+	weights_init(&d->weights[1], b->snapshot);
 	ret = set_factor(d, err);
 	if (!ret && match_all(&m))
 		ret = error_set(err, -ENOMEM, "out of memory comparing %s and %s", a->name, b->name);

@@ -5,7 +5,7 @@
  *
  * A's figures of sites and events, which count from the attach on, may be scaled to B's extent: to as
  * long a time, as many marks or as many allocations (--by). Of what is at a moment, RSS and the heap's
- * figures, nothing is scaled.
+ * figures, what sites pin and retain of it too, nothing is scaled.
  */
 #ifndef ALLOCTRACE_REPORT_DIFF_H
 #define ALLOCTRACE_REPORT_DIFF_H
@@ -58,6 +58,7 @@ struct diff_row {
 struct diff {
 	struct diff_options options;
 	struct diff_side side[2];
+	struct weights weights[2];
 	double factor;         /* by which A's figures are multiplied; 1 by nothing */
 	struct diff_row *rows; /* largest change, up or down, first */
 	size_t cnt;
@@ -69,9 +70,10 @@ int diff_make(struct diff *diff, const struct diff_side *a, const struct diff_si
 	      const struct diff_options *options, struct error *err);
 void diff_free(struct diff *diff); /* idempotent */
 
-/* A figure of a row: A's (side 0) scaled, or B's. */
+/* A figure of a row: A's (side 0) scaled, or B's; 0 where it is not known (diff_knows). */
 uint64_t diff_figure(const struct diff *diff, const struct diff_row *row, unsigned side,
 		     enum site_weight weight);
+bool diff_knows(const struct diff *diff, unsigned side, enum site_weight weight);
 /* A figure of A that counts from the attach on, scaled; UNKNOWN stays. */
 uint64_t diff_scaled(const struct diff *diff, uint64_t figure);
 /* B − A, at the ends of what there is room for. */

@@ -44,6 +44,12 @@ static void totals(struct json *j, const struct diff *d)
 		pair(j, o, rows[i].key, rows[i].a, rows[i].b);
 }
 
+static uint64_t figure(const struct diff *d, const struct diff_row *row, unsigned side,
+		       enum site_weight weight)
+{
+	return diff_knows(d, side, weight) ? diff_figure(d, row, side, weight) : UNKNOWN;
+}
+
 static void site(struct json *j, cJSON *o, const struct diff *d, const struct diff_row *row)
 {
 	static const char *const words[] = {
@@ -53,8 +59,8 @@ static void site(struct json *j, cJSON *o, const struct diff *d, const struct di
 	json_bool(j, o, "truncated", row->stack && row->stack->cut);
 	json_text(j, o, "match", words[row->match]);
 	for (int weight = 0; weight < WEIGHT_CNT; weight++)
-		pair(j, o, site_weight_names[weight], diff_figure(d, row, 0, (enum site_weight)weight),
-		     diff_figure(d, row, 1, (enum site_weight)weight));
+		pair(j, o, site_weight_names[weight], figure(d, row, 0, (enum site_weight)weight),
+		     figure(d, row, 1, (enum site_weight)weight));
 }
 
 static void sites(struct json *j, const struct diff *d)

@@ -116,6 +116,11 @@ static int put_totals(FILE *out, const struct diff *d)
 	return result;
 }
 
+static bool are_known(const struct diff *d, enum site_weight weight)
+{
+	return diff_knows(d, 0, weight) && diff_knows(d, 1, weight);
+}
+
 /* Whose changes stand beside that of the weight which sites are ranked by. */
 static const enum site_weight beside[] = {WEIGHT_LIVE, WEIGHT_ALLOCATED, WEIGHT_FREED, WEIGHT_PINNED};
 #define BESIDE_CNT (sizeof(beside) / sizeof(beside[0]))
@@ -133,6 +138,17 @@ static void heading(struct table *t, enum site_weight weight)
 	table_end_row(t);
 }
 
+static void cell_beside(struct table *t, const struct diff *d, const struct diff_row *row,
+			enum site_weight weight)
+{
+	if (are_known(d, weight))
+		cell_change(t, TABLE_PLAIN,
+			    diff_change(diff_figure(d, row, 0, weight), diff_figure(d, row, 1, weight)),
+			    false);
+	else
+		table_cell(t, TABLE_PLAIN, "–");
+}
+
 static void site_row(struct table *t, const struct diff *d, const struct diff_row *row)
 {
 	static const char *const words[] = {
@@ -146,10 +162,7 @@ static void site_row(struct table *t, const struct diff *d, const struct diff_ro
 	cell_figure(t, diff_figure(d, row, 1, weight), is_count);
 	for (size_t i = 0; i < BESIDE_CNT; i++)
 		if (beside[i] != weight)
-			cell_change(t, TABLE_PLAIN,
-				    diff_change(diff_figure(d, row, 0, beside[i]),
-						diff_figure(d, row, 1, beside[i])),
-				    false);
+			cell_beside(t, d, row, beside[i]);
 	table_cell(t, TABLE_PLAIN, "%s", words[row->match]);
 	table_cell(t, TABLE_PLAIN, "%s", site_text(site, row->stack));
 	table_end_row(t);
@@ -190,6 +203,8 @@ static const char *none_changed(const struct diff *d)
 {
 	if (!d->cnt)
 		return "there are no sites to compare";
+	if (!are_known(d, d->options.weight))
+		return "of one of the two it is not known: choose another --weight";
 	return d->options.weight == WEIGHT_LIVE
 		       ? "what is live has not changed at any site: see --weight peak or allocated"
 		       : "no site has changed";
@@ -202,7 +217,7 @@ static int put_sites(FILE *out, const struct diff *d)
 	struct table *t;
 	int result;
 
-	if (!changed) {
+	if (!changed || !are_known(d, d->options.weight)) {
 		fprintf(out, "  %s\n", none_changed(d));
 		return 0;
 	}
