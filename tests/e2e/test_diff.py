@@ -102,6 +102,8 @@ def test_text_and_folded_say_the_same(tree, recordings, tmp_path):
     first = text[next(i for i, line in enumerate(text) if "live by site" in line) + 1]
     assert first.split()[:2] == ["+293", "KiB"] and "grow (program.c:" in first and "moved" in first
     assert diff(tree, recordings, "--format", "folded", "-o", tmp_path / "out").stdout == ""
+    page = diff(tree, recordings, "--format", "html").stdout
+    assert "<b>+293 KiB</b>" in page and "<li>program:grow (program.c:" in page and "<script" not in page
     lines = (tmp_path / "out").read_text().splitlines()
     # What flamegraph.pl takes apart: a stack without blanks at its ends, and two whole numbers.
     parts = [re.fullmatch(r"(\S(?:.*\S)?) (\d+) (\d+)", line).groups() for line in lines]
