@@ -82,6 +82,7 @@ _alloctrace()
 		return
 		;;
 	--format | -f)
+		[[ ${COMP_WORDS[at]} == diff ]] && mapfile -t COMPREPLY < <(compgen -W "text json folded html" -- "$cur") && return
 		mapfile -t COMPREPLY < <(compgen -W "text json folded html pprof speedscope" -- "$cur")
 		return
 		;;

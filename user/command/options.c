@@ -98,7 +98,7 @@ static const struct option_row rows[] = {
 	{IN_REPORT, 'f', "format", "FORM", &type_format, FIELD(form),
 	 "text (the default), json, folded, html, pprof or speedscope"},
 	{IN_DIFF, 'f', "format", "FORM", &type_diff_form, FIELD(diff_form),
-	 "text (the default), json or folded (as of difffolded.pl)"},
+	 "text (the default), json, folded (as of difffolded.pl) or html"},
 	{IN_DIFF, 0, "by", "WHAT", &type_diff_by, FIELD(by),
 	 "multiply what A counts to B's time, marks or allocations"},
 	{IN_REPORT | IN_DIFF, 'o', "output", "FILE", &type_file, FIELD(output), "write to FILE, not to stdout"},
