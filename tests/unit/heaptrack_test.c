@@ -18,8 +18,8 @@ struct cost {
 
 struct reader {
 	gzFile in;
-	char *texts[INDEX_MAX];  /* from 1 on, as the next two */
-	char *places[INDEX_MAX]; /* the innermost function */
+	char *texts[INDEX_MAX];       /* from 1 on, as the next two */
+	char *places[INDEX_MAX];      /* the innermost function */
 	uint64_t nodes[INDEX_MAX][2]; /* place, caller */
 	struct {
 		uint64_t size, node;
@@ -213,8 +213,8 @@ static void check_cost(const struct reader *r, const char *function, const struc
 }
 
 /* By their innermost frames. */
-static const char *const innermost[SITES_CNT] = {"make_row", "PyMem_RawRealloc", "Znwm", "[no stack]",
-						 "a;b?", "drop_table", "vasprintf"};
+static const char *const innermost[SITES_CNT] = {"make_row", "PyMem_RawRealloc", "Znwm",     "[no stack]",
+						 "a;b?",     "drop_table",       "vasprintf"};
 
 static void check_figures(const struct reader *r, const struct fixture *x)
 {
@@ -257,9 +257,9 @@ static void figures_come_out_as_they_are(void **state)
 /* Outermost first, and what is cut says so. */
 static void stacks_are_whole(void **state)
 {
-	static const char *const frames[] = {"PyMem_RawRealloc", "list_resize", "list_append",
-					     "PyObject_Vectorcall", "_PyEval_EvalFrameDefault", "Py_RunMain",
-					     "[truncated]"};
+	static const char *const frames[] = {
+		"PyMem_RawRealloc",         "list_resize", "list_append", "PyObject_Vectorcall",
+		"_PyEval_EvalFrameDefault", "Py_RunMain",  "[truncated]"};
 	struct fixture x;
 	struct reader *r;
 	uint64_t node = 0;
@@ -411,8 +411,12 @@ static void equal_stacks_are_one(void **state)
 /* Bytes and calls of a booking, one row alone. */
 static void bookings_balance(void **state)
 {
-	const struct stack_row row = {.allocated = {10, 1000}, .live = {1, 40}, .all_allocated = {20, 2000},
-				      .last_live = {0, 0}, .peak = {2, 90}, .temporary = {8, 640}};
+	const struct stack_row row = {.allocated = {10, 1000},
+				      .live = {1, 40},
+				      .all_allocated = {20, 2000},
+				      .last_live = {0, 0},
+				      .peak = {2, 90},
+				      .temporary = {8, 640}};
 	struct heaptrack_booked booked = {0};
 	struct heaptrack_booking b = heaptrack_book(&row, &booked, 1, false);
 
