@@ -64,8 +64,11 @@ static uint64_t beyond(uint64_t value, uint64_t part)
 /* What is not live any more counts as freed, also where its free was not seen: readers subtract. */
 static void add_sample(struct dump *d, const struct stack_row *row)
 {
-	Perfetto__ProfilePacket__HeapSample *sample = next_sample(d, row);
+	Perfetto__ProfilePacket__HeapSample *sample;
 
+	if (!row->allocated.cnt) /* it has only freed */
+		return;
+	sample = next_sample(d, row);
 	sample->self_allocated = row->allocated.bytes;
 	sample->self_freed = beyond(row->allocated.bytes, row->live.bytes);
 	sample->alloc_count = row->allocated.cnt;
