@@ -39,24 +39,36 @@ static int room_for_row(struct stack_steps *t)
 	return 0;
 }
 
+/* Sites of the history are mostly those of the snapshot: they need not be numbered once more. 0: not known.
+ */
+static uint32_t known_row(const struct stack_steps *t, const struct stack *stack)
+{
+	uint32_t row = stack ? (uint32_t)(uintptr_t)map_get(&t->known, stack_hash(stack)) : 0;
+
+	return row && stack_is_same(t->rows[row - 1].stack, stack) ? row : 0;
+}
+
 /* The row of a stack, from 1 on, which is new if need be. */
 static int get_row(struct stack_steps *t, const struct stack *stack, stack_number_fn fn, void *form,
 		   uint32_t *row)
 {
 	uint32_t number, *at;
-	int rc = fn(form, stack, &number);
+	int rc;
 
-	if (rc)
+	*row = known_row(t, stack);
+	rc = *row ? 0 : fn(form, stack, &number);
+	if (rc || *row)
 		return rc;
 	at = row_of(t, number);
 	if (!at || room_for_row(t))
 		return -ENOMEM;
 	if (!*at) {
-		t->rows[t->row_cnt++] = (struct stack_row){.number = number};
+		t->rows[t->row_cnt++] = (struct stack_row){.stack = stack, .number = number};
 		*at = (uint32_t)t->row_cnt;
+		rc = stack ? map_set(&t->known, stack_hash(stack), (void *)(uintptr_t)*at) : 0;
 	}
 	*row = *at;
-	return 0;
+	return rc;
 }
 
 static int add_sites(struct stack_steps *t, stack_number_fn fn, void *form)
@@ -114,6 +126,7 @@ void stack_steps_free(struct stack_steps *t)
 	free(t->changed);
 	free(t->row_of);
 	free(t->row_of_site);
+	map_free(&t->known);
 	*t = (struct stack_steps){0};
 }
 

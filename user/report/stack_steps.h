@@ -6,11 +6,13 @@
 #ifndef ALLOCTRACE_REPORT_STACK_STEPS_H
 #define ALLOCTRACE_REPORT_STACK_STEPS_H
 
+#include "base/map.h"
 #include "report/history.h"
 #include "report/snapshot.h"
 
 /* Of all sites that the form shows as one. */
 struct stack_row {
+	const struct stack *stack;                       /* one of them; NULL: none is known */
 	uint32_t number;                                 /* the form's */
 	struct site_count allocated, live;               /* as of the step that was gone last */
 	struct site_count all_allocated, last_live;      /* of the snapshot: … at the end */
@@ -34,10 +36,11 @@ struct stack_steps {
 	size_t row_cap, step_cnt, step, change;
 	uint32_t *row_of;         /* by the form's number: a row's, from 1 on */
 	uint32_t row_of_cap;
+	struct map known;         /* a stack's hash → a row, from 1 on */
 	uint32_t *row_of_site;    /* of the history's sites */
 };
 
-/* Asks number for every stack, once. 0, −ENOMEM or what number returned; stack_steps_free afterwards either way. s has allocs. */
+/* Asks number for stacks, until all are known. 0, −ENOMEM or what number returned; stack_steps_free afterwards either way. s has allocs. */
 int stack_steps_begin(struct stack_steps *steps, const struct snapshot *s, stack_number_fn number, void *form);
 void stack_steps_free(struct stack_steps *steps);
 /* When the next step ends; 0: there is none. */
