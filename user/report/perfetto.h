@@ -33,9 +33,12 @@ struct perfetto_stacks {
 	struct numbering mappings;
 	struct numbering called, halves, frames; /* (mapping, function), with the upper half of the address, and the lower */
 	struct map places;                       /* location → its frames */
-	struct numbering nodes, callstacks;      /* by frames from the outermost on; nodes where a stack ends */
+	struct map callstacks;                   /* hash of a stack's frames → where it stands in known */
+	uint32_t callstack_cnt;
+	uint32_t *known;                         /* of each its number, how many frames, and these */
+	size_t known_cnt, known_cap;
 	uint64_t *frame_ids;                     /* of the stack at hand */
-	uint32_t frame_cap;
+	size_t frame_cnt, frame_cap;
 };
 
 struct perfetto {

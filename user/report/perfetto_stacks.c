@@ -25,8 +25,8 @@ void perfetto_stacks_free(struct perfetto_stacks *t)
 	numbering_free(&t->called);
 	numbering_free(&t->halves);
 	numbering_free(&t->frames);
-	numbering_free(&t->nodes);
-	numbering_free(&t->callstacks);
+	map_free(&t->callstacks);
+	free(t->known);
 	free(t->frame_ids);
 }
 
@@ -191,68 +191,115 @@ static const struct place *place_of(struct perfetto *p, const struct location *a
 	return place;
 }
 
-/* Goes on from *node, the cnt-th frame, to the one that is called there. */
-static int go_in(struct perfetto_stacks *t, uint32_t *node, uint32_t *cnt, uint32_t frame)
+/* Room in an array of that many elements for more; NULL: no memory, and it stays as it was. */
+static void *room_for(void *v, size_t *cap, size_t cnt, size_t size)
 {
-	bool is_new;
-	uint32_t child = frame ? numbering_child(&t->nodes, *node, frame, &is_new) : 0;
+	size_t more = *cap ? *cap : 1024;
+	void *bigger = v;
 
-	if (child && *cnt == t->frame_cap) {
-		uint32_t cap = t->frame_cap ? 2 * t->frame_cap : 256;
-		uint64_t *v = realloc(t->frame_ids, cap * sizeof(*v));
+	while (more < cnt)
+		more *= 2;
+	if (cnt > *cap)
+		bigger = realloc(v, more * size);
+	if (bigger)
+		*cap = cnt > *cap ? more : *cap;
+	return bigger;
+}
 
-		if (!v)
-			return -ENOMEM;
-		t->frame_ids = v;
-		t->frame_cap = cap;
-	}
-	if (!child)
+static int push(struct perfetto_stacks *t, uint32_t frame)
+{
+	uint64_t *ids = frame ? room_for(t->frame_ids, &t->frame_cap, t->frame_cnt + 1, sizeof(*ids)) : NULL;
+
+	if (!ids)
 		return -ENOMEM;
-	t->frame_ids[(*cnt)++] = frame;
-	*node = child;
+	t->frame_ids = ids;
+	t->frame_ids[t->frame_cnt++] = frame;
 	return 0;
 }
 
-static int go_in_words(struct perfetto *p, uint32_t *node, uint32_t *cnt, const char *words)
+static int push_words(struct perfetto *p, const char *words)
 {
-	return go_in(&p->stacks, node, cnt, frame_of(p, NULL, &(struct frame_name){.function = words}));
+	return push(&p->stacks, frame_of(p, NULL, &(struct frame_name){.function = words}));
 }
 
-static int go_through(struct perfetto *p, const struct stack *stack, uint32_t *node, uint32_t *cnt)
+/* Makes it the stack at hand. */
+static int take_frames(struct perfetto *p, const struct stack *stack)
 {
 	int rc = 0;
 
+	p->stacks.frame_cnt = 0;
 	if (!stack || !stack->cnt)
-		return go_in_words(p, node, cnt, "[no stack]");
+		return push_words(p, "[no stack]");
 	if (stack->cut)
-		rc = go_in_words(p, node, cnt, "[truncated]");
+		rc = push_words(p, "[truncated]");
 	for (uint32_t i = 0; i < stack->cnt && !rc; i++) {
 		const struct place *place = place_of(p, stack->locations[i]);
 
 		rc = place ? 0 : -ENOMEM;
 		for (uint32_t f = 0; !rc && f < place->cnt; f++)
-			rc = go_in(&p->stacks, node, cnt, place->frames[f]);
+			rc = push(&p->stacks, place->frames[f]);
 	}
 	return rc;
+}
+
+static bool is_at_hand(const struct perfetto_stacks *t, const uint32_t *known)
+{
+	size_t i = 0;
+
+	while (i < t->frame_cnt && known[1] == t->frame_cnt && known[2 + i] == t->frame_ids[i])
+		i++;
+	return i == t->frame_cnt;
+}
+
+/* 0: no memory. */
+static uint32_t add_known(struct perfetto_stacks *t, uint64_t key)
+{
+	size_t at = t->known_cnt ? t->known_cnt : 1; /* never 0 */
+	uint32_t *v = room_for(t->known, &t->known_cap, at + 2 + t->frame_cnt, sizeof(*v));
+
+	if (!v)
+		return 0;
+	t->known = v;
+	if (map_set(&t->callstacks, key, (void *)(uintptr_t)at))
+		return 0;
+	v[at] = ++t->callstack_cnt;
+	v[at + 1] = (uint32_t)t->frame_cnt;
+	for (size_t i = 0; i < t->frame_cnt; i++)
+		v[at + 2 + i] = (uint32_t)t->frame_ids[i];
+	t->known_cnt = at + 2 + t->frame_cnt;
+	return t->callstack_cnt;
+}
+
+/* The number of the stack at hand; 0: no memory. Those that share a hash take the next ones. */
+static uint32_t number_at_hand(struct perfetto_stacks *t, bool *is_new)
+{
+	uint64_t key = 0xcbf29ce484222325ULL; /* FNV-1a, by words */
+	size_t at;
+
+	for (size_t i = 0; i < t->frame_cnt; i++)
+		key = (key ^ t->frame_ids[i]) * 0x100000001b3ULL;
+	while ((at = (size_t)(uintptr_t)map_get(&t->callstacks, key)) && !is_at_hand(t, &t->known[at]))
+		key++;
+	*is_new = !at;
+	return at ? t->known[at] : add_known(t, key);
 }
 
 int perfetto_stack(struct perfetto *p, const struct stack *stack, uint32_t *number)
 {
 	Perfetto__InternedData data = PERFETTO__INTERNED_DATA__INIT;
 	Perfetto__Callstack callstack = PERFETTO__CALLSTACK__INIT, *callstacks = &callstack;
-	uint32_t node = 0, cnt = 0;
 	bool is_new;
-	int rc = go_through(p, stack, &node, &cnt);
+	int rc = take_frames(p, stack);
 
 	if (rc)
 		return rc;
-	*number = numbering_get(&p->stacks.callstacks, node, &is_new);
+	*number = number_at_hand(&p->stacks, &is_new);
 	if (!*number)
 		return -ENOMEM;
 	if (!is_new)
 		return 0;
 	callstack.iid = *number;
-	callstack.n_frame_ids = cnt;
+	callstack.n_frame_ids = p->stacks.frame_cnt;
 	callstack.frame_ids = p->stacks.frame_ids;
 	data.n_callstacks = 1;
 	data.callstacks = &callstacks;
