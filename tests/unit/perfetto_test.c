@@ -445,6 +445,36 @@ static void every_step_is_a_dump(void **state)
 	history_free(h);
 }
 
+/* A process that has ended leaves the sum, and what it held comes back in the last one: sums never fall. */
+static void what_was_gone_may_come_back(void **state)
+{
+	struct history *h = history_new();
+	struct interned interned = {0};
+	struct heap heap = {0};
+	struct site_count live;
+	struct snapshot before;
+	struct fixture x;
+	struct trace trace;
+
+	(void)state;
+	start(&x);
+	live = x.sites[0].live;
+	x.sites[0].live = (struct site_count){0};
+	before = x.s;
+	before.time_ns = 70 * SEC;
+	history_add(h, &before);
+	x.sites[0].live = live;
+	history_add(h, &x.s);
+	x.s.history = h;
+	trace = trace_of(&x);
+	read_heap(&trace, &interned, &heap);
+	assert_int_equal(heap.live[stack_of(&interned, "make_row")], live.bytes);
+	assert_int_equal(heap.blocks[stack_of(&interned, "make_row")], live.cnt);
+	forget(&interned);
+	release(&trace);
+	history_free(h);
+}
+
 /* Readers take frames of one name and address for one: stacks of such frames are one, with all figures. */
 static void stacks_that_read_the_same_are_one(void **state)
 {
@@ -526,6 +556,7 @@ int main(void)
 		cmocka_unit_test(time_lines_are_counters),
 		cmocka_unit_test(the_heap_is_ours),
 		cmocka_unit_test(every_step_is_a_dump),
+		cmocka_unit_test(what_was_gone_may_come_back),
 		cmocka_unit_test(stacks_that_read_the_same_are_one),
 		cmocka_unit_test(arrays_are_not_packed),
 		cmocka_unit_test(without_allocation_events),

@@ -18,6 +18,7 @@
  * - leaked is live, by stack and in all; so is peak what was live at the peak. All that a stack freed in a
  *   step is one line, before the step's allocations: the sum never passes the peak, and is true at the
  *   end of every step.
+ * - what is live again without a call (in the last step, of a process that has ended) has a line all the same.
  * - temporary calls of a step are a share of the stack's, by its calls.
  *
  * What was allocated before the attach is not in it.

@@ -12,6 +12,9 @@ struct dump {
 	uint64_t index;             /* of the next packet */
 	uint64_t start_ns, time_ns; /* of the dump */
 	uint64_t packet_ns;         /* readers take packets by that */
+	struct told {
+		struct site_count allocated, freed;
+	} * told; /* by row: its last sample */
 	size_t cnt;
 	Perfetto__ProfilePacket__HeapSample v[SAMPLES_MAX], *samples[SAMPLES_MAX];
 };
@@ -56,30 +59,44 @@ static Perfetto__ProfilePacket__HeapSample *next_sample(struct dump *d, const st
 	return sample;
 }
 
-static uint64_t beyond(uint64_t value, uint64_t part)
+static uint64_t most(uint64_t a, uint64_t b)
 {
-	return value > part ? value - part : 0;
+	return a > b ? a : b;
 }
 
-/* What is not live any more counts as freed, also where its free was not seen: readers subtract. */
-static void add_sample(struct dump *d, const struct stack_row *row)
+/*
+ * Readers want sums that never fall, and subtract them for what is live. What is not live any more
+ * counts as freed, also where its free was not seen; what is live again (of a process that has ended,
+ * in the last step) as allocated once more.
+ */
+static void tell(uint64_t *allocated, uint64_t *freed, uint64_t now_allocated, uint64_t now_live)
+{
+	uint64_t all = most(most(*allocated, now_allocated), *freed + now_live);
+
+	*allocated = all;
+	*freed = all - now_live;
+}
+
+static void add_sample(struct dump *d, const struct stack_row *row, struct told *told)
 {
 	Perfetto__ProfilePacket__HeapSample *sample;
 
 	if (!row->allocated.cnt) /* it has only freed */
 		return;
+	tell(&told->allocated.bytes, &told->freed.bytes, row->allocated.bytes, row->live.bytes);
+	tell(&told->allocated.cnt, &told->freed.cnt, row->allocated.cnt, row->live.cnt);
 	sample = next_sample(d, row);
-	sample->self_allocated = row->allocated.bytes;
-	sample->self_freed = beyond(row->allocated.bytes, row->live.bytes);
-	sample->alloc_count = row->allocated.cnt;
-	sample->free_count = beyond(row->allocated.cnt, row->live.cnt);
+	sample->self_allocated = told->allocated.bytes;
+	sample->self_freed = told->freed.bytes;
+	sample->alloc_count = told->allocated.cnt;
+	sample->free_count = told->freed.cnt;
 }
 
 static void put_step(struct dump *d, const struct stack_steps *steps)
 {
 	d->time_ns = d->packet_ns = steps->end_ns;
 	for (size_t i = 0; i < steps->changed_cnt; i++)
-		add_sample(d, &steps->rows[steps->changed[i]]);
+		add_sample(d, &steps->rows[steps->changed[i]], &d->told[steps->changed[i]]);
 	if (d->cnt)
 		put_samples(d, false);
 	d->start_ns = steps->end_ns;
@@ -116,18 +133,23 @@ static int number_stack(void *form, const struct stack *stack, uint32_t *number)
 static void put_dumps(struct perfetto *p, struct stack_steps *steps)
 {
 	struct dump *d = calloc(1, sizeof(*d));
+	struct told *told = calloc(steps->row_cnt ? steps->row_cnt : 1, sizeof(*told));
 
-	if (!d) {
+	if (!d || !told) {
 		p->rc = -ENOMEM;
+		free(told);
+		free(d);
 		return;
 	}
 	d->p = p;
+	d->told = told;
 	d->heap = PERFETTO_HEAP;
 	d->start_ns = p->s->started_ns;
 	while (stack_steps_next(steps))
 		put_step(d, steps);
 	if (p->s->allocs->totals.peak_ns)
 		put_peak(d, steps);
+	free(told);
 	free(d);
 }
 
