@@ -96,7 +96,7 @@ static const struct option_row rows[] = {
 	{IN_REPORT, 0, "events", NULL, &type_flag, FIELD(events),
 	 "the events that were recorded (attach --events), one JSON object a line"},
 	{IN_REPORT, 'f', "format", "FORM", &type_format, FIELD(form),
-	 "text (the default), json, folded, html, pprof or speedscope"},
+	 "text (the default), json, folded, html, pprof, speedscope,\nperfetto or heaptrack"},
 	{IN_DIFF, 'f', "format", "FORM", &type_diff_form, FIELD(diff_form),
 	 "text (the default), json or folded (as of difffolded.pl)"},
 	{IN_DIFF, 0, "by", "WHAT", &type_diff_by, FIELD(by),
