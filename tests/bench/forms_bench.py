@@ -6,7 +6,7 @@ from pathlib import Path
 
 from measure import Table
 
-FORMS = ["folded", "pprof", "perfetto", "heaptrack"]
+FORMS = ["folded", "pprof", "speedscope", "perfetto", "heaptrack"]
 SITES = [100_000, 1_000_000]
 
 
