@@ -70,6 +70,20 @@ static bool wants_history(const struct options *options)
 	return wants;
 }
 
+/* 0, or −errno after a line that says it. */
+static int make_parts(struct publish *p)
+{
+	p->whole = whole_new();
+	if (wants_history(p->options))
+		p->history = history_new();
+	if (p->options->prometheus)
+		p->metrics = metrics_new(p->options->prometheus, p->log);
+	if (p->whole && (p->history || !wants_history(p->options)) && (p->metrics || !p->options->prometheus))
+		return 0;
+	log_warn(p->log, "no memory for reports");
+	return -ENOMEM;
+}
+
 struct publish *publish_new(const struct options *options, FILE *out, const struct naming *naming,
 			    const struct log *log)
 {
@@ -79,13 +93,7 @@ struct publish *publish_new(const struct options *options, FILE *out, const stru
 		return NULL;
 	*p = (struct publish){.options = options, .out = out, .naming = naming, .log = log};
 	p->colour = isatty(fileno(out));
-	p->whole = whole_new();
-	if (wants_history(options))
-		p->history = history_new();
-	if (options->prometheus)
-		p->metrics = metrics_new(options->prometheus, log);
-	if (p->whole && (p->history || !wants_history(options)) && (p->metrics || !options->prometheus) &&
-	    !check_forms(p) && !open_files(p)) {
+	if (!make_parts(p) && !check_forms(p) && !open_files(p)) {
 		/* What cannot be recorded or pushed is said; the watch is worth as much without. */
 		if (naming && options->recording)
 			p->recorder = recorder_open(options->recording, naming->names, log);

@@ -150,7 +150,7 @@ static int report(struct reading *r)
 		return STATUS_FAILED;
 	r->out = file.file ? file.file : stdout;
 	r->publish = publish_new(r->options, r->out, NULL, r->log);
-	rc = r->publish ? read_recording(r) : -ENOMEM;
+	rc = r->publish ? read_recording(r) : 1; /* it has said why */
 	publish_free(r->publish);
 	replay_close(r->named);
 	return close_output(r->options, r->log, &file, rc);
