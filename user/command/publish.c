@@ -76,12 +76,13 @@ static int make_parts(struct publish *p)
 	p->whole = whole_new();
 	if (wants_history(p->options))
 		p->history = history_new();
+	if (!p->whole || (!p->history && wants_history(p->options))) {
+		log_warn(p->log, "no memory for reports");
+		return -ENOMEM;
+	}
 	if (p->options->prometheus)
 		p->metrics = metrics_new(p->options->prometheus, p->log);
-	if (p->whole && (p->history || !wants_history(p->options)) && (p->metrics || !p->options->prometheus))
-		return 0;
-	log_warn(p->log, "no memory for reports");
-	return -ENOMEM;
+	return p->options->prometheus && !p->metrics ? -EIO : 0;
 }
 
 struct publish *publish_new(const struct options *options, FILE *out, const struct naming *naming,
