@@ -18,7 +18,7 @@ function conclusions(report) {
 	const lines = (report.verdict ?? []).map(({ severity, sentence, advice }, i) =>
 		el(`div.conclusion.${/^[a-z]+$/.test(severity) ? severity : 'note'}`, el('span.badge', severity),
 			el(i ? 'p' : 'p.sentence', sentence), advice ? el('p.advice', `→ ${advice}`) : ''));
-	const facts = [lines.length ? null : report.sentence, report.layer_sentence, report.allocs?.stopped];
+	const facts = [...lines.length ? [] : [report.sentence, report.layer_sentence], report.allocs?.stopped];
 
 	return [...lines, ...facts.filter(Boolean).map((text) => el(text === report.sentence ? 'p.sentence' : 'p', text))];
 }
