@@ -9,12 +9,16 @@
 #include "base/replace.h"
 #include "report/form.h"
 #include "report/whole.h"
+#include "verdict/news.h"
+#include "verdict/trend.h"
 
 struct publish {
 	const struct options *options;
 	const struct naming *naming;
 	const struct log *log;
 	struct whole *whole;
+	struct trends *trends;          /* of what is shown: each process, or all of them together */
+	struct verdict_news news;       /* what text has said */
 	struct replace files[FORM_CNT]; /* by form; no stream: not asked for */
 };
 
@@ -41,7 +45,8 @@ struct publish *publish_new(const struct options *options, const struct naming *
 		return NULL;
 	*p = (struct publish){.options = options, .naming = naming, .log = log};
 	p->whole = whole_new();
-	if (p->whole && !open_files(p))
+	p->trends = trends_new();
+	if (p->whole && p->trends && !open_files(p))
 		return p;
 	publish_free(p);
 	return NULL;
@@ -53,6 +58,7 @@ void publish_free(struct publish *p)
 		return;
 	for (int i = 0; i < FORM_CNT; i++)
 		replace_abandon(&p->files[i]);
+	trends_free(p->trends);
 	whole_free(p->whole);
 	free(p);
 }
@@ -79,20 +85,61 @@ static int write_form(const struct publish *p, FILE *out, enum form_number form,
 	return forms[form].write(out, s, &options);
 }
 
+/* One process of the picture, with how it has come to be. */
+static struct snapshot look_at_part(struct publish *p, const struct picture *picture, size_t i)
+{
+	struct snapshot s = *whole_part(p->whole, picture, i);
+
+	s.trend = trends_add(p->trends, &s);
+	return s;
+}
+
+/* The same of all of them together. */
+static int look_at_whole(struct publish *p, const struct picture *picture, struct snapshot *s)
+{
+	const struct snapshot *shown;
+	int rc = whole_of(p->whole, picture, &shown);
+
+	if (rc)
+		return rc;
+	*s = *shown;
+	s->trend = trends_add(p->trends, s);
+	return 0;
+}
+
+static int put_part(struct publish *p, const struct picture *picture, size_t i, enum form_number form)
+{
+	const struct snapshot s = look_at_part(p, picture, i);
+
+	return write_form(p, stdout, form, &s);
+}
+
+static bool is_news(struct publish *p, const struct snapshot *s)
+{
+	struct verdict verdict;
+
+	verdict_make(s, &verdict);
+	return verdict_news_add(&p->news, &verdict);
+}
+
 static int put_parts(struct publish *p, const struct picture *picture)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < picture->cnt && !rc; i++)
-		rc = write_form(p, stdout, FORM_JSON, whole_part(p->whole, picture, i));
+		rc = put_part(p, picture, i, FORM_JSON);
 	return rc;
 }
 
 static int put_whole(struct publish *p, const struct picture *picture)
 {
-	const struct snapshot *s;
+	struct snapshot s;
+	int rc = look_at_whole(p, picture, &s);
 
-	return whole_of(p->whole, picture, &s) ?: write_form(p, stdout, FORM_TEXT, s);
+	if (rc)
+		return rc;
+	s.verdict_is_news = is_news(p, &s);
+	return write_form(p, stdout, FORM_TEXT, &s);
 }
 
 /* A black box is read after an accident; those that end as they should are counted. */
@@ -102,7 +149,7 @@ static int put_killed(struct publish *p, const struct picture *picture)
 
 	for (size_t i = 0; i < picture->cnt && !rc; i++)
 		if (picture->v[i]->killed)
-			rc = write_form(p, stdout, FORM_TEXT, whole_part(p->whole, picture, i));
+			rc = put_part(p, picture, i, FORM_TEXT);
 	return rc;
 }
 
@@ -134,9 +181,13 @@ static int write_parts(struct publish *p, const struct picture *picture)
 {
 	int rc = 0;
 
-	for (int form = 0; form < FORM_CNT; form++)
-		for (size_t i = 0; p->files[form].file && i < picture->cnt; i++)
-			rc = write_apart(p, form, whole_part(p->whole, picture, i)) ?: rc;
+	for (int form = 0; form < FORM_CNT; form++) {
+		for (size_t i = 0; p->files[form].file && i < picture->cnt; i++) {
+			const struct snapshot s = look_at_part(p, picture, i);
+
+			rc = write_apart(p, form, &s) ?: rc;
+		}
+	}
 	return rc;
 }
 
@@ -171,21 +222,23 @@ int publish_picture(struct publish *p, const struct picture *picture)
 	if (picture->kind == PICTURE_ENDS && p->options->apart)
 		write_parts(p, picture);
 	end(p);
+	if (picture->kind == PICTURE_INTERVAL)
+		trends_sweep(p->trends);
 	whole_passed(p->whole, picture);
 	return rc ? rc : fflush(stdout) ? -errno : 0;
 }
 
 int publish_files(struct publish *p, const struct picture *final)
 {
-	const struct snapshot *s;
+	struct snapshot s;
 	int rc;
 
 	begin(p, true);
 	if (p->options->apart) {
 		rc = write_parts(p, final);
 	} else {
-		rc = whole_of(p->whole, final, &s);
-		rc = rc ?: write_whole(p, s);
+		rc = look_at_whole(p, final, &s);
+		rc = rc ?: write_whole(p, &s);
 	}
 	end(p);
 	return rc;

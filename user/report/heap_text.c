@@ -9,7 +9,7 @@
 #include "report/figure.h"
 #include "report/snapshot.h"
 #include "report/table.h"
-#include "report/verdict.h"
+#include "verdict/words.h"
 
 #define ARENAS_SHOWN 16
 

@@ -11,8 +11,9 @@
 #include "report/json_frame.h"
 #include "report/json_heap.h"
 #include "report/json_tree.h"
+#include "report/json_verdict.h"
 #include "report/snapshot.h"
-#include "report/verdict.h"
+#include "verdict/words.h"
 
 #define SCHEMA 1
 
@@ -196,6 +197,7 @@ int report_json(FILE *out, const struct snapshot *s)
 	figures(&j, j.root, s);
 	json_text(&j, j.root, "sentence", verdict_sentence(s, sentence));
 	json_text(&j, j.root, "layer_sentence", verdict_layer(s, sentence));
+	json_verdict(&j, j.root, s);
 	returned(&j, j.root, s);
 	json_cgroup(&j, j.root, s->cgroup);
 	json_allocators(&j, j.root, s->heap);

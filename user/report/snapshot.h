@@ -73,6 +73,7 @@ struct mark_finding {
 };
 
 struct history; /* report/history.h */
+struct trend;   /* verdict/trend.h */
 
 struct snapshot {
 	uint64_t time_ns;     /* CLOCK_MONOTONIC; outputs convert (base/clock.h) */
@@ -112,6 +113,8 @@ struct snapshot {
 	size_t missing_cnt;
 	const struct cgroup_view *cgroup; /* NULL: not in one that accounts memory */
 	const struct history *history; /* how it has come to be, this snapshot included; NULL: not kept */
+	const struct trend *trend;     /* figures of some moments of the run, this snapshot included; NULL: not kept */
+	bool verdict_is_news;          /* in an interval: the verdict says what none before it said */
 	const struct process_rows *processes; /* NULL: it is of one process. Else of many: pid is 0, command their title */
 	const pid_t *purge_pids, *window_pids; /* of many: whose each of purges and windows is */
 };
