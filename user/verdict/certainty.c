@@ -9,8 +9,7 @@ static void say_stopped(const struct rule_case *c, struct verdict_line *line)
 {
 	char why[256];
 
-	rule_say(line, VERDICT_NOTE, 0,
-		 "malloc and free are not seen any more, so who holds and who frees is of before: %s",
+	rule_say(line, VERDICT_NOTE, 0, "%s: who holds and who frees is as it was then",
 		 printable(why, sizeof(why), c->s->allocs->stopped));
 	rule_advise(line, "--stack sampled:64K costs less; --max-overhead says how much the probes may take");
 }

@@ -58,6 +58,22 @@ static struct trend_rise whole_rise(const struct rule_case *c)
 	return trend_rise(c->trend, state ? TREND_LIVE : TREND_NET_LIVE);
 }
 
+/* A command that has done what it was started for: what it held to its end it may have needed. */
+static bool is_command(const struct rule_case *c)
+{
+	return c->ended_well && c->span_ns < LEAK_COMMAND_NS;
+}
+
+static enum verdict_severity severity_of(const struct rule_case *c)
+{
+	return is_command(c) ? VERDICT_NOTE : VERDICT_WARNING;
+}
+
+static void advise_command(struct verdict_line *line)
+{
+	rule_advise(line, "no matter for a command that ends; a service that does this leaks");
+}
+
 static void say_figures(struct verdict_line *line, uint64_t grown, double per_second,
 			const struct rule_case *c)
 {
@@ -75,13 +91,16 @@ static void say_sites(const struct rule_case *c, const struct growth *g, struct 
 	if (g->sites > 1)
 		snprintf(others, sizeof(others), " and %zu more site%s", g->sites - 1,
 			 g->sites > 2 ? "s" : "");
-	rule_say(line, VERDICT_WARNING, g->grown,
+	rule_say(line, severity_of(c), g->grown,
 		 "live grows by %s a minute, clearly, over %s: %s%s holds %s by now and grew by %s",
 		 units_bytes(pace, (uint64_t)(g->per_second * 60)), units_time(span, c->span_ns),
 		 place[0] ? place : "a site without a name", others,
 		 units_bytes(live, g->most->figures->live.bytes), units_bytes(grown, g->most_grown));
-	rule_advise(line, "a leak, or a cache without a bound: find what keeps what %s allocates",
-		    place[0] ? place : "it");
+	if (is_command(c))
+		advise_command(line);
+	else
+		rule_advise(line, "a leak, or a cache without a bound: find what keeps what %s allocates",
+			    place[0] ? place : "it");
 	say_figures(line, g->grown, g->per_second, c);
 	rule_count(line, "sites", g->sites);
 	rule_bytes(line, "site_live", g->most->figures->live.bytes);
@@ -110,9 +129,11 @@ static void say_unseen(const struct rule_case *c, const struct trend_rise *rise,
 			 layer->kind->layer);
 	else if (c->s->allocs)
 		snprintf(where, sizeof(where), ", at no single site that is seen");
-	rule_say(line, VERDICT_WARNING, rise->grown, "live grows by %s a minute, clearly, over %s%s",
+	rule_say(line, severity_of(c), rise->grown, "live grows by %s a minute, clearly, over %s%s",
 		 units_bytes(pace, (uint64_t)(rise->per_second * 60)), units_time(span, c->span_ns), where);
-	if (layer)
+	if (is_command(c))
+		advise_command(line);
+	else if (layer)
 		rule_advise(line, "who allocates there no probe sees: Python's tracemalloc tells, or "
 				  "PYTHONMALLOC=malloc from the start and this again");
 	else if (!c->s->allocs || c->s->allocs->stopped)
@@ -136,7 +157,7 @@ void rule_leak(const struct rule_case *c, struct verdict_line *line)
 	struct trend_rise whole = whole_rise(c);
 	struct growth g = {.sites = 0};
 
-	if (!c->trend || (c->ended_well && c->span_ns < LEAK_COMMAND_NS))
+	if (!c->trend)
 		return;
 	if (c->s->allocs && !c->s->allocs->stopped)
 		g = sites_that_grow(c);

@@ -61,7 +61,7 @@ rule_fn rule_leak;
 #define LEAK_GROWN_MIN MIB
 /* Growth that no site explains must be larger: the whole of a heap moves more than a site does. */
 #define LEAK_UNSEEN_MIN (4 * MIB)
-/* A command that ends by itself within that time holds to its end what it needs; that is no leak. */
+/* A command that ends by itself within that time may need to its end what it holds: no more than a note. */
 #define LEAK_COMMAND_NS (300 * NSEC_PER_SEC)
 /* Sampled sites: growth beyond so many standard errors of the estimate. */
 #define LEAK_ERRORS 4
