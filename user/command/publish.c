@@ -8,6 +8,7 @@
 
 #include "base/replace.h"
 #include "report/form.h"
+#include "report/history.h"
 #include "report/whole.h"
 
 struct publish {
@@ -15,6 +16,7 @@ struct publish {
 	const struct naming *naming;
 	const struct log *log;
 	struct whole *whole;
+	struct history *history;        /* of the whole; NULL: nothing that is asked for shows it */
 	struct replace files[FORM_CNT]; /* by form; no stream: not asked for */
 };
 
@@ -33,6 +35,15 @@ static int open_files(struct publish *p)
 	return rc;
 }
 
+static bool wants_history(const struct options *options)
+{
+	bool wants = false;
+
+	for (int i = 0; i < FORM_CNT; i++)
+		wants |= options->files[i] && forms[i].needs_history;
+	return wants;
+}
+
 struct publish *publish_new(const struct options *options, const struct naming *naming, const struct log *log)
 {
 	struct publish *p = calloc(1, sizeof(*p));
@@ -41,7 +52,9 @@ struct publish *publish_new(const struct options *options, const struct naming *
 		return NULL;
 	*p = (struct publish){.options = options, .naming = naming, .log = log};
 	p->whole = whole_new();
-	if (p->whole && !open_files(p))
+	if (wants_history(options))
+		p->history = history_new();
+	if (p->whole && (p->history || !wants_history(options)) && !open_files(p))
 		return p;
 	publish_free(p);
 	return NULL;
@@ -53,6 +66,7 @@ void publish_free(struct publish *p)
 		return;
 	for (int i = 0; i < FORM_CNT; i++)
 		replace_abandon(&p->files[i]);
+	history_free(p->history);
 	whole_free(p->whole);
 	free(p);
 }
@@ -79,10 +93,28 @@ static int write_form(const struct publish *p, FILE *out, enum form_number form,
 	return forms[form].write(out, s, &options);
 }
 
+/* The one snapshot of a picture, which is in the history from now on. */
+static int look_at_whole(struct publish *p, const struct picture *picture, struct snapshot *s)
+{
+	const struct snapshot *shown;
+	int rc = whole_of(p->whole, picture, &shown);
+
+	if (rc)
+		return rc;
+	*s = *shown;
+	if (p->history)
+		history_add(p->history, s);
+	s->history = p->history;
+	return 0;
+}
+
 static int put_parts(struct publish *p, const struct picture *picture)
 {
+	struct snapshot whole;
 	int rc = 0;
 
+	if (p->history && picture->kind != PICTURE_ENDS)
+		rc = look_at_whole(p, picture, &whole);
 	for (size_t i = 0; i < picture->cnt && !rc; i++)
 		rc = write_form(p, stdout, FORM_JSON, whole_part(p->whole, picture, i));
 	return rc;
@@ -90,9 +122,9 @@ static int put_parts(struct publish *p, const struct picture *picture)
 
 static int put_whole(struct publish *p, const struct picture *picture)
 {
-	const struct snapshot *s;
+	struct snapshot s;
 
-	return whole_of(p->whole, picture, &s) ?: write_form(p, stdout, FORM_TEXT, s);
+	return look_at_whole(p, picture, &s) ?: write_form(p, stdout, FORM_TEXT, &s);
 }
 
 /* A black box is read after an accident; those that end as they should are counted. */
@@ -177,15 +209,14 @@ int publish_picture(struct publish *p, const struct picture *picture)
 
 int publish_files(struct publish *p, const struct picture *final)
 {
-	const struct snapshot *s;
+	struct snapshot s;
 	int rc;
 
 	begin(p, true);
 	if (p->options->apart) {
 		rc = write_parts(p, final);
 	} else {
-		rc = whole_of(p->whole, final, &s);
-		rc = rc ?: write_whole(p, s);
+		rc = look_at_whole(p, final, &s) ?: write_whole(p, &s);
 	}
 	end(p);
 	return rc;

@@ -27,6 +27,7 @@ struct form {
 	const char *name;  /* "folded" */
 	bool is_binary;    /* nothing for a terminal */
 	bool needs_sites;  /* without allocation events there is nothing to show */
+	bool needs_history; /* snapshot.history is to be kept for it */
 	/* 0, or −errno of the stream (−EPIPE: nobody reads any more), −ENOMEM. */
 	int (*write)(FILE *out, const struct snapshot *s, const struct form_options *options);
 };
