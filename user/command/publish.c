@@ -20,6 +20,20 @@ struct publish {
 	struct replace files[FORM_CNT]; /* by form; no stream: not asked for */
 };
 
+/* What cannot be made at all is said before anything is begun. */
+static int check_forms(const struct publish *p)
+{
+	for (int i = 0; i < FORM_CNT; i++) {
+		const char *lacks = p->options->files[i] && forms[i].lacks ? forms[i].lacks() : NULL;
+
+		if (!lacks)
+			continue;
+		log_warn(p->log, "no %s: %s", forms[i].name, lacks);
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
 /* With files apart it is not known yet whose: the folder is tried by the name without a PID. */
 static int open_files(struct publish *p)
 {
@@ -54,7 +68,7 @@ struct publish *publish_new(const struct options *options, const struct naming *
 	p->whole = whole_new();
 	if (wants_history(options))
 		p->history = history_new();
-	if (p->whole && (p->history || !wants_history(options)) && !open_files(p))
+	if (p->whole && (p->history || !wants_history(options)) && !check_forms(p) && !open_files(p))
 		return p;
 	publish_free(p);
 	return NULL;
