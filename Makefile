@@ -44,7 +44,7 @@ BENCH_SRC := $(filter-out %.bpf.c,$(wildcard tests/bench/*.c))
 BENCH_BIN := $(BENCH_SRC:%.c=$(BUILD)/%)
 
 .DELETE_ON_ERROR:
-.PHONY: all help test unit e2e test-kernels bench fuzz demo deps install uninstall clean lint workloads
+.PHONY: all help test unit e2e test-kernels bench fuzz demo deps install uninstall clean lint workloads FORCE
 
 all: $(PROGRAM)
 
@@ -65,6 +65,14 @@ $(SKEL): $(BUILD)/bpf/alloctrace.bpf.o
 $(BUILD)/%.o: %.c | $(SKEL)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+# The page of --html, of its sources and of what npm has for it. Without npm it is empty, and the next build looks again.
+PAGE     := $(BUILD)/gen/page.html
+$(PAGE): $(wildcard user/report/page/*) tools/bundle-page $(if $(shell test -s $(PAGE) || echo none),FORCE)
+	@mkdir -p $(@D)
+	@tools/bundle-page user/report/page $(BUILD)/page $@
+$(BUILD)/user/report/page_file.o: $(PAGE)
+FORCE:
 
 $(LIB): $(LIB_OBJ)
 	@rm -f $@

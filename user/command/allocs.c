@@ -258,6 +258,11 @@ static uint64_t unattributed(const struct allocs *a, const struct heap_state *he
 	return live > a->rounded ? live - a->rounded : 0;
 }
 
+uint64_t allocs_live(const struct allocs *a)
+{
+	return a->stopped[0] ? UNKNOWN : ledger_totals(a->ledger)->live.bytes;
+}
+
 const struct allocation_view *allocs_view(struct allocs *a, const struct heap_state *heap)
 {
 	const struct survey_result *survey = survey_result(a->survey);

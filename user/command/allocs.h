@@ -49,6 +49,8 @@ void allocs_tick(struct allocs *allocs);
 void allocs_before_sample(struct allocs *allocs, struct window_detector *d);
 void allocs_after_sample(struct allocs *allocs, struct window_detector *d);
 
+/* Bytes in live blocks now; UNKNOWN once the probes have been removed. */
+uint64_t allocs_live(const struct allocs *allocs);
 /* Valid until the next call. NULL: no memory. heap: the state that the report shows. */
 const struct allocation_view *allocs_view(struct allocs *allocs, const struct heap_state *heap);
 

@@ -93,6 +93,8 @@ static const struct option_row rows[] = {
 	 "memory for the table of live blocks\n(an eighth of the machine's, 1G at most)"},
 	{IN_ATTACH | IN_RUN, 0, "folded", "FILE", &type_file, FIELD(files[FORM_FOLDED]),
 	 "write the stacks to FILE at the end, folded for flame graphs"},
+	{IN_ATTACH | IN_RUN, 0, "html", "FILE", &type_file, FIELD(files[FORM_HTML]),
+	 "write a page for a browser to FILE at the end: time line,\nflame graph, tables"},
 	{IN_ATTACH | IN_RUN, 0, "apart", NULL, &type_flag, FIELD(apart),
 	 "of several processes, write FILE.PID for each, not one FILE for all"},
 	{IN_ATTACH | IN_RUN, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),

@@ -8,6 +8,7 @@
 
 #include "base/replace.h"
 #include "report/form.h"
+#include "report/history.h"
 #include "report/whole.h"
 #include "verdict/news.h"
 #include "verdict/trend.h"
@@ -19,8 +20,23 @@ struct publish {
 	struct whole *whole;
 	struct trends *trends;          /* of what is shown: each process, or all of them together */
 	struct verdict_news news;       /* what text has said */
+	struct history *history;        /* of the whole; NULL: nothing that is asked for shows it */
 	struct replace files[FORM_CNT]; /* by form; no stream: not asked for */
 };
+
+/* What cannot be made at all is said before anything is begun. */
+static int check_forms(const struct publish *p)
+{
+	for (int i = 0; i < FORM_CNT; i++) {
+		const char *lacks = p->options->files[i] && forms[i].lacks ? forms[i].lacks() : NULL;
+
+		if (!lacks)
+			continue;
+		log_warn(p->log, "no %s: %s", forms[i].name, lacks);
+		return -ENOTSUP;
+	}
+	return 0;
+}
 
 /* With files apart it is not known yet whose: the folder is tried by the name without a PID. */
 static int open_files(struct publish *p)
@@ -37,6 +53,15 @@ static int open_files(struct publish *p)
 	return rc;
 }
 
+static bool wants_history(const struct options *options)
+{
+	bool wants = false;
+
+	for (int i = 0; i < FORM_CNT; i++)
+		wants |= options->files[i] && forms[i].needs_history;
+	return wants;
+}
+
 struct publish *publish_new(const struct options *options, const struct naming *naming, const struct log *log)
 {
 	struct publish *p = calloc(1, sizeof(*p));
@@ -46,7 +71,10 @@ struct publish *publish_new(const struct options *options, const struct naming *
 	*p = (struct publish){.options = options, .naming = naming, .log = log};
 	p->whole = whole_new();
 	p->trends = trends_new();
-	if (p->whole && p->trends && !open_files(p))
+	if (wants_history(options))
+		p->history = history_new();
+	if (p->whole && p->trends && (p->history || !wants_history(options)) && !check_forms(p) &&
+	    !open_files(p))
 		return p;
 	publish_free(p);
 	return NULL;
@@ -59,6 +87,7 @@ void publish_free(struct publish *p)
 	for (int i = 0; i < FORM_CNT; i++)
 		replace_abandon(&p->files[i]);
 	trends_free(p->trends);
+	history_free(p->history);
 	whole_free(p->whole);
 	free(p);
 }
@@ -94,7 +123,7 @@ static struct snapshot look_at_part(struct publish *p, const struct picture *pic
 	return s;
 }
 
-/* The same of all of them together. */
+/* The same of all of them together, which is in the history from now on. */
 static int look_at_whole(struct publish *p, const struct picture *picture, struct snapshot *s)
 {
 	const struct snapshot *shown;
@@ -104,6 +133,9 @@ static int look_at_whole(struct publish *p, const struct picture *picture, struc
 		return rc;
 	*s = *shown;
 	s->trend = trends_add(p->trends, s);
+	if (p->history)
+		history_add(p->history, s);
+	s->history = p->history;
 	return 0;
 }
 
@@ -124,8 +156,11 @@ static bool is_news(struct publish *p, const struct snapshot *s)
 
 static int put_parts(struct publish *p, const struct picture *picture)
 {
+	struct snapshot whole;
 	int rc = 0;
 
+	if (p->history && picture->kind != PICTURE_ENDS)
+		rc = look_at_whole(p, picture, &whole);
 	for (size_t i = 0; i < picture->cnt && !rc; i++)
 		rc = put_part(p, picture, i, FORM_JSON);
 	return rc;
@@ -237,8 +272,7 @@ int publish_files(struct publish *p, const struct picture *final)
 	if (p->options->apart) {
 		rc = write_parts(p, final);
 	} else {
-		rc = look_at_whole(p, final, &s);
-		rc = rc ?: write_whole(p, &s);
+		rc = look_at_whole(p, final, &s) ?: write_whole(p, &s);
 	}
 	end(p);
 	return rc;

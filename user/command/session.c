@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "command/readings.h"
 #include "detect/churn.h"
 #include "detect/collector.h"
 #include "detect/own_returns.h"
@@ -30,6 +31,7 @@ struct session {
 	struct stacks *stacks;
 	struct sampler *sampler;
 	struct sample now, before;  /* the newest reading and the one before it */
+	struct readings readings, reported; /* since the last snapshot, and what that one shows */
 	struct process_usage usage; /* the newest */
 	uint64_t hurried_ns;        /* when a reading was asked for; 0: never */
 
@@ -125,6 +127,8 @@ void session_close(struct session *s)
 	stacks_free(s->stacks);
 	owners_free(s->owners);
 	addresses_free(s->addresses);
+	readings_free(&s->readings);
+	readings_free(&s->reported);
 	free(s->churn_rows);
 	free(s->window_rows);
 	free(s->gap_rows);
@@ -342,6 +346,7 @@ bool session_sample(struct session *s)
 		allocs_sample(s->allocs, &s->now, is_hurried(s));
 		allocs_before_sample(s->allocs, s->windows);
 	}
+	readings_add(&s->readings, &s->now, s->allocs ? allocs_live(s->allocs) : UNKNOWN);
 	window_detector_sample(s->windows, &(struct window_sample){
 						   .time_ns = sample.heap.taken_ns,
 						   .rss = sample.usage.rss,
@@ -474,6 +479,17 @@ static void fill_missing(struct session *s, struct snapshot *snap)
 	snap->missing = s->missing;
 }
 
+static void fill_samples(struct session *s, struct snapshot *snap)
+{
+	struct readings old = s->reported;
+
+	s->reported = s->readings;
+	s->readings = old;
+	s->readings.cnt = 0;
+	snap->samples = s->reported.v;
+	snap->sample_cnt = s->reported.cnt;
+}
+
 void session_look(struct session *s)
 {
 	struct process_usage usage;
@@ -514,5 +530,6 @@ void session_snapshot(struct session *s, bool final, const char *ended, struct s
 	if (s->allocs)
 		snap->allocs = allocs_view(s->allocs, snap->heap);
 	snap->names = s->names;
+	fill_samples(s, snap);
 	s->reported_ns = snap->time_ns;
 }

@@ -1,5 +1,7 @@
 #include "report/form.h"
 
+#include "report/html.h"
+
 static int write_text(FILE *out, const struct snapshot *s, const struct form_options *options)
 {
 	return report_text(out, s, options->colour);
@@ -16,8 +18,15 @@ static int write_folded(FILE *out, const struct snapshot *s, const struct form_o
 	return report_folded(out, s, options->weight);
 }
 
+static int write_html(FILE *out, const struct snapshot *s, const struct form_options *options)
+{
+	(void)options;
+	return report_html(out, s);
+}
+
 const struct form forms[FORM_CNT] = {
 	[FORM_TEXT] = {.name = "text", .write = write_text},
 	[FORM_JSON] = {.name = "json", .write = write_json},
 	[FORM_FOLDED] = {.name = "folded", .needs_sites = true, .write = write_folded},
+	[FORM_HTML] = {.name = "html", .needs_history = true, .lacks = report_html_lacks, .write = write_html},
 };

@@ -15,6 +15,7 @@ enum form_number {
 	FORM_TEXT,
 	FORM_JSON,
 	FORM_FOLDED,
+	FORM_HTML,
 	FORM_CNT
 };
 
@@ -27,6 +28,8 @@ struct form {
 	const char *name;  /* "folded" */
 	bool is_binary;    /* nothing for a terminal */
 	bool needs_sites;  /* without allocation events there is nothing to show */
+	bool needs_history; /* snapshot.history is to be kept for it */
+	const char *(*lacks)(void); /* NULL, or says in one line why this program cannot make it; NULL: it can */
 	/* 0, or −errno of the stream (−EPIPE: nobody reads any more), −ENOMEM. */
 	int (*write)(FILE *out, const struct snapshot *s, const struct form_options *options);
 };

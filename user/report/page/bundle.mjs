@@ -1,0 +1,43 @@
+// Makes one page of the sources and of npm's packages: node bundle.mjs SOURCES FOLDER, with FOLDER/node_modules.
+// Its script is the only one that the page lets run, by its hash: whatever a report's texts contain.
+import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
+
+const [sources, folder] = process.argv.slice(2).map((path) => resolve(path));
+const esbuild = createRequire(join(folder, 'package.json'))('esbuild');
+
+// Identifiers stay: d3-flame-graph asks for a class by its name.
+const options = {
+	bundle: true, write: false, minifyWhitespace: true, minifySyntax: true, charset: 'utf8',
+	target: 'chrome100', nodePaths: [join(folder, 'node_modules')], legalComments: 'none',
+};
+
+function bundle(name) {
+	const { outputFiles, warnings } = esbuild.buildSync({
+		...options, entryPoints: [join(sources, name)], outdir: join(folder, 'out'),
+	});
+
+	if (warnings.length)
+		throw new Error(warnings[0].text);
+	return outputFiles.find((file) => file.path.endsWith(name.endsWith('.css') ? '.css' : '.js')).text;
+}
+
+function licences() {
+	return ['d3-flame-graph', 'd3-selection', 'uplot'].map((name) => {
+		const { version, license } = JSON.parse(readFileSync(join(folder, 'node_modules', name, 'package.json')));
+
+		return `${name} ${version} (${license})`;
+	}).join(', ');
+}
+
+const script = bundle('main.js').replaceAll('</script', '<\\/script');
+const hash = createHash('sha256').update(script).digest('base64');
+const page = readFileSync(join(sources, 'page.html'), 'utf8')
+	.replace('@HASH@', () => hash)
+	.replace('@LICENCES@', () => licences())
+	.replace('@STYLE@', () => bundle('page.css'))
+	.replace('@SCRIPT@', () => script);
+
+writeFileSync(join(folder, 'page.html'), page);
