@@ -247,6 +247,8 @@ int publish_picture(struct publish *p, const struct picture *picture)
 {
 	int rc;
 
+	for (size_t i = 0; i < picture->cnt; i++) /* also where it is shown alone only if it is killed */
+		trends_add(p->trends, picture->v[i]);
 	begin(p, picture->kind != PICTURE_INTERVAL);
 	if (p->options->json)
 		rc = put_parts(p, picture);

@@ -119,10 +119,10 @@ static const struct heap_allocator *growing_layer(const struct rule_case *c, uin
 	return NULL;
 }
 
-static void say_unseen(const struct rule_case *c, const struct trend_rise *rise, struct verdict_line *line)
+static void say_unseen(const struct rule_case *c, const struct trend_rise *rise,
+		       const struct heap_allocator *layer, struct verdict_line *line)
 {
 	char pace[UNITS_TEXT_MAX], span[UNITS_TEXT_MAX], name[48], where[160] = "";
-	const struct heap_allocator *layer = growing_layer(c, rise->grown);
 
 	if (layer)
 		snprintf(where, sizeof(where), ", in %s (%s)", verdict_name(layer, name, sizeof(name)),
@@ -155,6 +155,7 @@ static bool is_garbage(const struct rule_case *c, uint64_t grown)
 void rule_leak(const struct rule_case *c, struct verdict_line *line)
 {
 	struct trend_rise whole = whole_rise(c);
+	const struct heap_allocator *layer;
 	struct growth g = {.sites = 0};
 
 	if (!c->trend)
@@ -163,8 +164,9 @@ void rule_leak(const struct rule_case *c, struct verdict_line *line)
 		g = sites_that_grow(c);
 	if (is_garbage(c, g.grown > whole.grown ? g.grown : whole.grown))
 		return;
-	if (g.sites && whole.grown >= g.grown / 2)
+	layer = whole.clear && g.grown < whole.grown / 2 ? growing_layer(c, whole.grown) : NULL;
+	if (g.sites && !layer && whole.grown >= g.grown / 2)
 		say_sites(c, &g, line);
 	else if (whole.clear && whole.grown >= LEAK_UNSEEN_MIN && g.grown < whole.grown / 2)
-		say_unseen(c, &whole, line);
+		say_unseen(c, &whole, layer, line);
 }
