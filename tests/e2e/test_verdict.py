@@ -133,7 +133,7 @@ def pins(between):
             role.do(line(60, "for _ in range(16000): keep.append(bytes(600)); fillers.append(bytes(3500))"))
         else:
             role.do("keep = [bytes(600) for _ in range(16000)]; fillers = [bytes(3500) for _ in range(16000)]")
-        role.do("guard = bytes(3500); fillers = None")
+        role.do("guard = [bytes(3500) for _ in range(300)]; fillers = None")
         yield figure("retained", above=40)
         yield role.after(6)
     return steps

@@ -11,6 +11,7 @@ struct growth {
 	double per_second;
 	const struct site_view *most;
 	uint64_t most_grown;
+	uint64_t unclear; /* what the one grew by that grew most, but not clearly (yet) */
 };
 
 /* What the figures of a site may be off by: of sampled stacks, and of frees that were lost. */
@@ -36,6 +37,8 @@ static struct growth sites_that_grow(const struct rule_case *c)
 		if (view->figures->live.bytes < LEAK_GROWN_MIN)
 			break; /* by live bytes, largest first */
 		rise = trend_rise_of_site(c->trend, view->number);
+		if (!rise.clear && rise.grown > g.unclear)
+			g.unclear = rise.grown;
 		if (!rise.clear || rise.grown < LEAK_GROWN_MIN ||
 		    (double)rise.grown < error_of(c, view->figures))
 			continue;
@@ -165,6 +168,9 @@ void rule_leak(const struct rule_case *c, struct verdict_line *line)
 	if (is_garbage(c, g.grown > whole.grown ? g.grown : whole.grown))
 		return;
 	layer = whole.clear && g.grown < whole.grown / 2 ? growing_layer(c, whole.grown) : NULL;
+	/* One that may yet turn out to be the one: wait. */
+	if (!layer && !g.sites && g.unclear >= whole.grown / 2)
+		return;
 	if (g.sites && !layer && whole.grown >= g.grown / 2)
 		say_sites(c, &g, line);
 	else if (whole.clear && whole.grown >= LEAK_UNSEEN_MIN && g.grown < whole.grown / 2)
