@@ -95,7 +95,7 @@ $(BUILD)/tests/workload/%: tests/workload/%.cc
 	$(CXX) -O1 -g -Wall -Wextra $< -o $@ -lpthread -ldl
 
 STACK_TRUTH := $(BUILD)/tests/stack/unwind_truth $(BUILD)/tests/stack/python_truth
-workloads: $(WORK_BIN) $(STACK_TRUTH)
+workloads: $(WORK_BIN) $(STACK_TRUTH) $(BUILD)/tests/bench/page
 
 # Our stacks beside libdwfl's, and Python frames beside sys._getframe's: the kernel side's own
 # object files, and one program more.
@@ -143,7 +143,8 @@ test-kernels: $(PROGRAM) workloads $(KERNEL_UNITS) ## the program on other kerne
 bench: $(PROGRAM) workloads $(BENCH_BIN) ## measured ratios against peers (as root)
 	@tools/bench $(BUILD)
 
-demo: deps ## a worker that hoards memory, watched; PID=… watches that process instead (as root)
+demo: ## a worker that hoards memory, watched; PID=… watches that process instead (as root)
+	@tools/install-deps demo
 	@$(MAKE) --no-print-directory $(PROGRAM) && tools/demo $(PROGRAM) $(PID)
 
 deps: ## install the Debian packages that building and testing need (as root)

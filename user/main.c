@@ -9,6 +9,7 @@
 static const struct command commands[] = {
 	{"attach", "watch a running process: summaries of retained memory, purges, windows, dlopen", command_attach},
 	{"run", "the same for a command, from its first instruction on", command_run},
+	{"report", "read a recording of attach or run: its reports, flame graphs, tables", command_report},
 	{"heap", "look once: live, retained and purgeable bytes of a process", command_heap},
 	{"check", "go through a checklist in two seconds: what is set wrong, what to do", command_check},
 	{"allocators", "what is known of allocators; of a process, which it holds and where probes go", command_allocators},

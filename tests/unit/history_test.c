@@ -297,12 +297,44 @@ static void readings_come_between(void **state)
 	history_free(h);
 }
 
+/* What was opened again since the point before; a row that is not there has not been. */
+static void reopens_are_of_their_time(void **state)
+{
+	struct heap_state heap = {.taken_ns = 0};
+	struct churn_finding rows[2] = {{.library = (char *)"libm.so", .repeats = 3, .failures = 1},
+					{.library = (char *)"libc.so", .repeats = 10}};
+	const struct churn_finding *both[] = {&rows[0], &rows[1]};
+	struct snapshot s = {.started_ns = 1, .time_ns = 10, .heap = &heap, .churn = both, .churn_cnt = 2};
+	static const uint64_t expected[] = {14, 0, 5, 1};
+	struct history *h = history_new();
+	struct history_view view;
+
+	(void)state;
+	history_add(h, &s);
+	s.time_ns = 20;
+	s.churn_cnt = 0;
+	history_add(h, &s);
+	s.time_ns = 30;
+	s.churn_cnt = 1;
+	rows[0].repeats = 8;
+	history_add(h, &s);
+	s.time_ns = 40;
+	s.churn_cnt = 2; /* the final one has all */
+	rows[1].repeats = 11;
+	history_add(h, &s);
+	history_view(h, &view);
+	assert_int_equal(view.point_cnt, 4);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(view.points[i].reopens, expected[i]);
+	history_free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(changes_are_by_stack),  cmocka_unit_test(sites_without_a_stack_are_one),
 		cmocka_unit_test(a_process_that_leaves), cmocka_unit_test(a_long_time_stays_bounded),
-		cmocka_unit_test(readings_come_between),
+		cmocka_unit_test(readings_come_between), cmocka_unit_test(reopens_are_of_their_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,6 +34,11 @@ uint64_t clock_thread_cpu_ns(void)
 	return 0;
 }
 
+int64_t clock_lead(void)
+{
+	return 0;
+}
+
 double clock_epoch(uint64_t monotonic_ns)
 {
 	return 1700000000.0 + (double)monotonic_ns / 1e9;

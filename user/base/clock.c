@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <stdbool.h>
 #include <time.h>
 
 #include "base/units.h"
@@ -22,9 +23,24 @@ uint64_t clock_thread_cpu_ns(void)
 	return now(CLOCK_THREAD_CPUTIME_ID);
 }
 
+int64_t clock_lead(void)
+{
+	return (int64_t)(now(CLOCK_REALTIME) - now(CLOCK_MONOTONIC));
+}
+
+/* All that is printed of one picture is by one lead, however long the printing takes. */
+static struct {
+	bool is_set;
+	int64_t ns;
+} lead;
+
+void clock_set_lead(int64_t lead_ns)
+{
+	lead.is_set = true;
+	lead.ns = lead_ns;
+}
+
 double clock_epoch(uint64_t monotonic_ns)
 {
-	int64_t offset = (int64_t)(now(CLOCK_REALTIME) - now(CLOCK_MONOTONIC));
-
-	return (double)((int64_t)monotonic_ns + offset) / 1e9;
+	return (double)((int64_t)monotonic_ns + (lead.is_set ? lead.ns : clock_lead())) / 1e9;
 }

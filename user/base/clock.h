@@ -10,6 +10,10 @@
 uint64_t clock_monotonic_ns(void);
 /* CPU time of the calling thread, ns. */
 uint64_t clock_thread_cpu_ns(void);
+/* What CLOCK_REALTIME is ahead of CLOCK_MONOTONIC by now, ns. */
+int64_t clock_lead(void);
+/* From now on clock_epoch reckons by that lead: of a picture that was taken then, perhaps elsewhere. */
+void clock_set_lead(int64_t lead_ns);
 /* The wall-clock time, seconds since the epoch, of a monotonic instant. */
 double clock_epoch(uint64_t monotonic_ns);
 

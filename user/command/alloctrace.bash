@@ -25,11 +25,12 @@ _alloctrace()
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} at i
 	local common="--json --verbose --help"
 	local watch="--duration --retained-min --window-min --churn-min --walk-budget --no-alloc --stack --native
-		--max-overhead --top --older --min-size --max-size --max-memory --folded --apart --weight
+		--max-overhead --top --older --min-size --max-size --max-memory --output --events --folded --html --apart --weight
 		--symbol-prefix --object"
 	local -A options=(
 		[attach]="--pid --comm --cgroup --unit --ns-of --follow $watch $common"
 		[run]="--interval --count --no-follow $watch $common"
+		[report]="--format --output --all --events --top --weight $common"
 		[heap]="--pid --ns-of --stop $common"
 		[check]="--pid --comm --cgroup --unit --ns-of $common"
 		[purge]="--pid --ns-of --dry-run --timeout $common"
@@ -39,12 +40,12 @@ _alloctrace()
 	COMPREPLY=()
 	at=$(_alloctrace_command)
 	if [[ -z $at ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "attach run heap check purge allocators help --help --version" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "attach run report heap check purge allocators help --help --version" -- "$cur")
 		return
 	fi
 	case ${COMP_WORDS[at]} in
 	help)
-		mapfile -t COMPREPLY < <(compgen -W "attach run heap check purge allocators" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "attach run report heap check purge allocators" -- "$cur")
 		return
 		;;
 	run)
@@ -56,7 +57,7 @@ _alloctrace()
 			fi
 		done
 		;;
-	attach | heap | check | purge | allocators) ;;
+	attach | report | heap | check | purge | allocators) ;;
 	*) return ;;
 	esac
 	case $prev in
@@ -76,7 +77,11 @@ _alloctrace()
 		mapfile -t COMPREPLY < <(compgen -W "live allocated freed count pinned peak temporary" -- "$cur")
 		return
 		;;
-	--folded | --object | -O)
+	--format | -f)
+		mapfile -t COMPREPLY < <(compgen -W "text json folded html" -- "$cur")
+		return
+		;;
+	--folded | --html | --output | -o | --object | -O)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -86,6 +91,8 @@ _alloctrace()
 	esac
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "${options[${COMP_WORDS[at]}]}" -- "$cur")
+	elif [[ ${COMP_WORDS[at]} == report ]]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 	elif [[ ${COMP_WORDS[at]} != run && $COMP_CWORD -eq $((at + 1)) ]]; then
 		_alloctrace_pids "$cur"
 	elif [[ ${COMP_WORDS[at]} == run ]]; then

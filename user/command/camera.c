@@ -19,8 +19,7 @@ struct camera *camera_new(const struct watch_target *target, bool follow)
 	struct camera *c = calloc(1, sizeof(*c));
 
 	if (c)
-		*c = (struct camera){
-			.target = target, .follow = follow, .started_ns = clock_monotonic_ns()};
+		*c = (struct camera){.target = target, .follow = follow, .started_ns = clock_monotonic_ns()};
 	return c;
 }
 
@@ -79,4 +78,5 @@ void camera_take(struct camera *c, struct group *group, enum picture_kind kind, 
 	p->title = title(c, p->cnt ? p->v[0] : NULL);
 	p->cgroup = cgroup_watch_look(c->cgroup);
 	p->time_ns = clock_monotonic_ns();
+	p->epoch_ns = clock_lead();
 }

@@ -21,6 +21,7 @@ struct command {
 
 int command_attach(int argc, char **argv);
 int command_run(int argc, char **argv);
+int command_report(int argc, char **argv);
 int command_heap(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_purge(int argc, char **argv);

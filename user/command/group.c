@@ -325,6 +325,13 @@ void group_event(const struct event *ev, void *group)
 		end(g, m);
 }
 
+const struct stack *group_stack(const struct group *g, pid_t pid, uint64_t id)
+{
+	const struct member *m = id ? member_of(g, pid) : NULL;
+
+	return m ? session_stack(m->session, id) : NULL;
+}
+
 int group_fd(const struct group *g)
 {
 	return g->epoll;

@@ -36,6 +36,8 @@ void group_add_chosen(struct group *group, struct choice *choice);
 
 /* One event, in ring order (the callback that tracer_poll wants). */
 void group_event(const struct event *ev, void *group);
+/* The stack by which an event of that process names it; NULL: none is known. */
+const struct stack *group_stack(const struct group *group, pid_t pid, uint64_t id);
 /* Readable when a process has ended or a heap state waits: group_act after the ring was consumed. */
 int group_fd(const struct group *group);
 void group_act(struct group *group);

@@ -176,6 +176,17 @@ static int parse_weight(const char *text, void *field)
 	return -EINVAL;
 }
 
+static int parse_format(const char *text, void *field)
+{
+	for (int i = 0; i < FORM_CNT; i++) {
+		if (!strcmp(text, forms[i].name)) {
+			*(enum form_number *)field = (enum form_number)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 const struct option_type type_flag = {"no argument", parse_flag};
 const struct option_type type_no_flag = {"no argument", parse_no_flag};
 const struct option_type type_pid = {"a process id", parse_pid};
@@ -191,5 +202,6 @@ const struct option_type type_overhead = {"a percentage, above 0 and up to 100, 
 const struct option_type type_stack = {"all, none or sampled:SIZE, as sampled:64K", parse_stack};
 const struct option_type type_weight = {"live, allocated, freed, count, pinned, peak or temporary",
 					parse_weight};
+const struct option_type type_format = {"text, json, folded or html", parse_format};
 const struct option_type type_file = {"the name of a file", parse_text};
 const struct option_type type_prefix = {"what the functions' names begin with, as my_", parse_prefix};

@@ -18,5 +18,6 @@ extern const struct option_type type_seconds, type_period; /* uint64_t, ns; the 
 extern const struct option_type type_percent, type_overhead; /* double; "none" is 0 */
 extern const struct option_type type_stack;  /* struct stack_choice */
 extern const struct option_type type_weight; /* enum site_weight */
+extern const struct option_type type_format; /* enum form_number */
 
 #endif

@@ -21,7 +21,8 @@ enum {
 	IN_CHECK = 1 << 3,
 	IN_PURGE = 1 << 4,
 	IN_ALLOCATORS = 1 << 5,
-	IN_ALL = IN_ATTACH | IN_RUN | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS,
+	IN_REPORT = 1 << 6,
+	IN_ALL = IN_ATTACH | IN_RUN | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS | IN_REPORT,
 };
 
 struct option_row {
@@ -37,7 +38,8 @@ struct option_row {
 #define FIELD(member) offsetof(struct options, member)
 
 static const struct option_row rows[] = {
-	{IN_HEAP | IN_PURGE | IN_ALLOCATORS, 'p', "pid", "PID", &type_pid, FIELD(pid), "the process to look at"},
+	{IN_HEAP | IN_PURGE | IN_ALLOCATORS, 'p', "pid", "PID", &type_pid, FIELD(pid),
+	 "the process to look at"},
 	{IN_ATTACH | IN_CHECK, 'p', "pid", "PID,…", &type_pids, FIELD(pids), "the processes to look at"},
 	{IN_ATTACH, 0, "comm", "NAME", &type_name, FIELD(comm),
 	 "those whose command has that name, later ones too"},
@@ -45,8 +47,8 @@ static const struct option_row rows[] = {
 	 "those in that cgroup and below, later ones too"},
 	{IN_ATTACH, 0, "unit", "NAME", &type_name, FIELD(unit),
 	 "those of a systemd unit, as nginx.service, later ones too"},
-	{IN_ATTACH | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS, 0, "ns-of", "PID", &type_pid, FIELD(ns_of),
-	 "PIDs are those of that process's PID namespace"},
+	{IN_ATTACH | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS, 0, "ns-of", "PID", &type_pid,
+	 FIELD(ns_of), "PIDs are those of that process's PID namespace"},
 	{IN_ATTACH, 0, "follow", NULL, &type_flag, FIELD(follow), "children too, present and future"},
 	{IN_RUN, 0, "no-follow", NULL, &type_no_flag, FIELD(follow),
 	 "only COMMAND itself, none of its children"},
@@ -81,7 +83,17 @@ static const struct option_row rows[] = {
 	{IN_RUN, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
 	 "remove the probes of malloc and free when they take\nmore than PCT % of the command's CPU for 2 s "
 	 "(none)"},
-	{IN_ATTACH | IN_RUN, 'T', "top", "N", &type_integer, FIELD(top),
+	{IN_ATTACH | IN_RUN, 'o', "output", "FILE", &type_file, FIELD(recording),
+	 "record to FILE, for alloctrace report"},
+	{IN_ATTACH | IN_RUN, 0, "events", NULL, &type_flag, FIELD(events),
+	 "record every event too (some 10 bytes each)"},
+	{IN_REPORT, 0, "events", NULL, &type_flag, FIELD(events),
+	 "the events that were recorded (attach --events), one JSON object a line"},
+	{IN_REPORT, 'f', "format", "FORM", &type_format, FIELD(form), "text (the default), json, folded or html"},
+	{IN_REPORT, 'o', "output", "FILE", &type_file, FIELD(output), "write to FILE, not to stdout"},
+	{IN_REPORT, 'a', "all", NULL, &type_flag, FIELD(all),
+	 "every summary as it was printed, not the last one alone (text, json)"},
+	{IN_ATTACH | IN_RUN | IN_REPORT, 'T', "top", "N", &type_integer, FIELD(top),
 	 "sites a table (5, in the last report 10)"},
 	{IN_ATTACH | IN_RUN, 0, "older", "SEC", &type_seconds, FIELD(older_ns),
 	 "live blocks by site: only those older than that"},
@@ -97,10 +109,10 @@ static const struct option_row rows[] = {
 	 "write a page for a browser to FILE at the end: time line,\nflame graph, tables"},
 	{IN_ATTACH | IN_RUN, 0, "apart", NULL, &type_flag, FIELD(apart),
 	 "of several processes, write FILE.PID for each, not one FILE for all"},
-	{IN_ATTACH | IN_RUN, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),
+	{IN_ATTACH | IN_RUN | IN_REPORT, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),
 	 "of the folded stacks: live (the default), allocated, freed,\ncount, pinned, peak or temporary"},
-	{IN_ATTACH | IN_RUN | IN_ALLOCATORS, 'S', "symbol-prefix", "PREFIX", &type_prefix, FIELD(symbol_prefix),
-	 "an allocator of functions PREFIXmalloc, PREFIXfree, …"},
+	{IN_ATTACH | IN_RUN | IN_ALLOCATORS, 'S', "symbol-prefix", "PREFIX", &type_prefix,
+	 FIELD(symbol_prefix), "an allocator of functions PREFIXmalloc, PREFIXfree, …"},
 	{IN_ATTACH | IN_RUN | IN_ALLOCATORS, 'O', "object", "FILE", &type_file, FIELD(object),
 	 "an allocator in that object: its malloc, free, …;\nwith --symbol-prefix these, and only there"},
 	{IN_HEAP, 0, "stop", NULL, &type_flag, FIELD(stop), "stop the process while its heap is read"},
@@ -203,6 +215,22 @@ static const struct grammar purge_grammar = {
 	.positional =
 		{
 			{.arg = "PID", .type = &type_pid, .field = FIELD(pid)},
+		},
+};
+
+static const struct grammar report_grammar = {
+	.name = "report",
+	.bit = IN_REPORT,
+	.usage = "report [OPTIONS] RECORDING",
+	.about = "Reads what attach or run recorded (--output), anywhere, without root and without the\n"
+		 "process's files: its last report, or the same in another form. What was killed while\n"
+		 "it recorded is read as far as it came.\n",
+	.examples = "alloctrace report worker.rec\n"
+		    "alloctrace report --all worker.rec | less\n"
+		    "alloctrace report --format folded --weight pinned -o out.txt worker.rec\n",
+	.positional =
+		{
+			{.arg = "RECORDING", .type = &type_file, .field = FIELD(recording)},
 		},
 };
 
@@ -395,7 +423,11 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 	status = parse_options(g, argc, argv, options);
 	if (status != OPTIONS_GO)
 		return status;
+	if (options->json)
+		options->form = FORM_JSON;
 	custom_init(&options->custom, options->symbol_prefix, options->object);
+	if (options->events && !options->recording && g->bit != IN_REPORT)
+		return complain(g, "--events needs a recording: give it a file with --output");
 	if (options->size_min > options->size_max)
 		return complain(g, "--min-size is above --max-size: no block is left");
 	for (int i = 0; i < FORM_CNT; i++)
@@ -406,6 +438,8 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 		return argv[optind] ? OPTIONS_GO : complain(g, "there is no COMMAND to run");
 	}
 	status = parse_positionals(g, argv + optind, options);
+	if (g->bit == IN_REPORT)
+		return status;
 	if (status == OPTIONS_GO && !is_chosen(options) && g->bit != IN_ALLOCATORS)
 		return complain(g, "there is no PID to look at");
 	if ((options->pids.cnt > 0) + (options->comm != NULL) + (options->cgroup != NULL) +
@@ -442,6 +476,19 @@ int options_parse_check(int argc, char **argv, struct options *options)
 int options_parse_purge(int argc, char **argv, struct options *options)
 {
 	return parse(&purge_grammar, argc, argv, options);
+}
+
+int options_parse_report(int argc, char **argv, struct options *options)
+{
+	int status = parse(&report_grammar, argc, argv, options);
+
+	if (status != OPTIONS_GO)
+		return status;
+	if (!options->recording)
+		return complain(&report_grammar, "there is no RECORDING to read");
+	if (options->all && options->form != FORM_TEXT && options->form != FORM_JSON)
+		return complain(&report_grammar, "--all goes with text and json only");
+	return status;
 }
 
 int options_parse_allocators(int argc, char **argv, struct options *options)

@@ -24,6 +24,7 @@ struct options {
 	pid_t pid;            /* heap, purge */
 	pid_t ns_of;          /* attach, heap, check, purge: PIDs are as that process's namespace has them; 0: ours */
 	char **command;       /* run: COMMAND ARGS…, NULL-ended, in argv */
+	const char *recording; /* report: the file to read; attach, run: to write; NULL: none */
 
 	/* attach, run: when to report, and what is worth it. */
 	uint64_t interval_ns; /* 5 s; never 0 */
@@ -46,6 +47,11 @@ struct options {
 	uint64_t top;        /* 0: as the form likes */
 	uint64_t max_memory; /* bytes for live blocks; 0: by what the machine has */
 	const char *files[FORM_CNT]; /* to write at the end, by form; NULL: none */
+
+	enum form_number form; /* report: --format */
+	const char *output;    /* report: file; NULL: stdout */
+	bool all;              /* report: every picture, not the last alone */
+	bool events;           /* attach, run: every event into the recording; report: out of it */
 
 	uint64_t timeout_ns; /* purge: 2 s */
 	enum site_weight weight; /* of forms with one weight */
@@ -72,6 +78,7 @@ int options_parse_run(int argc, char **argv, struct options *options);
 int options_parse_heap(int argc, char **argv, struct options *options);
 int options_parse_check(int argc, char **argv, struct options *options);
 int options_parse_purge(int argc, char **argv, struct options *options);
+int options_parse_report(int argc, char **argv, struct options *options);
 int options_parse_allocators(int argc, char **argv, struct options *options); /* pid may stay 0 */
 
 #endif

@@ -6,7 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/replace.h"
+#include "record/recorder.h"
 #include "report/form.h"
 #include "report/history.h"
 #include "report/whole.h"
@@ -15,11 +17,14 @@
 
 struct publish {
 	const struct options *options;
+	FILE *out;
+	bool colour;
 	const struct naming *naming;
 	const struct log *log;
 	struct whole *whole;
-	struct trends *trends;          /* of what is shown: each process, or all of them together */
+	struct trends *trends;          /* of each process, and of the whole */
 	struct verdict_news news;       /* what text has said */
+	struct recorder *recorder;      /* NULL: nothing is recorded */
 	struct history *history;        /* of the whole; NULL: nothing that is asked for shows it */
 	struct replace files[FORM_CNT]; /* by form; no stream: not asked for */
 };
@@ -28,7 +33,8 @@ struct publish {
 static int check_forms(const struct publish *p)
 {
 	for (int i = 0; i < FORM_CNT; i++) {
-		const char *lacks = p->options->files[i] && forms[i].lacks ? forms[i].lacks() : NULL;
+		bool asked = p->options->files[i] || p->options->form == (enum form_number)i;
+		const char *lacks = asked && forms[i].lacks ? forms[i].lacks() : NULL;
 
 		if (!lacks)
 			continue;
@@ -55,27 +61,33 @@ static int open_files(struct publish *p)
 
 static bool wants_history(const struct options *options)
 {
-	bool wants = false;
+	bool wants = forms[options->form].needs_history;
 
 	for (int i = 0; i < FORM_CNT; i++)
 		wants |= options->files[i] && forms[i].needs_history;
 	return wants;
 }
 
-struct publish *publish_new(const struct options *options, const struct naming *naming, const struct log *log)
+struct publish *publish_new(const struct options *options, FILE *out, const struct naming *naming,
+			    const struct log *log)
 {
 	struct publish *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return NULL;
-	*p = (struct publish){.options = options, .naming = naming, .log = log};
+	*p = (struct publish){.options = options, .out = out, .naming = naming, .log = log};
+	p->colour = isatty(fileno(out));
 	p->whole = whole_new();
 	p->trends = trends_new();
 	if (wants_history(options))
 		p->history = history_new();
 	if (p->whole && p->trends && (p->history || !wants_history(options)) && !check_forms(p) &&
-	    !open_files(p))
+	    !open_files(p)) {
+		/* A recording that cannot be made is said; the watch is worth as much without. */
+		if (naming && options->recording)
+			p->recorder = recorder_open(options->recording, naming->names, log);
 		return p;
+	}
 	publish_free(p);
 	return NULL;
 }
@@ -86,8 +98,9 @@ void publish_free(struct publish *p)
 		return;
 	for (int i = 0; i < FORM_CNT; i++)
 		replace_abandon(&p->files[i]);
-	trends_free(p->trends);
+	recorder_close(p->recorder);
 	history_free(p->history);
+	trends_free(p->trends);
 	whole_free(p->whole);
 	free(p);
 }
@@ -108,7 +121,7 @@ static int write_form(const struct publish *p, FILE *out, enum form_number form,
 {
 	const struct form_options options = {
 		.weight = p->options->weight,
-		.colour = out == stdout && isatty(STDOUT_FILENO),
+		.colour = out == p->out && p->colour,
 	};
 
 	return forms[form].write(out, s, &options);
@@ -123,7 +136,7 @@ static struct snapshot look_at_part(struct publish *p, const struct picture *pic
 	return s;
 }
 
-/* The same of all of them together, which is in the history from now on. */
+/* The one snapshot of a picture, which is in the trend and the history from now on. */
 static int look_at_whole(struct publish *p, const struct picture *picture, struct snapshot *s)
 {
 	const struct snapshot *shown;
@@ -143,7 +156,7 @@ static int put_part(struct publish *p, const struct picture *picture, size_t i, 
 {
 	const struct snapshot s = look_at_part(p, picture, i);
 
-	return write_form(p, stdout, form, &s);
+	return write_form(p, p->out, form, &s);
 }
 
 static bool is_news(struct publish *p, const struct snapshot *s)
@@ -173,8 +186,8 @@ static int put_whole(struct publish *p, const struct picture *picture)
 
 	if (rc)
 		return rc;
-	s.verdict_is_news = is_news(p, &s);
-	return write_form(p, stdout, FORM_TEXT, &s);
+	s.verdict_is_news = p->options->form == FORM_TEXT && is_news(p, &s);
+	return write_form(p, p->out, p->options->form, &s);
 }
 
 /* A black box is read after an accident; those that end as they should are counted. */
@@ -243,26 +256,61 @@ static int write_whole(struct publish *p, const struct snapshot *s)
 	return ret;
 }
 
+static int put(struct publish *p, const struct picture *picture)
+{
+	if (p->options->form == FORM_JSON)
+		return put_parts(p, picture);
+	if (picture->kind != PICTURE_ENDS)
+		return put_whole(p, picture);
+	return p->options->form == FORM_TEXT ? put_killed(p, picture) : 0;
+}
+
 int publish_picture(struct publish *p, const struct picture *picture)
 {
 	int rc;
 
-	for (size_t i = 0; i < picture->cnt; i++) /* also where it is shown alone only if it is killed */
-		trends_add(p->trends, picture->v[i]);
+	clock_set_lead(picture->epoch_ns);
 	begin(p, picture->kind != PICTURE_INTERVAL);
-	if (p->options->json)
-		rc = put_parts(p, picture);
-	else if (picture->kind == PICTURE_ENDS)
-		rc = put_killed(p, picture);
-	else
-		rc = put_whole(p, picture);
+	for (size_t i = 0; i < picture->cnt; i++) /* also where one is shown alone only if it is killed */
+		trends_add(p->trends, picture->v[i]);
+	rc = put(p, picture);
 	if (picture->kind == PICTURE_ENDS && p->options->apart)
 		write_parts(p, picture);
+	if (p->recorder)
+		recorder_picture(p->recorder, picture);
 	end(p);
 	if (picture->kind == PICTURE_INTERVAL)
 		trends_sweep(p->trends);
 	whole_passed(p->whole, picture);
-	return rc ? rc : fflush(stdout) ? -errno : 0;
+	return rc ? rc : fflush(p->out) ? -errno : 0;
+}
+
+void publish_event(struct publish *p, const struct event_row *row)
+{
+	if (p->recorder)
+		recorder_event(p->recorder, row);
+}
+
+bool publish_wants_sites(const struct publish *p, const struct picture *picture)
+{
+	bool one = picture->ever == 1 && picture->cnt == 1; /* it is the whole, too */
+	bool wants = p->history || (!one && trends_keep(p->trends, 0, picture->time_ns));
+
+	for (size_t i = 0; i < picture->cnt && !wants; i++)
+		wants = trends_keep(p->trends, picture->v[i]->pid, picture->v[i]->time_ns);
+	return wants;
+}
+
+void publish_pass(struct publish *p, const struct picture *picture)
+{
+	bool wants = publish_wants_sites(p, picture);
+	struct snapshot whole;
+
+	for (size_t i = 0; i < picture->cnt && wants; i++)
+		trends_add(p->trends, picture->v[i]);
+	if (wants)
+		look_at_whole(p, picture, &whole);
+	whole_passed(p->whole, picture);
 }
 
 int publish_files(struct publish *p, const struct picture *final)

@@ -314,6 +314,11 @@ void session_event(const struct event *ev, void *session)
 		on[ev->head->kind](s, ev);
 }
 
+const struct stack *session_stack(const struct session *s, uint64_t id)
+{
+	return stacks_find(s->stacks, stacks_own_id(s->stacks, id));
+}
+
 int session_sample_fd(const struct session *s)
 {
 	return sampler_fd(s->sampler);

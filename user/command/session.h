@@ -43,6 +43,8 @@ void session_limit(struct session *s, uint64_t max_memory, double walk_budget);
 
 /* One event, in ring order (the callback that tracer_poll wants; arg is the session). */
 void session_event(const struct event *ev, void *session);
+/* The stack that events name by that id; NULL: not known. */
+const struct stack *session_stack(const struct session *s, uint64_t id);
 /* Readable when a heap state waits for session_sample. */
 int session_sample_fd(const struct session *s);
 /* Takes the state that waits. False: none was waiting. */

@@ -98,10 +98,33 @@ static int report_last(struct watch *w)
 	return publish_files(w->publish, &picture);
 }
 
+/* What a recording keeps of an event, when the group knows its stack. */
+static void keep_event(struct watch *w, const struct event *ev)
+{
+	const struct traced_function *function = tracer_function(w->target->tracer, ev->head->func);
+	struct event_row row;
+
+	if (!event_row_of(ev, &row))
+		return;
+	row.function = function ? function->symbol : NULL;
+	row.stack = group_stack(w->group, row.pid, row.stack_id);
+	publish_event(w->publish, &row);
+}
+
+static void on_event(const struct event *ev, void *watch)
+{
+	struct watch *w = watch;
+	bool kept = w->options->events && group_has(w->group, (pid_t)ev->head->tgid);
+
+	group_event(ev, w->group);
+	if (kept)
+		keep_event(w, ev);
+}
+
 static void consume_events(struct watch *w)
 {
 	if (w->target->tracer)
-		w->behind = tracer_poll(w->target->tracer, group_event, w->group) >= TRACER_POLL_MAX;
+		w->behind = tracer_poll(w->target->tracer, on_event, w) >= TRACER_POLL_MAX;
 }
 
 /* The first process is the one that a command line without others means. */
@@ -406,7 +429,7 @@ static int open_watch(struct watch *w, int signal_fd)
 	const struct group_options wanted = group_options(w->options, &w->naming);
 
 	if (!rc) {
-		w->publish = publish_new(w->options, &w->naming, w->log);
+		w->publish = publish_new(w->options, stdout, &w->naming, w->log);
 		if (!w->publish)
 			return -1; /* said already */
 		w->group = group_new(&wanted, w->target->tracer, w->log);

@@ -84,15 +84,6 @@ void history_free(struct history *h)
 	free(h);
 }
 
-static uint64_t hash_of(const struct stack *stack)
-{
-	uint64_t hash = 0xcbf29ce484222325ULL + stack->cut; /* FNV-1a, by words */
-
-	for (uint32_t i = 0; i < stack->cnt; i++)
-		hash = (hash ^ (uintptr_t)stack->locations[i]) * 0x100000001b3ULL;
-	return hash;
-}
-
 static uint32_t number_of(const struct history *h, uint64_t hash)
 {
 	return (uint32_t)(uintptr_t)map_get(&h->by_hash, hash);
@@ -110,7 +101,7 @@ static struct stack *copy_of(const struct stack *stack)
 /* Its number, which is new if need be; without room that of no stack. */
 static uint32_t site_of(struct history *h, const struct stack *stack)
 {
-	uint64_t hash = stack ? hash_of(stack) : 0;
+	uint64_t hash = stack ? stack_hash(stack) : 0;
 	uint32_t first = stack ? number_of(h, hash) : 0, site = first;
 	struct stack *copy;
 

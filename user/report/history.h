@@ -4,7 +4,7 @@
  * windows, marks, churn) is in the final snapshot, not here.
  *
  * Bounded however long it runs: beyond HISTORY_POINTS points, neighbours become one (the later one's
- * figures; of rss, retained and purgeable the larger); beyond HISTORY_STEPS steps or HISTORY_CHANGES
+ * figures; of rss, retained and purgeable the larger, of reopens the sum); beyond HISTORY_STEPS steps or HISTORY_CHANGES
  * changes, neighbouring steps become one (their changes add up).
  */
 #ifndef ALLOCTRACE_REPORT_HISTORY_H
@@ -23,6 +23,7 @@ struct history_point {
 	uint64_t live;                         /* by allocation events */
 	uint64_t allocated, freed;             /* since the attach; of snapshots only, else UNKNOWN */
 	uint64_t cgroup_current, cgroup_limit; /* likewise; no limit: UNKNOWN */
+	uint64_t reopens;                      /* likewise, since the one before: dlopens that mapped nothing new or failed */
 };
 
 /* What the figures of one site changed by in one step, the time between two snapshots. */

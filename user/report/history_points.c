@@ -5,6 +5,7 @@
 
 void history_points_free(struct history_points *p)
 {
+	map_free(&p->reopens);
 	free(p->v);
 }
 
@@ -19,6 +20,8 @@ static void merge(struct history_point *sum, const struct history_point *later)
 	for (size_t i = 0; i < sizeof(old) / sizeof(*figures); i++)
 		if (figures[i] == UNKNOWN)
 			figures[i] = before[i];
+	if (old.reopens != UNKNOWN && later->reopens != UNKNOWN)
+		sum->reopens = old.reopens + later->reopens;
 	if (old.rss != UNKNOWN && old.rss > sum->rss)
 		sum->rss = old.rss;
 	if (old.retained != UNKNOWN && old.retained > sum->retained)
@@ -77,6 +80,7 @@ static int add_sample(struct history_points *p, const struct state_sample *sampl
 			      .freed = UNKNOWN,
 			      .cgroup_current = UNKNOWN,
 			      .cgroup_limit = UNKNOWN,
+			      .reopens = UNKNOWN,
 		      });
 }
 
@@ -104,10 +108,38 @@ static void fill_cgroup(struct history_point *point, const struct cgroup_view *c
 		point->cgroup_limit = cgroup->limit;
 }
 
+/*
+ * Since that row was seen last. Rows of a sum are of those processes only that have opened something: what is
+ * less than it was is less seen.
+ */
+static uint64_t more_reopens(struct history_points *p, const struct churn_finding *c)
+{
+	uint64_t key = map_hash(c->stack ? stack_hash(c->stack) : 0, c->library),
+		 now = c->repeats + c->failures;
+	uint64_t before = (uintptr_t)map_get(&p->reopens, key);
+
+	if (now <= before || map_set(&p->reopens, key, (void *)(uintptr_t)now))
+		return 0;
+	return now - before;
+}
+
 int history_points_add(struct history_points *p, const struct snapshot *s)
 {
-	struct history_point point = {s->time_ns, s->rss,  UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN,
-				      UNKNOWN,    UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN};
+	struct history_point point = {
+		.time_ns = s->time_ns,
+		.rss = s->rss,
+		.held = UNKNOWN,
+		.resident = UNKNOWN,
+		.live_heap = UNKNOWN,
+		.retained = UNKNOWN,
+		.purgeable = UNKNOWN,
+		.pinned = UNKNOWN,
+		.live = UNKNOWN,
+		.allocated = UNKNOWN,
+		.freed = UNKNOWN,
+		.cgroup_current = UNKNOWN,
+		.cgroup_limit = UNKNOWN,
+	};
 	int rc = 0;
 
 	for (size_t i = 0; i < s->sample_cnt && !rc; i++)
@@ -120,6 +152,8 @@ int history_points_add(struct history_points *p, const struct snapshot *s)
 	}
 	if (s->allocs && !s->allocs->stopped)
 		point.live = s->allocs->totals.live.bytes;
+	for (size_t i = 0; i < s->churn_cnt; i++)
+		point.reopens += more_reopens(p, s->churn[i]);
 	if (s->cgroup)
 		fill_cgroup(&point, s->cgroup);
 	p->walked_ns = s->heap->taken_ns;

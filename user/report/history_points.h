@@ -2,12 +2,14 @@
 #ifndef ALLOCTRACE_REPORT_HISTORY_POINTS_H
 #define ALLOCTRACE_REPORT_HISTORY_POINTS_H
 
+#include "base/map.h"
 #include "report/history.h"
 
 struct history_points { /* all zero: empty and valid */
 	struct history_point *v; /* oldest first */
 	size_t cnt;
 	uint64_t walked_ns;      /* the heap of the last snapshot */
+	struct map reopens;      /* of a library by a stack → the most that were seen */
 };
 
 void history_points_free(struct history_points *points);

@@ -76,15 +76,6 @@ void merged_sites_free(struct merged_sites *m)
 	free(m);
 }
 
-static uint64_t hash_of(const struct stack *stack)
-{
-	uint64_t hash = 0xcbf29ce484222325ULL + stack->cut; /* FNV-1a, by words */
-
-	for (uint32_t i = 0; i < stack->cnt; i++)
-		hash = (hash ^ (uintptr_t)stack->locations[i]) * 0x100000001b3ULL;
-	return hash;
-}
-
 static struct merged_site *find(const struct merged_sites *m, const struct stack *stack, uint64_t hash)
 {
 	struct merged_site *site = map_get(&m->known, hash);
@@ -104,7 +95,7 @@ static struct merged_site *get(struct merged_sites *m, const struct stack *stack
 
 	if (!stack)
 		return m->v[0];
-	hash = hash_of(stack);
+	hash = stack_hash(stack);
 	site = find(m, stack, hash);
 	if (site || m->cnt == MERGED_MAX)
 		return site ? site : m->v[0];
@@ -209,7 +200,7 @@ int merged_sites_view(struct merged_sites *m, struct allocation_view *view)
 
 uint32_t merged_sites_number(const struct merged_sites *m, const struct site_view *site)
 {
-	const struct merged_site *found = site->stack ? find(m, site->stack, hash_of(site->stack)) : NULL;
+	const struct merged_site *found = site->stack ? find(m, site->stack, stack_hash(site->stack)) : NULL;
 
 	return found ? found->number : 0;
 }

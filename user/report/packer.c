@@ -22,7 +22,7 @@ struct packer *packer_begin(FILE *out)
 	if (!p)
 		return NULL;
 	p->out = out;
-	if (deflateInit(&p->z, Z_BEST_COMPRESSION) == Z_OK)
+	if (deflateInit(&p->z, Z_DEFAULT_COMPRESSION) == Z_OK)
 		return p;
 	free(p);
 	return NULL;

@@ -10,8 +10,8 @@
  *             what they weigh, weight by weight in the order of enum site_weight
  *   points    cnt, then figure by figure: milliseconds since the point before (the first: since the attach), then
  *             as in struct history_point, + 1; 0: unknown
- *   steps     cnt, each: its end, in milliseconds since the one before; cnt of changes, each: node less the one
- *             before, then live (signed), allocated, freed_here, allocs
+ *   steps     cnt, each: its end, in milliseconds since the one before; cnt of nodes that changed, their numbers as
+ *             above, then figure by figure: allocated, allocated less live (signed), freed_here, allocs
  *
  * Of a long history the page has at most PAGE_STEPS steps, and where it has more than PAGE_CHANGES changes,
  * what is less than a PAGE_SHARE-th of its step in every figure counts for the caller.
@@ -23,8 +23,8 @@
 #include "report/snapshot.h"
 
 #define PAGE_STEPS 128
-#define PAGE_CHANGES 200000
-#define PAGE_SHARE 4000
+#define PAGE_CHANGES 100000
+#define PAGE_SHARE 1000
 #define PAGE_STACKS (1u << 18) /* those with the largest figures; the rest is "[smaller stacks]" */
 
 /* 0 or −ENOMEM. */

@@ -85,15 +85,6 @@ static void processes(struct json *j, cJSON *o, const struct snapshot *s)
 	pids(j, o, "window_pids", s->window_pids, s->window_cnt);
 }
 
-/* dlopens have no place on a time line but their last one. */
-static void churn_times(struct json *j, cJSON *o, const struct snapshot *s)
-{
-	cJSON *list = json_array(j, o, "dlopen_times");
-
-	for (size_t i = 0; i < s->churn_cnt; i++)
-		json_seconds(j, list, NULL, clock_epoch(s->churn[i]->changed_ns));
-}
-
 static int put_extras(FILE *out, const struct snapshot *s)
 {
 	struct history_view view = {.incomplete = false};
@@ -106,7 +97,6 @@ static int put_extras(FILE *out, const struct snapshot *s)
 	weights(&j, j.root);
 	marks(&j, j.root, s);
 	processes(&j, j.root, s);
-	churn_times(&j, j.root, s);
 	json_bool(&j, j.root, "incomplete", view.incomplete);
 	return json_write(&j, out);
 }

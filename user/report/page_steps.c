@@ -41,8 +41,9 @@ struct steps {
 	const struct history_view *history;
 	const struct page_tree *tree;
 	const uint32_t *nodes;
-	struct node_change *v; /* by node */
 	bool whole;            /* nothing is left to callers */
+	struct node_change *v; /* by node */
+	uint32_t *changed;     /* nodes, as many as there are */
 };
 
 static bool is_some(const struct node_change *c)
@@ -74,23 +75,25 @@ static void gather(struct steps *s, const struct node_change *all)
 	}
 }
 
+/* Figure by figure: it packs better. */
 static void put_changes(struct steps *s)
 {
-	uint32_t cnt = 0, last = 0;
+	uint32_t *nodes = s->changed, cnt = 0, last = 0;
 
 	for (uint32_t i = 0; i < s->tree->node_cnt; i++)
-		cnt += is_some(&s->v[i]);
+		if (is_some(&s->v[i]))
+			nodes[cnt++] = i;
 	packer_number(s->out, cnt);
-	for (uint32_t i = 0; i < s->tree->node_cnt; i++) {
-		if (!is_some(&s->v[i]))
-			continue;
-		packer_number(s->out, i - last);
-		packer_signed(s->out, s->v[i].live);
-		packer_number(s->out, s->v[i].allocated);
-		packer_number(s->out, s->v[i].freed);
-		packer_number(s->out, s->v[i].allocs);
-		last = i;
-	}
+	for (uint32_t i = 0; i < cnt; last = nodes[i++])
+		packer_number(s->out, nodes[i] - last);
+	for (uint32_t i = 0; i < cnt; i++)
+		packer_number(s->out, s->v[nodes[i]].allocated);
+	for (uint32_t i = 0; i < cnt; i++)
+		packer_signed(s->out, (int64_t)s->v[nodes[i]].allocated - s->v[nodes[i]].live);
+	for (uint32_t i = 0; i < cnt; i++)
+		packer_number(s->out, s->v[nodes[i]].freed);
+	for (uint32_t i = 0; i < cnt; i++)
+		packer_number(s->out, s->v[nodes[i]].allocs);
 }
 
 /* The changes from first on that lie in steps before end; where they end. */
@@ -118,20 +121,22 @@ static size_t put_step(struct steps *s, size_t first, uint32_t end)
 int page_steps(struct packer *p, const struct history_view *h, uint64_t started_ns,
 	       const struct page_tree *tree, const uint32_t *nodes)
 {
-	struct steps s = {p, h, tree, nodes, NULL, h->change_cnt <= PAGE_CHANGES};
+	struct steps s = {p, h, tree, nodes, h->change_cnt <= PAGE_CHANGES, NULL, NULL};
 	size_t cnt = h->step_cnt < PAGE_STEPS ? h->step_cnt : PAGE_STEPS, change = 0;
 	uint64_t last = 0;
+	int rc;
 
 	s.v = calloc(tree->node_cnt, sizeof(*s.v));
-	if (!s.v)
-		return -ENOMEM;
-	packer_number(p, cnt);
-	for (size_t i = 0; i < cnt; i++) {
+	s.changed = calloc(tree->node_cnt, sizeof(*s.changed));
+	packer_number(p, s.v && s.changed ? cnt : 0);
+	for (size_t i = 0; s.v && s.changed && i < cnt; i++) {
 		uint32_t end = (uint32_t)((i + 1) * h->step_cnt / cnt);
 
 		put_time(p, &last, started_ns, h->step_ends[end - 1]);
 		change = put_step(&s, change, end);
 	}
+	rc = s.v && s.changed ? 0 : -ENOMEM;
 	free(s.v);
-	return 0;
+	free(s.changed);
+	return rc;
 }

@@ -23,6 +23,7 @@ struct picture {
 	const struct snapshot *const *v; /* by PID; those that ended since the last one too. No cgroup, no history in them */
 	size_t cnt;
 	uint64_t time_ns, started_ns;    /* CLOCK_MONOTONIC */
+	int64_t epoch_ns;                /* the wall clock's lead over it then (base/clock.h) */
 	const char *title;               /* of several together */
 	const char *ended;               /* why it is the final one; NULL */
 	bool with_ended;                 /* what they held at their end counts: the end of a command */

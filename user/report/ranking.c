@@ -87,7 +87,9 @@ static int by_live(const void *x, const void *y)
 		return left < right ? 1 : -1;
 	left = a->figures->allocated.bytes + a->figures->freed_here.bytes;
 	right = b->figures->allocated.bytes + b->figures->freed_here.bytes;
-	return left < right ? 1 : left > right ? -1 : 0;
+	if (left != right)
+		return left < right ? 1 : -1;
+	return a->number < b->number ? -1 : 1;
 }
 
 void ranking_arrange(struct site_view *views, size_t cnt, const struct site_view **by_number)

@@ -210,6 +210,15 @@ bool stack_is_same(const struct stack *a, const struct stack *b)
 	       !memcmp(a->locations, b->locations, a->cnt * sizeof(struct location *));
 }
 
+uint64_t stack_hash(const struct stack *stack)
+{
+	uint64_t hash = 0xcbf29ce484222325ULL + stack->cut; /* FNV-1a, by words */
+
+	for (uint32_t i = 0; i < stack->cnt; i++)
+		hash = (hash ^ (uintptr_t)stack->locations[i]) * 0x100000001b3ULL;
+	return hash;
+}
+
 const struct frame_name *stack_next(struct stack_walk *walk)
 {
 	return next(walk, false);

@@ -35,6 +35,8 @@ struct stack {
 
 /* Whether two stacks, of one process or two, have the same locations. */
 bool stack_is_same(const struct stack *a, const struct stack *b);
+/* Of its locations: the same for stacks that are the same. */
+uint64_t stack_hash(const struct stack *stack);
 
 /* Goes over the frames of a stack, those inlined included, from one end to the other. */
 struct stack_walk {

@@ -134,11 +134,17 @@ static void fill_sites(struct trend_mark *m, const struct allocation_view *a)
 		qsort(m->sites, m->site_cnt, sizeof(*m->sites), by_number);
 }
 
+static uint64_t spacing_of(const struct trend *t, size_t cnt)
+{
+	return (t->marks[cnt - 1].time_ns - t->marks[0].time_ns) / (TREND_MARKS / 2);
+}
+
 /* Every second one goes; the newest stays. */
 static void thin(struct trend *t)
 {
 	size_t kept = 0;
 
+	t->spacing_ns = spacing_of(t, t->cnt);
 	for (size_t i = 0; i < t->cnt; i++) {
 		if (i % 2 == 0 || i == t->cnt - 1)
 			t->marks[kept++] = t->marks[i];
@@ -146,18 +152,35 @@ static void thin(struct trend *t)
 			free(t->marks[i].sites);
 	}
 	t->cnt = kept;
-	t->spacing_ns = (t->marks[kept - 1].time_ns - t->marks[0].time_ns) / (TREND_MARKS / 2);
 }
 
-/* The newest is in anyone's place until the next one comes a spacing after the one before it. */
+static bool is_due(const struct trend *t, size_t cnt, uint64_t spacing_ns, uint64_t time_ns)
+{
+	return !cnt || time_ns - t->marks[cnt - 1].time_ns >= spacing_ns;
+}
+
 static struct trend_mark *next_mark(struct trend *t, uint64_t time_ns)
 {
+	if (t->cnt && !t->marks[t->cnt - 1].stays)
+		free(t->marks[--t->cnt].sites);
 	if (t->cnt == TREND_MARKS)
 		thin(t);
-	if (t->cnt >= 2 && t->marks[t->cnt - 1].time_ns - t->marks[t->cnt - 2].time_ns < t->spacing_ns)
-		free(t->marks[--t->cnt].sites);
-	t->marks[t->cnt] = (struct trend_mark){.time_ns = time_ns};
+	t->marks[t->cnt] =
+		(struct trend_mark){.time_ns = time_ns, .stays = is_due(t, t->cnt, t->spacing_ns, time_ns)};
 	return &t->marks[t->cnt++];
+}
+
+bool trends_keep(const struct trends *trends, pid_t pid, uint64_t time_ns)
+{
+	for (size_t i = 0; i < trends->cnt; i++) {
+		const struct trend *t = &trends->v[i]->trend;
+		size_t cnt = t->cnt && !t->marks[t->cnt - 1].stays ? t->cnt - 1 : t->cnt;
+
+		if (trends->v[i]->pid == pid)
+			return is_due(t, cnt, cnt == TREND_MARKS ? spacing_of(t, cnt) : t->spacing_ns,
+				      time_ns);
+	}
+	return true;
 }
 
 const struct trend *trends_add(struct trends *trends, const struct snapshot *s)

@@ -38,6 +38,7 @@ struct trend_site {
 struct trend_mark {
 	uint64_t time_ns;
 	uint64_t figures[TREND_FIGURE_CNT];
+	bool stays;               /* a spacing after the one before it; else the next one takes its place */
 	struct trend_site *sites; /* by number */
 	uint32_t site_cnt;
 };
@@ -58,6 +59,8 @@ void trends_free(struct trends *trends);   /* NULL-safe */
  * until the next call of trends_sweep.
  */
 const struct trend *trends_add(struct trends *trends, const struct snapshot *s);
+/* Whether a moment of that process would stay, so that leaving it out makes a difference. */
+bool trends_keep(const struct trends *trends, pid_t pid, uint64_t time_ns);
 /* Forgets those that nothing was added to since the last call. */
 void trends_sweep(struct trends *trends);
 

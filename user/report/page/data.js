@@ -96,7 +96,7 @@ function readWeights(r, names, cnt) {
 }
 
 const FIGURES = ['rss', 'held', 'resident', 'live_heap', 'retained', 'purgeable', 'pinned', 'live', 'allocated',
-	'freed', 'cgroup_current', 'cgroup_limit'];
+	'freed', 'cgroup_current', 'cgroup_limit', 'reopens'];
 
 // Times are seconds since the epoch; what nobody knows is null.
 function readPoints(r, started) {
@@ -128,13 +128,16 @@ function readSteps(r, started) {
 		};
 		let node = 0;
 
-		for (let i = 0; i < cnt; i++) {
+		for (let i = 0; i < cnt; i++)
 			step.nodes[i] = node += r.number();
-			step.live[i] = r.signed();
+		for (let i = 0; i < cnt; i++)
 			step.allocated[i] = r.number();
+		for (let i = 0; i < cnt; i++)
+			step.live[i] = step.allocated[i] - r.signed();
+		for (let i = 0; i < cnt; i++)
 			step.freed[i] = r.number();
+		for (let i = 0; i < cnt; i++)
 			step.count[i] = r.number();
-		}
 		return step;
 	});
 }

@@ -5,7 +5,7 @@ import { select } from 'd3-selection';
 import { bytes, count, el, frameText, share } from './words.js';
 
 const CELL = 19;
-const FRAMES_MOST = 2500;
+const FRAMES_MOST = 1500;
 
 const ALLOCATORS = /^(libc[.-]|libmimalloc|libjemalloc|libtcmalloc|ld-linux|ld-musl|libstdc\+\+)/;
 const INTERPRETERS = /^(libpython|python3?[.\d]*$|node$)/;
@@ -72,7 +72,7 @@ export class Flame {
 		if (!this.focus)
 			return data;
 		for (const node of [0, ...this.tree.path(this.focus)].reverse().slice(1))
-			data = { node, value: data.value, name: this.tree.frameOf(node).name, children: [data], fade: true };
+			data = { node, value: data.value, name: frameText(this.tree.frameOf(node)), children: [data], fade: true };
 		return data;
 	}
 
@@ -155,7 +155,7 @@ export class Flame {
 
 		this.parts.detail.replaceChildren(
 			el('b', node ? frameText(frame) : 'all'),
-			node && frame.module ? el('span.quiet', ` in ${frame.module}`) : null,
+			node && frame.module ? el('span.quiet', ` in ${frame.module}`) : '',
 			` ${this.figure(total[node])}, ${share(total[node], total[0])} of all` +
 				(own && own < total[node] ? `; itself ${this.figure(own)}` : ''));
 	}

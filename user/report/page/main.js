@@ -1,5 +1,4 @@
 // Puts the parts together: what is chosen in one shows in the others.
-import 'uplot/dist/uPlot.min.css';
 import { readData } from './data.js';
 import { Flame, kindOf } from './flame.js';
 import { fillHead, fillVerdict } from './summary.js';
@@ -22,6 +21,7 @@ class Page {
 		this.makeTimeline();
 		this.makeFlame();
 		this.tables = new Tables(at('tabs'), at('table'), data, this.tree, {
+			weight: this.weights.name,
 			onTime: (from, to) => this.timeline?.chooseTime(from, to),
 			onNode: (node) => this.showNode(node),
 		});

@@ -13,14 +13,14 @@ export function fillHead(data) {
 	document.getElementById('footer').prepend(`alloctrace ${page.version} · `);
 }
 
-function capital(text) {
-	return text ? text[0].toUpperCase() + text.slice(1) : text;
-}
-
-// The verdict's own place: sentences now, whatever the report concludes from.
+// The verdict: what it concludes, worst first; where nothing is concluded, what the heap says of itself.
 function conclusions(report) {
-	return [report.sentence, report.layer_sentence, report.allocs?.stopped].filter(Boolean)
-		.map((text, i) => el(i ? 'p' : 'p.sentence', capital(text)));
+	const lines = (report.verdict ?? []).map(({ severity, sentence, advice }, i) =>
+		el(`div.conclusion.${/^[a-z]+$/.test(severity) ? severity : 'note'}`, el('span.badge', severity),
+			el(i ? 'p' : 'p.sentence', sentence), advice ? el('p.advice', `→ ${advice}`) : ''));
+	const facts = [lines.length ? null : report.sentence, report.layer_sentence, report.allocs?.stopped];
+
+	return [...lines, ...facts.filter(Boolean).map((text) => el(text === report.sentence ? 'p.sentence' : 'p', text))];
 }
 
 function tile(name, value, title, colour) {
@@ -42,7 +42,7 @@ function tiles(report) {
 		tile('retained', bytes(report.retained), 'freed by the program, still resident', '--retained'),
 		tile('purgeable', bytes(report.purgeable), 'of it: what a purge would return now', '--purgeable'),
 		tile('pinned', bytes(report.pinned), 'of it: what no purge returns', '--pinned'),
-		allocs ? tile('peak of live', bytes(allocs.peak.bytes),
+		allocs ? tile('peak of live', allocs.peak.time ? bytes(allocs.peak.bytes) : '–',
 			allocs.peak.time ? `at ${clock(allocs.peak.time)}` : '') : null,
 		allocs ? tile('allocated', bytes(allocs.allocated), `${count(allocs.allocs)} allocations`) : null,
 		tile('returned', bytes(sum(report.returned)), 'to the kernel, in whatever way'),

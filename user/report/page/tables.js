@@ -88,12 +88,13 @@ function churn({ report }) {
 	};
 }
 
-function marks({ page }) {
+function marks({ report, page }) {
 	return {
-		name: 'Marks', rows: page.marks,
+		name: 'Marks', rows: report.marks ?? page.marks,
+		note: (report.mark_kinds ?? []).map((kind) => kind.words && `${kind.kind}: ${kind.words}`).filter(Boolean).join('\n'),
 		columns: [
 			text('time', (m) => m.time, clock), text('kind', (m) => m.kind), text('text', (m) => m.text),
-			number('RSS', (m) => m.rss), number('live', (m) => m.live), number('retained', (m) => m.retained),
+			number('RSS', (m) => m.rss), number('live', (m) => m.live ?? m.live_heap), number('retained', (m) => m.retained),
 			number('purgeable', (m) => m.purgeable),
 		],
 		time: (m) => [m.time, m.time],
@@ -144,12 +145,11 @@ function sites(data, tree, name, by) {
 }
 
 // Those that say something; made when they are looked at.
-function tabsOf(data, tree) {
+function tabsOf(data, tree, weight) {
 	const { report, page } = data, has = (name) => page.weights.includes(name);
-	const best = ['live', 'allocated', 'freed'].find((w) => has(w) && data.weights[w].some((v) => v > 0)) ?? 'live';
 
 	return [
-		['Top sites', () => sites(data, tree, 'Top sites', best), report.allocs],
+		['Top sites', () => sites(data, tree, 'Top sites', weight), report.allocs],
 		['Pins', () => sites(data, tree, 'Pins', 'pinned'), report.allocs && has('pinned')],
 		['Purges', () => purges(data), true, report.purges.length],
 		['Windows', () => windows(data), true, report.windows.length],
@@ -161,11 +161,11 @@ function tabsOf(data, tree) {
 }
 
 export class Tables {
-	constructor(tabs, panel, data, tree, { onTime, onNode }) {
+	constructor(tabs, panel, data, tree, { weight, onTime, onNode }) {
 		this.panel = panel;
 		this.on = { onTime, onNode };
 		this.made = new Map();
-		this.tabs = tabsOf(data, tree).map(([name, make, , cnt]) => {
+		this.tabs = tabsOf(data, tree, weight).map(([name, make, , cnt]) => {
 			const tab = el('button.tab', name, cnt !== undefined ? el('span.cnt', count(cnt)) : null);
 
 			tab.setAttribute('role', 'tab');
@@ -240,7 +240,8 @@ export class Tables {
 	}
 
 	row(table, row) {
-		const cells = table.columns.map(({ get, show, number: right }) => el(right ? 'td.number' : 'td', show(get(row))));
+		const cells = table.columns.map(({ get, show, number: right }) =>
+			el(right ? `td.number${get(row) ? '' : '.zero'}` : 'td', show(get(row))));
 		const line = el('tr', ...cells);
 
 		if (table.time)

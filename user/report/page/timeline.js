@@ -8,9 +8,11 @@ const LINES = [
 	{ name: 'live', colour: '--live', width: 2, fill: true, figure: (p) => orElse(p.live_heap, p.live) },
 	{ name: 'retained', colour: '--retained', width: 2, fill: true, figure: (p) => p.retained },
 	{ name: 'purgeable', colour: '--purgeable', width: 1.5, dash: [3, 3], figure: (p) => p.purgeable },
-	{ name: 'cgroup', colour: '--cgroup', width: 1.5, figure: (p) => p.cgroup_current },
-	{ name: 'limit', colour: '--limit', width: 1.5, dash: [8, 4], figure: (p) => p.cgroup_limit },
+	{ name: 'cgroup', colour: '--cgroup', width: 1.5, apart: true, figure: (p) => p.cgroup_current },
+	{ name: 'limit', colour: '--limit', width: 1.5, apart: true, dash: [8, 4], figure: (p) => p.cgroup_limit },
 ];
+
+const REOPENS_LEAST = 5; // a burst
 
 function orElse(walked, seen) {
 	return walked.some((v) => v !== null) ? walked : seen;
@@ -44,6 +46,7 @@ export class Timeline {
 		this.lines = LINES.map((line) => ({ ...line, values: line.figure(points) }))
 			.filter((line) => line.values.some((v) => v !== null));
 		this.spread();
+		this.hideFar();
 		this.plot = new uPlot(this.options(), [points.time, ...this.lines.map((line) => line.values)], container);
 		this.makeLegend();
 		this.listen();
@@ -61,6 +64,14 @@ export class Timeline {
 		limit.values = limit.values.map((v) => last = v ?? last);
 	}
 
+	// What the cgroup has and may have is shown where it is near: beside it all else would lie at the foot.
+	hideFar() {
+		const most = Math.max(...this.lines.filter((line) => !line.apart).flatMap((line) => line.values));
+
+		for (const line of this.lines)
+			line.hidden = line.apart && Math.max(...line.values) > 3 * most;
+	}
+
 	options() {
 		const axis = {
 			stroke: () => css('--quiet'), grid: { stroke: () => css('--grid'), width: 1 },
@@ -74,9 +85,9 @@ export class Timeline {
 			cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 }, y: false },
 			scales: { x: { time: true, range: (u, min, max) => this.span(min, max) },
 				y: { range: (u, min, max) => [0, Math.max(1, (max ?? 1) * 1.12)] } },
-			axes: [{ ...axis, space: 80 }, { ...axis, size: 66, splits: byteSplits, values: (u, v) => v.map((x) => bytes(x)) }],
+			axes: [{ ...axis, space: 90, size: 30, values: (u, v, i, space, step) => v.map((t) => clock(t).slice(0, step < 60 ? 8 : 5)) }, { ...axis, size: 66, splits: byteSplits, values: (u, v) => v.map((x) => bytes(x)) }],
 			series: [{}, ...this.lines.map((line) => ({
-				label: line.name, spanGaps: true, width: line.width, dash: line.dash, points: { show: false },
+				label: line.name, show: !line.hidden, spanGaps: true, width: line.width, dash: line.dash, points: { show: false },
 				stroke: () => css(line.colour), fill: line.fill ? () => css(line.colour, 0.12) : undefined,
 			}))],
 			padding: [14, 12, 0, 0],
@@ -101,7 +112,7 @@ export class Timeline {
 
 			chip.style.setProperty('--colour', `var(${line.colour})`);
 			chip.classList.toggle('dashed', !!line.dash);
-			chip.setAttribute('aria-pressed', 'true');
+			chip.setAttribute('aria-pressed', String(!line.hidden));
 			chip.title = `show or hide ${line.name}`;
 			chip.addEventListener('click', () => {
 				const show = !this.plot.series[i + 1].show;
@@ -170,12 +181,14 @@ export class Timeline {
 	}
 
 	drawMoments(u) {
-		const { report, page } = this.data, { ctx } = u;
+		const { report, page } = this.data, { ctx } = u, marks = report.marks ?? page.marks;
 
 		ctx.save();
 		ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+		ctx.textAlign = 'left';
+		ctx.textBaseline = 'alphabetic';
 		this.taken = 0;
-		for (const m of page.marks)
+		for (const m of marks)
 			this.line(u, m.time, css('--mark'), [2, 3]);
 		for (const p of report.purges) {
 			const colour = css(p.effective ? '--good' : '--bad');
@@ -183,34 +196,28 @@ export class Timeline {
 
 			this.label(u, x, p.misdirected ? `${p.function}: misdirected` : `−${bytes(p.returned)}`, colour);
 		}
-		for (const m of page.marks)
+		for (const m of marks)
 			this.label(u, u.valToPos(m.time, 'x', true), m.text || m.kind, css('--mark'));
 		this.drawOpens(u);
 		ctx.restore();
 	}
 
-	// dlopens of libraries that are opened again and again, at the foot.
+	// dlopens of what is open already, at the foot: how many since the point before.
 	drawOpens(u) {
-		const { ctx, bbox } = u, size = 4 * devicePixelRatio, foot = bbox.top + bbox.height;
+		const { ctx, bbox } = u, { time, reopens } = this.data.points, foot = bbox.top + bbox.height;
 
-		for (const burst of this.bursts()) {
-			const left = u.valToPos(burst.start, 'x', true), right = u.valToPos(burst.end, 'x', true);
+		ctx.fillStyle = css('--open');
+		reopens.forEach((cnt, i) => {
+			const x = u.valToPos(time[i], 'x', true), size = (3 + Math.log10(cnt || 1)) * devicePixelRatio;
 
-			ctx.fillStyle = css('--open');
+			if (cnt < REOPENS_LEAST)
+				return;
 			ctx.beginPath();
-			ctx.moveTo(left - size, foot);
-			ctx.lineTo(left, foot - 2 * size);
-			ctx.lineTo(Math.max(left, right), foot - 2 * size);
-			ctx.lineTo(Math.max(left, right) + size, foot);
+			ctx.moveTo(x - size, foot);
+			ctx.lineTo(x, foot - 2.5 * size);
+			ctx.lineTo(x + size, foot);
 			ctx.fill();
-		}
-	}
-
-	bursts() {
-		const { report, page } = this.data;
-
-		return report.dlopen.flatMap((row, i) => !row.flagged ? [] :
-			(row.bursts?.length ? row.bursts : [{ start: page.dlopen_times[i], end: page.dlopen_times[i] }]));
+		});
 	}
 
 	// The steps that a time lies in or touches.

@@ -1,4 +1,5 @@
 // The tree of stacks: sums over it, and the part of it that can be seen.
+import { frameText } from './words.js';
 
 export class Tree {
 	constructor({ cnt, parent, frame }, frames) {
@@ -72,7 +73,7 @@ export class Tree {
 		const children = this.childrenFrom(node, total, least).sort((a, b) => total[b] - total[a]);
 
 		return {
-			node, value: total[node], name: this.frameOf(node).name,
+			node, value: total[node], name: frameText(this.frameOf(node)),
 			children: children.map((child) => this.nested(child, total, least)),
 		};
 	}

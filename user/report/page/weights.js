@@ -19,9 +19,16 @@ export class Weights {
 		this.self = data.weights;
 		this.steps = data.steps;
 		this.tree = tree;
-		this.name = this.names.find((name) => this.sum(name) > 0) ?? this.names[0];
+		this.name = this.first(data.report);
 		this.range = null; // steps [first, end)
 		this.made = new Map();
+	}
+
+	// Of what has ended little lives: what lived at the peak tells more.
+	first(report) {
+		const names = report.ended?.startsWith('the target') ? ['peak', ...this.names] : this.names;
+
+		return names.find((name) => this.self[name] && this.sum(name) > 0) ?? this.names[0];
 	}
 
 	sum(name) {

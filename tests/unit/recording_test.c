@@ -1,0 +1,583 @@
+/* Recordings: what comes out is what went in, however the file ends and whatever is done to it. */
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "report_fixture.h"
+
+#include "record/chunks.h"
+#include "record/format.h"
+#include "record/recorder.h"
+#include "record/replay.h"
+#include "report/ranking.h"
+
+#define FILE_MAX (4u << 20)
+
+static char path[64];
+static FILE *said; /* what the recorder says */
+static struct log quiet;
+
+static void fill(struct fixture *x)
+{
+	fixture_start(x);
+	fixture_heap(x, 2);
+	fixture_findings(x);
+	fixture_allocs(x);
+	fixture_collector(x);
+	fixture_blind_spots(x);
+	x->s.heap = &x->heap;
+}
+
+static struct picture picture_of(enum picture_kind kind, const struct snapshot *const *v, size_t cnt)
+{
+	return (struct picture){
+		.kind = kind,
+		.v = v,
+		.cnt = cnt,
+		.time_ns = v[0]->time_ns,
+		.started_ns = v[0]->started_ns,
+		.epoch_ns = -17,
+		.title = "all together",
+		.ended = kind == PICTURE_FINAL ? "interrupted" : NULL,
+		.first = cnt,
+		.ever = cnt,
+		.living = cnt,
+	};
+}
+
+static char *json_of(const struct picture *p)
+{
+	char *text;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	for (size_t i = 0; i < p->cnt; i++)
+		assert_int_equal(report_json(out, p->v[i]), 0);
+	fclose(out);
+	return text;
+}
+
+static struct recorder *record(void)
+{
+	struct recorder *r = recorder_open(path, NULL, &quiet);
+
+	assert_non_null(r);
+	return r;
+}
+
+static struct replay *replay(void)
+{
+	struct replay *r;
+	struct error err;
+
+	assert_int_equal(replay_open(path, REPLAY_MEMORY, &r, &err), 0);
+	return r;
+}
+
+/* The next picture as JSON; NULL: there was none. */
+static char *next(struct replay *r, struct picture *p)
+{
+	struct error err;
+	int rc = replay_next(r, p, &err);
+
+	if (rc == 0)
+		return NULL;
+	assert_int_equal(rc, 1);
+	assert_int_equal(replay_sites(r, 0), 0);
+	return json_of(p);
+}
+
+static void check_next(struct replay *r, const char *expected)
+{
+	struct picture p;
+	char *text = next(r, &p);
+
+	assert_non_null(text);
+	assert_string_equal(text, expected);
+	free(text);
+}
+
+static void what_comes_out_is_what_went_in(void **state)
+{
+	struct fixture x;
+	const struct snapshot *v[] = {&x.s};
+	struct picture p, back;
+	struct recorder *recorder;
+	struct replay *r;
+	char *first, *second;
+
+	(void)state;
+	fill(&x);
+	p = picture_of(PICTURE_INTERVAL, v, 1);
+	first = json_of(&p);
+	recorder = record();
+	recorder_picture(recorder, &p);
+	x.sites[2].live.bytes -= 4096;
+	x.sites[2].freed.bytes += 4096;
+	x.sites[1].allocated.cnt += 3;
+	x.surveys[0].alone = UNKNOWN;
+	x.s.final = true;
+	x.s.ended = "interrupted";
+	ranking_arrange(x.views, SITES_CNT, x.by_number);
+	p = picture_of(PICTURE_FINAL, v, 1);
+	second = json_of(&p);
+	recorder_picture(recorder, &p);
+	assert_int_equal(recorder_close(recorder), 0);
+
+	r = replay();
+	assert_null(replay_remark(r));
+	check_next(r, first);
+	assert_string_equal(next(r, &back), second);
+	assert_int_equal(back.kind, PICTURE_FINAL);
+	assert_string_equal(back.title, p.title);
+	assert_string_equal(back.ended, p.ended);
+	assert_true(back.epoch_ns == -17 && back.ever == 1 && back.time_ns == p.time_ns);
+	assert_null(next(r, &back));
+	assert_true(replay_progress(r) == 1);
+	replay_close(r);
+	free(first);
+	free(second);
+}
+
+static uint64_t size_of_file(void)
+{
+	FILE *f = fopen(path, "r");
+	long size;
+
+	assert_non_null(f);
+	fseek(f, 0, SEEK_END);
+	size = ftell(f);
+	fclose(f);
+	return (uint64_t)size;
+}
+
+static void what_does_not_change_takes_no_room(void **state)
+{
+	struct fixture x;
+	const struct snapshot *v[] = {&x.s};
+	struct picture p;
+	struct recorder *recorder;
+	uint64_t first;
+
+	(void)state;
+	fill(&x);
+	x.s.purge_cnt = x.s.window_cnt = x.s.churn_cnt = x.s.gap_cnt = 0;
+	p = picture_of(PICTURE_INTERVAL, v, 1);
+	recorder = record();
+	recorder_picture(recorder, &p);
+	first = size_of_file();
+	recorder_picture(recorder, &p);
+	assert_true(size_of_file() - first < first / 2);
+	first = size_of_file() - first;
+	for (int i = 0; i < 100; i++)
+		recorder_picture(recorder, &p);
+	assert_true(size_of_file() < 110 * first);
+	recorder_close(recorder);
+}
+
+/* The same process, two of them, and a third that takes a PID that was another's. */
+static void processes_keep_their_own_sites(void **state)
+{
+	static struct fixture x[3];
+	const struct snapshot *both[] = {&x[0].s, &x[1].s}, *dead[] = {&x[1].s},
+			      *later[] = {&x[0].s, &x[2].s};
+	struct picture p[3];
+	struct recorder *recorder = record();
+	struct replay *r;
+	char *texts[3];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		fill(&x[i]);
+		x[i].s.pid = i ? 200 : 100;
+		x[i].s.started_ns += (uint64_t)i;
+		x[i].sites[0].live.bytes += (uint64_t)i << 20;
+	}
+	x[1].s.gone = x[1].s.killed = true;
+	p[0] = picture_of(PICTURE_INTERVAL, both, 2);
+	p[1] = picture_of(PICTURE_ENDS, dead, 1);
+	p[2] = picture_of(PICTURE_FINAL, later, 2);
+	for (int i = 0; i < 3; i++) {
+		texts[i] = json_of(&p[i]);
+		recorder_picture(recorder, &p[i]);
+	}
+	recorder_close(recorder);
+	r = replay();
+	for (int i = 0; i < 3; i++) {
+		check_next(r, texts[i]);
+		free(texts[i]);
+	}
+	replay_close(r);
+}
+
+static const struct event_row script[] = {
+	{.kind = EVENT_ALLOC,
+	 .time_ns = 5 * SEC,
+	 .pid = 7,
+	 .tid = 8,
+	 .function = "malloc",
+	 .addr = 0x5000,
+	 .size = 64},
+	{.kind = EVENT_FREE, .time_ns = 5 * SEC - 1, .pid = 7, .tid = 7, .function = "free", .addr = 0x5000},
+	{.kind = EVENT_PURGE,
+	 .time_ns = 6 * SEC,
+	 .pid = 7,
+	 .tid = 7,
+	 .function = "malloc_trim",
+	 .size = UINT64_MAX / 2,
+	 .drop = -4096,
+	 .duration_ns = 77},
+	{.kind = EVENT_DLOPEN,
+	 .time_ns = 7 * SEC,
+	 .pid = 9,
+	 .tid = 9,
+	 .addr = UINT64_MAX,
+	 .text = "libm.so.6"},
+};
+#define SCRIPT_CNT (sizeof(script) / sizeof(script[0]))
+
+static unsigned heard;
+
+static void hear(const struct event_row *row, void *arg)
+{
+	const struct event_row *told = &script[heard % SCRIPT_CNT];
+
+	assert_ptr_equal(arg, &heard);
+	assert_true(row->kind == told->kind && row->time_ns == told->time_ns && row->pid == told->pid &&
+		    row->tid == told->tid && row->addr == told->addr && row->size == told->size &&
+		    row->drop == told->drop && row->duration_ns == told->duration_ns);
+	assert_true(!row->function == !told->function && !row->text == !told->text);
+	if (told->function)
+		assert_string_equal(row->function, told->function);
+	if (told->text)
+		assert_string_equal(row->text, told->text);
+	assert_true(!row->stack == (heard % 2 == 0));
+	if (row->stack)
+		assert_string_equal(names_of(row->stack->locations[0])->v[0].function, "main");
+	heard++;
+}
+
+/* Enough of them for several chunks; those of the chunk in the making are lost with it. */
+static void events_come_in_their_order(void **state)
+{
+	static struct fixture x;
+	const struct snapshot *v[] = {&x.s};
+	const struct stack *stack = fixture_stack_of("main (app)");
+	struct picture p;
+	struct recorder *recorder = record();
+	struct replay *r;
+	struct error err;
+
+	(void)state;
+	fill(&x);
+	p = picture_of(PICTURE_INTERVAL, v, 1);
+	for (unsigned i = 0; i < 100000; i++) {
+		struct event_row row = script[i % SCRIPT_CNT];
+
+		row.stack = i % 2 ? stack : NULL;
+		recorder_event(recorder, &row);
+		if (i == 50000)
+			recorder_picture(recorder, &p);
+	}
+	recorder_close(recorder);
+	r = replay();
+	replay_listen(r, hear, &heard);
+	assert_int_equal(replay_next(r, &p, &err), 1);
+	assert_int_equal(heard, 50001);
+	assert_int_equal(replay_next(r, &p, &err), 1);
+	assert_int_equal(p.kind, PICTURE_FINAL);
+	assert_true(heard > 80000 && heard < 100000);
+	replay_close(r);
+}
+
+static size_t read_file(uint8_t *bytes)
+{
+	FILE *f = fopen(path, "r");
+	size_t got;
+
+	assert_non_null(f);
+	got = fread(bytes, 1, FILE_MAX, f);
+	fclose(f);
+	return got;
+}
+
+static void write_file(const uint8_t *bytes, size_t cnt)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(bytes, 1, cnt, f), cnt);
+	fclose(f);
+}
+
+/* Records two intervals and the final picture; returns what of each is expected, and the file's bytes. */
+static size_t make_three(char *texts[3], uint8_t *bytes)
+{
+	static struct fixture x;
+	const struct snapshot *v[] = {&x.s};
+	struct recorder *recorder = record();
+
+	fill(&x);
+	for (int i = 0; i < 3; i++) {
+		struct picture p = picture_of(i == 2 ? PICTURE_FINAL : PICTURE_INTERVAL, v, 1);
+
+		x.s.final = i == 2;
+		x.sites[0].live.cnt += 1000;
+		texts[i] = json_of(&p);
+		recorder_picture(recorder, &p);
+	}
+	recorder_close(recorder);
+	return read_file(bytes);
+}
+
+/* How many pictures of intervals come before the end, all as they were; the last is made up if need be. */
+static int count_whole(char *texts[3])
+{
+	struct replay *r;
+	struct error err;
+	struct picture p;
+	int cnt = 0, rc;
+
+	rc = replay_open(path, REPLAY_MEMORY, &r, &err);
+	if (rc)
+		return -1;
+	while ((rc = replay_next(r, &p, &err)) > 0) {
+		char *text;
+
+		assert_int_equal(replay_sites(r, 0), 0);
+		if (p.kind == PICTURE_FINAL && replay_remark(r)) {
+			assert_true(p.v[0]->final);
+			assert_int_equal(p.v[0]->purge_cnt, 2 * cnt);
+			assert_int_equal(p.v[0]->allocs->site_cnt, SITES_CNT);
+			continue;
+		}
+		text = json_of(&p);
+		assert_string_equal(text, texts[cnt]);
+		cnt++;
+		free(text);
+	}
+	assert_true(rc == 0 || (rc == -ENODATA && !cnt));
+	replay_close(r);
+	return cnt;
+}
+
+static void it_is_read_as_far_as_it_is_whole(void **state)
+{
+	uint8_t *bytes = malloc(FILE_MAX);
+	char *texts[3];
+	size_t size = make_three(texts, bytes);
+	int before = -1, seen[4] = {0};
+
+	(void)state;
+	for (size_t cut = 0; cut <= size; cut++) {
+		int cnt;
+
+		if (cut > 200 && cut < size - 200 && cut % 37)
+			continue;
+		write_file(bytes, cut);
+		cnt = count_whole(texts);
+		assert_true(cnt >= before && cnt <= 3);
+		before = cnt;
+		if (cnt >= 0)
+			seen[cnt]++;
+	}
+	assert_true(seen[0] && seen[1] && seen[2] && seen[3]);
+	free(bytes);
+}
+
+static void a_bit_that_fell_over_is_seen(void **state)
+{
+	uint8_t *bytes = malloc(FILE_MAX);
+	char *texts[3];
+	size_t size = make_three(texts, bytes);
+
+	(void)state;
+	for (size_t at = 0; at < size; at += 61) {
+		bytes[at] ^= 0x10;
+		write_file(bytes, size);
+		/* In the head's unused word and its clock nothing is lost. */
+		assert_true(count_whole(texts) < 3 || (at >= 12 && at < 24));
+		bytes[at] ^= 0x10;
+	}
+	free(bytes);
+}
+
+static void newer_ones_are_refused(void **state)
+{
+	uint8_t *bytes = malloc(FILE_MAX);
+	char *texts[3];
+	size_t size = make_three(texts, bytes);
+	struct replay *r;
+	struct error err;
+
+	(void)state;
+	bytes[8]++;
+	write_file(bytes, size);
+	assert_int_equal(replay_open(path, REPLAY_MEMORY, &r, &err), -EBADMSG);
+	assert_non_null(strstr(err.text, "a newer one"));
+	bytes[0] = 'A';
+	write_file(bytes, size);
+	assert_int_equal(replay_open(path, REPLAY_MEMORY, &r, &err), -EBADMSG);
+	assert_non_null(strstr(err.text, "no recording of alloctrace"));
+	free(bytes);
+}
+
+/* All chunks' raw bytes. */
+static size_t raw_of(uint8_t *raw)
+{
+	FILE *f = fopen(path, "r");
+	struct chunk_reader in;
+	struct error err;
+	size_t cnt = 0;
+
+	assert_non_null(f);
+	assert_int_equal(chunk_reader_open(&in, fileno(f), &err), 0);
+	while (!chunk_at_end(&in)) {
+		assert_true(cnt < FILE_MAX);
+		chunk_read(&in, raw + cnt++, 1);
+	}
+	chunk_reader_close(&in);
+	fclose(f);
+	return cnt;
+}
+
+static void write_raw(const uint8_t *raw, size_t cnt)
+{
+	FILE *f = fopen(path, "w");
+	struct chunk_writer *out;
+
+	assert_non_null(f);
+	assert_int_equal(chunk_writer_new(fileno(f), 0, &out), 0);
+	chunk_write(out, raw, cnt);
+	assert_int_equal(chunk_end(out, true), 0);
+	chunk_writer_free(out);
+	fclose(f);
+}
+
+/* Somebody who knows the format: every byte made up, the checksums right. */
+static void made_up_recordings_do_no_harm(void **state)
+{
+	uint8_t *bytes = malloc(FILE_MAX), *raw = malloc(FILE_MAX);
+	char *texts[3];
+	unsigned seed = 1, refused = 0;
+	size_t cnt;
+
+	(void)state;
+	make_three(texts, bytes);
+	cnt = raw_of(raw);
+	for (int i = 0; i < 3000; i++) {
+		size_t at = (size_t)rand_r(&seed) % cnt;
+		uint8_t was = raw[at];
+		struct replay *r;
+		struct error err;
+		struct picture p;
+		int rc;
+
+		raw[at] = (uint8_t)rand_r(&seed);
+		write_raw(raw, cnt);
+		assert_int_equal(replay_open(path, 64 << 20, &r, &err), 0);
+		while ((rc = replay_next(r, &p, &err)) > 0 && !replay_sites(r, 0))
+			free(json_of(&p));
+		refused += rc < 0;
+		replay_close(r);
+		raw[at] = was;
+	}
+	assert_true(refused > 100);
+	free(bytes);
+	free(raw);
+}
+
+static void a_full_disk_is_said_and_the_rest_is_whole(void **state)
+{
+	static struct fixture x;
+	const struct snapshot *v[] = {&x.s};
+	struct picture p;
+	struct rlimit limit, small;
+	struct recorder *recorder;
+	struct replay *r;
+	struct error err;
+	char line[256] = "";
+
+	(void)state;
+	fill(&x);
+	p = picture_of(PICTURE_INTERVAL, v, 1);
+	signal(SIGXFSZ, SIG_IGN);
+	recorder = record();
+	recorder_picture(recorder, &p);
+	getrlimit(RLIMIT_FSIZE, &limit);
+	small = limit;
+	small.rlim_cur = size_of_file() + 100;
+	setrlimit(RLIMIT_FSIZE, &small);
+	for (int i = 0; i < 5; i++)
+		recorder_picture(recorder, &p);
+	setrlimit(RLIMIT_FSIZE, &limit);
+	assert_int_equal(recorder_close(recorder), -EFBIG);
+	rewind(said);
+	assert_non_null(fgets(line, sizeof(line), said));
+	assert_non_null(strstr(line, "the watch goes on without"));
+	assert_null(fgets(line, sizeof(line), said)); /* once */
+	assert_int_equal(ftruncate(fileno(said), 0), 0);
+	rewind(said);
+
+	r = replay();
+	assert_int_equal(replay_next(r, &p, &err), 1);
+	assert_int_equal(replay_next(r, &p, &err), 1);
+	assert_int_equal(p.kind, PICTURE_FINAL);
+	assert_non_null(replay_remark(r));
+	replay_close(r);
+}
+
+static void what_is_no_file_is_refused(void **state)
+{
+	char line[256] = "";
+	struct replay *r;
+	struct error err;
+
+	(void)state;
+	assert_null(recorder_open("/dev/full", NULL, &quiet));
+	assert_null(recorder_open("/nowhere/x", NULL, &quiet));
+	rewind(said);
+	assert_non_null(fgets(line, sizeof(line), said));
+	assert_non_null(strstr(line, "/dev/full: it is no regular file"));
+	assert_non_null(fgets(line, sizeof(line), said));
+	assert_non_null(strstr(line, "No such file"));
+	assert_int_equal(replay_open("/dev/null", 0, &r, &err), -EINVAL);
+}
+
+static int begin(void **state)
+{
+	int fd;
+
+	use_utc(state);
+	strcpy(path, "/tmp/alloctrace-recording-XXXXXX");
+	fd = mkstemp(path);
+	close(fd);
+	said = tmpfile();
+	quiet.out = said;
+	return said ? 0 : -1;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	fclose(said);
+	return unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_comes_out_is_what_went_in),
+		cmocka_unit_test(what_does_not_change_takes_no_room),
+		cmocka_unit_test(processes_keep_their_own_sites),
+		cmocka_unit_test(events_come_in_their_order),
+		cmocka_unit_test(it_is_read_as_far_as_it_is_whole),
+		cmocka_unit_test(a_bit_that_fell_over_is_seen),
+		cmocka_unit_test(newer_ones_are_refused),
+		cmocka_unit_test(made_up_recordings_do_no_harm),
+		cmocka_unit_test(a_full_disk_is_said_and_the_rest_is_whole),
+		cmocka_unit_test(what_is_no_file_is_refused),
+	};
+
+	return cmocka_run_group_tests_name("recording", tests, begin, end);
+}
