@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from attach_harness import DEADLINE, MIB, PYTHON, PythonTarget, Tracer, attached, mimalloc, settled
+from attach_harness import DEADLINE, MIB, PYTHON, PythonTarget, Tracer, attached, mimalloc
 from cgroups import join, limit_to, memory_cgroup
 from heap_targets import root_only
 from test_python_gc import has_probes
@@ -108,14 +108,14 @@ def is_tidy(role):
 
 
 def purges_late(role):
-    """A purge waits for so long that it would have paid long before: seconds for what it takes in hundredths."""
-    took = 0.01
+    """A purge waits for so long that many would have paid meanwhile: 300 times as long as the first one took."""
+    took = 0
     for _ in range(2):
         role.do("data = fill(100); keep = data[::256]")
         yield figure("live_heap", above=90)
         role.do("data = None")
         yield figure("purgeable", above=90)
-        yield role.after(max(1, 100 * took))
+        yield role.after(min(40, max(1, 300 * took)))
         took = role.do("import time; began = time.time(); purge_glibc(); result = time.time() - began")
         yield figure("purgeable", below=10)
 
@@ -200,10 +200,8 @@ def play(tracer, roles):
     while any(role.wait for role in roles.values()):
         report = tracer.next()
         assert report, tracer.stderr
-        assert report["time"] < report["started"] + DEADLINE, [name for name, role in roles.items() if role.wait]
-        before = by_pid[report["pid"]].wait
+        assert report["time"] < report["started"] + 2 * DEADLINE, [name for name, role in roles.items() if role.wait]
         by_pid[report["pid"]].see(report)
-        if before and not by_pid[report["pid"]].wait: print("DONE", [n for n, r in roles.items() if r.pid == report["pid"]], report["time"] - report["started"])
         if all(not role.wait or name in ENDLESS for name, role in roles.items()):
             for role in roles.values():
                 role.over = True
@@ -217,7 +215,7 @@ def judge(tree, made, *words):
         for role in roles.values():
             stack.enter_context(role.target)
         pids = ",".join(str(role.pid) for role in roles.values())
-        tracer = stack.enter_context(Tracer(tree, "attach", "--json", "--top", "3", "--walk-budget", "50", "--retained-min",
+        tracer = stack.enter_context(Tracer(tree, "attach", "--json", "--top", "3", "--walk-budget", "25", "--retained-min",
                                             "16M", "--window-min", "0.5", *words, pids, "0.25"))
         play(tracer, roles)
         tracer.process.send_signal(signal.SIGINT)
@@ -328,18 +326,20 @@ def test_garbage_that_waits_for_a_collection(states):
 def test_who_needs_all_of_its_limit(tree):
     with memory_cgroup("alloctrace-verdict") as (folder, limit), PythonTarget() as target:
         join(target.pid, folder)
+        limit_to(folder, limit, 400 * MIB)
         target.do("live = fill(60)")
-        for size, near in ((400 * MIB, False), (target.do("result = rss()") * 100 // 94, True)):
+        with attached(tree, target.pid, "--no-alloc") as tracer:
+            assert not said(tracer.next(), "limit")
+            size = target.do("result = rss()") * 100 // 94
             limit_to(folder, limit, size)
-            with attached(tree, target.pid, "--no-alloc") as tracer:
-                found = {entry["rule"]: entry for entry in tracer.stop()["verdict"]}
-            assert ("limit" in found) == near
-            assert not near or found["limit"]["evidence"]["limit"] == pytest.approx(size, abs=4096)
+            found = said(tracer.until(lambda report: said(report, "limit")), "limit")
+            assert found["evidence"]["limit"] == pytest.approx(size, abs=4096)
 
 
 def test_what_does_not_fit_makes_sites_uncertain(tree):
-    for words, uncertain in ((["--max-memory", "1M"], True), (["--max-memory", "64M"], False)):
-        with PythonTarget() as target, attached(tree, target.pid, "--max-overhead", "none", *words) as tracer:
-            target.do("live = fill(18, 600)")
-            settled(tracer, target)
-            assert ("uncertain" in {entry["rule"] for entry in tracer.stop()["verdict"]}) == uncertain
+    """None of the others had anything of the kind: there, all fits."""
+    with PythonTarget() as target, attached(tree, target.pid, "--max-overhead", "none", "--max-memory", "1M") as tracer:
+        assert not said(tracer.next(), "uncertain")
+        target.do("live = fill(18, 600)")
+        found = said(tracer.until(lambda report: said(report, "uncertain")), "uncertain")
+        assert found["severity"] == "note" and 0 < found["evidence"]["untracked"] < 18 * MIB // 600
