@@ -55,7 +55,8 @@ static void growth_is_clear(void **state)
 	/* after a warm-up that grew by far more */
 	assert_true(CLEAR(SEC, 1, 50, 90, 100, 101, 102, 103, 104, 105, 106, 107, 108));
 	/* with teeth that are lower than what it grows by */
-	assert_true(CLEAR(SEC, 10, 14, 12, 16, 14, 18, 16, 20, 18, 22, 20, 24));
+	assert_true(
+		CLEAR(SEC, 10, 14, 12, 16, 14, 18, 16, 20, 18, 22, 20, 24, 22, 26, 24, 28, 26, 30, 28, 32));
 }
 
 static void what_is_not(void **state)
@@ -66,6 +67,8 @@ static void what_is_not(void **state)
 	assert_false(CLEAR(SEC, 1, 1, 1, 1, 1, 1, 9, 9, 9, 9, 9, 9));
 	/* a warm-up that is over */
 	assert_false(CLEAR(SEC, 1, 30, 50, 60, 61, 61, 61, 61, 61, 61, 61, 61));
+	/* one that ended a moment ago */
+	assert_false(CLEAR(SEC, 1, 1, 1, 1, 3, 5, 7, 9, 9, 9, 9, 9));
 	/* a cache that fills up: ever slower */
 	assert_false(CLEAR(SEC, 0, 50, 75, 87, 93, 96, 98, 99, 100, 100, 100, 100));
 	/* a saw */

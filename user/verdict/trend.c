@@ -249,6 +249,18 @@ static double deepest_fall(const struct series *s)
 	return deepest;
 }
 
+/* The lowest of the last eighth: whether it still goes on. */
+static double lowest_lately(const struct series *s)
+{
+	uint64_t first = s->time_ns[0], last = s->time_ns[s->cnt - 1];
+	double low = s->v[s->cnt - 1];
+
+	for (size_t i = s->cnt; i > 0 && last - s->time_ns[i - 1] < (last - first) / (2 * (uint64_t)PARTS);
+	     i--)
+		low = s->v[i - 1] < low ? s->v[i - 1] : low;
+	return low;
+}
+
 static struct trend_rise rise_of(const struct series *s)
 {
 	struct trend_rise rise = {.clear = false};
@@ -265,7 +277,8 @@ static struct trend_rise rise_of(const struct series *s)
 	rise.grown = (uint64_t)(low[3] - low[1]);
 	rise.per_second = (low[3] - low[1]) * 1e9 / (double)(at[3] - at[1]);
 	rise.clear = steps[0] >= 0 && steps[1] >= mean / 2 && steps[2] >= mean / 2 &&
-		     steps[2] * 3 >= steps[1] * 2 && low[3] - low[1] > deepest_fall(s);
+		     steps[2] * 3 >= steps[1] * 2 && lowest_lately(s) >= low[3] + mean / 4 &&
+		     low[3] - low[1] > deepest_fall(s);
 	return rise;
 }
 

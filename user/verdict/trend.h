@@ -68,8 +68,9 @@ void trends_sweep(struct trends *trends);
  * Clear growth. In lows: the run is cut into four parts of equal time, and the lowest of each is looked
  * at, so that the height of a saw's teeth does not matter. The first part is the warm-up and must not
  * fall; from then on each low is higher than the one before by at least half of what they grow by on
- * average, the last not much less than the one before (a cache that fills up slows down), and all
- * together by more than the figure ever fell by meanwhile: what goes up and down by more is no trend.
+ * average, the last not much less than the one before (a cache that fills up slows down), it still goes
+ * on in the last eighth of the run, and all together are more than the figure ever fell by meanwhile:
+ * what goes up and down by more is no trend.
  */
 #define TREND_RISE_MARKS_MIN 10
 #define TREND_RISE_SPAN_MIN_NS 10000000000ULL /* start-up and one unit of work take seconds */
