@@ -24,6 +24,20 @@ static void an_interval_with_everything(void **state)
 	check("attach_interval_colour.txt", &x, true);
 }
 
+/* The verdict is shown in the midst of a watch only when it says something new, and then without notes. */
+static void an_interval_with_news(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_heap(&x, 1);
+	fixture_findings(&x);
+	fixture_blind_spots(&x);
+	x.s.verdict_is_news = true;
+	check("verdict_news.txt", &x, false);
+}
+
 static void a_quiet_interval_is_short(void **state)
 {
 	struct fixture x;
@@ -262,6 +276,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_interval_with_everything),
+		cmocka_unit_test(an_interval_with_news),
 		cmocka_unit_test(a_quiet_interval_is_short),
 		cmocka_unit_test(a_final_report),
 		cmocka_unit_test(a_heap_that_nobody_can_walk),
