@@ -202,6 +202,26 @@ static void a_command_that_ends_needs_what_it_holds(void **state)
 	assert_int_equal(says(&x, VERDICT_LEAK)->severity, VERDICT_WARNING);
 }
 
+static void frees_all_in_the_end(struct fixture *x, unsigned i)
+{
+	site_and_heap_grow(x, i < 20 ? i : 0);
+}
+
+/* Python frees everything when it ends, and is read after that. */
+static void a_leak_that_is_freed_at_the_end(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	quiet(&x);
+	x.s.gone = true;
+	run(&x, 21, frees_all_in_the_end);
+	assert_int_equal(says(&x, VERDICT_LEAK)->severity, VERDICT_NOTE);
+	HAS(says(&x, VERDICT_LEAK)->sentence, "until the program ended");
+	x.s.gone = false; /* it lives, and has freed what it held */
+	assert_null(says(&x, VERDICT_LEAK));
+}
+
 static void a_leak_that_no_probe_sees(void **state)
 {
 	const struct verdict_line *line;
@@ -706,6 +726,7 @@ int main(void)
 		TEST(a_leak),
 		TEST(a_leak_on_thin_evidence),
 		TEST(a_command_that_ends_needs_what_it_holds),
+		TEST(a_leak_that_is_freed_at_the_end),
 		TEST(a_leak_that_no_probe_sees),
 		TEST(a_leak_of_small_objects),
 		TEST(garbage_is_no_leak),

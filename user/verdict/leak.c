@@ -54,11 +54,11 @@ static struct growth sites_that_grow(const struct rule_case *c)
 }
 
 /* All that is live: what grows at one site while as much goes at others has only moved. */
-static struct trend_rise whole_rise(const struct rule_case *c)
+static struct trend_rise whole_rise(const struct rule_case *c, const struct trend *trend)
 {
 	bool state = c->s->heap->taken_ns && c->s->heap->live_heap != UNKNOWN;
 
-	return trend_rise(c->trend, state ? TREND_LIVE : TREND_NET_LIVE);
+	return trend_rise(trend, state ? TREND_LIVE : TREND_NET_LIVE);
 }
 
 /* A command that has done what it was started for: what it held to its end it may have needed. */
@@ -83,6 +83,24 @@ static void say_figures(struct verdict_line *line, uint64_t grown, double per_se
 	rule_bytes(line, "grown", grown);
 	rule_real(line, "bytes_per_second", per_second);
 	rule_real(line, "seconds", (double)c->span_ns / 1e9);
+}
+
+/* A program that ends may free all that it held, and is read when it has: what was so before counts. */
+static void say_until_its_end(const struct rule_case *c, struct verdict_line *line)
+{
+	struct trend before = *c->trend;
+	char pace[UNITS_TEXT_MAX];
+	struct trend_rise rise;
+
+	before.cnt--;
+	rise = whole_rise(c, &before);
+	if (!c->s->gone || !rise.clear || rise.grown < LEAK_GROWN_MIN)
+		return;
+	rule_say(line, VERDICT_NOTE, rise.grown,
+		 "live grew by %s a minute, clearly, until the program ended and freed it",
+		 units_bytes(pace, (uint64_t)(rise.per_second * 60)));
+	advise_command(line);
+	say_figures(line, rise.grown, rise.per_second, c);
 }
 
 static void say_sites(const struct rule_case *c, const struct growth *g, struct verdict_line *line)
@@ -157,7 +175,7 @@ static bool is_garbage(const struct rule_case *c, uint64_t grown)
 
 void rule_leak(const struct rule_case *c, struct verdict_line *line)
 {
-	struct trend_rise whole = whole_rise(c);
+	struct trend_rise whole = whole_rise(c, c->trend);
 	const struct heap_allocator *layer;
 	struct growth g = {.sites = 0};
 
@@ -169,10 +187,12 @@ void rule_leak(const struct rule_case *c, struct verdict_line *line)
 		return;
 	layer = whole.clear && g.grown < whole.grown / 2 ? growing_layer(c, whole.grown) : NULL;
 	/* One that may yet turn out to be the one: wait. */
-	if (!layer && !g.sites && g.unclear >= whole.grown / 2)
+	if (whole.clear && !layer && !g.sites && g.unclear >= whole.grown / 2)
 		return;
 	if (g.sites && !layer && whole.grown >= g.grown / 2)
 		say_sites(c, &g, line);
 	else if (whole.clear && whole.grown >= LEAK_UNSEEN_MIN && g.grown < whole.grown / 2)
 		say_unseen(c, &whole, layer, line);
+	else if (!g.sites)
+		say_until_its_end(c, line);
 }
