@@ -8,21 +8,21 @@ CC       ?= gcc
 CLANG    ?= clang
 BPFTOOL  ?= bpftool
 PYTHON   ?= /usr/bin/python3
-PKGS     := libbpf libelf libdw zlib libcjson
+PROTOC   ?= protoc
+PKGS     := libbpf libelf libdw zlib libcjson ncursesw libprotobuf-c
 
 MANDIR   := $(PREFIX)/share/man/man8
 COMPDIR  := $(PREFIX)/share/bash-completion/completions
 
 CFLAGS   ?= -O2 -g
-WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
-ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DALLOCTRACE_VERSION='"$(VERSION)"' $(WARN) $(CFLAGS) \
-	-Iuser -I$(BUILD)/gen -MMD -MP $(shell pkg-config --cflags $(PKGS)) $(SAN)
-LDLIBS   := $(shell pkg-config --libs $(PKGS)) -lZydis -liberty -lpthread -lm
-
 # SANITIZE=1 builds everything with ASan and UBSan.
 ifdef SANITIZE
 SAN := -fsanitize=address,undefined -fno-omit-frame-pointer
 endif
+WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DALLOCTRACE_VERSION='"$(VERSION)"' $(WARN) $(CFLAGS) \
+	-Iuser -I$(BUILD)/gen -MMD -MP $(shell pkg-config --cflags $(PKGS)) $(SAN)
+LDLIBS   := $(shell pkg-config --libs $(PKGS)) -lZydis -liberty -lpthread -lm
 
 # Kernel side: one object a family of probes, linked into one skeleton.
 BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
@@ -30,9 +30,14 @@ BPF_SRC  := $(wildcard bpf/*.bpf.c)
 BPF_OBJ  := $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.o)
 SKEL     := $(BUILD)/gen/alloctrace.skel.h
 
+# Messages of other programs' formats, as C.
+PROTO_SRC := $(wildcard user/report/*.proto)
+PROTO_C  := $(PROTO_SRC:user/report/%.proto=$(BUILD)/gen/%.pb-c.c)
+PROTO_H  := $(PROTO_C:.c=.h)
+
 # User side: every room but main.c is a library that the program and the tests link.
 LIB_SRC  := $(wildcard user/*/*.c)
-LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
+LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(PROTO_C:.c=.o)
 LIB      := $(BUILD)/liballoctrace.a
 PROGRAM  := $(BUILD)/alloctrace
 
@@ -44,6 +49,7 @@ BENCH_SRC := $(filter-out %.bpf.c,$(wildcard tests/bench/*.c))
 BENCH_BIN := $(BENCH_SRC:%.c=$(BUILD)/%)
 
 .DELETE_ON_ERROR:
+.SECONDARY: $(PROTO_C)
 .PHONY: all help test unit e2e test-kernels bench fuzz demo deps install uninstall clean lint workloads FORCE
 
 all: $(PROGRAM)
@@ -62,7 +68,14 @@ $(SKEL): $(BUILD)/bpf/alloctrace.bpf.o
 	@mkdir -p $(@D)
 	{ echo '/* NOLINTBEGIN: generated */'; $(BPFTOOL) gen skeleton $< name alloctrace_bpf; echo '/* NOLINTEND */'; } > $@
 
-$(BUILD)/%.o: %.c | $(SKEL)
+$(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h &: user/report/%.proto
+	@mkdir -p $(@D)
+	$(PROTOC) --proto_path=$(<D) --c_out=$(BUILD)/gen $<
+
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(BUILD)/%.o: %.c | $(SKEL) $(PROTO_H)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
@@ -87,7 +100,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(LIB)
 
 # A workload that needs other flags has a line of its own here.
 $(BUILD)/tests/workload/purge_places: WORK_FLAGS := -rdynamic
-$(BUILD)/tests/workload/%: tests/workload/%.c
+$(BUILD)/tests/workload/%: tests/workload/%.c $(wildcard tests/workload/*.h)
 	@mkdir -p $(@D)
 	$(CC) -O1 -g -Wall -Wextra -D_GNU_SOURCE -fno-builtin $(WORK_FLAGS) $< -o $@ -lpthread -ldl
 $(BUILD)/tests/workload/%: tests/workload/%.cc
@@ -153,7 +166,7 @@ deps: ## install the Debian packages that building and testing need (as root)
 fuzz: ## fuzz the parsers and the heap walker for a minute each
 	@tools/fuzz $(BUILD)
 
-lint: $(SKEL) ## clang-tidy over the user side
+lint: $(SKEL) $(PROTO_H) ## clang-tidy over the user side
 	clang-tidy --quiet $(LIB_SRC) user/main.c -- -std=gnu11 -D_GNU_SOURCE -DALLOCTRACE_VERSION='""' -Iuser -isystem $(BUILD)/gen
 
 install: $(PROGRAM) ## program, man page, completion; PREFIX=/usr/local, DESTDIR=

@@ -37,6 +37,7 @@ enum event_kind {
 	EVENT_STACK,           /* struct event_stack: before the first record that names its id */
 	EVENT_CODE,            /* struct event_code: before the first record that names its id */
 	EVENT_COLLECTION,      /* struct event_collection, at its end */
+	EVENT_MARK,            /* struct event_mark: a function that was named is called */
 	EVENT_KIND_CNT
 };
 
@@ -63,7 +64,8 @@ struct event_purge {
 	__u64 arg;          /* first argument (pad, force); of jemalloc's mallctl: the arena */
 	__u64 result;       /* return register; meaningless without PURGE_HAS_RESULT */
 	__u64 duration;     /* ns */
-	__s64 rss_drop;     /* bytes that the whole process's RSS fell by from entry to return */
+	__u64 rss;          /* bytes, of the whole process at its return */
+	__s64 rss_drop;     /* bytes that this fell by from entry to return */
 	__s64 rss_others;   /* bytes that other threads added meanwhile */
 	__s64 cgroup_drop;  /* bytes that its cgroup's memory.current fell by, whoever did it; without PURGE_HAS_CGROUP 0 */
 	__u64 watched_from; /* when counting these began; before, a page a fault is taken; 0: never */
@@ -225,6 +227,11 @@ struct event_collection {
 	__s64 collected;  /* objects in unreachable cycles, those that could not be freed too: what gc.collect() returns */
 	__s32 generation; /* 0 the youngest … 2 all */
 	__u32 pad;
+};
+
+struct event_mark {
+	struct event_head head;
+	__u64 rss; /* bytes */
 };
 
 /* Ways to lose something; each a counter that user space reads and reports when it is not zero. */

@@ -3,6 +3,7 @@
  * use its maps: see events.bpf.c.
  */
 #include "frames.bpf.h"
+#include "below.bpf.h"
 #include "unwind.bpf.h"
 
 struct scratches_map scratches SEC(".maps");
@@ -54,14 +55,13 @@ static __always_inline const struct unwind_mapping *find_mapping(struct unwindin
 	if (last < UNWIND_MAPPINGS_MAX && is_in(&p->v[last], pc))
 		return &p->v[last];
 	for (int i = 0; i < UNWIND_MAPPINGS_BITS + 1 && low < high; i++) {
-		u32 mid = (low + high) / 2;
+		u32 mid = (low + high) / 2, lower;
 
 		if (mid >= UNWIND_MAPPINGS_MAX)
 			return NULL;
-		if (p->v[mid].start <= pc)
-			low = mid + 1;
-		else
-			high = mid;
+		lower = is_below(pc, p->v[mid].start);
+		low = (low & lower) | ((mid + 1) & ~lower);
+		high = (mid & lower) | (high & ~lower);
 	}
 	low--;
 	if (low >= UNWIND_MAPPINGS_MAX || !is_in(&p->v[low], pc))

@@ -159,6 +159,29 @@ static __always_inline bool is_kept_by_session(struct return_instance *ri)
 	return false;
 }
 
+/* A walk of a thread's return instances: by bpf_loop, of which the verifier looks at one step. */
+struct enclosing {
+	struct task_struct *task;
+	struct return_instance *ri; /* the next that is looked at */
+	u64 sp, found;
+};
+
+/* 1: there is no more to look at. */
+static long look_at_instance(u64 i, void *arg)
+{
+	struct enclosing *of = arg;
+	struct task_struct *task = of->task;
+	struct return_instance *ri = of->ri;
+
+	(void)i;
+	if (!ri)
+		return 1;
+	of->found = ri->stack >= of->sp && is_kept_by_session(ri) &&
+		    user_word(ri->stack) == BPF_CORE_READ(task, mm, uprobes_state.xol_area, vaddr);
+	of->ri = ri->next;
+	return of->found;
+}
+
 /*
  * Whether a call of the family encloses what begins at sp: a return instance of ours whose
  * stack slot still leads to the return probe. Behind sp there is only what has been left by
@@ -168,20 +191,13 @@ static __always_inline bool is_in_session(struct task_struct *task, u64 sp)
 {
 	/* Read without helpers: each costs as much as the rest of this. */
 	struct uprobe_task *utask = task->utask;
-	struct return_instance *ri;
+	struct enclosing of;
 
-	if (!utask)
+	if (!utask || !utask->return_instances)
 		return false;
-	ri = utask->return_instances;
-	for (int i = 0; i < RETURN_INSTANCES_MAX && ri; i++) {
-		u64 slot = ri->stack;
-
-		if (slot >= sp && is_kept_by_session(ri) &&
-		    user_word(slot) == BPF_CORE_READ(task, mm, uprobes_state.xol_area, vaddr))
-			return true;
-		ri = ri->next;
-	}
-	return false;
+	of = (struct enclosing){.task = task, .ri = utask->return_instances, .sp = sp};
+	bpf_loop(RETURN_INSTANCES_MAX, look_at_instance, &of, 0);
+	return of.found;
 }
 
 /* The same by the pending calls, where there are no sessions or none of this function. */

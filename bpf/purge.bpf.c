@@ -173,12 +173,12 @@ static __always_inline void purge_end(struct pt_regs *ctx, u64 sp)
 	struct call_key key = call_key(pid_tgid, CALL_PURGE);
 	struct call *call = bpf_map_lookup_elem(&calls, &key);
 	u64 mm = (u64)BPF_CORE_READ(task, mm);
-	s64 rss_drop, rss_others, cgroup;
+	s64 rss, rss_others, cgroup;
 	struct event_purge *rec;
 
 	if (!call || call->sp != sp)
 		return;
-	rss_drop = call->rss - rss_bytes(mm);
+	rss = rss_bytes(mm);
 	rss_others = others_rss(task, mm, call);
 	cgroup = call->cgroup < 0 ? -1 : memcg_bytes(task);
 	rec = is_purge(call) ? ring_reserve(struct event_purge) : NULL;
@@ -190,7 +190,8 @@ static __always_inline void purge_end(struct pt_regs *ctx, u64 sp)
 		rec->arg = call->arg;
 		rec->result = ctx->ax;
 		rec->duration = now - call->time;
-		rec->rss_drop = rss_drop;
+		rec->rss = rss;
+		rec->rss_drop = call->rss - rss;
 		rec->rss_others = rss_others;
 		rec->cgroup_drop = cgroup < 0 ? 0 : call->cgroup - cgroup;
 		rec->watched_from = watched_from(mm, call);

@@ -5,6 +5,7 @@
  * a reader in user space would find other frames (measured: one stack in nine).
  */
 #include "python.bpf.h"
+#include "below.bpf.h"
 
 /* The thread's block of glibc, struct pthread (nptl/descr.h), 2.34 to 2.43 and before; the walk checks it. */
 #define PTHREAD_SPECIFIC_1STBLOCK 0x310
@@ -191,15 +192,17 @@ __noinline u64 python_code_id(struct code_key *key, struct python_layout *l)
  * count. */
 __noinline int python_native_at(const struct python_walk *w, u64 addr)
 {
-	u32 begun = 0; /* frames that begin at or before addr */
+	u32 begun = 0, at; /* frames that begin at or before addr */
 
 	if (!w)
 		return PYTHON_NOWHERE;
 
 #pragma unroll
-	for (u32 half = PYTHON_SPS_MAX / 2; half; half /= 2)
-		if (begun + half <= w->sp_cnt && w->sps[(begun + half - 1) & (PYTHON_SPS_MAX - 1)] <= addr)
-			begun += half;
+	for (u32 half = PYTHON_SPS_MAX / 2; half; half /= 2) {
+		at = begun + half;
+		begun += half &
+			 ~(is_below(w->sp_cnt, at) | is_below(addr, w->sps[(at - 1) & (PYTHON_SPS_MAX - 1)]));
+	}
 	/* Where the last one ends nobody knows: what lies behind its beginning may be another's. */
 	return begun && begun < w->sp_cnt ? begun - 1 : PYTHON_NOWHERE;
 }

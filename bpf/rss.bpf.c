@@ -110,19 +110,39 @@ __noinline s64 rss_bytes(u64 mm_addr)
 
 #define THREADS_MAX 512 /* the faults of more threads are not seen */
 
+struct faults {
+	u64 node, head, sum; /* the thread that is looked at, as a place in its process's list */
+};
+
+/* 1 after the last thread. */
+static long add_faults(u64 i, void *arg)
+{
+	struct faults *of = arg;
+	struct list_head *node = (void *)of->node;
+	struct task_struct *thread = (void *)node - bpf_core_field_offset(struct task_struct, thread_node);
+
+	(void)i;
+	if (!node || of->node == of->head)
+		return 1;
+	of->sum += BPF_CORE_READ(thread, min_flt) + BPF_CORE_READ(thread, maj_flt);
+	of->node = (u64)BPF_CORE_READ(node, next);
+	return 0;
+}
+
 __noinline u64 process_faults(u64 task_addr)
 {
 	struct signal_struct *signal = BPF_CORE_READ((struct task_struct *)task_addr, signal);
-	u64 head = (u64)signal + bpf_core_field_offset(struct signal_struct, thread_head);
-	struct list_head *node = BPF_CORE_READ(signal, thread_head.next);
-	u64 faults = BPF_CORE_READ(signal, min_flt) + BPF_CORE_READ(signal, maj_flt);
+	struct faults of = {
+		.node = (u64)BPF_CORE_READ(signal, thread_head.next),
+		.head = (u64)signal + bpf_core_field_offset(struct signal_struct, thread_head),
+		.sum = BPF_CORE_READ(signal, min_flt) + BPF_CORE_READ(signal, maj_flt),
+	};
 
-	for (int i = 0; i < THREADS_MAX && node && (u64)node != head; i++) {
-		struct task_struct *thread =
-			(void *)node - bpf_core_field_offset(struct task_struct, thread_node);
-
-		faults += BPF_CORE_READ(thread, min_flt) + BPF_CORE_READ(thread, maj_flt);
-		node = BPF_CORE_READ(node, next);
-	}
-	return faults;
+	/* Where there is bpf_loop the verifier looks at one thread, not at each of them. */
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop))
+		bpf_loop(THREADS_MAX, add_faults, &of, 0);
+	else
+		for (int i = 0; i < THREADS_MAX && !add_faults(i, &of); i++)
+			;
+	return of.sum;
 }

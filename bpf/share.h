@@ -79,6 +79,7 @@ enum call_shape { /* as enum probe_shape of user/probe/allocator.h orders them *
 	SHAPE_DLMOPEN,
 	SHAPE_DLCLOSE,
 	SHAPE_LOADED,
+	SHAPE_MARK,
 	SHAPE_MMAP,
 	SHAPE_MUNMAP,
 	SHAPE_MREMAP,
@@ -125,6 +126,21 @@ struct traced {
 #define TRACED_ENDED 1u    /* its allocations and frees are recorded no more */
 #define TRACED_FOLLOWED 2u /* its children inherit events (early.bpf.h): they are traced from their fork on */
 #define TRACED_YOUNG 4u    /* such a child, until its own probes are placed */
+
+/* Calls of a function that is to mark: so many a second are recorded of each, in each process. */
+#define MARKS_PER_SECOND 100
+#define MARK_RATES_MAX   4096
+
+struct mark_key {
+	__u32 tgid;
+	__u32 func; /* head.func */
+};
+
+struct mark_rate {
+	__u64 second; /* of the clock, the last in which it was called */
+	__u64 cnt;    /* calls in it */
+	__u64 all;    /* … ever */
+};
 
 /* Spots that a child inherits: where in the file of an event, or in a process that maps it. */
 #define EARLY_SPOTS_MAX 16384

@@ -43,6 +43,7 @@ enum { BPF_RB_AVAIL_DATA = 0 };
 enum { BPF_F_USER_STACK = 256, BPF_F_MMAPABLE = 1024 };
 enum bpf_func_id {
 	BPF_FUNC_find_vma = 180,
+	BPF_FUNC_loop = 181,
 	BPF_FUNC_map_lookup_percpu_elem = 195,
 };
 struct bpf_raw_tracepoint_args {

@@ -120,7 +120,7 @@ static int attach_use(struct attaching *a, const struct use *use, struct object 
 static int attach_object(struct attaching *a, struct object *obj)
 {
 	struct plan plan = {.v = NULL};
-	int ret = plan_object(&a->ctx, obj, &plan);
+	int ret = plan_object(&a->ctx, obj, false, &plan);
 
 	for (const struct use *use = a->uses; !ret && use->program; use++)
 		ret = attach_use(a, use, obj, &plan);

@@ -4,6 +4,7 @@ A target is built for a C library of its own: another Debian suite's, unpacked b
 tools/fetch-glibc below BUILD/glibc, or the static one of that suite.
 """
 import contextlib
+import fcntl
 import json
 import os
 import subprocess
@@ -33,9 +34,26 @@ VARIANTS = {
 }
 
 
+@contextlib.contextmanager
+def alone(path):
+    """One test at a time, of all that run beside each other: path names what they share."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_name(path.name + ".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def unpack(build, tool, *words):
+    """Has a tool of tools/ unpack packages of a suite, whose lists are read once for all of them."""
+    return subprocess.run([ROOT / "tools" / tool, *words], capture_output=True, text=True,
+                          env={**os.environ, "SUITE_LISTS": str(build / "lists")})
+
+
 def fetched(folder, tool, *words):
-    """The folder that a tool of tools/ has filled, now or before; skips where what is in it cannot be had."""
-    done = subprocess.run([ROOT / "tools" / tool, *words, folder], capture_output=True, text=True)
+    """BUILD/KIND/NAME, which a tool of tools/ has filled, now or before; skips where what is in it cannot be had."""
+    with alone(folder):
+        done = unpack(folder.parents[1], tool, *words, folder)
     if done.returncode:
         pytest.skip(done.stderr.strip())
     return folder
@@ -61,9 +79,14 @@ class Tree:
         root = self.sysroot(glibc)
         out = self.build / "tests" / "workload" / name / source
         code = SOURCES / f"{source}.c"
-        if out.exists() and out.stat().st_mtime > code.stat().st_mtime:
-            return out
-        out.parent.mkdir(parents=True, exist_ok=True)
+        newest = max(path.stat().st_mtime for path in [code, *SOURCES.glob("*.h")])
+        with alone(out):
+            if not out.exists() or out.stat().st_mtime < newest:
+                self.build_variant(root, code, out, flags, stripped)
+        return out
+
+    @staticmethod
+    def build_variant(root, code, out, flags, stripped):
         lib = root / "usr" / "lib" / LIBDIR
         if "-static" not in flags and "-static-pie" not in flags:
             shared = root / "lib" / LIBDIR
@@ -72,7 +95,6 @@ class Tree:
                         f"-B{lib}", f"-L{lib}", code, "-o", out, "-pthread", "-ldl", *flags], check=True)
         if stripped:
             subprocess.run(["strip", out], check=True)
-        return out
 
     def preloaded(self, library, glibc="2.36", source="allocator_truth", **env):
         """A workload on another suite's C library, with that suite's allocator preloaded."""
@@ -155,9 +177,15 @@ def root_only():
 
 @contextlib.contextmanager
 def swap_space(folder):
-    """Swap of our own, or a reason to skip."""
+    """Swap of our own, or a reason to skip. One at a time: what goes brings back all that was swapped out to it."""
     root_only()
-    space = folder / "swap"
+    with alone("/run/lock/alloctrace-swap"):
+        with swap_on(folder / "swap"):
+            yield
+
+
+@contextlib.contextmanager
+def swap_on(space):
     space.write_bytes(bytes(64 << 20))
     space.chmod(0o600)
     for command in (["mkswap", space], ["swapon", space]):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from attach_harness import MIB, NOBODY, attach, library, text_differences
-from heap_targets import LIBDIR, ROOT, SOURCES, Target, root_only, tree  # noqa: F401
+from heap_targets import LIBDIR, SOURCES, Target, root_only, tree, unpack  # noqa: F401
 
 PRELOADS = {"jemalloc": ("libjemalloc.so.2",), "gperftools": ("libtcmalloc_minimal.so.4", "libtcmalloc.so.4"),
             "mimalloc": ("libmimalloc.so.2", "libmimalloc.so.3"), "glibc": None}
@@ -103,8 +103,7 @@ def unpacked(build, package):
     """The package's files, unpacked below BUILD/packages, once; or why they cannot be had."""
     root = build / "packages" / package
     root.parent.mkdir(exist_ok=True)
-    done = root.exists() or subprocess.run([ROOT / "tools" / "suite-unpack", "bookworm", root, package],
-                                           capture_output=True, text=True)
+    done = root.exists() or unpack(build, "suite-unpack", "bookworm", root, package)
     return root if root.exists() else done.stderr.strip()
 
 

@@ -149,3 +149,20 @@ def test_attach_where_the_kernel_is_too_old(tree, record_property):  # noqa: F81
         assert len(tracer.stderr.splitlines()) == 1, tracer.stderr
         assert "5.15" in tracer.stderr
         assert final["purgeable"] > 0
+
+
+@pytest.mark.skipif(TOO_OLD, reason="needs 5.15")
+def test_marks(tree):  # noqa: F811
+    """A function of the program: its calls, with what was resident as the program read it itself."""
+    with Target([tree.workload("mark_units")]) as target:
+        with Tracer(tree, "attach", "--json", "--no-alloc", "--mark", ":unit_done", "--mark", ":tick", target.pid,
+                    1) as tracer:
+            tracer.ready()
+            target.ask("units 10")
+            truth = target.ask("ticks 3000")
+            final = tracer.stop()
+    done, tick = final["mark_kinds"]
+    assert (done["kind"], tick["kind"]) == ("unit_done", "tick")
+    assert done["count"] == 10 and tick["count"] >= 100 and tick["count"] + tick["skipped"] == 3000
+    rss = [mark["rss"] for mark in final["marks"] if mark["kind"] == "unit_done"]
+    assert rss == pytest.approx(truth["rss"], abs=64 << 10)

@@ -15,6 +15,7 @@ static void right_records_are_taken(void **state)
 	struct event_purge purge = {.head.kind = EVENT_PURGE, .id = 7};
 	struct event_head loaded = {.kind = EVENT_LOADED};
 	struct event_collection collection = {.head.kind = EVENT_COLLECTION, .collected = 12};
+	struct event_mark mark = {.head.kind = EVENT_MARK, .rss = 4096};
 	struct event ev;
 
 	(void)state;
@@ -25,6 +26,9 @@ static void right_records_are_taken(void **state)
 	assert_int_equal(event_decode(&collection, sizeof(collection), &ev), 0);
 	assert_int_equal(ev.collection->collected, 12);
 	assert_int_equal(event_decode(&collection, sizeof(collection) - 8, &ev), -EBADMSG);
+	assert_int_equal(event_decode(&mark, sizeof(mark), &ev), 0);
+	assert_int_equal(ev.mark->rss, 4096);
+	assert_int_equal(event_decode(&mark, sizeof(mark) + 8, &ev), -EBADMSG);
 }
 
 static void wrong_sizes_and_kinds_are_not(void **state)

@@ -65,6 +65,29 @@ static void every_weight_is_its_own(void **state)
 	check(&x, WEIGHT_TEMPORARY, LOG " 51380224\n" ROWS " 64000\n");
 }
 
+/* In proportion, never more than was freed, and together exactly what is retained. */
+static void retained_is_charged_to_those_that_freed(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	start(&x);
+	x.heap.retained = 75 * MIB + 1;
+	check(&x, WEIGHT_RETAINED, CLEAR " 73137139\n" LOG " 5194399\n" PYTHON " 311663\n");
+	x.heap.retained = 1000 * MIB;
+	check(&x, WEIGHT_RETAINED,
+	      CLEAR " 738197504\n" LOG " 52428800\n" PYTHON " 3145728\n[freed by nobody seen] 254803968\n");
+	fixture_layer(&x); /* retains 358 MiB more, whoever freed them */
+	check(&x, WEIGHT_RETAINED,
+	      CLEAR " 738197504\n" LOG " 52428800\n" PYTHON " 3145728\n"
+		    "[freed by nobody seen] 254803968\n[pymalloc's arenas] 375390208\n");
+	x.heap.retained = UNKNOWN;
+	check(&x, WEIGHT_RETAINED, "");
+	fixture_start(&x);
+	fixture_allocs(&x); /* no walk yet */
+	check(&x, WEIGHT_RETAINED, "");
+}
+
 /* Two calls in one function are two ids and one line; so are all that have no stack. */
 static void what_reads_the_same_is_one_line(void **state)
 {
@@ -128,6 +151,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_heaviest_first),
 		cmocka_unit_test(every_weight_is_its_own),
+		cmocka_unit_test(retained_is_charged_to_those_that_freed),
 		cmocka_unit_test(what_reads_the_same_is_one_line),
 		cmocka_unit_test(nothing_known_is_nothing_said),
 		cmocka_unit_test(every_weight_has_a_name),

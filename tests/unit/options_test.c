@@ -67,6 +67,40 @@ static void attach_has_defaults(void **state)
 	assert_string_equal(said, "");
 }
 
+static void mark_has_its_own(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(options_parse_mark, "mark 42 done", &o), OPTIONS_GO);
+	assert_int_equal(o.pid, 42);
+	assert_string_equal(o.text, "done");
+	assert_string_equal(o.kind, "mark");
+	assert_false(o.no_wait);
+	assert_int_equal(parse(options_parse_mark, "mark --no-wait -k batch -p 42", &o), OPTIONS_GO);
+	assert_string_equal(o.text, "");
+	assert_string_equal(o.kind, "batch");
+	assert_true(o.no_wait);
+	assert_int_equal(parse(options_parse_mark, "mark done", &o), STATUS_USAGE);
+	assert_non_null(strstr(said, "PID needs a process id; 'done' is none\n"));
+	assert_int_equal(parse(options_parse_mark, "mark 42 unit 3", &o), STATUS_USAGE);
+	assert_non_null(strstr(said, "'3' is one argument too many\n"));
+	assert_int_equal(parse(options_parse_mark, "mark --json 42", &o), STATUS_USAGE);
+}
+
+static void functions_to_mark(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(options_parse_attach, "attach --mark :a --mark libb.so:b 42", &o), OPTIONS_GO);
+	assert_int_equal(o.marks.cnt, 2);
+	assert_string_equal(o.marks.v[1].symbol, "b");
+	assert_int_equal(parse(options_parse_run, "run --mark a -- true", &o), STATUS_USAGE);
+	assert_non_null(strstr(said, "--mark needs LIB:SYMBOL, as libc.so.6:fork, or :SYMBOL of the program "
+				     "(16 at most); 'a' is none\n"));
+}
+
 static void attach_takes_options_anywhere(void **state)
 {
 	static const char *const lines[] = {
@@ -129,6 +163,29 @@ static void allocation_options_are_read(void **state)
 		    o.stacks.free_sample_bytes == 64 * KIB);
 	assert_int_equal(parse(options_parse_attach, "attach 7 --no-alloc", &o), OPTIONS_GO);
 	assert_true(o.no_alloc);
+}
+
+static void profiles_are_asked_for(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(options_parse_attach, "attach 7", &o), OPTIONS_GO);
+	assert_true(!o.files[FORM_PPROF] && !o.files[FORM_SPEEDSCOPE] && !o.push &&
+		    o.push_interval_ns == 60 * NSEC_PER_SEC);
+	assert_int_equal(parse(options_parse_attach,
+			       "attach 7 --pprof a --speedscope b --push http://h/ingest --push-interval 5 "
+			       "--weight retained",
+			       &o),
+			 OPTIONS_GO);
+	assert_string_equal(o.files[FORM_PPROF], "a");
+	assert_string_equal(o.files[FORM_SPEEDSCOPE], "b");
+	assert_string_equal(o.push, "http://h/ingest");
+	assert_true(o.push_interval_ns == 5 * NSEC_PER_SEC && o.weight == WEIGHT_RETAINED);
+	assert_int_equal(parse(options_parse_attach, "attach 7 --push http://h/", &o), STATUS_USAGE);
+	assert_int_equal(parse(options_parse_attach, "attach 7 --push http://h/ingest --no-alloc", &o),
+			 STATUS_USAGE);
+	assert_int_equal(parse(options_parse_run, "run --pprof a --no-alloc true", &o), STATUS_USAGE);
 }
 
 static void allocators_needs_no_process(void **state)
@@ -351,8 +408,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(attach_has_defaults),
 		cmocka_unit_test(attach_takes_options_anywhere),
+		cmocka_unit_test(mark_has_its_own),
+		cmocka_unit_test(functions_to_mark),
 		cmocka_unit_test(allocation_options_have_defaults),
 		cmocka_unit_test(allocation_options_are_read),
+		cmocka_unit_test(profiles_are_asked_for),
 		cmocka_unit_test(allocators_needs_no_process),
 		cmocka_unit_test(an_allocator_can_be_named),
 		cmocka_unit_test(allocation_options_that_make_no_sense_are_refused),

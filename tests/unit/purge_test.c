@@ -251,6 +251,32 @@ static void mallctl_says_what_it_was_asked_for(void **state)
 	assert_int_equal(add((struct event_purge){ .arg = 1 }, &glibc, NULL)->control, CONTROL_NONE);
 }
 
+/* What a purge has left is told by the first reading that began after it, and RSS by the kernel at its end. */
+static void what_it_leaves_is_read_after_it(void **state)
+{
+	const struct mark_reading under_way = { .began_ns = 900, .taken_ns = 1200, .retained = 1 },
+				  after = { .began_ns = 1300, .taken_ns = 1400, .retained = 2 },
+				  last = { .began_ns = 2000, .taken_ns = 2100, .retained = 3 };
+	const struct purge_finding *first, *second;
+
+	(void)state;
+	first = add((struct event_purge){ .head.time = 1000, .duration = 100, .rss = 77 }, &glibc, NULL);
+	purge_log_live(log_, 55);
+	assert_int_equal(first->after.time_ns, 1100);
+	assert_int_equal(first->after.rss, 77);
+	assert_int_equal(first->after.live, 55);
+	assert_int_equal(first->after.retained, UNKNOWN);
+	purge_log_reading(log_, &under_way);
+	assert_int_equal(first->after.retained, UNKNOWN);
+	purge_log_reading(log_, &after);
+	second = add((struct event_purge){ .head.time = 1500, .duration = 100 }, &glibc, NULL);
+	purge_log_reading(log_, &last);
+	assert_int_equal(first->after.retained, 2);
+	assert_int_equal(first->after.state_ns, 300);
+	assert_int_equal(second->after.retained, 3);
+	assert_int_equal(second->after.rss, UNKNOWN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +296,7 @@ int main(void)
 		TEST(a_state_from_after_its_begin_predicts_nothing),
 		TEST(the_newest_are_kept_in_order),
 		TEST(mallctl_says_what_it_was_asked_for),
+		TEST(what_it_leaves_is_read_after_it),
 	};
 
 	purge_log_free(NULL);

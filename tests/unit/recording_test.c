@@ -25,6 +25,8 @@ static void fill(struct fixture *x)
 	fixture_allocs(x);
 	fixture_collector(x);
 	fixture_blind_spots(x);
+	fixture_marks(x);
+	x->purges[1].after = x->marks[1];
 	x->s.heap = &x->heap;
 }
 

@@ -4,6 +4,7 @@
 #include <cmocka.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +108,44 @@ static void a_failed_write_leaves_the_old_one(void **state)
 	assert_int_equal(file_cnt(), 1);
 }
 
+static void a_refreshed_file_takes_the_name_too(void **state)
+{
+	struct replace r;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(replace_begin(&r, name), 0);
+		fprintf(r.file, "%d\n", i);
+		assert_int_equal(replace_refresh(&r), 0);
+	}
+	assert_string_equal(content(), "1\n");
+	assert_int_equal(file_cnt(), 1);
+}
+
+/* Renaming over /dev/null would take it from everybody. */
+static void a_pipe_stays_a_pipe(void **state)
+{
+	char text[8] = "";
+	struct replace r;
+	struct stat st;
+	int reader;
+
+	(void)state;
+	assert_int_equal(mkfifo(name, 0600), 0);
+	assert_int_equal(replace_begin(&r, name), -ENXIO); /* nobody reads it */
+	reader = open(name, O_RDONLY | O_NONBLOCK);
+	assert_true(reader >= 0);
+	assert_int_equal(replace_begin(&r, name), 0);
+	fputs("new\n", r.file);
+	assert_int_equal(replace_commit(&r), 0);
+	assert_int_equal(read(reader, text, sizeof(text) - 1), 4);
+	assert_string_equal(text, "new\n");
+	close(reader);
+	assert_int_equal(stat(name, &st), 0);
+	assert_true(S_ISFIFO(st.st_mode));
+	assert_int_equal(file_cnt(), 1);
+}
+
 static void a_folder_that_is_not_there_is_an_error(void **state)
 {
 	struct replace r;
@@ -123,6 +162,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_committed_file_takes_the_name, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(an_abandoned_file_leaves_the_old_one, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(a_failed_write_leaves_the_old_one, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(a_refreshed_file_takes_the_name_too, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(a_pipe_stays_a_pipe, make_dir, remove_dir),
 		cmocka_unit_test(a_folder_that_is_not_there_is_an_error),
 	};
 

@@ -39,6 +39,11 @@ int64_t clock_lead(void)
 	return 0;
 }
 
+void clock_set_lead(int64_t lead_ns)
+{
+	(void)lead_ns;
+}
+
 double clock_epoch(uint64_t monotonic_ns)
 {
 	return 1700000000.0 + (double)monotonic_ns / 1e9;
@@ -92,6 +97,9 @@ struct fixture {
 	struct purge_finding purges[40];
 	struct own_return own_returns[2];
 	const struct purge_finding *purge_view[40];
+	struct mark_finding marks[12];
+	const struct mark_finding *mark_view[12];
+	struct mark_tally tallies[3];
 	struct window_finding windows[3];
 	struct churn_finding churn[12];
 	const struct churn_finding *churn_view[12];
@@ -410,6 +418,36 @@ static inline void fixture_findings(struct fixture *x)
 	x->own_returns[1] = (struct own_return){&fixture_mimalloc, 96 * MIB, 12 * MIB, 3, 1, 0, 0, 0};
 	x->s.own_returns = x->own_returns;
 	x->s.own_return_cnt = 2;
+}
+
+/* Units of work that grow, and two functions: one is called too often, one never. */
+static inline void fixture_marks(struct fixture *x)
+{
+	static const char *const texts[] = {"unit 1", "unit 2 \033[31mred", "unit 3", "unit 4", "unit 5"};
+
+	for (uint64_t i = 0; i < 12; i++) {
+		bool unit = i < 5;
+
+		x->mark_view[i] = &x->marks[i];
+		x->marks[i] = (struct mark_finding){
+			.time_ns = 95 * SEC + i * 250 * MSEC,
+			.kind = unit ? "mark" : "chunk_done",
+			.text = unit ? texts[i] : "",
+			.rss = (1900 + 5 * i) * MIB,
+			.live = unit ? (100 + 4 * i) * MIB : UNKNOWN,
+			.live_heap = i < 11 ? (310 + 5 * i) * MIB : UNKNOWN,
+			.retained = i < 11 ? 1500 * MIB + i * KIB : UNKNOWN,
+			.purgeable = i < 11 ? 1400 * MIB : UNKNOWN,
+			.state_ns = i == 3 ? -(int64_t)(4 * SEC) : i == 4 ? (int64_t)(3 * SEC) : (int64_t)(20 * MSEC),
+		};
+	}
+	x->tallies[0] = (struct mark_tally){"never_called", 0, 0};
+	x->tallies[1] = (struct mark_tally){"chunk_done", 7, 123456};
+	x->tallies[2] = (struct mark_tally){"mark", 5, 0};
+	x->s.marks = x->mark_view;
+	x->s.mark_cnt = x->s.marks_total = 12;
+	x->s.mark_tallies = x->tallies;
+	x->s.mark_tally_cnt = 3;
 }
 
 /* A stack of the names up to NULL, outermost first. Lives as long as the program. */

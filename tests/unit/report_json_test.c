@@ -21,6 +21,7 @@ static void everything(void **state)
 	fixture_findings(&x);
 	fixture_blind_spots(&x);
 	fixture_collector(&x);
+	fixture_marks(&x);
 	x.s.lazy_free = 0;
 	x.s.final = true;
 	x.s.ended = "interrupted";

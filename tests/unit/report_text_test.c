@@ -258,6 +258,18 @@ static void python_collects(void **state)
 	free(text);
 }
 
+static void marks(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_marks(&x);
+	check("marks.txt", &x, false);
+	x.s.final = true;
+	check("marks_final.txt", &x, true);
+}
+
 static void a_full_disk_is_an_error(void **state)
 {
 	struct fixture x;
@@ -288,6 +300,7 @@ int main(void)
 		cmocka_unit_test(before_the_first_allocation),
 		cmocka_unit_test(imports_are_one_line),
 		cmocka_unit_test(python_collects),
+		cmocka_unit_test(marks),
 		cmocka_unit_test(a_full_disk_is_an_error),
 	};
 

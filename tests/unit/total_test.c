@@ -72,11 +72,21 @@ static void findings_say_whose_they_are(void **state)
 	start(&y, 11);
 	for (size_t i = 0; i < y.s.purge_cnt; i++)
 		y.purges[i].time_ns += SEC / 2; /* between those of the other */
+	fixture_marks(&x);
+	fixture_marks(&y);
+	for (size_t i = 0; i < y.s.mark_cnt; i++)
+		y.marks[i].time_ns += SEC / 8;
 	sum = sum_of(total, v, 2, false);
 	assert_int_equal(sum.purge_cnt, 2 * x.s.purge_cnt);
 	for (size_t i = 0; i < sum.purge_cnt; i++) {
 		assert_true(!i || sum.purges[i]->time_ns >= sum.purges[i - 1]->time_ns);
 		assert_int_equal(sum.purge_pids[i], i % 2 ? 11 : 10);
+	}
+	assert_int_equal(sum.mark_cnt, 2 * x.s.mark_cnt);
+	assert_int_equal(sum.marks_total, 2 * x.s.marks_total);
+	for (size_t i = 0; i < sum.mark_cnt; i++) {
+		assert_ptr_equal(sum.marks[i], i % 2 ? &y.marks[i / 2] : &x.marks[i / 2]);
+		assert_int_equal(sum.mark_pids[i], i % 2 ? 11 : 10);
 	}
 	assert_int_equal(sum.window_cnt, 2 * x.s.window_cnt);
 	assert_int_equal(sum.window_pids[0], 10);

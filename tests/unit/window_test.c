@@ -311,6 +311,104 @@ static void what_the_allocator_returns_defers_one(void **state)
 	assert_int_equal(windows(10), 0);
 }
 
+static enum window_news news(uint64_t second, struct window_finding *w)
+{
+	return window_detector_news(d, second * S, false, w);
+}
+
+static void each_is_told_of_once_it_counts_and_when_it_ends(void **state)
+{
+	struct window_finding w;
+
+	(void)state;
+	start(100 * MIB, 5);
+	sample(1, 500, 400);
+	assert_int_equal(news(5, &w), WINDOW_NO_NEWS);
+	assert_int_equal(news(6, &w), WINDOW_OPENED); /* no sample needs to come for that */
+	assert_int_equal(w.start_ns, 1 * S);
+	assert_int_equal(w.peak_retained, 500 * MIB);
+	assert_int_equal(news(7, &w), WINDOW_NO_NEWS);
+	purge(8, true);
+	assert_int_equal(news(8, &w), WINDOW_CLOSED);
+	assert_int_equal(w.end_ns, 8 * S);
+	assert_true(w.closed_by_purge);
+	assert_int_equal(news(9, &w), WINDOW_NO_NEWS);
+}
+
+static void one_that_nobody_looked_at_is_told_whole(void **state)
+{
+	struct window_finding w;
+
+	(void)state;
+	start(100 * MIB, 2);
+	sample(1, 500, 500);
+	sample(2, 10, 10); /* too short */
+	sample(3, 600, 600);
+	sample(9, 10, 10);
+	sample(10, 700, 700);
+	assert_int_equal(news(20, &w), WINDOW_OPENED);
+	assert_int_equal(w.start_ns, 3 * S);
+	assert_int_equal(news(20, &w), WINDOW_CLOSED);
+	assert_int_equal(w.start_ns, 3 * S);
+	assert_int_equal(news(20, &w), WINDOW_OPENED);
+	assert_int_equal(w.start_ns, 10 * S);
+	assert_int_equal(news(20, &w), WINDOW_NO_NEWS);
+}
+
+/* The purge was in the ring when the window was told of. */
+static void what_was_told_of_ends_however_short_it_was(void **state)
+{
+	struct window_finding w;
+
+	(void)state;
+	start(100 * MIB, 5);
+	sample(1, 500, 500);
+	assert_int_equal(news(6, &w), WINDOW_OPENED);
+	purge(5, true);
+	sample(7, 900, 900);
+	assert_int_equal(news(20, &w), WINDOW_CLOSED);
+	assert_int_equal(w.end_ns, 5 * S);
+	assert_int_equal(news(20, &w), WINDOW_OPENED);
+	assert_int_equal(w.start_ns, 7 * S);
+}
+
+static void the_end_of_all_ends_what_was_told_of(void **state)
+{
+	struct window_finding w;
+
+	(void)state;
+	start(100 * MIB, 2);
+	sample(1, 500, 500);
+	assert_int_equal(window_detector_news(d, 4 * S, true, &w), WINDOW_NO_NEWS); /* nobody knows of it */
+	assert_int_equal(news(4, &w), WINDOW_OPENED);
+	assert_int_equal(window_detector_news(d, 6 * S, true, &w), WINDOW_CLOSED);
+	assert_int_equal(w.end_ns, 6 * S);
+	assert_int_equal(window_detector_news(d, 7 * S, true, &w), WINDOW_NO_NEWS);
+	assert_int_equal(windows(7), 1); /* in reports it is still open */
+	assert_int_equal(view[0].end_ns, 0);
+}
+
+static void of_forgotten_ones_nothing_is_told(void **state)
+{
+	struct window_finding w;
+	unsigned opened = 0;
+
+	(void)state;
+	start(100 * MIB, 0);
+	sample(1, 300, 300);
+	assert_int_equal(news(1, &w), WINDOW_OPENED);
+	for (uint64_t i = 1; i <= WINDOW_KEPT + 10; i++) {
+		sample(10 * i, 300, 300);
+		sample(10 * i + 1, 0, 0);
+	}
+	assert_int_equal(news(100000, &w), WINDOW_OPENED);
+	assert_int_equal(w.start_ns, 110 * S);
+	for (opened = 1; news(100000, &w) == WINDOW_CLOSED; opened++)
+		if (news(100000, &w) != WINDOW_OPENED)
+			break;
+	assert_int_equal(opened, WINDOW_KEPT);
+}
+
 #define TEST(f) cmocka_unit_test_teardown(f, stop)
 
 int main(void)
@@ -332,6 +430,11 @@ int main(void)
 		TEST(one_that_has_not_lasted_is_open),
 		TEST(what_the_allocator_returns_by_itself_ends_it),
 		TEST(what_the_allocator_returns_defers_one),
+		TEST(each_is_told_of_once_it_counts_and_when_it_ends),
+		TEST(one_that_nobody_looked_at_is_told_whole),
+		TEST(what_was_told_of_ends_however_short_it_was),
+		TEST(the_end_of_all_ends_what_was_told_of),
+		TEST(of_forgotten_ones_nothing_is_told),
 	};
 
 	window_detector_free(NULL);

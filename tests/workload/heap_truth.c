@@ -12,32 +12,22 @@
  *   top BYTES                              a block that leaves so many bytes of the main top beyond whole pages
  *   discard | pageout | fork               MADV_DONTNEED inside live blocks; MADV_PAGEOUT half of them; a child
  *   truth | verify | trim | quit
- *
- * Answering must not disturb the heap: static buffers, raw reads and writes, no stdio.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <malloc.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <unistd.h>
+
+#include "answers.h"
+#include "known_blocks.h"
 
 #ifndef MADV_PAGEOUT
 #define MADV_PAGEOUT 21
 #endif
 #define PAGE 4096UL
-#define THREAD_MAX 64
-#define BLOCK_MAX (8UL << 20)
 
 enum how { MALLOC, CALLOC_UNTOUCHED, GROWN, ALIGNED };
 
-/* Request sizes are drawn evenly over the powers of two between min and max. */
 static const struct pattern {
 	const char *name;
 	size_t min, max;
@@ -57,21 +47,7 @@ static const struct pattern {
 	{ "aligned-mmapped", 200000, 3000000, ALIGNED },
 };
 
-struct block {
-	char *ptr; /* NULL once freed */
-	uint32_t size;
-	bool checked; /* its contents are as fill_contents left them */
-};
-
-/* A thread's blocks, in a mapping of their own: the table must not be on the heap that it describes. */
-struct holder {
-	pthread_t thread;
-	struct block *blocks;
-	size_t cnt;
-	uint64_t rng;
-};
-
-/* What the holders are to do next; the barriers around it order the accesses. */
+/* What the holders are to do next. */
 struct job {
 	const struct pattern *pattern; /* NULL: only free */
 	size_t bytes, clump;
@@ -79,56 +55,7 @@ struct job {
 	uint64_t seed;
 };
 
-static struct holder holders[THREAD_MAX]; /* [0] is the main thread's */
-static unsigned worker_cnt;
 static struct job job;
-static pthread_barrier_t job_start, job_end;
-static int rollup_fd;
-static char *words; /* of the command line, from the next one on */
-
-static uint64_t rng_next(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
-
-static size_t draw_size(uint64_t *rng, size_t min, size_t max)
-{
-	size_t low = min;
-
-	while (low * 2 <= max && rng_next(rng) % 3)
-		low *= 2;
-	size_t high = low * 2 < max ? low * 2 : max;
-	return low + rng_next(rng) % (high - low + 1);
-}
-
-static uint64_t stamp(const struct block *b)
-{
-	return (uintptr_t)b->ptr * 0x9e3779b97f4a7c15u ^ b->size;
-}
-
-static void fill_contents(struct block *b)
-{
-	uint64_t s = stamp(b);
-
-	memset(b->ptr, 0xa5, b->size);
-	if (b->size >= 16) {
-		memcpy(b->ptr, &s, 8);
-		memcpy(b->ptr + b->size - 8, &s, 8);
-	}
-	b->checked = true;
-}
-
-static bool contents_intact(const struct block *b)
-{
-	uint64_t s = stamp(b);
-
-	return !b->checked || b->size < 16 ||
-	       (!memcmp(b->ptr, &s, 8) && !memcmp(b->ptr + b->size - 8, &s, 8) &&
-		(b->size < 32 || b->ptr[b->size / 2] == (char)0xa5));
-}
 
 static void allocate(struct block *b, const struct pattern *p, uint64_t *rng)
 {
@@ -180,102 +107,19 @@ static void holder_drop(struct holder *h)
 	}
 }
 
-static void holder_work(struct holder *h)
+static bool holder_work(struct holder *h)
 {
-	h->rng = job.seed * 2654435761u + (uint64_t)(h - holders) * 97 + 88172645463325252u;
+	holder_seed(h, job.seed);
 	if (job.pattern)
 		holder_fill(h);
 	if (job.free_pct)
 		holder_drop(h);
+	return true;
 }
 
-static void holder_init(struct holder *h)
+static void threads(void)
 {
-	h->blocks = mmap(NULL, BLOCK_MAX * sizeof(*h->blocks), PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (h->blocks == MAP_FAILED)
-		abort();
-	free(malloc(1000)); /* the thread's arena and tcache come with its first block: have them now */
-}
-
-static void *worker(void *arg)
-{
-	struct holder *h = arg;
-
-	holder_init(h);
-	pthread_barrier_wait(&job_end);
-	for (;;) {
-		pthread_barrier_wait(&job_start);
-		holder_work(h);
-		pthread_barrier_wait(&job_end);
-	}
-	return NULL;
-}
-
-/* The next number of the command line; 0 if there is none. */
-static size_t number(void)
-{
-	char *word = strsep(&words, " ");
-
-	return word ? strtoull(word, NULL, 10) : 0;
-}
-
-static void start_workers(void)
-{
-	unsigned cnt = number();
-
-	if (worker_cnt || !cnt || cnt >= THREAD_MAX)
-		abort();
-	worker_cnt = cnt;
-	pthread_barrier_init(&job_start, NULL, cnt + 1);
-	pthread_barrier_init(&job_end, NULL, cnt + 1);
-	for (unsigned i = 1; i <= cnt; i++)
-		if (pthread_create(&holders[i].thread, NULL, worker, &holders[i]))
-			abort();
-	pthread_barrier_wait(&job_end);
-}
-
-static void run_job(void)
-{
-	if (!worker_cnt) {
-		holder_work(&holders[0]);
-		return;
-	}
-	pthread_barrier_wait(&job_start);
-	pthread_barrier_wait(&job_end);
-}
-
-/* One answer: {"name": value, …} and a newline, built in place. */
-static char answer[1024];
-static size_t answer_len;
-
-static void answer_field(const char *name, uint64_t value)
-{
-	char digits[24];
-	size_t n = 0;
-
-	answer[answer_len] = answer_len ? ',' : '{';
-	answer_len++;
-	answer[answer_len++] = '"';
-	answer_len += strlen(strcpy(answer + answer_len, name));
-	answer[answer_len++] = '"';
-	answer[answer_len++] = ':';
-	do {
-		digits[n++] = '0' + value % 10;
-	} while (value /= 10);
-	while (n)
-		answer[answer_len++] = digits[--n];
-}
-
-static void answer_send(void)
-{
-	if (!answer_len)
-		answer_field("ok", 1);
-	answer[answer_len++] = '}';
-	answer[answer_len++] = '\n';
-	if (write(1, answer, answer_len) != (ssize_t)answer_len)
-		_exit(1);
-	answer_len = 0;
+	start_workers(number());
 }
 
 #if __GLIBC_PREREQ(2, 33)
@@ -330,37 +174,15 @@ static void answer_own(void)
 
 static void verify(void)
 {
-	uint64_t broken = 0;
-
-	for (unsigned t = 0; t <= worker_cnt; t++)
-		for (size_t i = 0; i < holders[t].cnt; i++)
-			broken += holders[t].blocks[i].ptr && !contents_intact(&holders[t].blocks[i]);
-	answer_field("broken", broken);
-}
-
-/* smaps_rollup counts pages; statm may lag behind by per-CPU batches. */
-static uint64_t rss(void)
-{
-	static char text[4096];
-	ssize_t len = pread(rollup_fd, text, sizeof(text) - 1, 0);
-	const char *line;
-
-	if (len <= 0)
-		abort();
-	text[len] = '\0';
-	line = strstr(text, "\nRss:");
-	return line ? strtoull(line + 5, NULL, 10) * 1024 : 0;
+	answer_field("broken", broken_blocks(worker_cnt));
 }
 
 static void trim(void)
 {
 	uint64_t before = rss();
 	int result = malloc_trim(0);
-	uint64_t after = rss();
 
-	answer_field("before", before);
-	answer_field("after", after);
-	answer_field("returned", before > after ? before - after : 0);
+	answer_drop(before);
 	answer_field("result", result);
 }
 
@@ -493,11 +315,8 @@ static void quit(void)
 	_exit(0);
 }
 
-static const struct command {
-	const char *name;
-	void (*run)(void);
-} commands[] = {
-	{ "threads", start_workers },
+static const struct command commands[] = {
+	{ "threads", threads },
 	{ "fill", fill },
 	{ "drop", drop },
 	{ "foreign", foreign },
@@ -510,39 +329,13 @@ static const struct command {
 	{ "verify", verify },
 	{ "trim", trim },
 	{ "quit", quit },
+	{ NULL, NULL },
 };
-
-static void obey(char *line)
-{
-	const char *name;
-
-	words = line;
-	name = strsep(&words, " ");
-	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
-		if (!strcmp(commands[i].name, name)) {
-			commands[i].run();
-			answer_send();
-			return;
-		}
-	_exit(1);
-}
 
 int main(void)
 {
-	static char line[256];
-	size_t len = 0;
-
-	rollup_fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
 	holder_init(&holders[0]);
 	warm_up();
-	answer_field("pid", getpid());
-	answer_send();
-	while (len < sizeof(line) && read(0, line + len, 1) == 1) {
-		if (line[len++] != '\n')
-			continue;
-		line[len - 1] = '\0';
-		len = 0;
-		obey(line);
-	}
+	obey(commands);
 	return 0;
 }

@@ -1,13 +1,17 @@
 #include "base/file_limit.h"
 
-#include <sys/resource.h>
+/* Where it cannot be asked for, what select(2) knows. */
+#define USUAL 1024
 
-void file_limit_raise(void)
+rlim_t file_limit_raise(void)
 {
 	struct rlimit limit;
+	rlim_t before;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == limit.rlim_max)
-		return;
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return USUAL;
+	before = limit.rlim_cur;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit); /* else the old one holds, and what has no room says so */
+	return before;
 }

@@ -2,10 +2,12 @@
 #ifndef ALLOCTRACE_BASE_FILE_LIMIT_H
 #define ALLOCTRACE_BASE_FILE_LIMIT_H
 
+#include <sys/resource.h>
+
 /*
  * As many as the hard limit allows: many processes watched are many files, of each some twenty. Children
- * inherit it, so that nobody else's are to be started afterwards (select(2) knows 1024).
+ * inherit it, so that somebody else's are to be given the old limit back (select(2) knows 1024), which is returned.
  */
-void file_limit_raise(void);
+rlim_t file_limit_raise(void);
 
 #endif

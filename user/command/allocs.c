@@ -194,6 +194,13 @@ void allocs_after_sample(struct allocs *a, struct window_detector *d)
 	freed_after(&a->freed, ledger_sites(a->ledger), d);
 }
 
+const struct stack *allocs_stack(const struct allocs *a, uint32_t site)
+{
+	struct sites *sites = ledger_sites(a->ledger);
+
+	return site < sites_cnt(sites) ? stacks_find(a->stacks, sites_at(sites, site)->stack) : NULL;
+}
+
 static bool has_anything(const struct site *site)
 {
 	return site->allocated.cnt || site->freed_here.cnt;

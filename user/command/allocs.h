@@ -51,6 +51,9 @@ void allocs_after_sample(struct allocs *allocs, struct window_detector *d);
 
 /* Bytes in live blocks now; UNKNOWN once the probes have been removed. */
 uint64_t allocs_live(const struct allocs *allocs);
+/* The stack of a site, by its number; NULL: not known. */
+const struct stack *allocs_stack(const struct allocs *allocs, uint32_t site);
+
 /* Valid until the next call. NULL: no memory. heap: the state that the report shows. */
 const struct allocation_view *allocs_view(struct allocs *allocs, const struct heap_state *heap);
 

@@ -24,15 +24,19 @@ _alloctrace()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} at i
 	local common="--json --verbose --help"
-	local watch="--duration --retained-min --window-min --churn-min --walk-budget --no-alloc --stack --native
-		--max-overhead --top --older --min-size --max-size --max-memory --output --events --folded --html --apart --weight
-		--symbol-prefix --object"
+	local events="--duration --retained-min --window-min --churn-min --walk-budget --no-alloc --stack --native
+		--max-overhead --min-size --max-size --max-memory --symbol-prefix --object"
+	local watch="$events --top --older --output --events --folded --html --pprof --speedscope --push --push-interval
+		--prometheus --on-window --apart --weight --mark"
 	local -A options=(
 		[attach]="--pid --comm --cgroup --unit --ns-of --follow $watch $common"
+		[top]="--pid --comm --cgroup --unit --ns-of --follow $events --verbose --help"
 		[run]="--interval --count --no-follow $watch $common"
 		[report]="--format --output --all --events --top --weight $common"
+		[diff]="--format --output --by --top --weight $common"
 		[heap]="--pid --ns-of --stop $common"
 		[check]="--pid --comm --cgroup --unit --ns-of $common"
+		[mark]="--pid --ns-of --kind --no-wait --verbose --help"
 		[purge]="--pid --ns-of --dry-run --timeout $common"
 		[allocators]="--pid --ns-of --symbol-prefix --object $common"
 	)
@@ -40,12 +44,12 @@ _alloctrace()
 	COMPREPLY=()
 	at=$(_alloctrace_command)
 	if [[ -z $at ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "attach run report heap check purge allocators help --help --version" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "attach top run report diff heap check mark purge allocators help --help --version" -- "$cur")
 		return
 	fi
 	case ${COMP_WORDS[at]} in
 	help)
-		mapfile -t COMPREPLY < <(compgen -W "attach run report heap check purge allocators" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "attach top run report diff heap check mark purge allocators" -- "$cur")
 		return
 		;;
 	run)
@@ -57,7 +61,7 @@ _alloctrace()
 			fi
 		done
 		;;
-	attach | report | heap | check | purge | allocators) ;;
+	attach | top | report | diff | heap | check | mark | purge | allocators) ;;
 	*) return ;;
 	esac
 	case $prev in
@@ -74,24 +78,32 @@ _alloctrace()
 		return
 		;;
 	--weight)
-		mapfile -t COMPREPLY < <(compgen -W "live allocated freed count pinned peak temporary" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "live allocated freed count pinned peak temporary retained" -- "$cur")
 		return
 		;;
 	--format | -f)
-		mapfile -t COMPREPLY < <(compgen -W "text json folded html" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "text json folded html pprof speedscope" -- "$cur")
 		return
 		;;
-	--folded | --html | --output | -o | --object | -O)
+	--by)
+		mapfile -t COMPREPLY < <(compgen -W "nothing time marks allocations" -- "$cur")
+		return
+		;;
+	--on-window)
+		mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+		return
+		;;
+	--prometheus | --folded | --html | --pprof | --speedscope | --output | -o | --object | -O)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--symbol-prefix | -S | --max-overhead | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --timeout | -t | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget | --unit | --comm)
+	--symbol-prefix | -S | --mark | --kind | -k | --max-overhead | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --timeout | -t | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget | --push | --push-interval | --unit | --comm)
 		return
 		;;
 	esac
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "${options[${COMP_WORDS[at]}]}" -- "$cur")
-	elif [[ ${COMP_WORDS[at]} == report ]]; then
+	elif [[ ${COMP_WORDS[at]} == report || ${COMP_WORDS[at]} == diff ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 	elif [[ ${COMP_WORDS[at]} != run && $COMP_CWORD -eq $((at + 1)) ]]; then
 		_alloctrace_pids "$cur"

@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "command/attach.h"
 #include "command/command.h"
 #include "command/host_pids.h"
 #include "command/options.h"
+#include "command/publish.h"
 #include "command/watch.h"
 #include "probe/tracer.h"
 #include "target/process.h"
@@ -53,29 +55,31 @@ static int choose(struct options *options, struct watch_target *target, struct e
 	return try_process(target->pid, err);
 }
 
-int command_attach(int argc, char **argv)
+int attach_for(struct options *options, const struct audience *audience, void *context)
 {
-	struct log log = {.out = stderr};
-	struct watch_target target = {0};
-	struct options options;
+	struct log log = {.out = stderr, .verbose = options->verbose};
+	struct watch_target target = {.audience = audience, .audience_context = context};
+	int status = STATUS_FAILED, signal_fd;
 	struct error err;
-	int status, signal_fd;
 
-	status = options_parse_attach(argc, argv, &options);
-	if (status != OPTIONS_GO)
-		return status;
-	log.verbose = options.verbose;
-	if (choose(&options, &target, &err)) {
+	if (choose(options, &target, &err)) {
 		log_warn(&log, "%s", err.text);
 		choice_free(target.choice);
 		return STATUS_FAILED;
 	}
 	signal_fd = watch_block_signals();
-	status = STATUS_FAILED;
-	if (open_tracer(&options, &log, &target.tracer))
-		status = watch(&options, &target, signal_fd, &log);
+	if (open_tracer(options, &log, &target.tracer))
+		status = watch(options, &target, signal_fd, &log);
 	tracer_free(target.tracer);
 	choice_free(target.choice);
 	close(signal_fd);
 	return status;
+}
+
+int command_attach(int argc, char **argv)
+{
+	struct options options;
+	int status = options_parse_attach(argc, argv, &options);
+
+	return status == OPTIONS_GO ? attach_for(&options, &publish_audience, NULL) : status;
 }

@@ -22,9 +22,12 @@ struct command {
 int command_attach(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_report(int argc, char **argv);
+int command_top(int argc, char **argv);
+int command_diff(int argc, char **argv);
 int command_heap(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_purge(int argc, char **argv);
+int command_mark(int argc, char **argv);
 int command_allocators(int argc, char **argv);
 
 /*

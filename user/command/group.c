@@ -435,6 +435,32 @@ const char *group_end_of(const struct group *g, pid_t pid)
 	return m && m->ended ? session_target_end(m->session) : NULL;
 }
 
+int group_mark(struct group *g, const struct group_mark *mark, uint64_t *number, struct error *err)
+{
+	struct member *m = member_of(g, mark->pid);
+	uid_t uid;
+
+	if (!m || m->ended || process_uid(&m->process, &uid))
+		return error_set(err, -ESRCH, "process %d is not watched", mark->pid);
+	if (mark->by && mark->by != uid)
+		return error_set(err, -EPERM,
+				 "uid %u may not mark process %d (%s), which runs as uid %u: only that user "
+				 "and root may",
+				 mark->by, mark->pid, m->process.comm, uid);
+	*number = session_mark(m->session, mark->kind, mark->text, mark->awaited);
+	if (!*number)
+		return error_set(err, -ENOSPC, "process %d has marks of %d kinds already: '%s' is not noted",
+				 mark->pid, MARK_KINDS_MAX, mark->kind);
+	return 0;
+}
+
+bool group_mark_is_read(const struct group *g, pid_t pid, uint64_t number)
+{
+	const struct member *m = member_of(g, pid);
+
+	return !m || m->ended || session_mark_is_read(m->session, number);
+}
+
 /* Its end is told by itself, whatever ends the watch. */
 static void take_snapshot(struct member *m, bool final, const char *ended)
 {
@@ -446,6 +472,20 @@ static void take_snapshot(struct member *m, bool final, const char *ended)
 	}
 	session_snapshot(m->session, final || m->ended, ended, &m->snapshot);
 	m->snapshot.gone = m->ended;
+}
+
+void group_news(struct group *g, bool over, void (*fn)(const struct session_news *news, void *arg), void *arg)
+{
+	struct session_news news;
+
+	for (size_t i = 0; i < g->cnt; i++) {
+		const struct member *m = g->members[i];
+
+		while (session_news(m->session, over || m->ended, &news)) {
+			news.figures.gone = m->ended;
+			fn(&news, arg);
+		}
+	}
 }
 
 size_t group_snapshots(struct group *g, bool final, const char *ended,

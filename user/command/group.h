@@ -34,6 +34,22 @@ int group_add(struct group *group, pid_t pid, struct error *err);
 /* Adds whom the choice means by now. A process that cannot be watched is said once. */
 void group_add_chosen(struct group *group, struct choice *choice);
 
+/* A mark from outside, and by whom. */
+struct group_mark {
+	pid_t pid;
+	uid_t by; /* root, or who the process runs as */
+	const char *kind, *text;
+	bool awaited; /* the program stands still until the mark is read */
+};
+
+/*
+ * As session_mark, with the ring consumed. −ESRCH: no process of ours; −EPERM: not theirs; −ENOSPC: a kind too many;
+ * −ENOMEM. The error's words are for whoever asks.
+ */
+int group_mark(struct group *group, const struct group_mark *mark, uint64_t *number, struct error *err);
+/* Whether the mark of that number is read, or will not be: the process has ended. */
+bool group_mark_is_read(const struct group *group, pid_t pid, uint64_t number);
+
 /* One event, in ring order (the callback that tracer_poll wants). */
 void group_event(const struct event *ev, void *group);
 /* The stack by which an event of that process names it; NULL: none is known. */
@@ -59,6 +75,9 @@ uint64_t group_left_out(const struct group *group);
 uint64_t group_too_short(const struct group *group);
 /* Of a process that has ended and is still there: how, in words, or NULL. */
 const char *group_end_of(const struct group *group, pid_t pid);
+
+/* Calls fn for everything about windows that was not told yet; over: the watch is. */
+void group_news(struct group *group, bool over, void (*fn)(const struct session_news *news, void *arg), void *arg);
 
 /*
  * The picture of each process that is there, those that have ended since the last call of

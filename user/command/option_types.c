@@ -7,6 +7,7 @@
 
 #include "base/units.h"
 #include "command/options.h"
+#include "command/push_request.h"
 
 static int parse_flag(const char *text, void *field)
 {
@@ -78,6 +79,12 @@ static int parse_text(const char *text, void *field)
 {
 	if (!*text)
 		return -EINVAL;
+	*(const char **)field = text;
+	return 0;
+}
+
+static int parse_any(const char *text, void *field)
+{
 	*(const char **)field = text;
 	return 0;
 }
@@ -187,11 +194,44 @@ static int parse_format(const char *text, void *field)
 	return -EINVAL;
 }
 
+static int parse_push(const char *text, void *field)
+{
+	return push_form_of(text) == PUSH_NONE ? -EINVAL : parse_text(text, field);
+}
+
+static int parse_mark(const char *text, void *field)
+{
+	return mark_points_add(field, text);
+}
+
+static int parse_diff_form(const char *text, void *field)
+{
+	for (int i = 0; i < DIFF_FORM_CNT; i++) {
+		if (!strcmp(text, diff_forms[i].name)) {
+			*(enum diff_form_number *)field = (enum diff_form_number)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int parse_diff_by(const char *text, void *field)
+{
+	for (int i = 0; i < DIFF_BY_CNT; i++) {
+		if (!strcmp(text, diff_by_names[i])) {
+			*(enum diff_by *)field = (enum diff_by)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 const struct option_type type_flag = {"no argument", parse_flag};
 const struct option_type type_no_flag = {"no argument", parse_no_flag};
 const struct option_type type_pid = {"a process id", parse_pid};
 const struct option_type type_pids = {"process ids, as 42 or 42,43", parse_pids};
 const struct option_type type_name = {"a name", parse_text};
+const struct option_type type_any = {"a text", parse_any};
 const struct option_type type_cgroup = {"the path of a cgroup", parse_text};
 const struct option_type type_size = {"a size, as 32M or 1.5GiB", parse_size};
 const struct option_type type_seconds = {"seconds, as 90 or 0.5", parse_seconds};
@@ -200,8 +240,15 @@ const struct option_type type_integer = {"a whole number", parse_integer};
 const struct option_type type_percent = {"a percentage, above 0 and up to 100", parse_percent};
 const struct option_type type_overhead = {"a percentage, above 0 and up to 100, or none", parse_overhead};
 const struct option_type type_stack = {"all, none or sampled:SIZE, as sampled:64K", parse_stack};
-const struct option_type type_weight = {"live, allocated, freed, count, pinned, peak or temporary",
+const struct option_type type_weight = {"live, allocated, freed, count, pinned, peak, temporary or retained",
 					parse_weight};
-const struct option_type type_format = {"text, json, folded or html", parse_format};
+const struct option_type type_format = {"text, json, folded, html, pprof or speedscope", parse_format};
+const struct option_type type_mark = {"LIB:SYMBOL, as libc.so.6:fork, or :SYMBOL of the program (16 at most)",
+				      parse_mark};
+const struct option_type type_diff_form = {"text, json or folded", parse_diff_form};
+const struct option_type type_diff_by = {"nothing, time, marks or allocations", parse_diff_by};
 const struct option_type type_file = {"the name of a file", parse_text};
+const struct option_type type_command = {"a command for /bin/sh", parse_text};
 const struct option_type type_prefix = {"what the functions' names begin with, as my_", parse_prefix};
+const struct option_type type_push = {"an URL that ends in /ingest (Pyroscope) or /profiles/writeraw (Parca)",
+				      parse_push};

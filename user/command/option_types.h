@@ -12,12 +12,15 @@ struct option_type {
 
 extern const struct option_type type_flag, type_no_flag; /* bool: set, cleared */
 extern const struct option_type type_pid, type_pids;     /* pid_t; struct pid_list, each once */
-extern const struct option_type type_name, type_cgroup, type_file, type_prefix; /* const char * */
+extern const struct option_type type_name, type_cgroup, type_file, type_prefix, type_push, type_command; /* const char * */
+extern const struct option_type type_any; /* likewise, "" too */
 extern const struct option_type type_size, type_integer; /* uint64_t */
 extern const struct option_type type_seconds, type_period; /* uint64_t, ns; the second not too short */
 extern const struct option_type type_percent, type_overhead; /* double; "none" is 0 */
 extern const struct option_type type_stack;  /* struct stack_choice */
+extern const struct option_type type_diff_form, type_diff_by; /* enum diff_form_number, diff_by */
 extern const struct option_type type_weight; /* enum site_weight */
 extern const struct option_type type_format; /* enum form_number */
+extern const struct option_type type_mark;   /* struct mark_points, one more */
 
 #endif

@@ -22,7 +22,11 @@ enum {
 	IN_PURGE = 1 << 4,
 	IN_ALLOCATORS = 1 << 5,
 	IN_REPORT = 1 << 6,
-	IN_ALL = IN_ATTACH | IN_RUN | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS | IN_REPORT,
+	IN_TOP = 1 << 7,
+	IN_MARK = 1 << 8,
+	IN_DIFF = 1 << 9,
+	IN_PRINTING = IN_ATTACH | IN_RUN | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS | IN_REPORT | IN_DIFF,
+	IN_ALL = IN_PRINTING | IN_TOP | IN_MARK,
 };
 
 struct option_row {
@@ -38,18 +42,20 @@ struct option_row {
 #define FIELD(member) offsetof(struct options, member)
 
 static const struct option_row rows[] = {
-	{IN_HEAP | IN_PURGE | IN_ALLOCATORS, 'p', "pid", "PID", &type_pid, FIELD(pid),
+	{IN_HEAP | IN_PURGE | IN_ALLOCATORS | IN_MARK, 'p', "pid", "PID", &type_pid, FIELD(pid),
 	 "the process to look at"},
-	{IN_ATTACH | IN_CHECK, 'p', "pid", "PID,…", &type_pids, FIELD(pids), "the processes to look at"},
-	{IN_ATTACH, 0, "comm", "NAME", &type_name, FIELD(comm),
+	{IN_ATTACH | IN_TOP | IN_CHECK, 'p', "pid", "PID,…", &type_pids, FIELD(pids),
+	 "the processes to look at"},
+	{IN_ATTACH | IN_TOP, 0, "comm", "NAME", &type_name, FIELD(comm),
 	 "those whose command has that name, later ones too"},
-	{IN_ATTACH, 0, "cgroup", "PATH", &type_cgroup, FIELD(cgroup),
+	{IN_ATTACH | IN_TOP, 0, "cgroup", "PATH", &type_cgroup, FIELD(cgroup),
 	 "those in that cgroup and below, later ones too"},
-	{IN_ATTACH, 0, "unit", "NAME", &type_name, FIELD(unit),
+	{IN_ATTACH | IN_TOP, 0, "unit", "NAME", &type_name, FIELD(unit),
 	 "those of a systemd unit, as nginx.service, later ones too"},
-	{IN_ATTACH | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS, 0, "ns-of", "PID", &type_pid,
-	 FIELD(ns_of), "PIDs are those of that process's PID namespace"},
-	{IN_ATTACH, 0, "follow", NULL, &type_flag, FIELD(follow), "children too, present and future"},
+	{IN_ATTACH | IN_TOP | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS | IN_MARK, 0, "ns-of", "PID",
+	 &type_pid, FIELD(ns_of), "PIDs are those of that process's PID namespace"},
+	{IN_ATTACH | IN_TOP, 0, "follow", NULL, &type_flag, FIELD(follow),
+	 "children too, present and future"},
 	{IN_RUN, 0, "no-follow", NULL, &type_no_flag, FIELD(follow),
 	 "only COMMAND itself, none of its children"},
 	{IN_CHECK, 0, "comm", "NAME", &type_name, FIELD(comm),
@@ -60,24 +66,24 @@ static const struct option_row rows[] = {
 	 "the largest process of a cgroup and those below"},
 	{IN_RUN, 'i', "interval", "SEC", &type_period, FIELD(interval_ns), "time between summaries (5)"},
 	{IN_RUN, 'n', "count", "N", &type_integer, FIELD(count), "end after N summaries"},
-	{IN_ATTACH | IN_RUN, 'd', "duration", "SEC", &type_seconds, FIELD(duration_ns),
+	{IN_ATTACH | IN_RUN | IN_TOP, 'd', "duration", "SEC", &type_seconds, FIELD(duration_ns),
 	 "end after that time"},
-	{IN_ATTACH | IN_RUN, 0, "retained-min", "SIZE", &type_size, FIELD(retained_min),
+	{IN_ATTACH | IN_RUN | IN_TOP, 0, "retained-min", "SIZE", &type_size, FIELD(retained_min),
 	 "a window needs that much retained and purgeable\n(the larger of 32M and 20 % of RSS)"},
-	{IN_ATTACH | IN_RUN, 0, "window-min", "SEC", &type_seconds, FIELD(window_min_ns),
+	{IN_ATTACH | IN_RUN | IN_TOP, 0, "window-min", "SEC", &type_seconds, FIELD(window_min_ns),
 	 "a window lasts at least that long (5)"},
-	{IN_ATTACH | IN_RUN, 0, "churn-min", "N", &type_integer, FIELD(churn_min),
+	{IN_ATTACH | IN_RUN | IN_TOP, 0, "churn-min", "N", &type_integer, FIELD(churn_min),
 	 "flag a library from N repeated opens on (20)"},
-	{IN_ATTACH | IN_RUN, 0, "walk-budget", "PCT", &type_percent, FIELD(walk_budget),
+	{IN_ATTACH | IN_RUN | IN_TOP, 0, "walk-budget", "PCT", &type_percent, FIELD(walk_budget),
 	 "heap walks may take PCT % of one core (2)"},
-	{IN_ATTACH | IN_RUN, 0, "no-alloc", NULL, &type_flag, FIELD(no_alloc),
+	{IN_ATTACH | IN_RUN | IN_TOP, 0, "no-alloc", NULL, &type_flag, FIELD(no_alloc),
 	 "do not probe malloc and free: no sites, no cost"},
-	{IN_ATTACH | IN_RUN, 0, "stack", "WHICH", &type_stack, FIELD(stacks),
+	{IN_ATTACH | IN_RUN | IN_TOP, 0, "stack", "WHICH", &type_stack, FIELD(stacks),
 	 "callers' stacks: all, but of frees one in 4096 bytes; none;\nor sampled:SIZE, one in so many bytes "
 	 "(all)"},
-	{IN_ATTACH | IN_RUN, 0, "native", NULL, &type_flag, FIELD(native),
+	{IN_ATTACH | IN_RUN | IN_TOP, 0, "native", NULL, &type_flag, FIELD(native),
 	 "show the C frames of the Python interpreter too"},
-	{IN_ATTACH, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
+	{IN_ATTACH | IN_TOP, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
 	 "remove the probes of malloc and free when they take\nmore than PCT % of the target's CPU for 2 s "
 	 "(25; none)"},
 	{IN_RUN, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
@@ -89,38 +95,66 @@ static const struct option_row rows[] = {
 	 "record every event too (some 10 bytes each)"},
 	{IN_REPORT, 0, "events", NULL, &type_flag, FIELD(events),
 	 "the events that were recorded (attach --events), one JSON object a line"},
-	{IN_REPORT, 'f', "format", "FORM", &type_format, FIELD(form), "text (the default), json, folded or html"},
-	{IN_REPORT, 'o', "output", "FILE", &type_file, FIELD(output), "write to FILE, not to stdout"},
+	{IN_REPORT, 'f', "format", "FORM", &type_format, FIELD(form),
+	 "text (the default), json, folded, html, pprof or speedscope"},
+	{IN_DIFF, 'f', "format", "FORM", &type_diff_form, FIELD(diff_form),
+	 "text (the default), json or folded (as of difffolded.pl)"},
+	{IN_DIFF, 0, "by", "WHAT", &type_diff_by, FIELD(by),
+	 "multiply what A counts to B's time, marks or allocations"},
+	{IN_REPORT | IN_DIFF, 'o', "output", "FILE", &type_file, FIELD(output), "write to FILE, not to stdout"},
 	{IN_REPORT, 'a', "all", NULL, &type_flag, FIELD(all),
 	 "every summary as it was printed, not the last one alone (text, json)"},
 	{IN_ATTACH | IN_RUN | IN_REPORT, 'T', "top", "N", &type_integer, FIELD(top),
 	 "sites a table (5, in the last report 10)"},
+	{IN_DIFF, 'T', "top", "N", &type_integer, FIELD(top), "sites to list (15, in JSON 10000)"},
+	{IN_DIFF, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),
+	 "rank sites by the change of live (the default), allocated, freed,\ncount, pinned, peak, temporary or retained"},
 	{IN_ATTACH | IN_RUN, 0, "older", "SEC", &type_seconds, FIELD(older_ns),
 	 "live blocks by site: only those older than that"},
-	{IN_ATTACH | IN_RUN, 'z', "min-size", "SIZE", &type_size, FIELD(size_min),
+	{IN_ATTACH | IN_RUN | IN_TOP, 'z', "min-size", "SIZE", &type_size, FIELD(size_min),
 	 "blocks of at least SIZE only"},
-	{IN_ATTACH | IN_RUN, 'Z', "max-size", "SIZE", &type_size, FIELD(size_max),
+	{IN_ATTACH | IN_RUN | IN_TOP, 'Z', "max-size", "SIZE", &type_size, FIELD(size_max),
 	 "blocks of at most SIZE only"},
-	{IN_ATTACH | IN_RUN, 0, "max-memory", "SIZE", &type_size, FIELD(max_memory),
+	{IN_ATTACH | IN_RUN | IN_TOP, 0, "max-memory", "SIZE", &type_size, FIELD(max_memory),
 	 "memory for the table of live blocks\n(an eighth of the machine's, 1G at most)"},
 	{IN_ATTACH | IN_RUN, 0, "folded", "FILE", &type_file, FIELD(files[FORM_FOLDED]),
 	 "write the stacks to FILE at the end, folded for flame graphs"},
 	{IN_ATTACH | IN_RUN, 0, "html", "FILE", &type_file, FIELD(files[FORM_HTML]),
 	 "write a page for a browser to FILE at the end: time line,\nflame graph, tables"},
+	{IN_ATTACH | IN_RUN, 0, "pprof", "FILE", &type_file, FIELD(files[FORM_PPROF]),
+	 "write them as a profile for pprof, with every weight"},
+	{IN_ATTACH | IN_RUN, 0, "speedscope", "FILE", &type_file, FIELD(files[FORM_SPEEDSCOPE]),
+	 "write them as speedscope reads them, with every weight"},
+	{IN_ATTACH | IN_RUN, 0, "push", "URL", &type_push, FIELD(push),
+	 "push such profiles to Pyroscope (URL is …/ingest) or Parca\n(…/profiles/writeraw) while it runs"},
+	{IN_ATTACH | IN_RUN, 0, "push-interval", "SEC", &type_period, FIELD(push_interval_ns),
+	 "at most so often, with a summary, and at the end (60)"},
+	{IN_ATTACH | IN_RUN, 0, "prometheus", "FILE", &type_file, FIELD(prometheus),
+	 "write metrics to FILE in every interval, as node_exporter's\ntextfile collector reads them (NAME.prom)"},
+	{IN_ATTACH | IN_RUN, 0, "on-window", "CMD", &type_command, FIELD(on_window),
+	 "run CMD when a window counts and when it has ended;\nALLOCTRACE_EVENT, _PID, _RETAINED, … tell it more"},
 	{IN_ATTACH | IN_RUN, 0, "apart", NULL, &type_flag, FIELD(apart),
 	 "of several processes, write FILE.PID for each, not one FILE for all"},
 	{IN_ATTACH | IN_RUN | IN_REPORT, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),
-	 "of the folded stacks: live (the default), allocated, freed,\ncount, pinned, peak or temporary"},
-	{IN_ATTACH | IN_RUN | IN_ALLOCATORS, 'S', "symbol-prefix", "PREFIX", &type_prefix,
+	 "of the folded stacks: live (the default), allocated, freed,\ncount, pinned, peak, temporary or "
+	 "retained"},
+	{IN_ATTACH | IN_RUN | IN_TOP | IN_ALLOCATORS, 'S', "symbol-prefix", "PREFIX", &type_prefix,
 	 FIELD(symbol_prefix), "an allocator of functions PREFIXmalloc, PREFIXfree, …"},
-	{IN_ATTACH | IN_RUN | IN_ALLOCATORS, 'O', "object", "FILE", &type_file, FIELD(object),
+	{IN_ATTACH | IN_RUN | IN_TOP | IN_ALLOCATORS, 'O', "object", "FILE", &type_file, FIELD(object),
 	 "an allocator in that object: its malloc, free, …;\nwith --symbol-prefix these, and only there"},
+	{IN_ATTACH | IN_RUN, 0, "mark", "LIB:SYMBOL", &type_mark, FIELD(marks),
+	 "mark each call of that function, of a library or of the\nprogram itself (:SYMBOL); may be given "
+	 "more than once"},
+	{IN_MARK, 'k', "kind", "NAME", &type_name, FIELD(kind),
+	 "what it is a mark of: those of one kind are compared (mark)"},
+	{IN_MARK, 0, "no-wait", NULL, &type_flag, FIELD(no_wait),
+	 "do not wait for the reading of the heap at the mark"},
 	{IN_HEAP, 0, "stop", NULL, &type_flag, FIELD(stop), "stop the process while its heap is read"},
 	{IN_PURGE, 'n', "dry-run", NULL, &type_flag, FIELD(dry_run),
 	 "only say what it would return, and where it could be called"},
 	{IN_PURGE, 't', "timeout", "SEC", &type_seconds, FIELD(timeout_ns),
 	 "give up when no thread can be called on within SEC (2)"},
-	{IN_ALL, 'j', "json", NULL, &type_flag, FIELD(json), "one JSON object per line"},
+	{IN_PRINTING, 'j', "json", NULL, &type_flag, FIELD(json), "one JSON object per line"},
 	{IN_ALL, 'v', "verbose", NULL, &type_flag, FIELD(verbose), "say what is done, and why, on stderr"},
 	{IN_ALL, 'h', "help", NULL, NULL, 0, "this text"},
 };
@@ -166,6 +200,23 @@ static const struct grammar run_grammar = {
 		 "as attach does. Ends when COMMAND does, and exits as it does.\n",
 	.examples = "alloctrace run -- python3 worker.py\n"
 		    "alloctrace run --interval 1 --json -- ./server --port 8080 2> alloctrace.log\n",
+};
+
+static const struct grammar top_grammar = {
+	.name = "top",
+	.bit = IN_TOP,
+	.usage = "top [OPTIONS] PID,… [INTERVAL]",
+	.about = "A live screen of what attach reports: RSS, live and retained over the last minutes,\n"
+		 "sites by any of their figures, purges and windows as they come. Figures are new\n"
+		 "every INTERVAL seconds (2); keys are at the bottom, '?' explains them.\n",
+	.examples = "alloctrace top 4242\n"
+		    "alloctrace top --unit gunicorn.service\n"
+		    "alloctrace top --follow 4242 1\n",
+	.positional =
+		{
+			{.arg = "PID", .type = &type_pids, .field = FIELD(pids)},
+			{.arg = "INTERVAL", .type = &type_period, .field = FIELD(interval_ns)},
+		},
 };
 
 static const struct grammar heap_grammar = {
@@ -231,6 +282,41 @@ static const struct grammar report_grammar = {
 	.positional =
 		{
 			{.arg = "RECORDING", .type = &type_file, .field = FIELD(recording)},
+		},
+};
+
+static const struct grammar mark_grammar = {
+	.name = "mark",
+	.bit = IN_MARK,
+	.usage = "mark [OPTIONS] PID [TEXT]",
+	.about = "Names this moment of a process that an alloctrace watches: after each unit of work,\n"
+		 "say. Reports compare RSS, live and retained at the marks of one kind. Returns when the\n"
+		 "heap has been read, or after two seconds. For root, and for the user whom the process\n"
+		 "runs as.\n",
+	.examples = "alloctrace mark 4242 \"unit 3 done\"\n"
+		    "alloctrace mark --kind batch $PPID \"batch $n\"\n",
+	.positional =
+		{
+			{.arg = "PID", .type = &type_pid, .field = FIELD(pid)},
+			{.arg = "TEXT", .type = &type_any, .field = FIELD(text)},
+		},
+};
+
+static const struct grammar diff_grammar = {
+	.name = "diff",
+	.bit = IN_DIFF,
+	.usage = "diff [OPTIONS] A B",
+	.about = "Compares two recordings of attach or run (--output): what grew from A to B, as a\n"
+		 "whole and by site, those that changed most first. The two may come from different\n"
+		 "processes and builds: sites are the same where their functions and lines are, and\n"
+		 "where only lines have moved.\n",
+	.examples = "alloctrace diff monday.rec tuesday.rec\n"
+		    "alloctrace diff --by time --weight allocated monday.rec tuesday.rec\n"
+		    "alloctrace diff --format folded monday.rec tuesday.rec | flamegraph.pl > diff.svg\n",
+	.positional =
+		{
+			{.arg = "A", .type = &type_file, .field = FIELD(recording)},
+			{.arg = "B", .type = &type_file, .field = FIELD(second)},
 		},
 };
 
@@ -410,21 +496,26 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 	int status;
 
 	*options = (struct options){
-		.interval_ns = 5 * NSEC_PER_SEC,
+		.interval_ns = (g->bit == IN_TOP ? 2 : 5) * NSEC_PER_SEC,
 		.window_min_ns = 5 * NSEC_PER_SEC,
 		.churn_min = 20,
 		.walk_budget = 2,
 		.stacks = {.wanted = true, .free_sample_bytes = FREE_SAMPLE_BYTES},
-		.max_overhead = g->bit == IN_ATTACH ? 25 : 0,
+		.max_overhead = g->bit & (IN_ATTACH | IN_TOP) ? 25 : 0,
 		.follow = g->bit == IN_RUN,
 		.size_max = UINT64_MAX,
 		.timeout_ns = 2 * NSEC_PER_SEC,
+		.push_interval_ns = 60 * NSEC_PER_SEC,
+		.kind = "mark",
+		.text = "",
 	};
 	status = parse_options(g, argc, argv, options);
 	if (status != OPTIONS_GO)
 		return status;
-	if (options->json)
+	if (options->json) {
 		options->form = FORM_JSON;
+		options->diff_form = DIFF_JSON;
+	}
 	custom_init(&options->custom, options->symbol_prefix, options->object);
 	if (options->events && !options->recording && g->bit != IN_REPORT)
 		return complain(g, "--events needs a recording: give it a file with --output");
@@ -433,12 +524,14 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 	for (int i = 0; i < FORM_CNT; i++)
 		if (options->no_alloc && options->files[i] && forms[i].needs_sites)
 			return complain(g, "--%s needs the probes that --no-alloc leaves out", forms[i].name);
+	if (options->no_alloc && options->push)
+		return complain(g, "--push needs the probes that --no-alloc leaves out");
 	if (g->bit == IN_RUN) {
 		options->command = argv + optind;
 		return argv[optind] ? OPTIONS_GO : complain(g, "there is no COMMAND to run");
 	}
 	status = parse_positionals(g, argv + optind, options);
-	if (g->bit == IN_REPORT)
+	if (g->bit == IN_REPORT || g->bit == IN_DIFF)
 		return status;
 	if (status == OPTIONS_GO && !is_chosen(options) && g->bit != IN_ALLOCATORS)
 		return complain(g, "there is no PID to look at");
@@ -457,6 +550,11 @@ int options_parse_attach(int argc, char **argv, struct options *options)
 int options_parse_run(int argc, char **argv, struct options *options)
 {
 	return parse(&run_grammar, argc, argv, options);
+}
+
+int options_parse_top(int argc, char **argv, struct options *options)
+{
+	return parse(&top_grammar, argc, argv, options);
 }
 
 int options_parse_heap(int argc, char **argv, struct options *options)
@@ -488,6 +586,20 @@ int options_parse_report(int argc, char **argv, struct options *options)
 		return complain(&report_grammar, "there is no RECORDING to read");
 	if (options->all && options->form != FORM_TEXT && options->form != FORM_JSON)
 		return complain(&report_grammar, "--all goes with text and json only");
+	return status;
+}
+
+int options_parse_mark(int argc, char **argv, struct options *options)
+{
+	return parse(&mark_grammar, argc, argv, options);
+}
+
+int options_parse_diff(int argc, char **argv, struct options *options)
+{
+	int status = parse(&diff_grammar, argc, argv, options);
+
+	if (status == OPTIONS_GO && !options->second)
+		return complain(&diff_grammar, "there are no two RECORDINGS to compare");
 	return status;
 }
 

@@ -10,6 +10,8 @@
 #include <sys/types.h>
 
 #include "probe/custom.h"
+#include "probe/mark_point.h"
+#include "report/diff.h"
 #include "report/form.h"
 #include "target/choice.h"
 
@@ -21,13 +23,13 @@ struct options {
 	struct pid_list pids; /* attach, check: each once */
 	const char *comm;     /* attach, check; NULL: not given, as below */
 	const char *cgroup, *unit; /* attach, check */
-	pid_t pid;            /* heap, purge */
+	pid_t pid;            /* heap, purge, mark */
 	pid_t ns_of;          /* attach, heap, check, purge: PIDs are as that process's namespace has them; 0: ours */
 	char **command;       /* run: COMMAND ARGS…, NULL-ended, in argv */
 	const char *recording; /* report: the file to read; attach, run: to write; NULL: none */
 
 	/* attach, run: when to report, and what is worth it. */
-	uint64_t interval_ns; /* 5 s; never 0 */
+	uint64_t interval_ns; /* 5 s, of top 2; never 0 */
 	uint64_t count;       /* summaries to print; 0: no end */
 	uint64_t duration_ns; /* 0: no end */
 	uint64_t retained_min; /* bytes; 0: the larger of 32 MiB and 20 % of RSS */
@@ -46,14 +48,24 @@ struct options {
 	uint64_t size_min, size_max;
 	uint64_t top;        /* 0: as the form likes */
 	uint64_t max_memory; /* bytes for live blocks; 0: by what the machine has */
+	const char *prometheus;      /* written in every interval; NULL: not */
+	const char *on_window;       /* a command for each window; NULL: none */
 	const char *files[FORM_CNT]; /* to write at the end, by form; NULL: none */
 
+	const char *second;    /* diff: the recording that recording is compared with */
 	enum form_number form; /* report: --format */
-	const char *output;    /* report: file; NULL: stdout */
+	enum diff_form_number diff_form; /* diff: --format */
+	enum diff_by by;                 /* diff */
+	const char *output;    /* diff, report: file; NULL: stdout */
 	bool all;              /* report: every picture, not the last alone */
 	bool events;           /* attach, run: every event into the recording; report: out of it */
 
+	const char *push;          /* attach, run: the URL to push profiles to; NULL: none */
+	uint64_t push_interval_ns; /* a minute; never 0 */
+
 	uint64_t timeout_ns; /* purge: 2 s */
+	const char *text, *kind; /* mark */
+	bool no_wait;            /* mark */
 	enum site_weight weight; /* of forms with one weight */
 	bool follow;   /* attach, run: children too */
 	bool apart;    /* attach, run: files are a process each */
@@ -65,6 +77,7 @@ struct options {
 	bool verbose;
 	const char *symbol_prefix, *object; /* attach, run, allocators; NULL: not given */
 	struct custom custom;               /* what these say */
+	struct mark_points marks;           /* attach, run */
 };
 
 #define OPTIONS_GO (-1)
@@ -75,10 +88,13 @@ struct options {
  */
 int options_parse_attach(int argc, char **argv, struct options *options);
 int options_parse_run(int argc, char **argv, struct options *options);
+int options_parse_top(int argc, char **argv, struct options *options);
 int options_parse_heap(int argc, char **argv, struct options *options);
 int options_parse_check(int argc, char **argv, struct options *options);
 int options_parse_purge(int argc, char **argv, struct options *options);
+int options_parse_diff(int argc, char **argv, struct options *options);
 int options_parse_report(int argc, char **argv, struct options *options);
+int options_parse_mark(int argc, char **argv, struct options *options);
 int options_parse_allocators(int argc, char **argv, struct options *options); /* pid may stay 0 */
 
 #endif

@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 #include "base/replace.h"
+#include "command/metrics.h"
+#include "command/push.h"
 #include "record/recorder.h"
 #include "report/form.h"
 #include "report/history.h"
@@ -24,8 +26,10 @@ struct publish {
 	struct whole *whole;
 	struct trends *trends;          /* of each process, and of the whole */
 	struct verdict_news news;       /* what text has said */
+	struct metrics *metrics;        /* NULL: not asked for */
 	struct recorder *recorder;      /* NULL: nothing is recorded */
 	struct history *history;        /* of the whole; NULL: nothing that is asked for shows it */
+	struct push *push;              /* NULL: nothing is pushed */
 	struct replace files[FORM_CNT]; /* by form; no stream: not asked for */
 };
 
@@ -81,11 +85,15 @@ struct publish *publish_new(const struct options *options, FILE *out, const stru
 	p->trends = trends_new();
 	if (wants_history(options))
 		p->history = history_new();
-	if (p->whole && p->trends && (p->history || !wants_history(options)) && !check_forms(p) &&
-	    !open_files(p)) {
-		/* A recording that cannot be made is said; the watch is worth as much without. */
+	if (options->prometheus)
+		p->metrics = metrics_new(options->prometheus, log);
+	if (p->whole && p->trends && (p->history || !wants_history(options)) &&
+	    (p->metrics || !options->prometheus) && !check_forms(p) && !open_files(p)) {
+		/* What cannot be recorded or pushed is said; the watch is worth as much without. */
 		if (naming && options->recording)
 			p->recorder = recorder_open(options->recording, naming->names, log);
+		if (naming && options->push)
+			p->push = push_new(options->push, options->push_interval_ns, log);
 		return p;
 	}
 	publish_free(p);
@@ -98,9 +106,11 @@ void publish_free(struct publish *p)
 		return;
 	for (int i = 0; i < FORM_CNT; i++)
 		replace_abandon(&p->files[i]);
+	metrics_free(p->metrics);
 	recorder_close(p->recorder);
 	history_free(p->history);
 	trends_free(p->trends);
+	push_free(p->push);
 	whole_free(p->whole);
 	free(p);
 }
@@ -265,6 +275,14 @@ static int put(struct publish *p, const struct picture *picture)
 	return p->options->form == FORM_TEXT ? put_killed(p, picture) : 0;
 }
 
+static void push_whole(struct publish *p, const struct picture *picture)
+{
+	const struct snapshot *s;
+
+	if (!whole_of(p->whole, picture, &s))
+		push_snapshot(p->push, s);
+}
+
 int publish_picture(struct publish *p, const struct picture *picture)
 {
 	int rc;
@@ -273,11 +291,15 @@ int publish_picture(struct publish *p, const struct picture *picture)
 	begin(p, picture->kind != PICTURE_INTERVAL);
 	for (size_t i = 0; i < picture->cnt; i++) /* also where one is shown alone only if it is killed */
 		trends_add(p->trends, picture->v[i]);
+	if (p->metrics && picture->kind == PICTURE_INTERVAL)
+		metrics_write(p->metrics, picture);
 	rc = put(p, picture);
 	if (picture->kind == PICTURE_ENDS && p->options->apart)
 		write_parts(p, picture);
 	if (p->recorder)
 		recorder_picture(p->recorder, picture);
+	if (p->push && picture->kind == PICTURE_INTERVAL && push_is_due(p->push, picture->time_ns))
+		push_whole(p, picture);
 	end(p);
 	if (picture->kind == PICTURE_INTERVAL)
 		trends_sweep(p->trends);
@@ -324,6 +346,43 @@ int publish_files(struct publish *p, const struct picture *final)
 	} else {
 		rc = look_at_whole(p, final, &s) ?: write_whole(p, &s);
 	}
+	if (p->push)
+		push_whole(p, final);
 	end(p);
 	return rc;
 }
+
+static void *audience_open(void *context, const struct options *options, const struct naming *naming,
+			   const struct log *log)
+{
+	(void)context;
+	return publish_new(options, stdout, naming, log);
+}
+
+static int audience_picture(void *self, const struct picture *picture)
+{
+	return publish_picture(self, picture);
+}
+
+static void audience_event(void *self, const struct event_row *row)
+{
+	publish_event(self, row);
+}
+
+static int audience_finish(void *self, const struct picture *final)
+{
+	return publish_files(self, final);
+}
+
+static void audience_close(void *self)
+{
+	publish_free(self);
+}
+
+const struct audience publish_audience = {
+	.open = audience_open,
+	.event = audience_event,
+	.picture = audience_picture,
+	.finish = audience_finish,
+	.close = audience_close,
+};

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "command/audience.h"
 #include "command/naming.h"
 #include "command/options.h"
 #include "event/row.h"
@@ -37,5 +38,8 @@ bool publish_wants_sites(const struct publish *publish, const struct picture *pi
 void publish_pass(struct publish *publish, const struct picture *picture);
 /* The files, of the final picture: written also when nobody reads reports any more. 0, or −errno after a line each. */
 int publish_files(struct publish *publish, const struct picture *final);
+
+/* All this as the audience of a watch, on standard output. */
+extern const struct audience publish_audience;
 
 #endif

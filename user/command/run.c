@@ -7,6 +7,7 @@
 
 #include "command/command.h"
 #include "command/options.h"
+#include "command/publish.h"
 #include "command/watch.h"
 #include "probe/tracer.h"
 #include "target/launch.h"
@@ -35,6 +36,7 @@ static int watch_child(const struct options *options, pid_t pid, struct tracer *
 		.is_child = true,
 		.wait_status = -1,
 		.on_ready = release,
+		.audience = &publish_audience,
 	};
 	struct error err;
 	int status = STATUS_FAILED;

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "command/marking.h"
 #include "command/readings.h"
 #include "detect/churn.h"
 #include "detect/collector.h"
@@ -30,15 +31,16 @@ struct session {
 	struct addresses *addresses;
 	struct stacks *stacks;
 	struct sampler *sampler;
-	struct sample now, before;  /* the newest reading and the one before it */
+	struct sample now, before;          /* the newest reading and the one before it */
 	struct readings readings, reported; /* since the last snapshot, and what that one shows */
-	struct process_usage usage; /* the newest */
-	uint64_t hurried_ns;        /* when a reading was asked for; 0: never */
+	struct process_usage usage;         /* the newest */
+	uint64_t hurried_ns;                /* when a reading was asked for; 0: never */
 
 	struct purge_log *purges;
 	struct window_detector *windows;
 	struct churn_log *churn;
 	struct collector *collector;
+	struct marking *marking;
 	struct window_options window_options;
 	struct returned returned;
 	struct own_returns own_returns;
@@ -79,6 +81,7 @@ static int make_parts(struct session *s, const struct session_options *options)
 	s->windows = window_detector_new(&options->window);
 	s->churn = churn_log_new(options->churn_min);
 	s->collector = collector_new();
+	s->marking = marking_new(s->process->pid, s->tracer, options->marks);
 	s->window_options = options->window;
 	s->stacks = s->addresses ? stacks_new(s->addresses, options->native) : NULL;
 	if (s->stacks && s->tracer && options->want_allocs) {
@@ -86,7 +89,9 @@ static int make_parts(struct session *s, const struct session_options *options)
 		if (!s->allocs)
 			return -ENOMEM;
 	}
-	return s->stacks && s->owners && s->purges && s->windows && s->churn && s->collector ? 0 : -ENOMEM;
+	return s->stacks && s->owners && s->purges && s->windows && s->churn && s->collector && s->marking
+		       ? 0
+		       : -ENOMEM;
 }
 
 int session_open(const struct session_options *options, struct process *p, struct tracer *tracer,
@@ -120,6 +125,7 @@ void session_close(struct session *s)
 	sample_free(&s->now);
 	sample_free(&s->before);
 	allocs_free(s->allocs);
+	marking_free(s->marking);
 	collector_free(s->collector);
 	churn_log_free(s->churn);
 	window_detector_free(s->windows);
@@ -178,6 +184,11 @@ static bool is_own_purge(struct session *s, const struct event_purge *purge, con
 	return true;
 }
 
+static uint64_t live_now(const struct session *s)
+{
+	return s->allocs ? allocs_live(s->allocs) : UNKNOWN;
+}
+
 static void on_purge(struct session *s, const struct event *ev)
 {
 	const struct event_purge *purge = ev->purge;
@@ -190,6 +201,7 @@ static void on_purge(struct session *s, const struct event *ev)
 			      state_before(s, purge->head.time), stack_of(s, purge->stack, purge->caller));
 	if (!found)
 		return;
+	purge_log_live(s->purges, live_now(s));
 	returned_add_purge(&s->returned, found->returned);
 	collector_purge(s->collector, purge->head.time);
 	if (s->allocs)
@@ -272,6 +284,12 @@ static void on_collection(struct session *s, const struct event *ev)
 	collector_run(s->collector, ev->collection);
 }
 
+static void on_mark(struct session *s, const struct event *ev)
+{
+	if (marking_event(s->marking, ev, live_now(s)))
+		sampler_want(s->sampler);
+}
+
 static void on_process_end(struct session *s, const struct event *ev)
 {
 	int code = (int)ev->exit->code;
@@ -306,6 +324,7 @@ void session_event(const struct event *ev, void *session)
 		[EVENT_STACK] = on_stack,
 		[EVENT_CODE] = on_code,
 		[EVENT_COLLECTION] = on_collection,
+		[EVENT_MARK] = on_mark,
 	};
 	struct session *s = session;
 
@@ -330,6 +349,21 @@ static bool is_hurried(const struct session *s)
 	return s->hurried_ns && s->now.began_ns > s->hurried_ns;
 }
 
+/* failed: it tells nothing, but nearer ones will not come. */
+static void read_marks(struct session *s, const struct sample *sample, bool failed)
+{
+	struct mark_reading reading = {
+		.began_ns = sample->began_ns,
+		.taken_ns = failed ? 0 : sample->heap.taken_ns,
+		.live_heap = sample->heap.live_heap,
+		.retained = sample->heap.retained,
+		.purgeable = sample->heap.purgeable,
+	};
+
+	marking_reading(s->marking, &reading);
+	purge_log_reading(s->purges, &reading);
+}
+
 bool session_sample(struct session *s)
 {
 	struct sample sample;
@@ -340,6 +374,7 @@ bool session_sample(struct session *s)
 		/* The last good state stays, and grows old: its age is printed. */
 		s->now.status = sample.status;
 		s->now.error = sample.error;
+		read_marks(s, &sample, true);
 		sample_free(&sample);
 		return true;
 	}
@@ -347,11 +382,12 @@ bool session_sample(struct session *s)
 	s->before = s->now;
 	s->now = sample;
 	s->usage = sample.usage;
+	read_marks(s, &s->now, false);
 	if (s->allocs) {
 		allocs_sample(s->allocs, &s->now, is_hurried(s));
 		allocs_before_sample(s->allocs, s->windows);
 	}
-	readings_add(&s->readings, &s->now, s->allocs ? allocs_live(s->allocs) : UNKNOWN);
+	readings_add(&s->readings, &s->now, live_now(s));
 	window_detector_sample(s->windows, &(struct window_sample){
 						   .time_ns = sample.heap.taken_ns,
 						   .rss = sample.usage.rss,
@@ -391,6 +427,29 @@ bool session_is_current(const struct session *s)
 	return s->now.status || (is_hurried(s) && !(s->allocs && allocs_is_busy(s->allocs)));
 }
 
+uint64_t session_mark(struct session *s, const char *kind, const char *text, bool awaited)
+{
+	struct mark mark = {
+		.time_ns = clock_monotonic_ns(),
+		.kind = kind,
+		.text = text,
+		.live = live_now(s),
+		.reads = awaited ? MARK_READS_AWAITED : MARK_READS_NEAREST,
+	};
+	uint64_t number;
+
+	session_look(s);
+	mark.rss = s->usage.rss ? s->usage.rss : UNKNOWN;
+	number = marking_add(s->marking, &mark);
+	sampler_want(s->sampler);
+	return number;
+}
+
+bool session_mark_is_read(const struct session *s, uint64_t mark)
+{
+	return marking_is_read(s->marking, mark);
+}
+
 const char *session_target_end(const struct session *s)
 {
 	return s->target_end[0] ? s->target_end : NULL;
@@ -404,9 +463,12 @@ static void fill_churn(struct session *s, struct snapshot *snap)
 
 	free(s->churn_rows);
 	s->churn_rows = calloc(cnt ? cnt : 1, sizeof(*s->churn_rows));
-	for (size_t i = 0; s->churn_rows && i < cnt; i++)
+	for (size_t i = 0; s->churn_rows && i < cnt; i++) {
+		snap->totals.opens += all[i]->opens;
+		snap->totals.repeats += all[i]->repeats;
 		if (snap->final || all[i]->changed_ns >= s->reported_ns)
 			s->churn_rows[snap->churn_cnt++] = all[i];
+	}
 	snap->churn = s->churn_rows;
 }
 
@@ -415,6 +477,7 @@ static void fill_windows(struct session *s, struct snapshot *snap)
 	const struct window_finding *all;
 	size_t cnt = window_detector_view(s->windows, snap->time_ns, &all);
 
+	snap->totals.windows = cnt + window_detector_forgotten(s->windows);
 	free(s->window_rows);
 	s->window_rows = calloc(cnt ? cnt : 1, sizeof(*s->window_rows));
 	for (size_t i = 0; s->window_rows && i < cnt; i++)
@@ -442,6 +505,7 @@ static void fill_purges(struct session *s, struct snapshot *snap)
 	uint64_t total = purge_log_total(s->purges), fresh = total - s->purges_reported;
 
 	snap->purges_total = total;
+	snap->totals.purges = purge_log_totals(s->purges);
 	snap->purge_cnt = kept;
 	if (!snap->final && fresh < kept) {
 		snap->purges += kept - fresh;
@@ -467,10 +531,10 @@ static const char *say_what_lacks(struct session *s)
 
 static void fill_missing(struct session *s, struct snapshot *snap)
 {
-	const char *unfound = say_what_lacks(s);
+	const char *unfound = say_what_lacks(s), *unmarked = marking_missing(s->marking);
 
 	if (s->tracer)
-		snap->missing_cnt = tracer_missing(s->tracer, s->process->pid, s->missing, MISSING_MAX - 3);
+		snap->missing_cnt = tracer_missing(s->tracer, s->process->pid, s->missing, MISSING_MAX - 4);
 	else
 		s->missing[snap->missing_cnt++] = "no probes: purges, dlopen and returned bytes are not seen";
 	if (s->now.status && process_alive(s->process)) {
@@ -481,6 +545,8 @@ static void fill_missing(struct session *s, struct snapshot *snap)
 		s->missing[snap->missing_cnt++] = s->now.heap.note;
 	if (unfound)
 		s->missing[snap->missing_cnt++] = unfound;
+	if (unmarked)
+		s->missing[snap->missing_cnt++] = unmarked;
 	snap->missing = s->missing;
 }
 
@@ -501,6 +567,35 @@ void session_look(struct session *s)
 
 	if (!process_usage(s->process, false, &usage) && usage.rss)
 		s->usage = usage;
+}
+
+/* What costs nothing to know. */
+static struct snapshot glimpse(const struct session *s, uint64_t now)
+{
+	return (struct snapshot){
+		.time_ns = now,
+		.started_ns = s->started_ns,
+		.pid = s->process->pid,
+		.command = s->process->comm,
+		.heap = &s->now.heap,
+		.rss = s->usage.rss,
+	};
+}
+
+bool session_news(struct session *s, bool over, struct session_news *news)
+{
+	uint64_t now = clock_monotonic_ns();
+
+	news->what = window_detector_news(s->windows, now, over, &news->window);
+	if (news->what == WINDOW_NO_NEWS)
+		return false;
+	/* The detector ends it by our clock now, nothing else does. */
+	news->over = over && news->what == WINDOW_CLOSED && news->window.end_ns == now;
+	news->freed_by = s->allocs && news->window.freed_cnt
+				 ? allocs_stack(s->allocs, news->window.freed[0].site)
+				 : NULL;
+	news->figures = glimpse(s, now);
+	return true;
 }
 
 void session_snapshot(struct session *s, bool final, const char *ended, struct snapshot *snap)
@@ -525,6 +620,7 @@ void session_snapshot(struct session *s, bool final, const char *ended, struct s
 	snap->shmem = s->usage.shmem;
 	snap->swap = s->usage.swap;
 	fill_purges(s, snap);
+	marking_fill(s->marking, snap);
 	fill_windows(s, snap);
 	fill_churn(s, snap);
 	if (s->tracer && tracer_sees_collections(s->tracer, s->process->pid))

@@ -28,6 +28,7 @@ struct session_options {
 	struct allocs_options allocs; /* of a tracer with allocation probes */
 	bool want_allocs;
 	const struct allocator *const *more; /* beside the known ones (allocator_nth) */
+	const struct mark_points *marks; /* the tracer's; NULL: none */
 	struct naming naming;        /* started; shared, and outlives the session */
 	struct session *forked_from; /* the process that p has just been forked from, with that same naming;
 					NULL: not watched, or p has exec'd */
@@ -59,8 +60,28 @@ void session_tick(struct session *s);
 void session_hurry(struct session *s);
 bool session_is_current(const struct session *s);
 
+/*
+ * Marks this moment, and asks for a reading of the heap soon. RSS and time are of the call, what is live is as
+ * booked: the ring is to be consumed first. awaited: the program stands still. The mark's number; 0: no memory, or
+ * MARK_KINDS_MAX kinds.
+ */
+uint64_t session_mark(struct session *s, const char *kind, const char *text, bool awaited);
+/* Whether the reading is there that mark is shown with. */
+bool session_mark_is_read(const struct session *s, uint64_t mark);
+
 /* Why the target ended, in words ("exited with status 0"), or NULL while no exit was seen. */
 const char *session_target_end(const struct session *s);
+
+/* What somebody is told of a window at once. */
+struct session_news {
+	enum window_news what; /* opened, or closed */
+	struct window_finding window;
+	const struct stack *freed_by; /* of window.freed[0]; NULL: not known */
+	bool over;                    /* it ends because the watch does, or the process */
+	struct snapshot figures;      /* the process's now: who it is, and its heap; no findings, no sites */
+};
+/* The next thing that was not told yet; false: there is nothing. over: as window_detector_news. */
+bool session_news(struct session *s, bool over, struct session_news *news);
 
 /*
  * The picture now; valid until the next call on the session. final: everything since the attach.

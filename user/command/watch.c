@@ -14,12 +14,15 @@
 #include "base/clock.h"
 #include "base/file_limit.h"
 #include "base/units.h"
+#include "command/alerts.h"
 #include "command/camera.h"
 #include "command/command.h"
 #include "command/group.h"
+#include "command/mark_server.h"
+#include "command/mark_wire.h"
 #include "command/naming.h"
 #include "command/options.h"
-#include "command/publish.h"
+#include "event/row.h"
 
 /* Walks are no more frequent than this even where the heap is tiny. */
 #define SAMPLE_INTERVAL_NS (NSEC_PER_SEC / 4)
@@ -36,6 +39,9 @@ enum source {
 	FROM_DURATION,
 	FROM_LOOK,
 	FROM_STDOUT,
+	FROM_AUDIENCE,
+	FROM_MARKS,
+	FROM_ALERTS,
 	SOURCE_CNT
 };
 
@@ -46,7 +52,10 @@ struct watch {
 	struct naming naming;
 	struct group *group;
 	struct camera *camera;
-	struct publish *publish;
+	const struct audience *audience;
+	void *listener;            /* its self */
+	struct mark_server *marks; /* NULL: none are heard */
+	struct alerts *alerts;     /* NULL: not asked for */
 	int epoll;
 	int fd[SOURCE_CNT]; /* −1: none */
 	uint64_t reports;
@@ -54,6 +63,7 @@ struct watch {
 	bool behind;      /* events are left in the ring */
 	bool over;
 	bool target_over;  /* nobody lives any more */
+	bool left;         /* the audience did */
 	const char *ended; /* why, in words */
 	char ended_text[128];
 	int output; /* 0, or what became of the last report: −errno */
@@ -71,7 +81,7 @@ static void report(struct watch *w)
 	struct picture picture;
 
 	camera_take(w->camera, w->group, PICTURE_INTERVAL, NULL, &picture);
-	w->output = publish_picture(w->publish, &picture);
+	w->output = w->audience->picture(w->listener, &picture);
 	w->reports++;
 	if (w->output)
 		end(w, "the output was closed");
@@ -83,7 +93,9 @@ static void report_ends(struct watch *w)
 	struct picture picture;
 
 	camera_take(w->camera, w->group, PICTURE_ENDS, NULL, &picture);
-	w->output = publish_picture(w->publish, &picture);
+	w->output = w->audience->picture(w->listener, &picture);
+	if (w->alerts)
+		alerts_look(w->alerts, w->group);
 	group_bury(w->group);
 }
 
@@ -94,8 +106,8 @@ static int report_last(struct watch *w)
 
 	camera_take(w->camera, w->group, PICTURE_FINAL, w->ended, &picture);
 	if (!w->output)
-		w->output = publish_picture(w->publish, &picture);
-	return publish_files(w->publish, &picture);
+		w->output = w->audience->picture(w->listener, &picture);
+	return w->audience->finish ? w->audience->finish(w->listener, &picture) : 0;
 }
 
 /* What a recording keeps of an event, when the group knows its stack. */
@@ -108,13 +120,13 @@ static void keep_event(struct watch *w, const struct event *ev)
 		return;
 	row.function = function ? function->symbol : NULL;
 	row.stack = group_stack(w->group, row.pid, row.stack_id);
-	publish_event(w->publish, &row);
+	w->audience->event(w->listener, &row);
 }
 
 static void on_event(const struct event *ev, void *watch)
 {
 	struct watch *w = watch;
-	bool kept = w->options->events && group_has(w->group, (pid_t)ev->head->tgid);
+	bool kept = w->options->events && w->audience->event && group_has(w->group, (pid_t)ev->head->tgid);
 
 	group_event(ev, w->group);
 	if (kept)
@@ -213,8 +225,21 @@ static void on_look(struct watch *w)
 		return;
 	camera_tick(w->camera);
 	group_look(w->group);
+	if (w->alerts)
+		alerts_look(w->alerts, w->group);
 	if (choice_grows(w->target->choice))
 		group_add_chosen(w->group, w->target->choice);
+}
+
+static void on_marks(struct watch *w)
+{
+	consume_events(w);
+	mark_server_act(w->marks, w->group);
+}
+
+static void on_alerts(struct watch *w)
+{
+	alerts_act(w->alerts);
 }
 
 /* Nobody reads any more: known at once, not only at the next report. */
@@ -222,6 +247,19 @@ static void on_stdout(struct watch *w)
 {
 	w->output = -EPIPE;
 	end(w, "the output was closed");
+}
+
+static void on_audience(struct watch *w)
+{
+	enum audience_wish wish = w->audience->act(w->listener);
+
+	if (wish == AUDIENCE_LEAVES) {
+		w->left = true;
+		end(w, NULL);
+	} else if (wish == AUDIENCE_ASKS && !w->over) {
+		consume_events(w);
+		report(w);
+	}
 }
 
 static int timer(uint64_t ns, bool repeat)
@@ -261,8 +299,14 @@ static int open_sources(struct watch *w, int signal_fd)
 	if (!rc && w->options->duration_ns)
 		rc = listen_to(w, FROM_DURATION, timer(w->options->duration_ns, false), EPOLLIN);
 	rc = rc ?: listen_to(w, FROM_LOOK, timer(LOOK_INTERVAL_NS, true), EPOLLIN);
+	if (!rc && w->audience->fd)
+		rc = listen_to(w, FROM_AUDIENCE, w->audience->fd(w->listener), EPOLLIN);
+	if (!rc && w->alerts)
+		rc = listen_to(w, FROM_ALERTS, alerts_fd(w->alerts), EPOLLIN);
 	listen_to(w, FROM_STDOUT, STDOUT_FILENO,
 		  0); /* a regular file cannot be listened to, and need not be */
+	if (w->marks)
+		rc = rc ?: listen_to(w, FROM_MARKS, mark_server_fd(w->marks), EPOLLIN);
 	return rc;
 }
 
@@ -282,7 +326,8 @@ static void wait_once(struct watch *w, int timeout_ms)
 	static void (*const on[SOURCE_CNT])(struct watch * w) = {
 		[FROM_EVENTS] = on_events,     [FROM_PROCESSES] = on_processes, [FROM_SIGNALS] = on_signal,
 		[FROM_INTERVAL] = on_interval, [FROM_DURATION] = on_duration,   [FROM_LOOK] = on_look,
-		[FROM_STDOUT] = on_stdout,
+		[FROM_STDOUT] = on_stdout,     [FROM_AUDIENCE] = on_audience,   [FROM_MARKS] = on_marks,
+		[FROM_ALERTS] = on_alerts,
 	};
 	struct epoll_event ready[SOURCE_CNT];
 	bool busy = group_work(w->group) || w->behind;
@@ -292,18 +337,25 @@ static void wait_once(struct watch *w, int timeout_ms)
 		on[ready[i].data.u32](w);
 	if (w->behind)
 		on_events(w);
+	mark_server_settle(w->marks, w->group);
+}
+
+static void stop_timers(struct watch *w)
+{
+	static const enum source timers[] = {FROM_INTERVAL, FROM_DURATION, FROM_LOOK};
+
+	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
+		if (w->fd[timers[i]] >= 0)
+			epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->fd[timers[i]], NULL);
 }
 
 /* The last report deserves a fresh heap state, within reason: a second signal cuts the wait short. */
 static void wait_for_last_sample(struct watch *w)
 {
-	static const enum source timers[] = {FROM_INTERVAL, FROM_DURATION, FROM_LOOK};
 	uint64_t deadline = clock_monotonic_ns() + LAST_SAMPLE_MS * 1000000ULL;
 	unsigned signals = w->signals;
 
-	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
-		if (w->fd[timers[i]] >= 0)
-			epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->fd[timers[i]], NULL);
+	stop_timers(w);
 	group_hurry(w->group);
 	while (!group_is_current(w->group) && w->signals == signals) {
 		uint64_t now = clock_monotonic_ns();
@@ -312,6 +364,18 @@ static void wait_for_last_sample(struct watch *w)
 			break;
 		wait_once(w, (int)((deadline - now) / 1000000) + 1);
 	}
+}
+
+/* A screen shows how it ended for as long as somebody looks at it. */
+static void wait_for_audience(struct watch *w)
+{
+	unsigned signals = w->signals;
+
+	if (!w->audience->act || !w->target_over)
+		return;
+	stop_timers(w);
+	while (!w->left && !w->output && w->signals == signals)
+		wait_once(w, -1);
 }
 
 int watch_block_signals(void)
@@ -353,6 +417,7 @@ static struct session_options session_options(const struct options *options, con
 				.more = options->custom.kinds,
 			},
 		.want_allocs = !options->no_alloc,
+		.marks = &options->marks,
 		.naming = *naming,
 		.more = options->custom.kinds,
 		.allocs =
@@ -382,6 +447,7 @@ struct tracer_options watch_tracer_options(const struct options *options)
 		.follow = options->follow,
 		.many = options->follow || options->pids.cnt != 1,
 		.more = options->custom.kinds,
+		.marks = &options->marks,
 	};
 }
 
@@ -423,16 +489,41 @@ static int add_targets(struct watch *w)
 	return rc;
 }
 
-static int open_watch(struct watch *w, int signal_fd)
+/* A name that is wrong is said at once; a library may still be loaded. */
+static int check_marks(const struct watch *w)
+{
+	const struct mark_points *points = &w->options->marks;
+
+	for (size_t i = 0; w->target->tracer && !w->target->is_child && i < points->cnt; i++) {
+		const struct mark_point *point = &points->v[i];
+
+		if (tracer_sees_mark(w->target->tracer, w->target->pid, point) != MARK_NO_SYMBOL)
+			continue;
+		log_warn(w->log,
+			 "cannot mark calls of %s in process %d: there is no such function in the symbol "
+			 "tables of %s",
+			 point->given, w->target->pid, point->object[0] ? point->object : "its program");
+		return -ENOENT;
+	}
+	return 0;
+}
+
+/* files: how many a command of the user's may have open. */
+static int open_watch(struct watch *w, int signal_fd, rlim_t files)
 {
 	int rc = naming_start(&w->naming, w->log);
 	const struct group_options wanted = group_options(w->options, &w->naming);
 
+	if (!rc && w->options->on_window) {
+		w->alerts = alerts_new(w->options->on_window, files, &w->naming, w->log);
+		rc = w->alerts ? 0 : -ENOMEM;
+	}
 	if (!rc) {
-		w->publish = publish_new(w->options, stdout, &w->naming, w->log);
-		if (!w->publish)
+		w->listener = w->audience->open(w->target->audience_context, w->options, &w->naming, w->log);
+		if (!w->listener)
 			return -1; /* said already */
 		w->group = group_new(&wanted, w->target->tracer, w->log);
+		w->marks = mark_server_new(MARK_FOLDER, w->log);
 		w->camera = camera_new(w->target, w->options->follow);
 		if (!w->group || !w->camera)
 			rc = -ENOMEM;
@@ -441,6 +532,7 @@ static int open_watch(struct watch *w, int signal_fd)
 	if (rc)
 		log_warn(w->log, "cannot wait for events: %s", strerror(-rc));
 	rc = rc ?: add_targets(w);
+	rc = rc ?: check_marks(w);
 	if (!rc)
 		camera_begin(w->camera, w->group);
 	return rc;
@@ -448,29 +540,36 @@ static int open_watch(struct watch *w, int signal_fd)
 
 int watch(const struct options *options, struct watch_target *target, int signal_fd, const struct log *log)
 {
-	struct watch w = {.options = options, .target = target, .log = log, .epoll = -1};
+	struct watch w = {
+		.options = options, .target = target, .log = log, .audience = target->audience, .epoll = -1};
 	int rc;
 
 	for (int i = 0; i < SOURCE_CNT; i++)
 		w.fd[i] = -1;
-	file_limit_raise();
-	rc = open_watch(&w, signal_fd);
+	rc = open_watch(&w, signal_fd, file_limit_raise());
 	if (!rc && target->on_ready)
 		target->on_ready(target);
+	if (!rc && w.audience->begin)
+		rc = w.audience->begin(w.listener);
 	while (!rc && !w.over)
 		wait_once(&w, -1);
-	if (!rc && !w.target_over && !w.output)
+	if (!rc && !w.target_over && !w.output && !w.audience->hasty)
 		wait_for_last_sample(&w);
 	if (!rc) {
 		consume_events(&w);
 		rc = report_last(&w);
+		wait_for_audience(&w);
+		if (w.alerts)
+			alerts_end(w.alerts, w.group, signal_fd);
 	}
 	if (target->is_child && w.target_over)
 		waitpid(target->pid, &target->wait_status, 0);
 	close_sources(&w);
+	w.audience->close(w.listener);
+	alerts_free(w.alerts);
 	camera_free(w.camera);
+	mark_server_free(w.marks);
 	group_free(w.group);
-	publish_free(w.publish);
 	naming_end(&w.naming);
 	return rc ? STATUS_FAILED : command_finish_output(w.output);
 }

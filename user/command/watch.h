@@ -1,6 +1,6 @@
 /*
- * The loop of attach and run: waits for events, heap states, signals and the clock, and
- * prints a report at every interval and a last one at the end, whatever ends it.
+ * The loop of attach, run and top: waits for events, heap states, signals and the clock, and gives its
+ * audience a picture at every interval and a last one at the end, whatever ends it.
  */
 #ifndef ALLOCTRACE_COMMAND_WATCH_H
 #define ALLOCTRACE_COMMAND_WATCH_H
@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "base/log.h"
+#include "command/audience.h"
 #include "command/options.h"
 #include "probe/tracer.h"
 #include "target/choice.h"
@@ -17,6 +18,8 @@ struct watch_target {
 	struct choice *choice; /* whom to watch */
 	pid_t pid;             /* the only one there is at first; 0: there are several, or none yet */
 	struct tracer *tracer; /* NULL: no probes; freed by the caller */
+	const struct audience *audience;
+	void *audience_context; /* for its open */
 	bool is_child;         /* ours: signals are its business first, and it is waited for */
 	int wait_status;       /* out, of a child: as wait(2) gives it */
 	/* Called when all is in place: a child that was held may go. NULL: nobody waits for that. */

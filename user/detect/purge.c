@@ -11,8 +11,10 @@
 struct purge_log {
 	struct purge_finding *kept[2 * PURGE_KEPT];
 	size_t first, cnt;
+	size_t unread; /* of these, the newest: no reading after them has come */
 	uint64_t total;
 	uint64_t returned;
+	struct purge_totals totals;
 };
 
 struct purge_log *purge_log_new(void)
@@ -116,13 +118,44 @@ const struct purge_finding *purge_log_add(struct purge_log *log, const struct ev
 	f->cgroup_drop = ev->cgroup_drop;
 	judge(log, f, ev, kind, state);
 	f->effective = purge_is_effective(f->returned, f->predicted);
+	f->after = mark_unread(&(struct mark){.time_ns = ev->head.time + ev->duration,
+					      .kind = function,
+					      .text = "",
+					      .rss = ev->rss ? ev->rss : UNKNOWN,
+					      .live = UNKNOWN});
 
 	if (log->cnt == PURGE_KEPT)
 		forget_oldest(log);
 	log->kept[log->first + log->cnt++] = f;
 	log->total++;
+	log->unread = log->unread < log->cnt ? log->unread + 1 : log->cnt;
 	log->returned += f->returned;
+	log->totals.effective += f->effective;
+	log->totals.misdirected += f->misdirected;
+	log->totals.ns += f->duration_ns;
 	return f;
+}
+
+void purge_log_live(struct purge_log *log, uint64_t live)
+{
+	if (log->cnt)
+		log->kept[log->first + log->cnt - 1]->after.live = live;
+}
+
+/* They end in another order than they are listed where threads purge at once: none but the read ones go. */
+void purge_log_reading(struct purge_log *log, const struct mark_reading *reading)
+{
+	size_t unread = 0;
+
+	for (size_t i = log->cnt - log->unread; i < log->cnt; i++) {
+		struct purge_finding *f = log->kept[log->first + i];
+
+		if (f->after.state_ns)
+			continue;
+		if (!mark_read(&f->after, MARK_READS_LATER, reading) && !unread)
+			unread = log->cnt - i;
+	}
+	log->unread = unread;
 }
 
 size_t purge_log_view(const struct purge_log *log, const struct purge_finding *const **view)
@@ -134,6 +167,11 @@ size_t purge_log_view(const struct purge_log *log, const struct purge_finding *c
 uint64_t purge_log_total(const struct purge_log *log)
 {
 	return log->total;
+}
+
+struct purge_totals purge_log_totals(const struct purge_log *log)
+{
+	return log->totals;
 }
 
 uint64_t purge_log_returned(const struct purge_log *log)

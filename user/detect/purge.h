@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "../bpf/event.h"
+#include "detect/marks.h"
 #include "heap/state.h"
 #include "stack/stacks.h"
 
@@ -32,6 +33,7 @@ struct purge_finding {
 	uint64_t prediction_age_ns; /* at its begin; 0 if predicted is UNKNOWN */
 	bool effective;           /* returned ≥ max(1 MiB, 25 % of predicted) */
 	bool misdirected;         /* its allocator does not serve the process */
+	struct mark_finding after;  /* what it left, as a mark at its end that no text goes with: kind is function */
 };
 
 /* Bytes that left RSS because of that call. */
@@ -50,9 +52,19 @@ void purge_log_free(struct purge_log *log);     /* NULL-safe */
 const struct purge_finding *purge_log_add(struct purge_log *log, const struct event_purge *ev,
 					  const char *function, const struct allocator *kind, bool has_result,
 					  const struct heap_state *state, const struct stack *stack);
+/* What was live when the finding that was added last ended (by allocation events; UNKNOWN). */
+void purge_log_live(struct purge_log *log, uint64_t live);
+/* A new reading of the heap: of the findings that it is the first after, it tells what they left. */
+void purge_log_reading(struct purge_log *log, const struct mark_reading *reading);
+struct purge_totals { /* since the start */
+	uint64_t effective, misdirected; /* calls; a misdirected one may be effective */
+	uint64_t ns;                     /* in all calls */
+};
+
 /* Kept findings, oldest first; total counts the forgotten ones too. */
 size_t purge_log_view(const struct purge_log *log, const struct purge_finding *const **view);
 uint64_t purge_log_total(const struct purge_log *log);
+struct purge_totals purge_log_totals(const struct purge_log *log);
 /* Σ returned since the start. */
 uint64_t purge_log_returned(const struct purge_log *log);
 

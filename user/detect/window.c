@@ -21,6 +21,8 @@ struct window_detector {
 	struct window_finding kept[2 * WINDOW_KEPT + 1];
 	size_t first, cnt;
 	uint64_t forgotten;
+	uint64_t told;  /* windows of which everything was told */
+	bool told_open; /* and of the next one that it is open */
 };
 
 struct window_detector *window_detector_new(const struct window_options *options)
@@ -89,11 +91,17 @@ static void open_window(struct window_detector *d, const struct window_sample *s
 	peak(&d->now, s);
 }
 
+/* One that somebody was told of ends for him too, even if it turns out that it was a bit too short. */
+static bool was_told(const struct window_detector *d)
+{
+	return d->told_open && d->told == d->forgotten + d->cnt;
+}
+
 static void close_window(struct window_detector *d, uint64_t time_ns)
 {
 	d->open = false;
 	d->now.end_ns = time_ns;
-	if (has_lasted(d, &d->now, time_ns))
+	if (has_lasted(d, &d->now, time_ns) || was_told(d))
 		keep(d, &d->now);
 }
 
@@ -173,6 +181,32 @@ size_t window_detector_view(struct window_detector *d, uint64_t now_ns, const st
 		return d->cnt;
 	d->kept[d->first + d->cnt] = d->now;
 	return d->cnt + 1;
+}
+
+enum window_news window_detector_news(struct window_detector *d, uint64_t now_ns, bool over,
+				      struct window_finding *w)
+{
+	const struct window_finding *view;
+	size_t cnt = window_detector_view(d, now_ns, &view);
+
+	if (d->told < d->forgotten) {
+		d->told = d->forgotten;
+		d->told_open = false;
+	}
+	if (d->told - d->forgotten >= cnt)
+		return WINDOW_NO_NEWS;
+	*w = view[d->told - d->forgotten];
+	if (!w->end_ns && d->told_open != over)
+		return WINDOW_NO_NEWS;
+	if (!d->told_open) {
+		d->told_open = true;
+		return WINDOW_OPENED;
+	}
+	if (!w->end_ns)
+		w->end_ns = now_ns;
+	d->told_open = false;
+	d->told++;
+	return WINDOW_CLOSED;
 }
 
 uint64_t window_detector_forgotten(const struct window_detector *d)

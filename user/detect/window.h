@@ -63,6 +63,20 @@ bool window_detector_is_open(const struct window_detector *d);
 void window_detector_freed(struct window_detector *d, const struct window_freed *freed, unsigned cnt);
 /* Windows that lasted min_ns (an open one last, judged at now_ns), oldest first. */
 size_t window_detector_view(struct window_detector *d, uint64_t now_ns, const struct window_finding **view);
+
+/* Windows one after the other, as somebody is told who wants to know of each at once. */
+enum window_news {
+	WINDOW_NO_NEWS,
+	WINDOW_OPENED, /* it counts from now on; it may have ended already */
+	WINDOW_CLOSED,
+};
+/*
+ * What has not been told yet, and that window: an opening is always followed by its end. over: nothing comes
+ * any more, and what was told to be open ends now. Of windows that were forgotten meanwhile nothing is told.
+ * Ask until there are no news.
+ */
+enum window_news window_detector_news(struct window_detector *d, uint64_t now_ns, bool over,
+				      struct window_finding *w);
 /* Counted windows forgotten because of WINDOW_KEPT. */
 uint64_t window_detector_forgotten(const struct window_detector *d);
 

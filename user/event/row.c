@@ -14,6 +14,7 @@ const char *const event_row_kinds[EVENT_KIND_CNT] = {
 	[EVENT_REALLOC_BEGIN] = "realloc_begin",
 	[EVENT_REALLOC] = "realloc",
 	[EVENT_COLLECTION] = "collection",
+	[EVENT_MARK] = "mark",
 };
 
 static void take_purge(const struct event *ev, struct event_row *row)
@@ -77,6 +78,11 @@ static void take_collection(const struct event *ev, struct event_row *row)
 	row->duration_ns = ev->collection->duration;
 }
 
+static void take_mark(const struct event *ev, struct event_row *row)
+{
+	row->size = ev->mark->rss;
+}
+
 static void take_nothing(const struct event *ev, struct event_row *row)
 {
 	(void)ev;
@@ -99,6 +105,7 @@ bool event_row_of(const struct event *ev, struct event_row *row)
 		[EVENT_REALLOC] = take_block,
 		[EVENT_REALLOC_BEGIN] = take_block,
 		[EVENT_COLLECTION] = take_collection,
+		[EVENT_MARK] = take_mark,
 	};
 	const struct event_head *head = ev->head;
 

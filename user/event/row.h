@@ -18,7 +18,7 @@ struct event_row {
 	pid_t pid, tid;
 	const char *function; /* that was probed; NULL: none was */
 	uint64_t addr;        /* of a block or mapping; dlopen's handle; fork: the child's PID */
-	uint64_t size;        /* bytes; of frees 0; collection: objects; exit: as wait(2) encodes it */
+	uint64_t size;        /* bytes; of frees 0; collection: objects; mark: RSS; exit: as wait(2) encodes it */
 	int64_t drop;         /* bytes that RSS fell by: purges and calls of the mmap family */
 	uint64_t duration_ns;
 	const char *text;     /* dlopen, dlclose: the library; exec: the command; else NULL */

@@ -37,6 +37,7 @@ struct event {
 		const struct event_stack *stack;
 		const struct event_code *code;
 		const struct event_collection *collection;
+		const struct event_mark *mark;
 	};
 };
 

@@ -53,68 +53,23 @@ static const struct mi_heap_layout heap_2_0 = {.queues = 1040,
 					       .thread = 2848,
 					       .cookie = 2864,
 					       .tld_backing = 16};
-static const struct mi_heap_layout heap_2_1_4 = {.queues = 1264,
-						 .queue_size = 24,
-						 .queue_block = 16,
-						 .delayed = 8,
-						 .thread = 16,
-						 .cookie = 32,
-						 .tld_backing = 16};
-static const struct mi_heap_layout heap_2_2 = {.queues = 1280,
-					       .queue_size = 24,
-					       .queue_block = 16,
-					       .delayed = 8,
-					       .thread = 16,
-					       .cookie = 32,
-					       .tld_backing = 16};
-static const struct mi_heap_layout heap_2_3 = {.queues = 1288,
-					       .queue_size = 24,
-					       .queue_block = 16,
-					       .delayed = 8,
-					       .thread = 16,
-					       .cookie = 32,
-					       .tld_backing = 16};
 
-static const struct mi_page_layout page_3_0 = {
-	.size = 120,
-	.capacity = 18,
-	.reserved = 20,
-	.free = 8,
-	.local_free = 24,
-	.thread_free = 32,
-	.used = 16,
-	.used_width = 2,
-	.block_size = 40,
-	.block_size_width = 8,
-	.start = 48,
-	.next = 72,
-	.heap = 64,
-	.thread = 0,
-	.memid = 96,
-	.full_mask = 1,
-	.aligned_mask = 2,
-};
+/* Only what stands before the queues grows. */
+#define HEAP_2_1_4                                                                                           \
+	.queue_size = 24, .queue_block = 16, .delayed = 8, .thread = 16, .cookie = 32, .tld_backing = 16
 
-static const struct mi_page_layout page_3_4 = {
-	.size = 112,
-	.capacity = 18,
-	.reserved = 20,
-	.free = 8,
-	.local_free = 24,
-	.thread_free = 32,
-	.used = 16,
-	.used_width = 2,
-	.block_size = 40,
-	.block_size_width = 8,
-	.start = 48,
-	.start_unit = 8,
-	.next = 72,
-	.heap = 64,
-	.thread = 0,
-	.memid = 88,
-	.full_mask = 1,
-	.aligned_mask = 2,
-};
+static const struct mi_heap_layout heap_2_1_4 = {.queues = 1264, HEAP_2_1_4};
+static const struct mi_heap_layout heap_2_2 = {.queues = 1280, HEAP_2_1_4};
+static const struct mi_heap_layout heap_2_3 = {.queues = 1288, HEAP_2_1_4};
+
+/* Until 3.6. */
+#define PAGE_3_0                                                                                             \
+	.capacity = 18, .reserved = 20, .free = 8, .local_free = 24, .thread_free = 32, .used = 16,          \
+	.used_width = 2, .block_size = 40, .block_size_width = 8, .start = 48, .next = 72, .heap = 64,       \
+	.thread = 0, .full_mask = 1, .aligned_mask = 2
+
+static const struct mi_page_layout page_3_0 = {PAGE_3_0, .size = 120, .memid = 96};
+static const struct mi_page_layout page_3_4 = {PAGE_3_0, .size = 112, .start_unit = 8, .memid = 88};
 
 static const struct mi_page_layout page_3_6 = {
 	.size = 128,
@@ -171,57 +126,19 @@ static const struct mi_slices_layout slices_3_6 = {.cnt = 48,
 						   .os_kind = 3,
 						   .huge_purges = 2};
 
-static const struct mi_segment_layout segment_2_0 = {
-	.pinned = 8,
-	.arena = 0,
-	.allow = 32,
-	.expire = 40,
-	.purge = 48,
-	.commit = 112,
-	.used = 208,
-	.cookie = 216,
-	.slices = 224,
-	.kind = 240,
-	.entries = 248,
-	.thread = 256,
-	.first = 264,
-};
-
+/* Behind the memid, before 2.1.8. */
+#define SEGMENT_2_0_REST                                                                                     \
+	.expire = 40, .purge = 48, .commit = 112, .used = 208, .cookie = 216, .slices = 224, .kind = 240,    \
+	.entries = 248, .thread = 256, .first = 264
 /* From 2.1 on memid is a struct: is_pinned at 16, memkind at 20, MI_MEM_ARENA is 6. */
-static const struct mi_segment_layout segment_2_1 = {
-	.pinned = 16,
-	.arena = 20,
-	.arena_kind = 6,
-	.allow = 25,
-	.bytes = 32,
-	.expire = 40,
-	.purge = 48,
-	.commit = 112,
-	.used = 208,
-	.cookie = 216,
-	.slices = 224,
-	.kind = 240,
-	.entries = 248,
-	.thread = 256,
-	.first = 264,
-};
+#define SEGMENT_2_1_MEMID .pinned = 16, .arena = 20, .arena_kind = 6, .allow = 25, .bytes = 32
+
+static const struct mi_segment_layout segment_2_0 = {.pinned = 8, .arena = 0, .allow = 32, SEGMENT_2_0_REST};
+static const struct mi_segment_layout segment_2_1 = {SEGMENT_2_1_MEMID, SEGMENT_2_0_REST};
 
 static const struct mi_segment_layout segment_2_1_8 = {
-	.pinned = 16,
-	.arena = 20,
-	.arena_kind = 6,
-	.allow = 25,
-	.bytes = 32,
-	.expire = 48,
-	.purge = 56,
-	.commit = 120,
-	.used = 216,
-	.cookie = 224,
-	.slices = 248,
-	.kind = 264,
-	.entries = 272,
-	.thread = 280,
-	.first = 288,
+	SEGMENT_2_1_MEMID, .expire = 48, .purge = 56,    .commit = 120, .used = 216,  .cookie = 224,
+	.slices = 248,     .kind = 264,  .entries = 272, .thread = 280, .first = 288,
 };
 
 static const struct mi_arena_layout arena_2_0 = {.start = 8, .blocks = 16, .pinned = 38, .inuse = 64};

@@ -14,6 +14,8 @@
 
 #define PRESSURE_HIGH 10.0 /* percent of the last 10 s */
 #define PRESSURE_FACTOR 4
+/* Readings that are wanted come no oftener, however cheap. */
+#define WANTED_INTERVAL_NS (NSEC_PER_SEC / 40)
 
 struct sampler {
 	const struct process *process;
@@ -22,9 +24,9 @@ struct sampler {
 	int fd;
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t wake;
-	bool stop, hurry, restart;
+	bool stop, hurry, wanted, restart;
 	bool lazy_free; /* the process may have lazy-free pages: look */
-	bool waiting; /* newest holds a sample nobody has taken */
+	bool waiting;   /* newest holds a sample nobody has taken */
 	struct sample newest;
 };
 
@@ -33,18 +35,27 @@ void sample_free(struct sample *sample)
 	heap_state_free(&sample->heap);
 }
 
-static uint64_t next_reading(struct sampler *s, uint64_t cost_ns)
+/* When readings are due, the regular one and one that is wanted before; when all so far are paid for. */
+struct schedule {
+	uint64_t regular, wanted, paid;
+};
+
+static uint64_t later(uint64_t a, uint64_t b)
 {
-	uint64_t pause;
+	return a > b ? a : b;
+}
+
+static void schedule_next(struct sampler *s, uint64_t cost_ns, struct schedule *due)
+{
+	bool pressed = pressure_read(s->process->pid) > PRESSURE_HIGH;
+	uint64_t pause, now = clock_monotonic_ns(), factor = pressed ? PRESSURE_FACTOR : 1;
 
 	pthread_mutex_lock(&s->lock);
-	pause = (uint64_t)((double)cost_ns / s->options.budget);
+	pause = (uint64_t)((double)cost_ns / s->options.budget) * factor;
 	pthread_mutex_unlock(&s->lock);
-	if (pause < s->options.interval_ns)
-		pause = s->options.interval_ns;
-	if (pressure_read(s->process->pid) > PRESSURE_HIGH)
-		pause *= PRESSURE_FACTOR;
-	return clock_monotonic_ns() + pause;
+	due->paid = later(due->paid, now) + pause;
+	due->regular = later(due->paid, now + s->options.interval_ns * factor);
+	due->wanted = pressed ? due->regular : later(due->paid - pause, now + WANTED_INTERVAL_NS);
 }
 
 static void publish(struct sampler *s, struct sample *sample)
@@ -58,18 +69,25 @@ static void publish(struct sampler *s, struct sample *sample)
 	eventfd_write(s->fd, 1);
 }
 
-/* Waits until due, a hurry or the stop. False: stop. */
-static bool wait_until(struct sampler *s, uint64_t due, bool *restart)
+/* Waits until one is due, a hurry or the stop. False: stop. */
+static bool wait_until(struct sampler *s, const struct schedule *schedule, bool *restart)
 {
-	struct timespec until = {.tv_sec = (time_t)(due / NSEC_PER_SEC), .tv_nsec = (long)(due % NSEC_PER_SEC)};
 	bool go;
 
 	pthread_mutex_lock(&s->lock);
-	while (!s->stop && !s->hurry && !s->restart && clock_monotonic_ns() < due)
+	while (!s->stop && !s->hurry && !s->restart) {
+		uint64_t due = s->wanted && schedule->wanted < schedule->regular ? schedule->wanted
+										 : schedule->regular;
+		struct timespec until = {.tv_sec = (time_t)(due / NSEC_PER_SEC),
+					 .tv_nsec = (long)(due % NSEC_PER_SEC)};
+
+		if (clock_monotonic_ns() >= due)
+			break;
 		pthread_cond_timedwait(&s->wake, &s->lock, &until);
+	}
 	go = !s->stop;
 	*restart = s->restart;
-	s->hurry = s->restart = false;
+	s->hurry = s->wanted = s->restart = false;
 	pthread_mutex_unlock(&s->lock);
 	return go;
 }
@@ -125,10 +143,10 @@ static void *run(void *arg)
 	struct heap_reader *reader = NULL;
 	struct memory *mem = NULL;
 	struct sampler *s = arg;
-	uint64_t due = 0;
+	struct schedule due = {0};
 	bool restart;
 
-	while (wait_until(s, due, &restart)) {
+	while (wait_until(s, &due, &restart)) {
 		uint64_t began = clock_thread_cpu_ns();
 
 		if (restart) {
@@ -138,7 +156,7 @@ static void *run(void *arg)
 			mem = NULL;
 		}
 		take_reading(s, &mem, &reader);
-		due = next_reading(s, clock_thread_cpu_ns() - began);
+		schedule_next(s, clock_thread_cpu_ns() - began, &due);
 	}
 	heap_reader_free(reader);
 	memory_free(mem);
@@ -221,6 +239,14 @@ void sampler_hurry(struct sampler *s)
 {
 	pthread_mutex_lock(&s->lock);
 	s->hurry = true;
+	pthread_cond_signal(&s->wake);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void sampler_want(struct sampler *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->wanted = true;
 	pthread_cond_signal(&s->wake);
 	pthread_mutex_unlock(&s->lock);
 }

@@ -44,6 +44,11 @@ bool sampler_take(struct sampler *sampler, struct sample *sample);
 void sample_free(struct sample *sample); /* idempotent */
 /* One more reading as soon as the thread is free, whatever the budget says (the last report). */
 void sampler_hurry(struct sampler *sampler);
+/*
+ * One more reading, begun after this call and sooner than the next would be (marks). The budget holds:
+ * one such reading may be owed, and the next regular one comes when both are paid; under memory pressure none is.
+ */
+void sampler_want(struct sampler *sampler);
 /* Another share of one core from now on: as in the options. */
 void sampler_budget(struct sampler *sampler, double budget);
 /* The process has advised MADV_FREE: the next readings look for lazy-free pages. */

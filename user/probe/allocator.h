@@ -19,6 +19,7 @@ enum probe_shape {
 	PROBE_DLMOPEN, /* (namespace, path, flags) → handle: likewise */
 	PROBE_DLCLOSE, /* (handle): likewise */
 	PROBE_LOADED,  /* _dl_debug_state: entry only */
+	PROBE_MARK,    /* one that the user named: entry only */
 	PROBE_MMAP,
 	PROBE_MUNMAP,
 	PROBE_MREMAP,

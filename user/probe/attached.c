@@ -305,6 +305,11 @@ bool attached_sees_collections(const struct attached *a)
 	return a->follow && follow_sees_collections(a->follow);
 }
 
+enum mark_sight attached_sees_mark(const struct attached *a, size_t i)
+{
+	return a->follow ? follow_sees_mark(a->follow, i) : MARK_NO_OBJECT;
+}
+
 struct missing *attached_missing(const struct attached *a)
 {
 	return a->missing;

@@ -52,6 +52,8 @@ void attached_act(struct attached *attached, uint64_t now);
 const struct python *attached_python(const struct attached *attached);
 /* Whether its CPython tells when its garbage collector runs. */
 bool attached_sees_collections(const struct attached *attached);
+/* How far point number i of the marks has come in it. */
+enum mark_sight attached_sees_mark(const struct attached *attached, size_t i);
 /* What is not seen of it. */
 struct missing *attached_missing(const struct attached *attached);
 /* CPU time (ns) that hits have cost it: those that left a record, and what was charged of the others. */

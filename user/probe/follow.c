@@ -22,8 +22,9 @@ struct file {
 	dev_t stat_dev; /* as stat says; 0: could not be opened */
 	bool present;   /* seen in this round: mapped, or beside what is */
 	bool mapped;
-	struct object *obj;      /* NULL: nothing of ours is attached to it */
-	const struct plan *plan; /* NULL: nothing is probed in it */
+	struct object *obj;                 /* NULL: nothing of ours is attached to it */
+	const struct plan *plan;            /* NULL: nothing is probed in it */
+	uint32_t marks_named, marks_placed; /* as in its plan */
 	kept_link links[LINKS_MAX];
 	enum plan_role roles[LINKS_MAX]; /* what each is for */
 	size_t link_cnt;
@@ -224,12 +225,16 @@ static void attach(struct follow *f, struct file *file)
 }
 
 /* Takes the object over: plans it, attaches, keeps it only if something is probed in it. */
-static void take_object(struct follow *f, struct file *file, struct object *obj)
+static void take_object(struct follow *f, struct file *file, struct object *obj, bool program)
 {
-	const struct plan *plan = plans_get(f->ctx.plans, obj, f->ctx.missing);
+	const struct plan *plan = plans_get(f->ctx.plans, obj, program, f->ctx.missing);
 
 	if (!plan)
 		missing_add(f->ctx.missing, "%s could not be probed: out of memory", object_name(obj));
+	if (plan) {
+		file->marks_named = plan->marks_named;
+		file->marks_placed = plan->marks_placed;
+	}
 	if (!plan || !plan->cnt) {
 		object_free(obj);
 		return;
@@ -273,6 +278,17 @@ static dev_t stat_dev_of(const struct object *obj)
 	return stat(object_access_path(obj), &st) ? 0 : st.st_dev;
 }
 
+/* Whether that is the file that the process runs. */
+static bool is_program(const struct follow *f, const struct object *obj)
+{
+	struct stat program, st;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", f->pid);
+	return !stat(path, &program) && !stat(object_access_path(obj), &st) && st.st_ino == program.st_ino &&
+	       st.st_dev == program.st_dev;
+}
+
 static bool is_code_of_file(const struct mapping *m)
 {
 	return m->exec && m->inode && m->name[0] == '/' && strncmp(m->name, "/dev/", 5) != 0;
@@ -309,7 +325,7 @@ static void take_mapping(struct follow *f, const struct mapping *m)
 	}
 	file->mapped = true;
 	file->stat_dev = stat_dev;
-	take_object(f, file, obj);
+	take_object(f, file, obj, is_program(f, obj));
 	check_arrival(f, file, m);
 }
 
@@ -335,7 +351,7 @@ static void take_installed(const char *dir, const char *name, void *arg)
 		return;
 	}
 	file->stat_dev = object_dev(obj);
-	take_object(f, file, obj);
+	take_object(f, file, obj, false);
 }
 
 int follow_update(struct follow *f, struct error *err)
@@ -463,6 +479,17 @@ static bool has_role(const struct follow *f, enum plan_role role)
 bool follow_sees_loads(const struct follow *f)
 {
 	return has_role(f, PLAN_LOADED);
+}
+
+enum mark_sight follow_sees_mark(const struct follow *f, size_t i)
+{
+	uint32_t named = 0, placed = 0;
+
+	for (size_t k = 0; k < f->file_cnt; k++) {
+		named |= f->files[k].mapped ? f->files[k].marks_named : 0;
+		placed |= f->files[k].mapped ? f->files[k].marks_placed : 0;
+	}
+	return placed & 1u << i ? MARK_PLACED : named & 1u << i ? MARK_NO_SYMBOL : MARK_NO_OBJECT;
 }
 
 bool follow_sees_collections(const struct follow *f)

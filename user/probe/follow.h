@@ -55,6 +55,8 @@ void follow_drop_allocs(struct follow *follow);
 unsigned follow_probe_cnt(const struct follow *follow);
 unsigned follow_lost_cnt(const struct follow *follow); /* probes that could not be placed */
 bool follow_sees_loads(const struct follow *follow);
+/* How far point number i of the plans' marks has come. */
+enum mark_sight follow_sees_mark(const struct follow *follow, size_t i);
 /* CPython's garbage collector, by its own probes. */
 bool follow_sees_collections(const struct follow *follow);
 

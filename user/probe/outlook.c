@@ -46,7 +46,7 @@ static int add_object(struct outlook *outlook, const struct outlook_options *opt
 {
 	struct plan plan = {.v = NULL};
 	const struct traced_function *fn;
-	int ret = plan_object(ctx, obj, &plan);
+	int ret = plan_object(ctx, obj, false, &plan);
 
 	for (; !ret && (fn = functions_get(outlook->functions, *number)); ++*number)
 		ret = add_probe(outlook, options, obj, fn);

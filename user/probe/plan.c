@@ -31,6 +31,7 @@ static const struct shape {
 	[PROBE_DLMOPEN] = {PLAN_OPEN, PLAN_LOADER_EXIT, true, false},
 	[PROBE_DLCLOSE] = {PLAN_CLOSE, PLAN_LOADER_EXIT, true, false},
 	[PROBE_LOADED] = {PLAN_LOADED, PLAN_LOADED, true, true},
+	[PROBE_MARK] = {PLAN_MARK, PLAN_MARK, true, true},
 	[PROBE_MMAP] = {PLAN_MEMORY, PLAN_MEMORY_EXIT, false, false},
 	[PROBE_MUNMAP] = {PLAN_MEMORY, PLAN_MEMORY_EXIT, false, false},
 	[PROBE_MREMAP] = {PLAN_MEMORY, PLAN_MEMORY_EXIT, false, false},
@@ -387,7 +388,7 @@ static int plan_allocator(const struct plan_context *ctx, struct object *obj, co
 	return ret;
 }
 
-int plan_object(const struct plan_context *ctx, struct object *obj, struct plan *plan)
+int plan_object(const struct plan_context *ctx, struct object *obj, bool program, struct plan *plan)
 {
 	static const struct family libc_family = {.rows = libc_rows, .prefix = ""},
 				   loader_family = {.rows = loader_rows, .prefix = ""};
@@ -409,6 +410,8 @@ int plan_object(const struct plan_context *ctx, struct object *obj, struct plan 
 		ret = plan_rows(ctx, obj, &loader_family, plan);
 	if (!ret)
 		ret = python_gc_plan(ctx, obj, plan);
+	if (!ret)
+		ret = mark_points_plan(ctx, obj, program, plan);
 	if (!ret && !plan->cnt && object_is_static(obj))
 		missing_add(ctx->missing, "%s is a static program without symbols: none of its calls is seen",
 			    object_name(obj));

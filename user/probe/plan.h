@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "probe/functions.h"
 #include "probe/link.h"
+#include "probe/mark_point.h"
 #include "probe/missing.h"
 #include "target/object.h"
 
@@ -31,6 +32,7 @@ enum plan_role {
 	PLAN_OPEN,
 	PLAN_CLOSE,
 	PLAN_LOADED,
+	PLAN_MARK,
 	PLAN_OWN_FREE,     /* where an allocator calls its own free anew */
 	PLAN_FREE,
 	PLAN_ALLOC,        /* entry and, where return probes are used, return */
@@ -53,6 +55,7 @@ struct plan_spot {
 struct plan {
 	struct plan_spot *v;
 	size_t cnt, cap;
+	uint32_t marks_named, marks_placed; /* bit i: point i of the context's means this object; … and is in the plan */
 };
 
 /* What planning reads and adds to beside the plan. */
@@ -63,13 +66,14 @@ struct plan_context {
 	bool return_probes;
 	bool allocs; /* allocation functions too */
 	const struct allocator *const *more; /* beside the known ones: allocator_nth */
+	const struct mark_points *marks;     /* NULL: none */
 };
 
 /*
  * Plans one object; an empty plan if it holds nothing of ours. What it holds but cannot be
- * placed is a missing line. 0 or −ENOMEM.
+ * placed is a missing line. program: it is what a process runs. 0 or −ENOMEM.
  */
-int plan_object(const struct plan_context *ctx, struct object *obj, struct plan *plan);
+int plan_object(const struct plan_context *ctx, struct object *obj, bool program, struct plan *plan);
 /* Adds a spot, unless the role has one at that offset already: several names of one function collapse. 0 or −ENOMEM. */
 int plan_add(struct plan *plan, enum plan_role role, const struct link_spot *spot);
 void plan_free(struct plan *plan); /* idempotent */

@@ -12,6 +12,7 @@ struct file_id {
 
 struct planned {
 	struct file_id file;
+	bool program;
 	struct plan plan;
 	struct missing *missing;
 };
@@ -69,7 +70,8 @@ static int make_room(struct plans *plans)
 	return 0;
 }
 
-static struct planned *plan_file(struct plans *plans, const struct file_id *file, struct object *obj)
+static struct planned *plan_file(struct plans *plans, const struct file_id *file, struct object *obj,
+				 bool program)
 {
 	struct planned *planned = make_room(plans) ? NULL : calloc(1, sizeof(*planned));
 	struct plan_context ctx = plans->ctx;
@@ -77,8 +79,9 @@ static struct planned *plan_file(struct plans *plans, const struct file_id *file
 	if (!planned)
 		return NULL;
 	planned->file = *file;
+	planned->program = program;
 	planned->missing = ctx.missing = missing_new();
-	if (!planned->missing || plan_object(&ctx, obj, &planned->plan)) {
+	if (!planned->missing || plan_object(&ctx, obj, program, &planned->plan)) {
 		planned_free(planned);
 		return NULL;
 	}
@@ -95,7 +98,7 @@ static void repeat_missing(const struct missing *from, struct missing *to)
 		missing_add(to, "%s", lines[i]);
 }
 
-const struct plan *plans_get(struct plans *plans, struct object *obj, struct missing *missing)
+const struct plan *plans_get(struct plans *plans, struct object *obj, bool program, struct missing *missing)
 {
 	struct planned *planned = NULL;
 	struct file_id file = {.dev = 0};
@@ -104,10 +107,10 @@ const struct plan *plans_get(struct plans *plans, struct object *obj, struct mis
 	if (!stat(object_access_path(obj), &st))
 		file = (struct file_id){st.st_dev, st.st_ino, st.st_ctim};
 	for (size_t i = 0; file.inode && i < plans->cnt && !planned; i++)
-		if (is_file(&plans->v[i]->file, &file))
+		if (plans->v[i]->program == program && is_file(&plans->v[i]->file, &file))
 			planned = plans->v[i];
 	if (!planned)
-		planned = plan_file(plans, &file, obj);
+		planned = plan_file(plans, &file, obj, program);
 	if (!planned)
 		return NULL;
 	repeat_missing(planned->missing, missing);

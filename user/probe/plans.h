@@ -12,8 +12,8 @@ struct plans *plans_new(const struct plan_context *ctx);
 void plans_free(struct plans *plans); /* NULL-safe */
 /*
  * The plan of an object's file, valid until plans_free; what it says is not seen is added to
- * missing. NULL: no memory.
+ * missing. program: as plan_object wants it. NULL: no memory.
  */
-const struct plan *plans_get(struct plans *plans, struct object *obj, struct missing *missing);
+const struct plan *plans_get(struct plans *plans, struct object *obj, bool program, struct missing *missing);
 
 #endif

@@ -47,6 +47,7 @@ static const struct row {
 	{"dlopen_enter", PLAN_OPEN, MODE_ANY, LINK_AT_ENTRY},
 	{"dlclose_enter", PLAN_CLOSE, MODE_ANY, LINK_AT_ENTRY},
 	{"loader_changed", PLAN_LOADED, MODE_ANY, LINK_AT_ENTRY},
+	{"mark_enter", PLAN_MARK, MODE_ANY, LINK_AT_ENTRY},
 	{"malloc_exit", PLAN_ALLOC_EXIT, MODE_ANY, LINK_AT_ENTRY},
 	{"malloc_session", PLAN_ALLOC, MODE_SESSION, LINK_AT_BOTH},
 	{"malloc_return", PLAN_ALLOC, MODE_RETURN, LINK_AT_RETURN},
@@ -406,6 +407,14 @@ void programs_forget_blocks(struct programs *p)
 void programs_read_headers(struct programs *p)
 {
 	p->skel->bss->reads_headers = true;
+}
+
+uint64_t programs_mark_hits(const struct programs *p, pid_t pid, uint32_t func)
+{
+	struct mark_key key = {.tgid = (uint32_t)pid, .func = func};
+	struct mark_rate rate;
+
+	return bpf_map_lookup_elem(bpf_map__fd(p->skel->maps.mark_rates), &key, &rate) ? 0 : rate.all;
 }
 
 void programs_silent_hits(const struct programs *p, uint64_t *nested, uint64_t *filtered)

@@ -72,6 +72,8 @@ void programs_end_blocks(struct programs *programs);
 void programs_forget_blocks(struct programs *programs);
 /* From now on frees tell what stands before their block also if its allocation was recorded. */
 void programs_read_headers(struct programs *programs);
+/* How often a function that is a mark was called in a process. */
+uint64_t programs_mark_hits(const struct programs *programs, pid_t pid, uint32_t func);
 /* Hits of allocation probes that left no record. */
 void programs_silent_hits(const struct programs *programs, uint64_t *nested, uint64_t *filtered);
 void programs_losses(const struct programs *programs, uint64_t lost[LOSS_CNT]);

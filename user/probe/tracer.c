@@ -158,6 +158,7 @@ static int make_context(struct tracer *t, struct error *err)
 		.return_probes = t->feature.return_probes,
 		.allocs = t->options.allocs,
 		.more = t->options.more,
+		.marks = t->options.marks,
 	});
 	if (!t->plans)
 		return error_set(err, -ENOMEM, "out of memory");
@@ -172,7 +173,8 @@ static int make_context(struct tracer *t, struct error *err)
 		.keeper = t->keeper,
 		.early = &t->early,
 		.attaches_children = t->options.follow && t->options.allocs,
-		/* With perf links (6.1) following children that inherit events was seen to hang in a virtual machine. */
+		/* With perf links (6.1) following children that inherit events was seen to hang in a virtual
+		   machine. */
 		.follow = t->options.follow && t->options.allocs && t->feature.backend != LINK_PERF,
 	};
 	return 0;
@@ -370,6 +372,32 @@ bool tracer_sees_collections(struct tracer *t, pid_t pid)
 	const struct attached *attached = attached_of(t, pid);
 
 	return attached && attached_sees_collections(attached);
+}
+
+enum mark_sight tracer_sees_mark(struct tracer *t, pid_t pid, const struct mark_point *point)
+{
+	const struct attached *attached = attached_of(t, pid);
+
+	enum mark_sight sight = MARK_NO_OBJECT;
+	const struct traced_function *fn;
+
+	if (attached)
+		sight = attached_sees_mark(attached, (size_t)(point - t->options.marks->v));
+	for (uint32_t i = 1; sight < MARK_ELSEWHERE && (fn = functions_get(t->functions, i)); i++)
+		if (fn->mark == point)
+			sight = MARK_ELSEWHERE;
+	return sight;
+}
+
+uint64_t tracer_mark_hits(const struct tracer *t, pid_t pid, const struct mark_point *point)
+{
+	const struct traced_function *fn;
+	uint64_t hits = 0;
+
+	for (uint32_t i = 1; (fn = functions_get(t->functions, i)); i++)
+		if (fn->mark == point)
+			hits += programs_mark_hits(t->programs, pid, i);
+	return hits;
 }
 
 void tracer_losses(const struct tracer *t, uint64_t lost[SOURCE_LOSS_CNT])

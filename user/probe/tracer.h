@@ -8,6 +8,7 @@
  *   plans.c     the plans of files, shared by processes
  *   plan.c      which functions of which objects: rows × mapped objects (× installed, not yet mapped)
  *   python_gc.c   … and the probes that CPython brings itself
+ *   mark_point.c  … and the functions that the user has named as marks
  *   place.c     where exactly in a function (Zydis): entry, exits
  *   link.c      attaching: session, multi or perf links
  *   keeper.c    the process that does it and holds them, so that none outlives us
@@ -34,6 +35,7 @@
 #include "base/log.h"
 #include "event/source.h"
 #include "probe/allocator.h"
+#include "probe/mark_point.h"
 #include "probe/python.h"
 
 struct tracer;
@@ -53,6 +55,7 @@ struct tracer_options {
 	bool follow;                 /* children are attached to: record them from their fork on */
 	bool many;                   /* more than one process will be attached to */
 	const struct allocator *const *more; /* probed beside the known ones (allocator_nth); must outlive the tracer */
+	const struct mark_points *marks;     /* whose calls are EVENT_MARK; must outlive the tracer; NULL: none */
 };
 
 /* What the cookie in an event's head.func stands for. */
@@ -68,7 +71,8 @@ struct traced_function {
 	const char *why; /* a literal */
 	bool return_probe;
 	unsigned exit_cnt, lost_exits; /* probed; ways out of which a call ends unseen */
-	const struct allocator *allocator; /* NULL: libc_rows, loader_rows */
+	const struct allocator *allocator; /* NULL: libc_rows, loader_rows, a mark */
+	const struct mark_point *mark;     /* PROBE_MARK */
 	const char *object;                /* path in the target */
 	dev_t dev;
 	uint64_t inode;
@@ -115,6 +119,9 @@ int tracer_poll(struct tracer *tracer, void (*fn)(const struct event *ev, void *
 const struct python *tracer_python(struct tracer *tracer, pid_t pid);
 /* Whether the process's CPython tells when its garbage collector runs. */
 bool tracer_sees_collections(struct tracer *tracer, pid_t pid);
+/* How far a point of the options' marks has come in the process; how often it was called there, marked or not. */
+enum mark_sight tracer_sees_mark(struct tracer *tracer, pid_t pid, const struct mark_point *point);
+uint64_t tracer_mark_hits(const struct tracer *tracer, pid_t pid, const struct mark_point *point);
 /* What hits of allocation probes cost here; all 0 without them. Whether there are return probes. */
 struct probe_cost tracer_cost(const struct tracer *tracer);
 bool tracer_has_return_probes(const struct tracer *tracer);

@@ -9,6 +9,29 @@
 
 _Static_assert(sizeof(struct collector_runs) == 4 * sizeof(uint64_t), "a figure more: raise RECORD_VERSION");
 
+static void code_mark(struct codec *c, struct mark_finding *m)
+{
+	codec_number(c, &m->time_ns);
+	codec_name(c, &m->kind);
+	codec_name(c, &m->text);
+	codec_figure(c, &m->rss);
+	codec_figure(c, &m->live);
+	codec_figure(c, &m->live_heap);
+	codec_figure(c, &m->retained);
+	codec_figure(c, &m->purgeable);
+	codec_signed(c, &m->state_ns);
+}
+
+/* What a purge left; none of one that nothing is known of. */
+static void code_after(struct codec *c, struct mark_finding *after)
+{
+	bool is_known = after->kind != NULL;
+
+	codec_bool(c, &is_known);
+	if (is_known)
+		code_mark(c, after);
+}
+
 static void code_purge(struct codec *c, struct purge_finding *p)
 {
 	codec_number(c, &p->time_ns);
@@ -27,6 +50,7 @@ static void code_purge(struct codec *c, struct purge_finding *p)
 	codec_number(c, &p->prediction_age_ns);
 	codec_bool(c, &p->effective);
 	codec_bool(c, &p->misdirected);
+	code_after(c, &p->after);
 }
 
 static void code_window(struct codec *c, struct window_finding *w)
@@ -65,19 +89,6 @@ static void code_churn(struct codec *c, struct churn_finding *f)
 	codec_signed(c, &f->heap_grown);
 	codec_number(c, &f->changed_ns);
 	codec_bool(c, &f->flagged);
-}
-
-static void code_mark(struct codec *c, struct mark_finding *m)
-{
-	codec_number(c, &m->time_ns);
-	codec_name(c, &m->kind);
-	codec_name(c, &m->text);
-	codec_figure(c, &m->rss);
-	codec_figure(c, &m->live);
-	codec_figure(c, &m->live_heap);
-	codec_figure(c, &m->retained);
-	codec_figure(c, &m->purgeable);
-	codec_signed(c, &m->state_ns);
 }
 
 static void code_gap(struct codec *c, struct collector_gap *g)
@@ -152,6 +163,19 @@ static void code_marks(struct codec *c, struct snapshot *s)
 	codec_number(c, &s->marks_total);
 }
 
+static void code_tallies(struct codec *c, struct snapshot *s)
+{
+	struct mark_tally *list =
+		codec_list(c, s->mark_tallies, &s->mark_tally_cnt, sizeof(*list), MARK_KINDS_MAX);
+
+	for (size_t i = 0; i < s->mark_tally_cnt; i++) {
+		codec_name(c, &list[i].kind);
+		codec_number(c, &list[i].cnt);
+		codec_number(c, &list[i].skipped);
+	}
+	s->mark_tallies = list;
+}
+
 static void code_windows(struct codec *c, struct snapshot *s)
 {
 	struct window_finding *list =
@@ -209,5 +233,6 @@ void code_findings(struct codec *c, struct snapshot *s)
 	code_churns(c, s);
 	code_samples(c, s);
 	code_marks(c, s);
+	code_tallies(c, s);
 	code_collector(c, s);
 }

@@ -16,12 +16,12 @@ struct row_counts allocators_count_rows(const struct allocator *kind)
 const char *allocators_role(enum probe_shape shape)
 {
 	static const char *const roles[PROBE_SHAPE_CNT] = {
-		[PROBE_PURGE] = "purge",   [PROBE_CONTROL] = "purge",   [PROBE_CONTROL_MIB] = "purge",
-		[PROBE_DLOPEN] = "load",   [PROBE_DLMOPEN] = "load",    [PROBE_DLCLOSE] = "unload",
-		[PROBE_LOADED] = "loaded", [PROBE_MMAP] = "memory",     [PROBE_MUNMAP] = "memory",
-		[PROBE_MREMAP] = "memory", [PROBE_MADVISE] = "memory",  [PROBE_BRK] = "memory",
-		[PROBE_ALLOC] = "alloc",   [PROBE_ALLOC_OUT] = "alloc", [PROBE_REALLOC] = "realloc",
-		[PROBE_FREE] = "free",
+		[PROBE_PURGE] = "purge",     [PROBE_CONTROL] = "purge", [PROBE_CONTROL_MIB] = "purge",
+		[PROBE_DLOPEN] = "load",     [PROBE_DLMOPEN] = "load",  [PROBE_DLCLOSE] = "unload",
+		[PROBE_LOADED] = "loaded",   [PROBE_MARK] = "mark",     [PROBE_MMAP] = "memory",
+		[PROBE_MUNMAP] = "memory",   [PROBE_MREMAP] = "memory", [PROBE_MADVISE] = "memory",
+		[PROBE_BRK] = "memory",      [PROBE_ALLOC] = "alloc",   [PROBE_ALLOC_OUT] = "alloc",
+		[PROBE_REALLOC] = "realloc", [PROBE_FREE] = "free",
 	};
 
 	return roles[shape];

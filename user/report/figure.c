@@ -17,6 +17,34 @@ const char *figure_count(char buf[UNITS_TEXT_MAX], uint64_t cnt)
 	return buf;
 }
 
+static uint64_t size_of(int64_t change)
+{
+	return change < 0 ? -(uint64_t)change : (uint64_t)change;
+}
+
+static const char *sign_of(int64_t change)
+{
+	return change > 0 ? "+" : change < 0 ? "-" : "";
+}
+
+const char *figure_change(char buf[UNITS_TEXT_MAX], int64_t bytes)
+{
+	char size[UNITS_TEXT_MAX];
+
+	snprintf(buf, UNITS_TEXT_MAX, "%s%.*s", sign_of(bytes), UNITS_TEXT_MAX - 2,
+		 units_bytes(size, size_of(bytes)));
+	return buf;
+}
+
+const char *figure_count_change(char buf[UNITS_TEXT_MAX], int64_t cnt)
+{
+	char size[UNITS_TEXT_MAX];
+
+	snprintf(buf, UNITS_TEXT_MAX, "%s%.*s", sign_of(cnt), UNITS_TEXT_MAX - 2,
+		 figure_count(size, size_of(cnt)));
+	return buf;
+}
+
 const char *figure_rate(char buf[UNITS_TEXT_MAX], uint64_t cnt, uint64_t ns)
 {
 	double rate = ns ? (double)cnt * NSEC_PER_SEC / (double)ns : 0;

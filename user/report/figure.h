@@ -14,6 +14,9 @@ static inline const char *figure_text(char buf[UNITS_TEXT_MAX], uint64_t bytes)
 const char *figure_count(char buf[UNITS_TEXT_MAX], uint64_t cnt);
 /* "0/s", "3.4/s", "120/s", "41.2k/s", "1.20M/s": cnt in that time; "–" in no time. */
 const char *figure_rate(char buf[UNITS_TEXT_MAX], uint64_t cnt, uint64_t ns);
+/* "+1.20 MiB", "-3 B", "0 B"; figure_count_change: "+1,204". */
+const char *figure_change(char buf[UNITS_TEXT_MAX], int64_t bytes);
+const char *figure_count_change(char buf[UNITS_TEXT_MAX], int64_t cnt);
 /* "12 %", "under 1 %", "0 %". */
 const char *figure_share(char buf[UNITS_TEXT_MAX], double share);
 

@@ -1,18 +1,14 @@
 /* Stacks in Brendan Gregg's folded form, which flamegraph.pl, speedscope and others read. */
+#include "report/folded.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/printable.h"
-#include "heap/state.h"
 #include "report/ranking.h"
-
-const char *const site_weight_names[WEIGHT_CNT] = {
-	[WEIGHT_LIVE] = "live",           [WEIGHT_ALLOCATED] = "allocated", [WEIGHT_FREED] = "freed",
-	[WEIGHT_COUNT] = "count",         [WEIGHT_PINNED] = "pinned",       [WEIGHT_PEAK] = "peak",
-	[WEIGHT_TEMPORARY] = "temporary",
-};
+#include "report/weight.h"
 
 static bool has_frames(const struct stack *stack)
 {
@@ -81,7 +77,7 @@ static void put_frame(FILE *out, const struct frame_name *frame)
 	fputs(name, out);
 }
 
-static void put_line(FILE *out, const struct stack *stack, uint64_t weight)
+void folded_put_stack(FILE *out, const struct stack *stack)
 {
 	struct stack_walk walk = {.stack = stack};
 	const struct frame_name *frame;
@@ -97,37 +93,52 @@ static void put_line(FILE *out, const struct stack *stack, uint64_t weight)
 		first = false;
 		put_frame(out, frame);
 	}
-	fprintf(out, " %" PRIu64 "\n", weight);
 }
 
-/* What no site accounts for, so that the graph is as wide as the heap. */
-static void put_rest(FILE *out, const struct allocation_view *a, enum site_weight weight)
+static void put_line(FILE *out, const struct ranked_site *site)
 {
-	uint64_t rest = 0;
+	folded_put_stack(out, site->view->stack);
+	fprintf(out, " %" PRIu64 "\n", site->weight);
+}
 
-	if (weight == WEIGHT_LIVE && a->unattributed != UNKNOWN)
-		rest = a->unattributed;
-	if (weight == WEIGHT_PINNED && a->survey)
-		rest = a->survey->rest.pinned;
-	if (rest)
-		fprintf(out, "[from before the attach] %" PRIu64 "\n", rest);
+/* Those that weigh anything. */
+static int collect(struct ranking *r, const struct weights *weights, enum site_weight weight)
+{
+	const struct allocation_view *a = weights->s->allocs;
+
+	*r = (struct ranking){.sites = calloc(a->site_cnt + 1, sizeof(*r->sites))};
+	if (!r->sites)
+		return -ENOMEM;
+	for (size_t i = 0; i < a->site_cnt; i++) {
+		uint64_t weighs = weight_of(weights, &a->sites[i], weight);
+
+		if (weighs)
+			r->sites[r->cnt++] = (struct ranked_site){&a->sites[i], weighs};
+	}
+	return 0;
 }
 
 int report_folded(FILE *out, const struct snapshot *s, enum site_weight weight)
 {
+	struct weight_rest rests[WEIGHT_RESTS_MAX];
+	struct weights weights;
 	struct ranking sites;
+	size_t rest_cnt;
 
-	if (!s->allocs)
+	weights_init(&weights, s);
+	if (!weight_is_known(&weights, weight))
 		return 0;
-	if (ranking_make(&sites, s->allocs, ranking_weigh[weight]))
+	if (collect(&sites, &weights, weight))
 		return -ENOMEM;
 	for (size_t i = 0; i < sites.cnt; i++)
 		stack_want(s->names, sites.sites[i].view->stack);
 	names_wait(s->names);
 	merge(&sites);
 	for (size_t i = 0; i < sites.cnt; i++)
-		put_line(out, sites.sites[i].view->stack, sites.sites[i].weight);
+		put_line(out, &sites.sites[i]);
 	ranking_free(&sites);
-	put_rest(out, s->allocs, weight);
+	rest_cnt = weight_rests(&weights, weight, rests);
+	for (size_t i = 0; i < rest_cnt; i++)
+		fprintf(out, "%s %" PRIu64 "\n", rests[i].name, rests[i].weight);
 	return fflush(out) ? -errno : ferror(out) ? -EIO : 0;
 }

@@ -1,6 +1,8 @@
 #include "report/form.h"
 
 #include "report/html.h"
+#include "report/pprof.h"
+#include "report/speedscope.h"
 
 static int write_text(FILE *out, const struct snapshot *s, const struct form_options *options)
 {
@@ -24,9 +26,23 @@ static int write_html(FILE *out, const struct snapshot *s, const struct form_opt
 	return report_html(out, s);
 }
 
+static int write_pprof(FILE *out, const struct snapshot *s, const struct form_options *options)
+{
+	(void)options;
+	return report_pprof(out, s);
+}
+
+static int write_speedscope(FILE *out, const struct snapshot *s, const struct form_options *options)
+{
+	(void)options;
+	return report_speedscope(out, s);
+}
+
 const struct form forms[FORM_CNT] = {
 	[FORM_TEXT] = {.name = "text", .write = write_text},
 	[FORM_JSON] = {.name = "json", .write = write_json},
 	[FORM_FOLDED] = {.name = "folded", .needs_sites = true, .write = write_folded},
 	[FORM_HTML] = {.name = "html", .needs_history = true, .lacks = report_html_lacks, .write = write_html},
+	[FORM_PPROF] = {.name = "pprof", .is_binary = true, .needs_sites = true, .write = write_pprof},
+	[FORM_SPEEDSCOPE] = {.name = "speedscope", .needs_sites = true, .write = write_speedscope},
 };

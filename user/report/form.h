@@ -16,6 +16,8 @@ enum form_number {
 	FORM_JSON,
 	FORM_FOLDED,
 	FORM_HTML,
+	FORM_PPROF,
+	FORM_SPEEDSCOPE,
 	FORM_CNT
 };
 

@@ -10,6 +10,7 @@
 #include "report/json_collector.h"
 #include "report/json_frame.h"
 #include "report/json_heap.h"
+#include "report/json_marks.h"
 #include "report/json_tree.h"
 #include "report/json_verdict.h"
 #include "report/snapshot.h"
@@ -204,6 +205,7 @@ int report_json(FILE *out, const struct snapshot *s)
 	json_allocs(&j, j.root, s);
 	findings(&j, j.root, s);
 	json_collector(&j, j.root, s);
+	json_marks(&j, j.root, s);
 	blind_spots(&j, j.root, s);
 	return json_write(&j, out);
 }

@@ -82,6 +82,14 @@ void json_number(struct json *j, cJSON *parent, const char *name, double value)
 	add(j, parent, name, cJSON_CreateRaw(digits));
 }
 
+void json_ratio(struct json *j, cJSON *parent, const char *name, double value)
+{
+	char digits[48];
+
+	snprintf(digits, sizeof(digits), "%.9g", value);
+	add(j, parent, name, cJSON_CreateRaw(digits));
+}
+
 void json_seconds(struct json *j, cJSON *parent, const char *name, double value)
 {
 	json_number(j, parent, name, value);

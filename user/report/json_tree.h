@@ -25,6 +25,7 @@ void json_integer(struct json *j, cJSON *parent, const char *name, uint64_t valu
 void json_signed(struct json *j, cJSON *parent, const char *name, int64_t value);
 void json_figure(struct json *j, cJSON *parent, const char *name, uint64_t value); /* UNKNOWN is null */
 void json_number(struct json *j, cJSON *parent, const char *name, double value);   /* three decimals */
+void json_ratio(struct json *j, cJSON *parent, const char *name, double value);    /* nine digits */
 void json_seconds(struct json *j, cJSON *parent, const char *name, double value);  /* to the millisecond */
 void json_address(struct json *j, cJSON *parent, const char *name, uint64_t addr); /* "0x7f…" */
 void json_text(struct json *j, cJSON *parent, const char *name,

@@ -15,7 +15,7 @@ struct ranking {
 	uint64_t total;
 };
 
-/* By weight: bytes, or a count. */
+/* By weight: bytes, or a count; NULL where a site alone does not tell (report/weight.h). */
 extern uint64_t (*const ranking_weigh[WEIGHT_CNT])(const struct site_view *view);
 
 /* 0, or −ENOMEM; ranking_free afterwards either way. */

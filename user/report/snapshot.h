@@ -14,6 +14,7 @@
 
 #include "detect/churn.h"
 #include "detect/collector.h"
+#include "detect/marks.h"
 #include "detect/own_returns.h"
 #include "detect/purge.h"
 #include "detect/returned.h"
@@ -22,6 +23,7 @@
 #include "heap/ledger.h"
 #include "heap/state.h"
 #include "heap/survey.h"
+#include "report/weight.h"
 #include "stack/stacks.h"
 #include "target/cgroup.h"
 
@@ -61,19 +63,15 @@ struct state_sample {
 	uint64_t live; /* by allocation events; UNKNOWN without */
 };
 
-/* A moment that was marked, by the program or from outside. */
-struct mark_finding {
-	uint64_t time_ns;
-	const char *kind;  /* marks of one kind are compared: the function's name, or "mark" (command); outlives the finding */
-	const char *text;  /* what was said with it; "" */
-	uint64_t rss;      /* then */
-	uint64_t live;     /* by allocation events; UNKNOWN without */
-	uint64_t live_heap, retained, purgeable; /* of the reading nearest to it; UNKNOWN */
-	int64_t state_ns;  /* when that reading was, from the mark on: negative before */
-};
-
 struct history; /* report/history.h */
 struct trend;   /* verdict/trend.h */
+
+/* How many findings there have been since the attach, those that an interval does not list included. */
+struct finding_totals {
+	struct purge_totals purges;
+	uint64_t windows;                /* that counted, an open one too */
+	uint64_t opens, repeats;         /* of dlopen */
+};
 
 struct snapshot {
 	uint64_t time_ns;     /* CLOCK_MONOTONIC; outputs convert (base/clock.h) */
@@ -100,9 +98,12 @@ struct snapshot {
 	size_t churn_cnt;
 	const struct state_sample *samples; /* readings in the interval, oldest first; the final one has those since the last report */
 	size_t sample_cnt;
-	const struct mark_finding *const *marks; /* as purges are, oldest first */
+	const struct mark_finding *const *marks; /* as purges are, oldest first; in an interval those whose reading is known by then */
 	size_t mark_cnt;
 	uint64_t marks_total;
+	const struct mark_tally *mark_tallies; /* by kind, since the attach */
+	size_t mark_tally_cnt;
+	struct finding_totals totals;
 	const struct collector_view *collector; /* NULL: the process's collections are not seen, or it is no CPython */
 	const struct collector_gap *gaps;       /* as windows are: of them those that ended or are open in the interval */
 	size_t gap_cnt;
@@ -116,7 +117,7 @@ struct snapshot {
 	const struct trend *trend;     /* figures of some moments of the run, this snapshot included; NULL: not kept */
 	bool verdict_is_news;          /* in an interval: the verdict says what none before it said */
 	const struct process_rows *processes; /* NULL: it is of one process. Else of many: pid is 0, command their title */
-	const pid_t *purge_pids, *window_pids; /* of many: whose each of purges and windows is */
+	const pid_t *purge_pids, *window_pids, *mark_pids; /* of many: whose each of purges, windows and marks is */
 };
 
 /* The cgroup of what is watched. */
@@ -145,19 +146,6 @@ struct process_rows {
 /* One output form: 0, or −errno of the stream (−EPIPE: nobody reads any more). */
 int report_text(FILE *out, const struct snapshot *s, bool colour);
 int report_json(FILE *out, const struct snapshot *s);
-/* What a folded stack is weighed by (--weight). */
-enum site_weight {
-	WEIGHT_LIVE,
-	WEIGHT_ALLOCATED,
-	WEIGHT_FREED, /* freed_here */
-	WEIGHT_COUNT, /* allocations */
-	WEIGHT_PINNED,
-	WEIGHT_PEAK,
-	WEIGHT_TEMPORARY,
-	WEIGHT_CNT
-};
-extern const char *const site_weight_names[WEIGHT_CNT]; /* "live", … */
-
 /* Stacks in Brendan Gregg's folded form, one "outermost;…;innermost weight" a line, of all sites. */
 int report_folded(FILE *out, const struct snapshot *s, enum site_weight weight);
 /* `alloctrace heap`: the walk in full. */

@@ -17,6 +17,7 @@
 #include "report/text_cgroup.h"
 #include "report/text_collector.h"
 #include "report/text_findings.h"
+#include "report/text_marks.h"
 #include "report/text_processes.h"
 #include "report/text_verdict.h"
 #include "verdict/words.h"
@@ -257,6 +258,8 @@ static int put_summary(FILE *out, const struct snapshot *s, bool colour)
 		result = text_purges(out, s, colour);
 	if (result == 0)
 		result = text_windows(out, s, colour);
+	if (result == 0)
+		result = text_marks(out, s, colour);
 	if (result == 0)
 		result = text_collector(out, s, colour);
 	if (result == 0)

@@ -15,7 +15,8 @@ struct total {
 	struct returned kept_returned;
 	struct own_returns kept_own_returns;
 	struct collector_view kept_collector;
-	uint64_t kept_purges;
+	uint64_t kept_purges, kept_marks;
+	struct finding_totals kept_totals;
 	struct ledger_totals kept;
 	bool kept_allocs; /* there was something to keep */
 
@@ -26,6 +27,8 @@ struct total {
 	struct survey_result survey;
 	const struct purge_finding **purges;
 	pid_t *purge_pids;
+	const struct mark_finding **marks;
+	pid_t *mark_pids;
 	struct window_finding *windows;
 	pid_t *window_pids;
 	struct churn_finding *churn_rows;
@@ -53,6 +56,8 @@ static void forget_sum(struct total *t)
 {
 	free(t->purges);
 	free(t->purge_pids);
+	free(t->marks);
+	free(t->mark_pids);
 	free(t->windows);
 	free(t->window_pids);
 	free(t->churn);
@@ -61,6 +66,8 @@ static void forget_sum(struct total *t)
 	t->gaps = NULL;
 	t->purges = NULL;
 	t->purge_pids = NULL;
+	t->marks = NULL;
+	t->mark_pids = NULL;
 	t->windows = NULL;
 	t->window_pids = NULL;
 	t->churn = NULL;
@@ -143,6 +150,16 @@ static void add_totals(struct ledger_totals *sum, const struct ledger_totals *pa
 	sum->events += part->events;
 }
 
+static void add_findings(struct finding_totals *sum, const struct finding_totals *part)
+{
+	sum->purges.effective += part->purges.effective;
+	sum->purges.misdirected += part->purges.misdirected;
+	sum->purges.ns += part->purges.ns;
+	sum->windows += part->windows;
+	sum->opens += part->opens;
+	sum->repeats += part->repeats;
+}
+
 void total_keep(struct total *t, const struct snapshot *ended)
 {
 	add_returned(&t->kept_returned, &ended->returned);
@@ -150,6 +167,8 @@ void total_keep(struct total *t, const struct snapshot *ended)
 	if (ended->collector)
 		add_collector(&t->kept_collector, ended->collector);
 	t->kept_purges += ended->purges_total;
+	t->kept_marks += ended->marks_total;
+	add_findings(&t->kept_totals, &ended->totals);
 	if (!ended->allocs)
 		return;
 	t->kept_allocs = true;
@@ -279,44 +298,101 @@ static int sum_allocs(struct total *t, const struct snapshot *const *v, size_t c
 }
 
 /* A finding, and whose it is, to be brought into the order of time. */
-struct dated_purge {
-	const struct purge_finding *finding;
+struct dated {
+	uint64_t time_ns;
+	size_t number; /* among all, as they came */
+	const void *finding;
 	pid_t pid;
 };
 
 static int by_time(const void *x, const void *y)
 {
-	const struct dated_purge *a = x, *b = y;
+	const struct dated *a = x, *b = y;
 
-	return a->finding->time_ns < b->finding->time_ns ? -1 : a->finding->time_ns > b->finding->time_ns;
+	if (a->time_ns != b->time_ns)
+		return a->time_ns < b->time_ns ? -1 : 1;
+	return a->number < b->number ? -1 : a->number > b->number;
+}
+
+/* Those of one sort that a snapshot has. */
+struct sort {
+	size_t (*cnt)(const struct snapshot *s);
+	struct dated (*nth)(const struct snapshot *s, size_t i);
+};
+
+static size_t purge_cnt(const struct snapshot *s)
+{
+	return s->purge_cnt;
+}
+
+static struct dated nth_purge(const struct snapshot *s, size_t i)
+{
+	return (struct dated){s->purges[i]->time_ns, 0, s->purges[i], s->pid};
+}
+
+static size_t mark_cnt(const struct snapshot *s)
+{
+	return s->mark_cnt;
+}
+
+static struct dated nth_mark(const struct snapshot *s, size_t i)
+{
+	return (struct dated){s->marks[i]->time_ns, 0, s->marks[i], s->pid};
+}
+
+static const struct sort purges = {purge_cnt, nth_purge}, marks = {mark_cnt, nth_mark};
+
+/* By time, *all of them, to be freed; *pids: whose they are. NULL: no memory. */
+static struct dated *put_in_order(const struct snapshot *const *v, size_t cnt, const struct sort *sort,
+				  size_t *all, pid_t **pids)
+{
+	struct dated *dated;
+	size_t at = 0;
+
+	*all = 0;
+	for (size_t i = 0; i < cnt; i++)
+		*all += sort->cnt(v[i]);
+	dated = calloc(*all + 1, sizeof(*dated));
+	*pids = calloc(*all + 1, sizeof(**pids));
+	if (!dated || !*pids) {
+		free(dated);
+		return NULL;
+	}
+	for (size_t i = 0; i < cnt; i++)
+		for (size_t k = 0; k < sort->cnt(v[i]); k++, at++) {
+			dated[at] = sort->nth(v[i], k);
+			dated[at].number = at;
+		}
+	qsort(dated, at, sizeof(*dated), by_time);
+	for (size_t i = 0; i < at; i++)
+		(*pids)[i] = dated[i].pid;
+	return dated;
 }
 
 static int sum_purges(struct total *t, const struct snapshot *const *v, size_t cnt, struct snapshot *sum)
 {
-	struct dated_purge *dated;
-	size_t at = 0;
+	struct dated *dated = put_in_order(v, cnt, &purges, &sum->purge_cnt, &t->purge_pids);
 
-	for (size_t i = 0; i < cnt; i++)
-		sum->purge_cnt += v[i]->purge_cnt;
-	dated = calloc(sum->purge_cnt + 1, sizeof(*dated));
 	t->purges = calloc(sum->purge_cnt + 1, sizeof(*t->purges));
-	t->purge_pids = calloc(sum->purge_cnt + 1, sizeof(*t->purge_pids));
-	if (!dated || !t->purges || !t->purge_pids) {
-		free(dated);
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < cnt; i++)
-		for (size_t k = 0; k < v[i]->purge_cnt; k++)
-			dated[at++] = (struct dated_purge){v[i]->purges[k], v[i]->pid};
-	qsort(dated, at, sizeof(*dated), by_time);
-	for (size_t i = 0; i < at; i++) {
+	for (size_t i = 0; dated && t->purges && i < sum->purge_cnt; i++)
 		t->purges[i] = dated[i].finding;
-		t->purge_pids[i] = dated[i].pid;
-	}
-	free(dated);
 	sum->purges = t->purges;
 	sum->purge_pids = t->purge_pids;
-	return 0;
+	free(dated);
+	return dated && t->purges ? 0 : -ENOMEM;
+}
+
+static int sum_marks(struct total *t, const struct snapshot *const *v, size_t cnt, struct snapshot *sum)
+{
+	struct dated *dated = put_in_order(v, cnt, &marks, &sum->mark_cnt, &t->mark_pids);
+
+	t->marks = calloc(sum->mark_cnt + 1, sizeof(*t->marks));
+	for (size_t i = 0; dated && t->marks && i < sum->mark_cnt; i++)
+		t->marks[i] = dated[i].finding;
+	sum->marks = t->marks;
+	sum->mark_pids = t->mark_pids;
+	free(dated);
+	return dated && t->marks ? 0 : -ENOMEM;
 }
 
 /* Who freed in a window is named by its process's own numbers. */
@@ -465,10 +541,14 @@ int total_sum(struct total *t, const struct snapshot *const *v, size_t cnt, bool
 	sum->returned = t->kept_returned;
 	t->own_returns = t->kept_own_returns;
 	sum->purges_total = t->kept_purges;
+	sum->marks_total = t->kept_marks;
+	sum->totals = t->kept_totals;
 	for (size_t i = 0; i < cnt; i++) {
 		add_returned(&sum->returned, &v[i]->returned);
 		add_own_returns(&t->own_returns, v[i]->own_returns, v[i]->own_return_cnt);
 		sum->purges_total += v[i]->purges_total;
+		sum->marks_total += v[i]->marks_total;
+		add_findings(&sum->totals, &v[i]->totals);
 		sum_missing(t, v[i], sum);
 		if (v[i]->gone && !with_ended)
 			continue;
@@ -485,6 +565,7 @@ int total_sum(struct total *t, const struct snapshot *const *v, size_t cnt, bool
 		memcpy(sum->lost, v[0]->lost, sizeof(sum->lost));
 	ret = sum_allocs(t, v, cnt, with_ended, sum);
 	ret = ret ?: sum_purges(t, v, cnt, sum);
+	ret = ret ?: sum_marks(t, v, cnt, sum);
 	ret = ret ?: sum_windows(t, v, cnt, sum);
 	ret = ret ?: sum_churn(t, v, cnt, sum);
 	return ret ?: sum_collectors(t, v, cnt, sum);

@@ -234,3 +234,14 @@ void stack_want(struct names *names, const struct stack *stack)
 	for (uint32_t i = 0; names && stack && i < stack->cnt; i++)
 		names_want(names, stack->locations[i]);
 }
+
+bool stack_is_waited_for(const struct stack *stack)
+{
+	for (uint32_t i = 0; stack && i < stack->cnt; i++) {
+		enum location_stage stage = stack->locations[i]->stage;
+
+		if (stage == LOCATION_ASKED || stage == LOCATION_SYMBOL)
+			return true;
+	}
+	return false;
+}

@@ -49,6 +49,8 @@ const struct frame_name *stack_next(struct stack_walk *walk);
 const struct frame_name *stack_next_out(struct stack_walk *walk);
 /* Asks for all names of it; stack may be NULL. */
 void stack_want(struct names *names, const struct stack *stack);
+/* Whether names of it that were asked for are still to come; between names_begin and names_end. NULL: none are. */
+bool stack_is_waited_for(const struct stack *stack);
 
 struct stacks;
 

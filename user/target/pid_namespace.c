@@ -121,6 +121,16 @@ int pid_namespace_find(pid_t member, pid_t pid, pid_t *found, struct error *err)
 	return 0;
 }
 
+bool pid_namespace_is_own(pid_t pid)
+{
+	struct stat own, other;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", pid);
+	return stat("/proc/self/ns/pid", &own) || stat(path, &other) ||
+	       (own.st_dev == other.st_dev && own.st_ino == other.st_ino);
+}
+
 int pid_namespace_own(pid_t pid, pid_t *own)
 {
 	struct numbers numbers;

@@ -271,6 +271,17 @@ bool process_alive(const struct process *p)
 	return read_stat(p->pid, &st) == 0 && (st.state != 'Z' || st.threads > 1) && st.state != 'X';
 }
 
+int process_uid(const struct process *p, uid_t *uid)
+{
+	uint64_t number;
+	char text[4096];
+
+	if (read_proc(p->pid, "status", text, sizeof(text)) <= 0 || !find_number(text, "Uid", &number))
+		return -ESRCH;
+	*uid = (uid_t)number;
+	return 0;
+}
+
 int process_refresh(struct process *p, const char *comm, struct error *err)
 {
 	printable(p->comm, sizeof(p->comm), comm);

@@ -36,6 +36,8 @@ int process_open(pid_t pid, struct process *p, struct error *err);
 int process_gone(pid_t pid, const struct process *parent, struct process *p);
 void process_close(struct process *p); /* idempotent */
 bool process_alive(const struct process *p);
+/* Whom it runs as: its real uid. −ESRCH. */
+int process_uid(const struct process *p, uid_t *uid);
 /* After an exec under the name comm: exe and is_static afresh. −ESRCH if it has ended since; the name holds. */
 int process_refresh(struct process *p, const char *comm, struct error *err);
 /* smaps_rollup costs 16–40 ms a GB: want_lazy_free false leaves lazy_free at 0 and reads only status. */

@@ -1,0 +1,111 @@
+/*
+ * What grew from one snapshot (A) to another (B), by site and figure. The two may come from different
+ * processes, builds and machines: sites are the same where their frames say the same (stack_keys.h),
+ * first with lines; what is left of both is matched without lines and added up.
+ *
+ * A's figures of sites and events, which count from the attach on, may be scaled to B's extent: to as
+ * long a time, as many marks or as many allocations (--by). Of what is at a moment, RSS and the heap's
+ * figures, what sites pin and retain of it too, nothing is scaled.
+ */
+#ifndef ALLOCTRACE_REPORT_DIFF_H
+#define ALLOCTRACE_REPORT_DIFF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "report/snapshot.h"
+
+enum diff_by {
+	DIFF_BY_NOTHING,
+	DIFF_BY_TIME,
+	DIFF_BY_MARKS,
+	DIFF_BY_ALLOCATIONS,
+	DIFF_BY_CNT
+};
+extern const char *const diff_by_names[DIFF_BY_CNT]; /* "nothing", "time", … */
+
+struct diff_options {
+	enum diff_by by;
+	enum site_weight weight; /* by whose change sites are ranked */
+	uint64_t top;            /* rows of a table; 0: as the form likes */
+	bool colour;
+};
+
+struct diff_side {
+	const char *name; /* of the recording */
+	int64_t epoch_ns; /* its clock's lead (base/clock.h) */
+	const struct snapshot *snapshot;
+};
+
+enum diff_match {
+	DIFF_SAME,       /* there in both */
+	DIFF_OTHER_LINES, /* in both, but for lines */
+	DIFF_NEW,        /* only in B */
+	DIFF_GONE,       /* only in A */
+};
+
+#define DIFF_NONE UINT32_MAX
+
+struct diff_row {
+	const struct stack *stack; /* B's, or A's of one that is gone; NULL: no stack */
+	enum diff_match match;
+	uint32_t first[2]; /* the sites of each side (allocs->sites), then next[side]; DIFF_NONE */
+	int64_t change;    /* of the figure that they are ranked by */
+};
+
+struct diff {
+	struct diff_options options;
+	struct diff_side side[2];
+	struct weights weights[2];
+	double factor;         /* by which A's figures are multiplied; 1 by nothing */
+	struct diff_row *rows; /* largest change, up or down, first */
+	size_t cnt;
+	uint32_t *next[2];     /* by place in the side's sites */
+};
+
+/* What the sides point to must outlive *diff. 0, −ENOMEM, −EINVAL where A or B has none of what --by asks for. */
+int diff_make(struct diff *diff, const struct diff_side *a, const struct diff_side *b,
+	      const struct diff_options *options, struct error *err);
+void diff_free(struct diff *diff); /* idempotent */
+
+/* A figure of a row: A's (side 0) scaled, or B's; 0 where it is not known (diff_knows). */
+uint64_t diff_figure(const struct diff *diff, const struct diff_row *row, unsigned side,
+		     enum site_weight weight);
+bool diff_knows(const struct diff *diff, unsigned side, enum site_weight weight);
+/* A figure of A that counts from the attach on, scaled; UNKNOWN stays. */
+uint64_t diff_scaled(const struct diff *diff, uint64_t figure);
+/* B − A, at the ends of what there is room for. */
+int64_t diff_change(uint64_t a, uint64_t b);
+
+/* The whole of both, one row a figure. */
+struct diff_total {
+	const char *name; /* for a table: "live heap" */
+	const char *key;  /* for JSON: "live_heap" */
+	bool is_count;    /* else bytes */
+	bool since_attach; /* and A's scaled */
+	uint64_t a, b;    /* UNKNOWN */
+};
+#define DIFF_TOTALS_MAX 24
+size_t diff_totals(const struct diff *diff, struct diff_total totals[DIFF_TOTALS_MAX]);
+
+/* The forms, by name: 0, or −errno of the stream. */
+enum diff_form_number {
+	DIFF_TEXT,
+	DIFF_JSON,
+	DIFF_FOLDED,
+	DIFF_FORM_CNT
+};
+struct diff_form {
+	const char *name;
+	int (*write)(FILE *out, const struct diff *diff);
+};
+extern const struct diff_form diff_forms[DIFF_FORM_CNT];
+
+int diff_text(FILE *out, const struct diff *diff);
+/* As difffolded.pl gives it, for flamegraph.pl: "outermost;…;innermost A B" a line, the weight of both. */
+int diff_folded(FILE *out, const struct diff *diff);
+int diff_json(FILE *out, const struct diff *diff);
+
+#endif

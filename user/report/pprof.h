@@ -1,0 +1,28 @@
+/*
+ * Profiles as pprof has them (report/pprof.proto): all weights of all sites at once, one value each a
+ * stack; what is not known is left out. Written in pieces, which together are one message: what it
+ * takes of memory is the tables of locations and names, not the stacks.
+ */
+#ifndef ALLOCTRACE_REPORT_PPROF_H
+#define ALLOCTRACE_REPORT_PPROF_H
+
+#include <stdio.h>
+
+#include "report/since.h"
+#include "report/snapshot.h"
+
+/* As the tools that read it want a file: compressed by gzip. 0, or −errno. */
+int report_pprof(FILE *out, const struct snapshot *s);
+/* The same as it is. since: what happened is that since then (report/since.h); NULL: since the attach. */
+int pprof_put(FILE *out, const struct snapshot *s, struct since *since);
+
+/* A type of its values: "live" in "bytes", "live_objects" in "count"; is_sum: what happened, not what is. */
+struct pprof_type {
+	const char *name, *unit;
+	enum site_weight weight;
+	bool blocks, is_sum;
+};
+#define PPROF_TYPES_MAX (2 * WEIGHT_CNT)
+extern const struct pprof_type pprof_types[]; /* ended by one without name */
+
+#endif
