@@ -120,7 +120,9 @@ static void say_sites(const struct rule_case *c, const struct growth *g, struct 
 	if (is_command(c))
 		advise_command(line);
 	else
-		rule_advise(line, "a leak, or a cache without a bound: find what keeps what %s allocates",
+		rule_advise(line,
+			    "a leak, a cache without a bound, or one unit of work longer than this run: find "
+			    "what keeps what %s allocates",
 			    place[0] ? place : "it");
 	say_figures(line, g->grown, g->per_second, c);
 	rule_count(line, "sites", g->sites);
