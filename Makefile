@@ -50,7 +50,7 @@ BENCH_BIN := $(BENCH_SRC:%.c=$(BUILD)/%)
 
 .DELETE_ON_ERROR:
 .SECONDARY: $(PROTO_C)
-.PHONY: all help test unit e2e test-kernels bench fuzz demo deps install uninstall clean lint workloads FORCE
+.PHONY: all help test unit e2e test-kernels bench fuzz demo picture deps install uninstall clean lint workloads FORCE
 
 all: $(PROGRAM)
 
@@ -81,7 +81,7 @@ $(BUILD)/%.o: %.c | $(SKEL) $(PROTO_H)
 
 # The page of --html, of its sources and of what npm has for it. Without npm it is empty, and the next build looks again.
 PAGE     := $(BUILD)/gen/page.html
-$(PAGE): $(wildcard user/report/page/*) tools/bundle-page $(if $(shell test -s $(PAGE) || echo none),FORCE)
+$(PAGE): $(foreach kind,html css js mjs json,$(wildcard user/report/page/*.$(kind))) tools/bundle-page $(if $(shell test -s $(PAGE) || echo none),FORCE)
 	@mkdir -p $(@D)
 	@tools/bundle-page user/report/page $(BUILD)/page $@
 $(BUILD)/user/report/page_file.o: $(PAGE)
@@ -159,6 +159,9 @@ bench: $(PROGRAM) workloads $(BENCH_BIN) ## measured ratios against peers (as ro
 demo: ## a worker that hoards memory, watched; PID=… watches that process instead (as root)
 	@tools/install-deps demo
 	@$(MAKE) --no-print-directory $(PROGRAM) && tools/demo $(PROGRAM) $(PID)
+
+picture: $(PROGRAM) ## the README's picture of a page, from the demo's worker (as root, with chromium)
+	tools/picture $(PROGRAM) user/report/page/page.webp
 
 deps: ## install the Debian packages that building and testing need (as root)
 	@tools/install-deps

@@ -31,7 +31,8 @@ def paused(process):
 def test_probes_that_cost_too_much_are_removed(tree, target):
     """The rest goes on; what is known of blocks stays as it was then."""
     with attached(tree, target.pid, "--max-overhead", "1") as tracer:
-        target.do(f"keep = [bytes(1000) for _ in range({BLOCKS})]\nresult = 0")
+        with paused(tracer.process):  # else they may be removed in the midst of this
+            target.do(f"keep = [bytes(1000) for _ in range({BLOCKS})]\nresult = 0")
         while not tracer.next()["allocs"]["stopped"]:
             target.do("for _ in range(30000): bytes(1000)\nresult = 0")
         target.do("keep = keep[::50]; purge_glibc()\nresult = 0")

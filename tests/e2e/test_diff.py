@@ -34,8 +34,9 @@ int main(void)
 def recordings(request, tmp_path_factory):
     """A before the edit, B after it: lines have moved, one grows, one has come and one has gone."""
     tree = Tree(request.config.getoption("--build", default=None) or ROOT / "build")
-    versions = {"a": {"lines": "", "grow": 100, "size": 300, "only": "only();", "churn": 50},
-                "b": {"lines": "\n\n", "grow": 400, "size": 300, "only": "kept[cnt++] = malloc(70000);", "churn": 100}}
+    versions = {"a": {"lines": "", "grow": 100, "size": 300, "only": "only();", "churn": 50, "marks": 2},
+                "b": {"lines": "\n\n", "grow": 400, "size": 300, "only": "kept[cnt++] = malloc(70000);", "churn": 100,
+                      "marks": 3}}
     return [record(tree, tmp_path_factory.mktemp(name), values) for name, values in versions.items()]
 
 
@@ -45,7 +46,9 @@ def record(tree, folder, values):
     subprocess.run(["gcc", "-g", "-O1", "-fno-builtin", "-o", "program", "program.c"], cwd=folder, check=True)
     with Tracer(tree, "run", "--json", "-i", "0.2", "-o", folder / "rec", "--", folder / "program",
                 stdin=subprocess.PIPE) as tracer:
-        tracer.until(lambda report: named(report, "program:main"))
+        pid = tracer.until(lambda report: named(report, "program:main"))["pid"]
+        for unit in range(values["marks"]):
+            subprocess.run([tree.alloctrace, "mark", "--no-wait", str(pid), f"unit {unit}"], check=True, timeout=60)
         tracer.process.stdin.close()
         tracer.finish()
     return folder / "rec"
@@ -97,11 +100,21 @@ def test_by_allocations(tree, recordings):
     assert rows(report)["same"] == ("moved", round(5000 * report["factor"]), 5000)
 
 
+def test_by_marks(tree, recordings):
+    """A has two, B three: A is taken half as much again."""
+    report = json.loads(diff(tree, recordings, "--json", "--by", "marks").stdout)
+    assert (report["a"]["marks"], report["b"]["marks"], report["factor"]) == (2, 3, 1.5)
+    assert rows(report)["grow"] == ("moved", 150 * 1000, 400 * 1000)
+    assert report["totals"]["rss"] == json.loads(diff(tree, recordings, "--json").stdout)["totals"]["rss"]
+
+
 def test_text_and_folded_say_the_same(tree, recordings, tmp_path):
     text = diff(tree, recordings).stdout.splitlines()
     first = text[next(i for i, line in enumerate(text) if "live by site" in line) + 1]
     assert first.split()[:2] == ["+293", "KiB"] and "grow (program.c:" in first and "moved" in first
     assert diff(tree, recordings, "--format", "folded", "-o", tmp_path / "out").stdout == ""
+    page = diff(tree, recordings, "--format", "html").stdout
+    assert "<b>+293 KiB</b>" in page and "<li>program:grow (program.c:" in page and "<script" not in page
     lines = (tmp_path / "out").read_text().splitlines()
     # What flamegraph.pl takes apart: a stack without blanks at its ends, and two whole numbers.
     parts = [re.fullmatch(r"(\S(?:.*\S)?) (\d+) (\d+)", line).groups() for line in lines]
@@ -120,7 +133,7 @@ def test_one_with_itself(tree, recordings):
 def test_what_cannot_be_compared(tree, recordings, tmp_path):
     (tmp_path / "text").write_text("no recording")
     for words, why in (((recordings[0], tmp_path / "text"), "text"), ((tmp_path / "none", recordings[1]), "No such file"),
-                       (("--by", "marks", *recordings), "no mark"), (("-o", "/nowhere/x", *recordings), "/nowhere/x")):
+                       (("-o", "/nowhere/x", *recordings), "/nowhere/x")):
         done = diff(tree, (), *words, status=1)
         assert done.stderr.count("\n") == 1 and why in done.stderr and not done.stdout
     assert diff(tree, (), recordings[0], status=2).stderr.startswith("alloctrace diff: there are no two")

@@ -133,6 +133,11 @@ def test_figures_and_keys(tree, tmp_path):
         term.until(lambda screen: "with /large" not in screen and "live▼" in screen)
         term.keys("?")
         term.until_has("Columns of sites")
+        term.keys("C-z")
+        term.until_has("Stopped")
+        assert term.is_plain()
+        term.run("fg")
+        term.until_has("Columns of sites")
         term.keys("q", "q")
         term.until_has("watched for")
         assert term.is_plain() and term.modes("after") == before

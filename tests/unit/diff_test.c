@@ -398,6 +398,40 @@ static void as_folded(void **state)
 	diff_free(&d);
 }
 
+static void as_html(void **state)
+{
+	struct stack *stack = stack_of("<script>\"&", "a.c", 1);
+	char *text;
+
+	(void)state;
+	make_all(DIFF_BY_TIME);
+	text = FORM_TEXT(diff_html(out, &d));
+	assert_non_null(strstr(text, "<h2>live by site</h2>"));
+	assert_non_null(strstr(text, "<b>+274 MiB</b>"));
+	assert_non_null(strstr(text, "width: 50.0%"));
+	assert_non_null(strstr(text, "<li>app:parse (parse.c:31)</li><li>app:main (main.c:7)</li>"));
+	free(text);
+	diff_free(&d);
+	start(&a, 1);
+	start(&b, 1);
+	a.x.s.command = "<b>";
+	add(&b, stack, 5, 5);
+	add(&b, stack_of("f", "a.c", 1), 6, 6);
+	add(&b, stack_of("g", "a.c", 1), 7, 7);
+	make(DIFF_BY_NOTHING, WEIGHT_LIVE);
+	d.options.top = 2;
+	text = FORM_TEXT(diff_html(out, &d));
+	assert_non_null(strstr(text, "&lt;b&gt; (4242)"));
+	assert_null(strstr(text, "<script"));
+	assert_null(strstr(text, "&lt;script")); /* the third of two */
+	free(text);
+	d.options.top = 0;
+	text = FORM_TEXT(diff_html(out, &d));
+	assert_non_null(strstr(text, "<li>app:&lt;script&gt;&quot;&amp; (a.c:1)</li>"));
+	free(text);
+	diff_free(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -414,6 +448,7 @@ int main(void)
 		cmocka_unit_test(as_text),
 		cmocka_unit_test(as_json),
 		cmocka_unit_test(as_folded),
+		cmocka_unit_test(as_html),
 	};
 
 	return cmocka_run_group_tests(tests, use_utc, NULL);

@@ -155,6 +155,8 @@ static void allocation_options_are_read(void **state)
 		    o.older_ns == 3 * NSEC_PER_SEC / 2);
 	assert_true(o.size_min == KIB && o.size_max == MIB && o.max_memory == 64 * MIB);
 	assert_string_equal(o.files[FORM_FOLDED], "out");
+	assert_int_equal(parse(options_parse_attach, "attach 7 --no-alloc --perfetto out", &o), OPTIONS_GO);
+	assert_string_equal(o.files[FORM_PERFETTO], "out");
 	assert_int_equal(parse(options_parse_attach, "attach 7 --weight peak --max-overhead 1.5", &o),
 			 OPTIONS_GO);
 	assert_true(o.weight == WEIGHT_PEAK && o.max_overhead == 1.5);
@@ -235,6 +237,8 @@ static void allocation_options_that_make_no_sense_are_refused(void **state)
 		{"attach 7 --max-overhead 0", "out of range"},
 		{"attach 7 -z 2M -Z 1M", "no block is left"},
 		{"attach 7 --no-alloc --folded out", "--no-alloc leaves out"},
+		{"attach 7 --no-alloc --heaptrack out.gz",
+		 "--heaptrack needs the probes that --no-alloc leaves out"},
 		{"attach 7 -S 1x", "--symbol-prefix needs what the functions' names begin with"},
 		{"attach 7 -S a-b", "'a-b' is none"},
 		{"attach 7 --symbol-prefix=", "is none"},

@@ -240,6 +240,15 @@ static struct stack *mixed_stack(struct module *library, struct module *program)
 	return stack;
 }
 
+static void free_stack(struct stack *stack)
+{
+	for (uint32_t i = 0; i < stack->cnt; i++) {
+		free(stack->locations[i]->frames);
+		free(stack->locations[i]);
+	}
+	free(stack);
+}
+
 static void frames_keep_their_places(void **state)
 {
 	struct module library = {.name = "libx.so", .build_id = {0xab, 0x01}, .build_id_sz = 2},
@@ -247,10 +256,12 @@ static void frames_keep_their_places(void **state)
 	const Pprof__Location *at;
 	struct fixture x;
 	Pprof__Profile *p;
+	struct stack *stack;
 
 	(void)state;
 	start(&x);
-	x.views[0].stack = mixed_stack(&library, &program);
+	stack = mixed_stack(&library, &program);
+	x.views[0].stack = stack;
 	p = profile_of(&x);
 	check_tables(p);
 	/* Inlined frames are lines of one location, whose address lies in the call. */
@@ -276,6 +287,7 @@ static void frames_keep_their_places(void **state)
 	assert_string_equal(text(p, p->function[at->line[0]->function_id - 1]->filename), "/srv/app.py");
 	assert_int_equal(at->line[0]->line, 12);
 	release(p);
+	free_stack(stack);
 }
 
 /* No figure is no type, not a type of zeros. */
@@ -302,6 +314,36 @@ static void what_is_unknown_is_left_out(void **state)
 	release(p);
 }
 
+/* Of every weight those with most of it, the others together. */
+static void only_the_heaviest_keep_their_stacks(void **state)
+{
+	char *bytes = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&bytes, &len);
+	struct fixture x;
+	Pprof__Profile *p;
+	bool others = false;
+
+	(void)state;
+	start(&x);
+	assert_int_equal(pprof_put(out, &x.s, &(struct pprof_choice){.stacks_max = 4}), 0);
+	fclose(out);
+	p = pprof__profile__unpack(NULL, len, (uint8_t *)bytes);
+	assert_non_null(p);
+	check_tables(p);
+	assert_int_equal(sum(p, "live"), x.allocs.totals.live.bytes + x.allocs.unattributed);
+	assert_int_equal(sum(p, "pinned"), x.survey.pinned);
+	assert_int_equal(sum(p, "freed"), x.allocs.totals.freed.bytes);
+	for (size_t i = 0; i < 4; i++) /* by live bytes: the third is the one that pins, the others free */
+		assert_string_equal(function(p, location(p, i, 0), 0),
+				    ((const char *[]){"make_row", "Znwm", "drop_table", "vasprintf"})[i]);
+	for (size_t i = 4; i < p->n_sample; i++)
+		others |= !strcmp(function(p, location(p, i, 0), 0), "[smaller stacks]");
+	assert_true(others);
+	release(p);
+	free(bytes);
+}
+
 static void a_full_disk_is_an_error(void **state)
 {
 	FILE *full = fopen("/dev/full", "w");
@@ -321,6 +363,7 @@ int main(void)
 		cmocka_unit_test(it_says_of_what_and_when_it_is),
 		cmocka_unit_test(stacks_are_innermost_first),
 		cmocka_unit_test(frames_keep_their_places),
+		cmocka_unit_test(only_the_heaviest_keep_their_stacks),
 		cmocka_unit_test(what_is_unknown_is_left_out),
 		cmocka_unit_test(a_full_disk_is_an_error),
 	};

@@ -73,7 +73,7 @@ static int64_t pushed(const struct fixture *x, struct since *since, const char *
 	Pprof__Profile *p;
 	int64_t sum = 0;
 
-	assert_int_equal(pprof_put(out, &x->s, since), 0);
+	assert_int_equal(pprof_put(out, &x->s, &(struct pprof_choice){.since = since}), 0);
 	fclose(out);
 	p = pprof__profile__unpack(NULL, len, (uint8_t *)bytes);
 	assert_non_null(p);

@@ -26,8 +26,8 @@ _alloctrace()
 	local common="--json --verbose --help"
 	local events="--duration --retained-min --window-min --churn-min --walk-budget --no-alloc --stack --native
 		--max-overhead --min-size --max-size --max-memory --symbol-prefix --object"
-	local watch="$events --top --older --output --events --folded --html --pprof --speedscope --push --push-interval
-		--prometheus --on-window --apart --weight --mark"
+	local watch="$events --top --older --output --events --folded --html --pprof --speedscope --perfetto --heaptrack
+		--push --push-interval --prometheus --on-window --apart --weight --mark"
 	local -A options=(
 		[attach]="--pid --comm --cgroup --unit --ns-of --follow $watch $common"
 		[top]="--pid --comm --cgroup --unit --ns-of --follow $events --verbose --help"
@@ -82,7 +82,8 @@ _alloctrace()
 		return
 		;;
 	--format | -f)
-		mapfile -t COMPREPLY < <(compgen -W "text json folded html pprof speedscope" -- "$cur")
+		[[ ${COMP_WORDS[at]} == diff ]] && mapfile -t COMPREPLY < <(compgen -W "text json folded html" -- "$cur") && return
+		mapfile -t COMPREPLY < <(compgen -W "text json folded html pprof speedscope perfetto heaptrack" -- "$cur")
 		return
 		;;
 	--by)
@@ -93,7 +94,7 @@ _alloctrace()
 		mapfile -t COMPREPLY < <(compgen -c -- "$cur")
 		return
 		;;
-	--prometheus | --folded | --html | --pprof | --speedscope | --output | -o | --object | -O)
+	--prometheus | --folded | --html | --pprof | --speedscope | --perfetto | --heaptrack | --output | -o | --object | -O)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;

@@ -16,7 +16,7 @@
 	X(mime_filename) X(mime_data) X(slist_append) X(slist_free_all)
 
 struct curl_library {
-#define CURL_FUNCTION(name) __typeof__(curl_##name) *name;
+#define CURL_FUNCTION(name) __typeof__(&curl_##name) name; /* NOLINT(bugprone-macro-parentheses) */
 	CURL_FUNCTIONS(CURL_FUNCTION)
 #undef CURL_FUNCTION
 };

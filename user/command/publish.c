@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/replace.h"
 #include "command/metrics.h"
+#include "command/part_histories.h"
 #include "command/push.h"
 #include "record/recorder.h"
 #include "report/form.h"
@@ -29,6 +30,7 @@ struct publish {
 	struct metrics *metrics;        /* NULL: not asked for */
 	struct recorder *recorder;      /* NULL: nothing is recorded */
 	struct history *history;        /* of the whole; NULL: nothing that is asked for shows it */
+	struct part_histories parts;    /* with files apart, where there is one of the whole */
 	struct push *push;              /* NULL: nothing is pushed */
 	struct replace files[FORM_CNT]; /* by form; no stream: not asked for */
 };
@@ -110,6 +112,7 @@ void publish_free(struct publish *p)
 	recorder_close(p->recorder);
 	history_free(p->history);
 	trends_free(p->trends);
+	part_histories_free(&p->parts);
 	push_free(p->push);
 	whole_free(p->whole);
 	free(p);
@@ -235,6 +238,14 @@ static int write_apart(struct publish *p, enum form_number form, const struct sn
 	return rc;
 }
 
+static int write_part(struct publish *p, enum form_number form, const struct snapshot *part)
+{
+	struct snapshot s = *part;
+
+	s.history = part_histories_find(&p->parts, s.pid);
+	return write_apart(p, form, &s);
+}
+
 static int write_parts(struct publish *p, const struct picture *picture)
 {
 	int rc = 0;
@@ -243,10 +254,18 @@ static int write_parts(struct publish *p, const struct picture *picture)
 		for (size_t i = 0; p->files[form].file && i < picture->cnt; i++) {
 			const struct snapshot s = look_at_part(p, picture, i);
 
-			rc = write_apart(p, form, &s) ?: rc;
+			rc = write_part(p, form, &s) ?: rc;
 		}
 	}
 	return rc;
+}
+
+/* Files of those that have ended; what their PIDs stand for later is another process. */
+static void part_with(struct publish *p, const struct picture *ends)
+{
+	write_parts(p, ends);
+	for (size_t i = 0; i < ends->cnt; i++)
+		part_histories_forget(&p->parts, ends->v[i]->pid);
 }
 
 static int write_whole(struct publish *p, const struct snapshot *s)
@@ -288,6 +307,8 @@ int publish_picture(struct publish *p, const struct picture *picture)
 	int rc;
 
 	clock_set_lead(picture->epoch_ns);
+	for (size_t i = 0; p->options->apart && p->history && i < picture->cnt; i++)
+		part_histories_add(&p->parts, picture->v[i]);
 	begin(p, picture->kind != PICTURE_INTERVAL);
 	for (size_t i = 0; i < picture->cnt; i++) /* also where one is shown alone only if it is killed */
 		trends_add(p->trends, picture->v[i]);
@@ -295,7 +316,7 @@ int publish_picture(struct publish *p, const struct picture *picture)
 		metrics_write(p->metrics, picture);
 	rc = put(p, picture);
 	if (picture->kind == PICTURE_ENDS && p->options->apart)
-		write_parts(p, picture);
+		part_with(p, picture);
 	if (p->recorder)
 		recorder_picture(p->recorder, picture);
 	if (p->push && picture->kind == PICTURE_INTERVAL && push_is_due(p->push, picture->time_ns))

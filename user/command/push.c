@@ -16,6 +16,9 @@
 #define LEAVE_NS (2 * NSEC_PER_SEC) /* how long a request that was told to stop may take to do so */
 #define GZIP_LEVEL 6                /* it is stored for long, and a thread has time */
 
+/* Pyroscope takes 16,000 in a profile, and 4 MiB, unless it is told otherwise (pkg/validation/limits.go). */
+#define STACKS_MAX 10000
+
 enum push_state {
 	PUSH_IDLE,
 	PUSH_WAITS, /* a profile was handed over, and is the thread's */
@@ -190,7 +193,7 @@ static int make(struct push *p, const struct snapshot *s, struct push_profile *p
 
 	if (!out)
 		return -ENOMEM;
-	rc = pprof_put(out, s, p->since);
+	rc = pprof_put(out, s, &(struct pprof_choice){.since = p->since, .stacks_max = STACKS_MAX});
 	if (fclose(out))
 		rc = -ENOMEM;
 	profile->pid = s->pid;
@@ -248,6 +251,7 @@ static bool end_thread(struct push *p)
 void push_free(struct push *p)
 {
 	char url[PUSH_WHY_MAX];
+	unsigned long long all;
 
 	if (!p)
 		return;
@@ -260,9 +264,9 @@ void push_free(struct push *p)
 		return;
 	}
 	settle(p);
-	if (p->failed + p->left_out > 1 || (p->failed + p->left_out && p->pushed))
-		log_warn(p->log, "of %llu profiles %llu were pushed to %s",
-			 (unsigned long long)(p->pushed + p->failed + p->left_out),
+	all = p->pushed + p->failed + p->left_out;
+	if (all > p->pushed && all > 1)
+		log_warn(p->log, "of %llu profiles %llu were pushed to %s", all,
 			 (unsigned long long)p->pushed, push_url_shown(url, p->url));
 	else
 		log_note(p->log, "%llu profiles were pushed to %s", (unsigned long long)p->pushed,

@@ -16,12 +16,12 @@ struct push;
 
 /* url: as push_form_of takes it; it and log must outlive it. NULL: said on the log. */
 struct push *push_new(const char *url, uint64_t interval_ns, const struct log *log);
-/* NULL-safe. Waits for the last one, for PUSH_LAST_NS at most; says on the log what could not be pushed. */
+/* NULL-safe. Waits for the last one, for some seconds at most; says on the log what could not be pushed. */
 void push_free(struct push *push);
 
 /* Whether a profile of that time is wanted: an interval after the last one. Says a first failure on the log. */
 bool push_is_due(struct push *push, uint64_t time_ns);
-/* Hands a profile over. Between names_begin and names_end. A final one waits for the one before, see push_free. */
+/* Hands a profile over. Between names_begin and names_end. A final one waits for the one before, likewise. */
 void push_snapshot(struct push *push, const struct snapshot *s);
 
 #endif

@@ -44,7 +44,7 @@ void push_name(char name[64], const char *text)
 	}
 	name[len] = '\0';
 	if (!len)
-		strcpy(name, "process");
+		snprintf(name, 64, "process");
 }
 
 const char *push_url_shown(char buf[PUSH_WHY_MAX], const char *url)

@@ -89,12 +89,14 @@ struct diff_total {
 };
 #define DIFF_TOTALS_MAX 24
 size_t diff_totals(const struct diff *diff, struct diff_total totals[DIFF_TOTALS_MAX]);
+bool diff_total_says_something(const struct diff_total *total); /* it is known, and not 0 of both */
 
 /* The forms, by name: 0, or −errno of the stream. */
 enum diff_form_number {
 	DIFF_TEXT,
 	DIFF_JSON,
 	DIFF_FOLDED,
+	DIFF_HTML,
 	DIFF_FORM_CNT
 };
 struct diff_form {
@@ -107,5 +109,10 @@ int diff_text(FILE *out, const struct diff *diff);
 /* As difffolded.pl gives it, for flamegraph.pl: "outermost;…;innermost A B" a line, the weight of both. */
 int diff_folded(FILE *out, const struct diff *diff);
 int diff_json(FILE *out, const struct diff *diff);
+int diff_html(FILE *out, const struct diff *diff);
+
+#define DIFF_TIME_MAX 32
+/* When a side's snapshot was taken, "2026-11-24 22:13:20"; returns buf. */
+const char *diff_time(char buf[DIFF_TIME_MAX], const struct diff_side *side);
 
 #endif

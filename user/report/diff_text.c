@@ -12,36 +12,36 @@
 #include "report/table.h"
 
 #define SITES_SHOWN 15
-#define TIME_MAX 32
 
 const struct diff_form diff_forms[DIFF_FORM_CNT] = {
 	[DIFF_TEXT] = {"text", diff_text},
 	[DIFF_JSON] = {"json", diff_json},
 	[DIFF_FOLDED] = {"folded", diff_folded},
+	[DIFF_HTML] = {"html", diff_html},
 };
 
-static const char *when(char buf[TIME_MAX], const struct diff_side *side)
+const char *diff_time(char buf[DIFF_TIME_MAX], const struct diff_side *side)
 {
 	time_t seconds;
 	struct tm tm;
 
 	clock_set_lead(side->epoch_ns);
 	seconds = (time_t)clock_epoch(side->snapshot->time_ns);
-	if (!localtime_r(&seconds, &tm) || !strftime(buf, TIME_MAX, "%F %T", &tm))
-		snprintf(buf, TIME_MAX, "?");
+	if (!localtime_r(&seconds, &tm) || !strftime(buf, DIFF_TIME_MAX, "%F %T", &tm))
+		snprintf(buf, DIFF_TIME_MAX, "?");
 	return buf;
 }
 
 static void put_side(FILE *out, char letter, const struct diff_side *side)
 {
-	char at[TIME_MAX], span[UNITS_TEXT_MAX], name[256], file[512], ended[256];
+	char at[DIFF_TIME_MAX], span[UNITS_TEXT_MAX], name[256], file[512], ended[256];
 	const struct snapshot *s = side->snapshot;
 
 	fprintf(out, "%c  %s: %s", letter, printable(file, sizeof(file), side->name),
 		printable(name, sizeof(name), s->command ? s->command : "?"));
 	if (s->pid)
 		fprintf(out, " (%d)", s->pid);
-	fprintf(out, ", %s until %s", units_time(span, s->time_ns - s->started_ns), when(at, side));
+	fprintf(out, ", %s until %s", units_time(span, s->time_ns - s->started_ns), diff_time(at, side));
 	if (s->ended)
 		fprintf(out, ", %s", printable(ended, sizeof(ended), s->ended));
 	fputc('\n', out);
@@ -89,11 +89,6 @@ static void total_row(struct table *t, const struct diff_total *total)
 	table_end_row(t);
 }
 
-static bool says_something(const struct diff_total *total)
-{
-	return (total->a && total->a != UNKNOWN) || (total->b && total->b != UNKNOWN);
-}
-
 static int put_totals(FILE *out, const struct diff *d)
 {
 	struct table *t = table_new("lrrrr");
@@ -104,7 +99,7 @@ static int put_totals(FILE *out, const struct diff *d)
 
 	table_heading(t, (const char *const[]){"", "A", "B", "change", NULL});
 	for (size_t i = 0; i < cnt; i++) {
-		if (!says_something(&totals[i]))
+		if (!diff_total_says_something(&totals[i]))
 			continue;
 		if (totals[i].since_attach && !since)
 			table_line(t, "since the attach");

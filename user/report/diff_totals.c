@@ -69,3 +69,8 @@ size_t diff_totals(const struct diff *d, struct diff_total totals[DIFF_TOTALS_MA
 	}
 	return cnt;
 }
+
+bool diff_total_says_something(const struct diff_total *total)
+{
+	return (total->a && total->a != UNKNOWN) || (total->b && total->b != UNKNOWN);
+}

@@ -1,6 +1,8 @@
 #include "report/form.h"
 
+#include "report/heaptrack.h"
 #include "report/html.h"
+#include "report/perfetto.h"
 #include "report/pprof.h"
 #include "report/speedscope.h"
 
@@ -38,6 +40,18 @@ static int write_speedscope(FILE *out, const struct snapshot *s, const struct fo
 	return report_speedscope(out, s);
 }
 
+static int write_perfetto(FILE *out, const struct snapshot *s, const struct form_options *options)
+{
+	(void)options;
+	return report_perfetto(out, s);
+}
+
+static int write_heaptrack(FILE *out, const struct snapshot *s, const struct form_options *options)
+{
+	(void)options;
+	return report_heaptrack(out, s);
+}
+
 const struct form forms[FORM_CNT] = {
 	[FORM_TEXT] = {.name = "text", .write = write_text},
 	[FORM_JSON] = {.name = "json", .write = write_json},
@@ -45,4 +59,10 @@ const struct form forms[FORM_CNT] = {
 	[FORM_HTML] = {.name = "html", .needs_history = true, .lacks = report_html_lacks, .write = write_html},
 	[FORM_PPROF] = {.name = "pprof", .is_binary = true, .needs_sites = true, .write = write_pprof},
 	[FORM_SPEEDSCOPE] = {.name = "speedscope", .needs_sites = true, .write = write_speedscope},
+	[FORM_PERFETTO] = {.name = "perfetto", .is_binary = true, .needs_history = true, .write = write_perfetto},
+	[FORM_HEAPTRACK] = {.name = "heaptrack",
+			    .is_binary = true,
+			    .needs_sites = true,
+			    .needs_history = true,
+			    .write = write_heaptrack},
 };

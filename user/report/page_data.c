@@ -10,7 +10,7 @@
 #include "report/page_json.h"
 #include "report/page_steps.h"
 #include "report/page_tree.h"
-#include "report/ranking.h"
+#include "report/weight.h"
 
 #define NO_STACK UINT32_MAX
 
@@ -22,7 +22,14 @@ struct page {
 	/* Numbers of stacks in the tree. */
 	uint32_t *sites; /* of the allocation view */
 	uint32_t *history_sites;
-	uint32_t smaller, before;
+	uint32_t smaller;
+	struct weights weights;
+	/* What no site accounts for, by weight. */
+	struct page_rest {
+		struct weight_rest rests[WEIGHT_RESTS_MAX];
+		uint32_t stacks[WEIGHT_RESTS_MAX];
+		size_t cnt;
+	} rests[WEIGHT_CNT];
 };
 
 static uint64_t size_of(const struct site_view *v)
@@ -185,19 +192,33 @@ static void put_nodes(struct page *p)
 	}
 }
 
+static void add_rests(struct page *p)
+{
+	for (int k = 0; k < WEIGHT_CNT; k++) {
+		struct page_rest *rest = &p->rests[k];
+
+		rest->cnt = weight_rests(&p->weights, k, rest->rests);
+		for (size_t i = 0; i < rest->cnt; i++)
+			rest->stacks[i] = page_tree_add_text(&p->tree, rest->rests[i].name);
+	}
+}
+
+/* By node, all weights of each. */
 static void add_weights(const struct page *p, uint64_t *weights)
 {
 	const struct allocation_view *a = p->s->allocs;
-	uint64_t *before = &weights[(size_t)p->tree.leaves[p->before] * WEIGHT_CNT];
+	const uint32_t *leaves = p->tree.leaves;
 
-	for (size_t i = 0; a && i < a->site_cnt; i++)
-		for (int k = 0; k < WEIGHT_CNT; k++)
-			weights[(size_t)p->tree.leaves[p->sites[i]] * WEIGHT_CNT + k] +=
-				ranking_weigh[k](&a->sites[i]);
-	if (a && a->unattributed != UNKNOWN)
-		before[WEIGHT_LIVE] += a->unattributed;
-	if (a && a->survey)
-		before[WEIGHT_PINNED] += a->survey->rest.pinned;
+	for (int k = 0; k < WEIGHT_CNT; k++) {
+		if (!weight_is_known(&p->weights, k))
+			continue;
+		for (size_t i = 0; i < a->site_cnt; i++)
+			weights[(size_t)leaves[p->sites[i]] * WEIGHT_CNT + k] +=
+				weight_of(&p->weights, &a->sites[i], k);
+		for (size_t i = 0; i < p->rests[k].cnt; i++)
+			weights[(size_t)leaves[p->rests[k].stacks[i]] * WEIGHT_CNT + k] +=
+				p->rests[k].rests[i].weight;
+	}
 }
 
 static bool weighs(const uint64_t *weights)
@@ -226,7 +247,7 @@ static int put_weights(struct page *p)
 		last = i;
 	}
 	for (int k = 0; k < WEIGHT_CNT; k++)
-		for (uint32_t i = 0; i < p->tree.node_cnt; i++)
+		for (uint32_t i = 0; i < p->tree.node_cnt && weight_is_known(&p->weights, k); i++)
 			if (weighs(&weights[(size_t)i * WEIGHT_CNT]))
 				packer_number(p->out, weights[(size_t)i * WEIGHT_CNT + k]);
 	free(weights);
@@ -254,7 +275,8 @@ static int put_all(struct page *p)
 	int rc;
 
 	p->smaller = page_tree_add_text(&p->tree, "[smaller stacks]");
-	p->before = page_tree_add_text(&p->tree, "[from before the attach]");
+	weights_init(&p->weights, p->s);
+	add_rests(p);
 	rc = add_sites(p) ?: add_history_sites(p);
 	rc = rc ?: page_tree_build(&p->tree);
 	rc = rc ?: page_json(p->s, &text, &len);

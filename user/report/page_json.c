@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "report/history.h"
 #include "report/json_tree.h"
+#include "report/weight.h"
 
 /* As --json has it, but for the sites, which the page has as a tree. */
 static int put_report(FILE *out, const struct snapshot *s)
@@ -22,12 +23,15 @@ static int put_report(FILE *out, const struct snapshot *s)
 	return report_json(out, &shown);
 }
 
-static void weights(struct json *j, cJSON *o)
+static void weights(struct json *j, cJSON *o, const struct snapshot *s)
 {
 	cJSON *names = json_array(j, o, "weights");
+	struct weights known;
 
+	weights_init(&known, s);
 	for (int i = 0; i < WEIGHT_CNT; i++)
-		json_text(j, names, NULL, site_weight_names[i]);
+		if (weight_is_known(&known, i))
+			json_text(j, names, NULL, site_weight_names[i]);
 }
 
 static void marks(struct json *j, cJSON *o, const struct snapshot *s)
@@ -94,7 +98,7 @@ static int put_extras(FILE *out, const struct snapshot *s)
 		history_view(s->history, &view);
 	json_init(&j);
 	json_text(&j, j.root, "version", ALLOCTRACE_VERSION);
-	weights(&j, j.root);
+	weights(&j, j.root, s);
 	marks(&j, j.root, s);
 	processes(&j, j.root, s);
 	json_bool(&j, j.root, "incomplete", view.incomplete);

@@ -7,6 +7,7 @@
 #include "base/gzip.h"
 #include "base/units.h"
 #include "heap/state.h"
+#include "report/heaviest.h"
 #include "report/pprof_tables.h"
 #include "report/weight.h"
 
@@ -125,9 +126,9 @@ static void count_since(struct profile *p, const struct site_view *site, int64_t
 			values[i] = (int64_t)sums[cnt++];
 }
 
-static void put_site(struct profile *p, const struct site_view *site)
+/* Whether there is anything. */
+static bool weigh(struct profile *p, const struct site_view *site, int64_t values[PPROF_TYPES_MAX])
 {
-	int64_t values[PPROF_TYPES_MAX];
 	bool any = false;
 
 	for (size_t i = 0; i < p->type_cnt; i++) {
@@ -140,8 +141,36 @@ static void put_site(struct profile *p, const struct site_view *site)
 		count_since(p, site, values);
 	for (size_t i = 0; i < p->type_cnt; i++)
 		any |= values[i] != 0;
-	if (any)
-		put_sample(p, list_locations(p, site->stack), values);
+	return any;
+}
+
+static void put_named(struct profile *p, const char *name, int64_t *values)
+{
+	if (!reserve(p, (void **)&p->ids, &p->id_cap, 1, sizeof(*p->ids)))
+		return;
+	p->ids[0] = pprof_named(p->tables, name);
+	put_sample(p, 1, values);
+}
+
+static void put_sites(struct profile *p, const struct heaviest *heaviest)
+{
+	const struct allocation_view *a = p->s->allocs;
+	int64_t values[PPROF_TYPES_MAX], others[PPROF_TYPES_MAX] = {0};
+	bool any_others = false;
+
+	for (size_t i = 0; a && i < a->site_cnt; i++) {
+		if (!weigh(p, &a->sites[i], values))
+			continue;
+		if (heaviest_has(heaviest, i)) {
+			put_sample(p, list_locations(p, a->sites[i].stack), values);
+			continue;
+		}
+		any_others = true;
+		for (size_t k = 0; k < p->type_cnt; k++)
+			others[k] += values[k];
+	}
+	if (any_others)
+		put_named(p, "[smaller stacks]", others);
 }
 
 /* What no site accounts for, so that sums are those of the report. */
@@ -156,10 +185,7 @@ static void put_rests(struct profile *p)
 			int64_t values[PPROF_TYPES_MAX] = {0};
 
 			values[i] = value_of(rests[k].weight);
-			if (!reserve(p, (void **)&p->ids, &p->id_cap, 1, sizeof(*p->ids)))
-				return;
-			p->ids[0] = pprof_named(p->tables, rests[k].name);
-			put_sample(p, 1, values);
+			put_named(p, rests[k].name, values);
 		}
 	}
 }
@@ -237,27 +263,43 @@ static void put_head(struct profile *p)
 	put_piece(&head, p);
 }
 
-int pprof_put(FILE *out, const struct snapshot *s, struct since *since)
+static void want_names(const struct snapshot *s, const struct heaviest *heaviest)
 {
-	struct profile p = {.out = out, .s = s, .since = since, .tables = pprof_tables_new(s->command)};
+	for (size_t i = 0; s->allocs && i < s->allocs->site_cnt; i++)
+		if (heaviest_has(heaviest, i))
+			stack_want(s->names, s->allocs->sites[i].stack);
+	names_wait(s->names);
+}
+
+static int put_all(struct profile *p, size_t stacks_max)
+{
+	struct heaviest heaviest;
+	int rc = heaviest_choose(&heaviest, &p->weights, stacks_max ? stacks_max : SIZE_MAX);
+
+	if (!rc) {
+		want_names(p->s, &heaviest);
+		if (p->since)
+			since_begin(p->since, p->s->time_ns);
+		choose_types(p);
+		put_head(p);
+		put_sites(p, &heaviest);
+		put_rests(p);
+		rc = pprof_tables_put(p->tables, put_piece, p);
+	}
+	heaviest_free(&heaviest);
+	return p->failed ? -ENOMEM : rc;
+}
+
+int pprof_put(FILE *out, const struct snapshot *s, const struct pprof_choice *choice)
+{
+	struct profile p = {
+		.out = out, .s = s, .since = choice->since, .tables = pprof_tables_new(s->command)};
 	int rc;
 
 	if (!p.tables)
 		return -ENOMEM;
 	weights_init(&p.weights, s);
-	if (since)
-		since_begin(since, s->time_ns);
-	for (size_t i = 0; s->allocs && i < s->allocs->site_cnt; i++)
-		stack_want(s->names, s->allocs->sites[i].stack);
-	names_wait(s->names);
-	choose_types(&p);
-	put_head(&p);
-	for (size_t i = 0; s->allocs && i < s->allocs->site_cnt; i++)
-		put_site(&p, &s->allocs->sites[i]);
-	put_rests(&p);
-	rc = pprof_tables_put(p.tables, put_piece, &p);
-	if (p.failed)
-		rc = -ENOMEM;
+	rc = put_all(&p, choice->stacks_max);
 	pprof_tables_free(p.tables);
 	free(p.ids);
 	free(p.packed);
@@ -271,7 +313,7 @@ int report_pprof(FILE *out, const struct snapshot *s)
 
 	if (!gzip)
 		return -ENOMEM;
-	rc = pprof_put(gzip, s, NULL);
+	rc = pprof_put(gzip, s, &(struct pprof_choice){.stacks_max = 0});
 	if (fclose(gzip) && !rc)
 		rc = -errno;
 	return rc;

@@ -13,8 +13,13 @@
 
 /* As the tools that read it want a file: compressed by gzip. 0, or −errno. */
 int report_pprof(FILE *out, const struct snapshot *s);
-/* The same as it is. since: what happened is that since then (report/since.h); NULL: since the attach. */
-int pprof_put(FILE *out, const struct snapshot *s, struct since *since);
+
+struct pprof_choice {
+	struct since *since; /* what happened is that since then (report/since.h); NULL: since the attach */
+	size_t stacks_max;   /* the heaviest, others as one, so that sums stay; 0: all */
+};
+/* The same as it is. */
+int pprof_put(FILE *out, const struct snapshot *s, const struct pprof_choice *choice);
 
 /* A type of its values: "live" in "bytes", "live_objects" in "count"; is_sum: what happened, not what is. */
 struct pprof_type {

@@ -44,8 +44,11 @@ void since_begin(struct since *since, uint64_t now_ns)
 
 static struct row *row_of(struct since *since, const struct stack *stack)
 {
-	struct row *row = stack ? map_get(&since->rows, stack->id) : &since->no_stack;
+	struct row *row;
 
+	if (!stack)
+		return &since->no_stack;
+	row = map_get(&since->rows, stack->id);
 	if (row)
 		return row;
 	row = calloc(1, sizeof(*row));

@@ -8,13 +8,13 @@
 
 int canvas_resize(struct canvas *c, unsigned rows, unsigned cols)
 {
-	struct cell *cells = calloc(rows && cols ? (size_t)rows * cols : 1, sizeof(*cells));
+	struct cell *cells = calloc(rows && cols ? (size_t)rows * cols : 1, sizeof(*cells)), *old = c->cells;
 
 	if (!cells)
 		return -ENOMEM;
-	free(c->cells);
 	*c = (struct canvas){.rows = rows, .cols = cols, .cells = cells};
 	canvas_clear(c);
+	free(old);
 	return 0;
 }
 

@@ -21,18 +21,26 @@ class Reader {
 		this.decoder = new TextDecoder();
 	}
 
-	// LEB128. Beyond 2^53 figures are as exact as numbers here are.
+	// LEB128. Beyond 2^53 figures are as exact as numbers here are; behind the end all are 0, which check() finds.
 	number() {
-		let value = 0, scale = 1, byte;
+		const { bytes } = this;
+		let byte = bytes[this.at++];
+
+		if (byte < 128)
+			return byte;
+		let value = byte & 127, scale = 128;
 
 		do {
-			if (this.at >= this.bytes.length)
-				throw new Error('it ends too early');
-			byte = this.bytes[this.at++];
+			byte = bytes[this.at++];
 			value += (byte & 127) * scale;
 			scale *= 128;
 		} while (byte & 128);
 		return value;
+	}
+
+	check() {
+		if (this.at !== this.bytes.length)
+			throw new Error('its data are not whole');
 	}
 
 	signed() {
@@ -79,18 +87,18 @@ function readNodes(r) {
 	return { cnt, parent, frame };
 }
 
-// What each node weighs itself, by weight.
-function readWeights(r, names, cnt) {
+// The nodes that weigh anything themselves, and what each does, by weight.
+function readWeights(r, names) {
 	const nodes = new Uint32Array(r.number()), weights = {};
 	let node = 0;
 
 	for (let i = 0; i < nodes.length; i++)
 		nodes[i] = node += r.number();
 	for (const name of names) {
-		const weight = weights[name] = new Float64Array(cnt);
+		const weight = weights[name] = new Float64Array(nodes.length);
 
 		for (let i = 0; i < nodes.length; i++)
-			weight[nodes[i]] = r.number();
+			weight[i] = r.number();
 	}
 	return { nodes, weights };
 }
@@ -145,12 +153,13 @@ function readSteps(r, started) {
 export async function readData(base64) {
 	const r = new Reader(await inflate(bytesOf(base64)));
 	const { report, page } = JSON.parse(r.text());
-	const frames = readFrames(r), tree = readNodes(r);
-
-	return {
-		report, page, frames, tree,
-		...readWeights(r, page.weights, tree.cnt),
+	const data = {
+		report, page, frames: readFrames(r), tree: readNodes(r),
+		...readWeights(r, page.weights),
 		points: readPoints(r, report.started),
 		steps: readSteps(r, report.started),
 	};
+
+	r.check();
+	return data;
 }

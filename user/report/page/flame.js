@@ -2,6 +2,7 @@
 // not hold a hundred thousand stacks.
 import flamegraph from 'd3-flame-graph';
 import { select } from 'd3-selection';
+import 'd3-transition';
 import { bytes, count, el, frameText, share } from './words.js';
 
 const CELL = 19;
@@ -39,6 +40,7 @@ export class Flame {
 		this.focus = 0;
 		this.chosen = 0;
 		this.drawn = new Map(); // node → what is drawn of it
+		this.wanted = '';
 		this.matches = null;
 		this.chart = this.makeChart();
 		this.listen();
@@ -99,12 +101,23 @@ export class Flame {
 		else
 			select(this.container).datum(data).call(this.chart);
 		this.isDrawn = true;
+		this.settle();
 		this.container.classList.toggle('empty', !total[0]);
 		this.container.classList.toggle('searched', !!this.matches);
 		this.parts.out.hidden = !this.focus;
 		this.container.scrollTop = scrolled;
 		this.mark();
 		this.sayFound();
+	}
+
+	// At once, what d3-flame-graph does in transitions, however short: the next draw may be near.
+	settle() {
+		const frames = select(this.container).selectAll('g.frame');
+		const wide = (d) => (d.x1 - d.x0) * this.width;
+
+		frames.interrupt().attr('transform', (d) => `translate(${d.x0 * this.width},${d.depth * CELL})`);
+		frames.select('rect').interrupt().attr('width', wide);
+		frames.select('div').interrupt().text((d) => wide(d) < 35 ? '' : d.data.name);
 	}
 
 	// What of all is in frames that match.
@@ -123,6 +136,7 @@ export class Flame {
 	}
 
 	search(text) {
+		this.wanted = text;
 		this.matches = this.tree.search(text);
 		this.draw();
 	}

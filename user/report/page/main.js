@@ -103,8 +103,10 @@ class Page {
 	}
 
 	showNode(node) {
+		const { names, nodes, figures } = this.weights, i = nodes.indexOf(node);
+
 		if (!this.weights.current().total[node])
-			this.setWeight(this.weights.names.find((name) => this.weights.self[name][node] > 0));
+			this.setWeight(names.find((name) => figures[name][i] > 0));
 		this.flame.show(node);
 	}
 

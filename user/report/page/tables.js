@@ -13,8 +13,17 @@ function callers(stack) {
 	return chain(frames);
 }
 
+// The first ones, or the innermost and the line of a script that led there.
+function headOf(frames) {
+	const script = frames.findIndex((frame) => /\.py:\d+\)$/.test(frame));
+
+	if (script > 2)
+		return [frames[0], '…', frames[script], ...script < frames.length - 1 ? ['…'] : []];
+	return [...frames.slice(0, 3), ...frames.length > 3 ? ['…'] : []];
+}
+
 function chain(frames) {
-	const head = frames.slice(0, 3).join(' ← ') + (frames.length > 3 ? ' ← …' : '');
+	const head = headOf(frames).join(' ← ');
 
 	if (frames.length < 2)
 		return el('span.stack', head);
@@ -78,7 +87,7 @@ function churn({ report }) {
 	return {
 		name: 'dlopen churn', rows: report.dlopen, sort: 1,
 		columns: [
-			text('library', (c) => c.library), number('opens', (c) => c.opens, count), number('repeats', (c) => c.repeats, count),
+			text('library', (c) => c.library, (path) => el('span.path', path)), number('opens', (c) => c.opens, count), number('repeats', (c) => c.repeats, count),
 			number('new mappings', (c) => c.new_mappings, count), number('failed', (c) => c.failures, count),
 			number('closes', (c) => c.closes, count), number('took', (c) => c.ns, (ns) => seconds(ns / 1e9)),
 			number('maps', (c) => c.maps_grown), number('heap', (c) => c.heap_grown),
@@ -127,19 +136,18 @@ function allocators({ report }) {
 // Stacks with what each weighs by all weights; a row leads to its place in the flame graph.
 function sites(data, tree, name, by) {
 	const weights = data.page.weights, first = weights.indexOf(by);
-	const nodes = [...data.nodes].filter((node) => data.weights[by][node] > 0)
-		.sort((a, b) => data.weights[by][b] - data.weights[by][a]);
+	const figures = data.weights[by], most = [...figures.keys()].filter((i) => figures[i] > 0)
+		.sort((a, b) => figures[b] - figures[a]);
 	const frames = (node) => tree.path(node).reverse().map((n) => frameText(tree.frameOf(n)));
 
 	return {
-		name, sort: first, count: nodes.length,
-		rows: nodes.slice(0, SITES_MOST),
+		name, sort: first, rows: most.slice(0, SITES_MOST),
 		columns: [
-			...weights.map((w) => number(w, (node) => data.weights[w][node], w === 'count' ? count : bytes)),
-			text('by', (node) => node, (node) => chain(frames(node))),
+			...weights.map((w) => number(w, (i) => data.weights[w][i], w === 'count' ? count : bytes)),
+			text('by', (i) => data.nodes[i], (node) => chain(frames(node))),
 		],
-		node: (node) => node,
-		note: nodes.length > SITES_MOST ? `the ${SITES_MOST} with most ${by}, of ${count(nodes.length)}` : '',
+		node: (i) => data.nodes[i],
+		note: most.length > SITES_MOST ? `the ${SITES_MOST} with most ${by}, of ${count(most.length)}` : '',
 		empty: 'Nothing is known of who allocated: without allocation events, or nothing was.',
 	};
 }

@@ -168,16 +168,17 @@ export class Timeline {
 		return x;
 	}
 
-	// Where a label still has room: those to its left have taken theirs.
+	// Right of its line, else left of it, where there is still room beside those before it.
 	label(u, x, text, colour) {
-		const { ctx, bbox } = u, width = ctx.measureText(text).width;
-		const left = Math.min(x + 4 * devicePixelRatio, bbox.left + bbox.width - width);
+		const { ctx, bbox } = u, width = ctx.measureText(text).width, gap = 4 * devicePixelRatio;
+		const left = [x + gap, x - gap - width].find((at) => at >= bbox.left && at + width <= bbox.left + bbox.width + gap &&
+			!this.taken.some(([from, to]) => at < to && at + width > from));
 
-		if (left < this.taken)
+		if (left === undefined)
 			return;
 		ctx.fillStyle = colour;
 		ctx.fillText(text, left, bbox.top - 3 * devicePixelRatio);
-		this.taken = left + width + 8 * devicePixelRatio;
+		this.taken.push([left - gap, left + width + gap]);
 	}
 
 	drawMoments(u) {
@@ -187,14 +188,14 @@ export class Timeline {
 		ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
 		ctx.textAlign = 'left';
 		ctx.textBaseline = 'alphabetic';
-		this.taken = 0;
+		this.taken = [];
 		for (const m of marks)
 			this.line(u, m.time, css('--mark'), [2, 3]);
-		for (const p of report.purges) {
+		for (const p of [...report.purges].sort((a, b) => b.returned - a.returned)) {
 			const colour = css(p.effective ? '--good' : '--bad');
 			const x = this.line(u, p.time, colour, p.effective ? [] : [4, 3]);
 
-			this.label(u, x, p.misdirected ? `${p.function}: misdirected` : `−${bytes(p.returned)}`, colour);
+			this.label(u, x, p.misdirected ? `✕ ${p.function}` : `−${bytes(p.returned)}`, colour);
 		}
 		for (const m of marks)
 			this.label(u, u.valToPos(m.time, 'x', true), m.text || m.kind, css('--mark'));

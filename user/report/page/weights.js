@@ -8,7 +8,7 @@ export const WORDS = {
 	pinned: ['pinned', 'free bytes that live blocks from here keep from going back'],
 	peak: ['peak', 'bytes live from here when the whole was highest'],
 	temporary: ['temporary', 'bytes freed at once by the thread that allocated them'],
-	retained: ['retained', 'bytes freed here and still resident'],
+	retained: ['retained', 'an estimate: what the heap retains, by who freed most'],
 };
 
 const BY_TIME = { live: 'grown', allocated: 'allocated', freed: 'freed', count: 'count' };
@@ -16,7 +16,8 @@ const BY_TIME = { live: 'grown', allocated: 'allocated', freed: 'freed', count: 
 export class Weights {
 	constructor(data, tree) {
 		this.names = data.page.weights;
-		this.self = data.weights;
+		this.nodes = data.nodes; // of figures of the whole time, by the same index
+		this.figures = data.weights;
 		this.steps = data.steps;
 		this.tree = tree;
 		this.name = this.first(data.report);
@@ -28,11 +29,11 @@ export class Weights {
 	first(report) {
 		const names = report.ended?.startsWith('the target') ? ['peak', ...this.names] : this.names;
 
-		return names.find((name) => this.self[name] && this.sum(name) > 0) ?? this.names[0];
+		return names.find((name) => this.figures[name] && this.sum(name) > 0) ?? this.names[0];
 	}
 
 	sum(name) {
-		return this.self[name].reduce((sum, v) => sum + v, 0);
+		return this.figures[name].reduce((sum, v) => sum + v, 0);
 	}
 
 	isCount() {
@@ -50,11 +51,16 @@ export class Weights {
 	selfOf(name, range) {
 		const sum = new Float64Array(this.tree.cnt);
 
+		const add = (nodes, figures) => {
+			for (let i = 0; i < nodes.length; i++)
+				sum[nodes[i]] += figures[i];
+		};
+
 		if (!range || !(name in BY_TIME))
-			return this.self[name];
-		for (const step of this.steps.slice(range[0], range[1]))
-			for (let i = 0; i < step.nodes.length; i++)
-				sum[step.nodes[i]] += step[name][i];
+			add(this.nodes, this.figures[name]);
+		else
+			for (const step of this.steps.slice(range[0], range[1]))
+				add(step.nodes, step[name]);
 		return sum;
 	}
 
@@ -65,7 +71,7 @@ export class Weights {
 		if (!this.made.has(key)) {
 			const self = this.selfOf(this.name, range);
 
-			if (this.made.size > 20)
+			if (this.made.size > 8)
 				this.made.clear();
 			this.made.set(key, { self, total: this.tree.totals(self) });
 		}
