@@ -13,8 +13,8 @@
 #include "command/push.h"
 #include "record/recorder.h"
 #include "report/form.h"
-#include "report/history.h"
-#include "report/whole.h"
+#include "picture/history.h"
+#include "picture/whole.h"
 #include "verdict/news.h"
 #include "verdict/trend.h"
 

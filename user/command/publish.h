@@ -13,7 +13,7 @@
 #include "command/naming.h"
 #include "command/options.h"
 #include "event/row.h"
-#include "report/picture.h"
+#include "picture/picture.h"
 
 struct publish;
 

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "report/json_allocs.h"
+#include "report/report.h"
 #include "report/json_cgroup.h"
 #include "report/json_collector.h"
 #include "report/json_frame.h"
@@ -13,7 +14,7 @@
 #include "report/json_marks.h"
 #include "report/json_tree.h"
 #include "report/json_verdict.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 #include "verdict/words.h"
 
 #define SCHEMA 1

@@ -3,7 +3,7 @@
 #define ALLOCTRACE_REPORT_JSON_VERDICT_H
 
 #include "report/json_tree.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 void json_verdict(struct json *j, cJSON *parent, const struct snapshot *s);
 

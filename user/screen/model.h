@@ -6,7 +6,7 @@
 #ifndef ALLOCTRACE_SCREEN_MODEL_H
 #define ALLOCTRACE_SCREEN_MODEL_H
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 #include "verdict/words.h"
 
 enum pane {

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 #define TREND_MARKS 32
 #define TREND_SITES 256         /* of a moment, those with most live bytes … */

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 #define VERDICT_SENTENCE_MAX 640
 #define VERDICT_ADVICE_MAX 400

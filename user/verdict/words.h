@@ -2,7 +2,7 @@
 #ifndef ALLOCTRACE_VERDICT_WORDS_H
 #define ALLOCTRACE_VERDICT_WORDS_H
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 #define VERDICT_MAX 320
 
