@@ -129,6 +129,17 @@ static void names_are_copied(void **state)
 	assert_string_equal(name_of(at)->file, "f.py");
 }
 
+/* As Python frames are whose code could not be read. */
+static void a_name_needs_no_file(void **state)
+{
+	const struct frame_name name = {.kind = FRAME_PYTHON, .function = "[Python code that was not read]"};
+	struct location *at = locations_named(locations, &name);
+
+	(void)state;
+	assert_ptr_equal(locations_named(locations, &name), at);
+	assert_null(name_of(at)->file);
+}
+
 /* Neither had an address looked up before: the file is opened through the parent, too. */
 static void an_ended_child_has_its_parents_mappings(void **state)
 {
@@ -303,6 +314,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(processes_share_a_location),
 		TEST(names_are_copied),
+		TEST(a_name_needs_no_file),
 		TEST(an_ended_child_has_its_parents_mappings),
 		TEST(an_ended_child_that_execd_has_none),
 		TEST(a_living_child_has_its_own_mappings),

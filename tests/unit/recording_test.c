@@ -107,7 +107,7 @@ static void what_comes_out_is_what_went_in(void **state)
 	struct picture p, back;
 	struct recorder *recorder;
 	struct replay *r;
-	char *first, *second;
+	char *first, *second, *third;
 
 	(void)state;
 	fill(&x);
@@ -130,7 +130,9 @@ static void what_comes_out_is_what_went_in(void **state)
 	r = replay();
 	assert_null(replay_remark(r));
 	check_next(r, first);
-	assert_string_equal(next(r, &back), second);
+	third = next(r, &back);
+	assert_string_equal(third, second);
+	free(third);
 	assert_int_equal(back.kind, PICTURE_FINAL);
 	assert_string_equal(back.title, p.title);
 	assert_string_equal(back.ended, p.ended);
@@ -364,6 +366,13 @@ static int count_whole(char *texts[3])
 	return cnt;
 }
 
+static void free_three(char *texts[3], uint8_t *bytes)
+{
+	for (int i = 0; i < 3; i++)
+		free(texts[i]);
+	free(bytes);
+}
+
 static void it_is_read_as_far_as_it_is_whole(void **state)
 {
 	uint8_t *bytes = malloc(FILE_MAX);
@@ -385,7 +394,7 @@ static void it_is_read_as_far_as_it_is_whole(void **state)
 			seen[cnt]++;
 	}
 	assert_true(seen[0] && seen[1] && seen[2] && seen[3]);
-	free(bytes);
+	free_three(texts, bytes);
 }
 
 static void a_bit_that_fell_over_is_seen(void **state)
@@ -402,7 +411,7 @@ static void a_bit_that_fell_over_is_seen(void **state)
 		assert_true(count_whole(texts) < 3 || (at >= 12 && at < 24));
 		bytes[at] ^= 0x10;
 	}
-	free(bytes);
+	free_three(texts, bytes);
 }
 
 static void newer_ones_are_refused(void **state)
@@ -422,7 +431,7 @@ static void newer_ones_are_refused(void **state)
 	write_file(bytes, size);
 	assert_int_equal(replay_open(path, REPLAY_MEMORY, &r, &err), -EBADMSG);
 	assert_non_null(strstr(err.text, "no recording of alloctrace"));
-	free(bytes);
+	free_three(texts, bytes);
 }
 
 /* All chunks' raw bytes. */
@@ -486,7 +495,7 @@ static void made_up_recordings_do_no_harm(void **state)
 		raw[at] = was;
 	}
 	assert_true(refused > 100);
-	free(bytes);
+	free_three(texts, bytes);
 	free(raw);
 }
 

@@ -90,7 +90,7 @@ static struct frame_list *list_of(struct texts *texts, const struct frame_name *
 
 struct location *locations_named(struct locations *l, const struct frame_name *name)
 {
-	uint64_t hash = map_hash(map_hash(name->line, name->function), name->file);
+	uint64_t hash = map_hash(map_hash(name->line, name->function), name->file ? name->file : "");
 	struct location *first = map_get(&l->known, hash), *at;
 
 	for (at = first; at; at = at->same_hash)
