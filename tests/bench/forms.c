@@ -12,8 +12,8 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "report/form.h"
-#include "report/history.h"
-#include "report/ranking.h"
+#include "picture/history.h"
+#include "picture/ranking.h"
 #include "stack/location.h"
 
 #define DEPTH 16

@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/units.h"
-#include "report/history.h"
+#include "picture/history.h"
 #include "report/html.h"
 
 #define SEC NSEC_PER_SEC

@@ -10,8 +10,8 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "record/recorder.h"
-#include "report/ranking.h"
-#include "report/snapshot.h"
+#include "picture/ranking.h"
+#include "picture/snapshot.h"
 #include "stack/location.h"
 
 #define DEPTH 12

@@ -10,7 +10,7 @@
 #include "record/chunks.h"
 #include "record/replay.h"
 #include "report/form.h"
-#include "report/whole.h"
+#include "picture/whole.h"
 
 static void make_chunks(int fd, const uint8_t *data, size_t size)
 {

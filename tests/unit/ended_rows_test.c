@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/units.h"
-#include "report/ended_rows.h"
+#include "picture/ended_rows.h"
 
 static void keep(struct ended_rows *rows, pid_t pid, uint64_t rss)
 {

@@ -4,7 +4,7 @@
 #include <zlib.h>
 
 #include "report/heaptrack.h"
-#include "report/history.h"
+#include "picture/history.h"
 #include "report/stack_steps.h"
 #include "report_fixture.h"
 

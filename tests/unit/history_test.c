@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/units.h"
-#include "report/history.h"
+#include "picture/history.h"
 
 #define SEC NSEC_PER_SEC
 #define FRAMES 3

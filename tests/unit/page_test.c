@@ -3,7 +3,7 @@
 
 #include <zlib.h>
 
-#include "report/history.h"
+#include "picture/history.h"
 #include "report/packer.h"
 #include "report/page_steps.h"
 #include "report/page_tree.h"

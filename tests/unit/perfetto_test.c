@@ -1,6 +1,6 @@
 /* Traces for Perfetto, read back by the code that is generated from the messages' definition, and by what
  * trace_processor makes of them: counters, slices by track, and heap profiles as sums of differences. */
-#include "report/history.h"
+#include "picture/history.h"
 #include "report/perfetto.h"
 #include "report_fixture.h"
 

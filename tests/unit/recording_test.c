@@ -9,7 +9,8 @@
 #include "record/format.h"
 #include "record/recorder.h"
 #include "record/replay.h"
-#include "report/ranking.h"
+#include "picture/ranking.h"
+#include "report/report.h"
 
 #define FILE_MAX (4u << 20)
 

@@ -19,7 +19,8 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "golden.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
+#include "report/report.h"
 
 #define SEC NSEC_PER_SEC
 #define MSEC (NSEC_PER_SEC / 1000)

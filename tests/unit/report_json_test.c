@@ -72,8 +72,7 @@ static void allocations(void **state)
 	x.allocs.totals.untracked = (struct site_count){1234567, 300 * MIB};
 	x.allocs.totals.ghosts = (struct site_count){3, 4096};
 	x.allocs.totals.live_rounded = x.allocs.unattributed = UNKNOWN;
-	x.allocs.stopped =
-		"allocation probes removed: they took 41 % of its CPU time (--max-overhead 25)";
+	x.allocs.stopped = "allocation probes removed: they took 41 % of its CPU time (--max-overhead 25)";
 	x.allocs.top = 2;
 	check("allocs_stopped.json", &x);
 	x.allocs = (struct allocation_view){.unattributed = UNKNOWN, .probe_cpu_share = -1};
@@ -149,20 +148,21 @@ static void sites_add_up_for_python(void **state)
 	fixture_allocs(&x);
 	x.sites[3].allocated.bytes += 1ULL << 60;
 	x.allocs.totals.allocated.bytes += 1ULL << 60;
-	python = popen("python3 -c 'import json,sys\n"
-		       "o = json.loads(sys.stdin.read())\n"
-		       "a = o[\"allocs\"]\n"
-		       "for total, site in ((\"live\",) * 2, (\"live_blocks\",) * 2, (\"allocs\",) * 2,\n"
-		       "                    (\"allocated\",) * 2, (\"freed\", \"freed_here\"),\n"
-		       "                    (\"frees\", \"frees_here\")):\n"
-		       "    assert a[total] == sum(s[site] for s in a[\"sites\"]), total\n"
-		       "assert a[\"allocated\"] > 2**60 and a[\"sites_total\"] == len(a[\"sites\"])\n"
-		       "v = a[\"survey\"]\n"
-		       "assert v[\"pinned\"] == v[\"rest\"][\"pinned\"] + sum(s[\"pinned\"] for s in a[\"sites\"])\n"
-		       "assert v[\"rest\"][\"classes\"][0] == {\"min\": 32, \"blocks\": 1000, \"pinned\": 3 << 20}\n"
-		       "w = o[\"windows\"]\n"
-		       "assert w[0][\"freed\"] == [] and w[1][\"freed\"][0][\"stack\"][-1] == \"app:drop_table\"'",
-		       "w");
+	python = popen(
+		"python3 -c 'import json,sys\n"
+		"o = json.loads(sys.stdin.read())\n"
+		"a = o[\"allocs\"]\n"
+		"for total, site in ((\"live\",) * 2, (\"live_blocks\",) * 2, (\"allocs\",) * 2,\n"
+		"                    (\"allocated\",) * 2, (\"freed\", \"freed_here\"),\n"
+		"                    (\"frees\", \"frees_here\")):\n"
+		"    assert a[total] == sum(s[site] for s in a[\"sites\"]), total\n"
+		"assert a[\"allocated\"] > 2**60 and a[\"sites_total\"] == len(a[\"sites\"])\n"
+		"v = a[\"survey\"]\n"
+		"assert v[\"pinned\"] == v[\"rest\"][\"pinned\"] + sum(s[\"pinned\"] for s in a[\"sites\"])\n"
+		"assert v[\"rest\"][\"classes\"][0] == {\"min\": 32, \"blocks\": 1000, \"pinned\": 3 << 20}\n"
+		"w = o[\"windows\"]\n"
+		"assert w[0][\"freed\"] == [] and w[1][\"freed\"][0][\"stack\"][-1] == \"app:drop_table\"'",
+		"w");
 	assert_non_null(python);
 	assert_int_equal(report_json(python, &x.s), 0);
 	assert_int_equal(pclose(python), 0);

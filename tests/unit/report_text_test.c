@@ -24,6 +24,20 @@ static void an_interval_with_everything(void **state)
 	check("attach_interval_colour.txt", &x, true);
 }
 
+/* The verdict is shown in the midst of a watch only when it says something new, and then without notes. */
+static void an_interval_with_news(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_heap(&x, 1);
+	fixture_findings(&x);
+	fixture_blind_spots(&x);
+	x.s.verdict_is_news = true;
+	check("verdict_news.txt", &x, false);
+}
+
 static void a_quiet_interval_is_short(void **state)
 {
 	struct fixture x;
@@ -169,8 +183,7 @@ static void allocations_in_doubt(void **state)
 	for (unsigned i = 0; i < SITES_CNT; i++)
 		x.views[i].survey = NULL;
 	x.allocs.probe_cpu_share = 0.41;
-	x.allocs.stopped =
-		"allocation probes removed: they took 41 % of its CPU time (--max-overhead 25)";
+	x.allocs.stopped = "allocation probes removed: they took 41 % of its CPU time (--max-overhead 25)";
 	check("allocs_stopped.txt", &x, false);
 	x.heap.taken_ns = 0;
 	x.heap.allocator_cnt = 0;
@@ -200,7 +213,10 @@ static void imports_are_one_line(void **state)
 	fixture_start(&x);
 	for (unsigned i = 0; i < 5; i++) {
 		x.churn[i] = (struct churn_finding){
-			.library = (char *)"import.so", .stack = fixture_stack_of("main"), .opens = 1, .new_mappings = 1,
+			.library = (char *)"import.so",
+			.stack = fixture_stack_of("main"),
+			.opens = 1,
+			.new_mappings = 1,
 			.maps_grown = MIB,
 		};
 		x.churn_view[i] = &x.churn[i];
@@ -236,7 +252,8 @@ static void python_collects(void **state)
 	x.s.gap_cnt = 0;
 	x.collector = (struct collector_view){.runs = {{1, 1, 90000, 90000}}};
 	text = FORM_TEXT(report_text(out, &x.s, false));
-	assert_non_null(strstr(text, "1 run in 90.0 µs, the longest 90.0 µs, none of them full; 1 object collected\n"));
+	assert_non_null(strstr(
+		text, "1 run in 90.0 µs, the longest 90.0 µs, none of them full; 1 object collected\n"));
 	free(text);
 	x.collector.runs[0].cnt = 0;
 	text = FORM_TEXT(report_text(out, &x.s, false));
@@ -274,6 +291,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_interval_with_everything),
+		cmocka_unit_test(an_interval_with_news),
 		cmocka_unit_test(a_quiet_interval_is_short),
 		cmocka_unit_test(a_final_report),
 		cmocka_unit_test(a_heap_that_nobody_can_walk),

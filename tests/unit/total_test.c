@@ -1,6 +1,7 @@
 /* Many processes as one: sums, sites that are the same, what those leave behind that have ended. */
 #include "report_fixture.h"
-#include "report/total.h"
+#include "picture/total.h"
+#include "report/report.h"
 
 static void start(struct fixture *x, pid_t pid)
 {
@@ -11,7 +12,8 @@ static void start(struct fixture *x, pid_t pid)
 	x->s.pid = pid;
 }
 
-static struct snapshot sum_of(struct total *total, const struct snapshot *const *v, size_t cnt, bool with_ended)
+static struct snapshot sum_of(struct total *total, const struct snapshot *const *v, size_t cnt,
+			      bool with_ended)
 {
 	struct snapshot sum = {.time_ns = 100 * SEC, .started_ns = 40 * SEC, .command = "all"};
 

@@ -8,7 +8,7 @@
 #include "base/units.h"
 #include "command/hook.h"
 #include "report/site_text.h"
-#include "report/verdict.h"
+#include "verdict/words.h"
 
 #define FINISH_SECONDS 10
 

@@ -9,7 +9,7 @@
 #include "base/units.h"
 #include "detect/brake.h"
 #include "detect/freed.h"
-#include "report/ranking.h"
+#include "picture/ranking.h"
 
 #define SURVEY_STEP_NS (10 * NSEC_PER_SEC / 1000) /* at a time: the consumer of events waits meanwhile */
 #define SURVEY_INTERVAL_NS NSEC_PER_SEC           /* no more often, however cheap it is */

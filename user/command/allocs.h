@@ -11,7 +11,7 @@
 #include "detect/window.h"
 #include "heap/sampler.h"
 #include "probe/tracer.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 #include "stack/stacks.h"
 #include "target/process.h"
 

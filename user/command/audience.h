@@ -11,7 +11,7 @@
 #include "command/naming.h"
 #include "command/options.h"
 #include "event/row.h"
-#include "report/picture.h"
+#include "picture/picture.h"
 
 enum audience_wish {
 	AUDIENCE_STAYS,

@@ -1,10 +1,10 @@
-/* Pictures (report/picture.h) of a running watch: what its processes and their cgroup are now. */
+/* Pictures (picture/picture.h) of a running watch: what its processes and their cgroup are now. */
 #ifndef ALLOCTRACE_COMMAND_CAMERA_H
 #define ALLOCTRACE_COMMAND_CAMERA_H
 
 #include "command/group.h"
 #include "command/watch.h"
-#include "report/picture.h"
+#include "picture/picture.h"
 
 struct camera;
 

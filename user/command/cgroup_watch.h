@@ -7,7 +7,7 @@
 
 #include <sys/types.h>
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 #include "target/cgroup.h"
 
 struct cgroup_watch;

@@ -11,7 +11,7 @@
 #include "command/options.h"
 #include "record/replay.h"
 #include "report/diff.h"
-#include "report/whole.h"
+#include "picture/whole.h"
 
 #define PROGRESS_NS (NSEC_PER_SEC / 4)
 

@@ -11,7 +11,7 @@
 #include "detect/marks.h"
 #include "event/source.h"
 #include "probe/tracer.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 struct marking;
 

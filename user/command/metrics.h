@@ -3,7 +3,7 @@
 #define ALLOCTRACE_COMMAND_METRICS_H
 
 #include "base/log.h"
-#include "report/picture.h"
+#include "picture/picture.h"
 
 struct metrics;
 

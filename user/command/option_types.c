@@ -242,7 +242,8 @@ const struct option_type type_overhead = {"a percentage, above 0 and up to 100, 
 const struct option_type type_stack = {"all, none or sampled:SIZE, as sampled:64K", parse_stack};
 const struct option_type type_weight = {"live, allocated, freed, count, pinned, peak, temporary or retained",
 					parse_weight};
-const struct option_type type_format = {"text, json, folded, html, pprof, speedscope, perfetto or heaptrack", parse_format};
+const struct option_type type_format = {"text, json, folded, html, pprof, speedscope, perfetto or heaptrack",
+					parse_format};
 const struct option_type type_mark = {"LIB:SYMBOL, as libc.so.6:fork, or :SYMBOL of the program (16 at most)",
 				      parse_mark};
 const struct option_type type_diff_form = {"text, json, folded or html", parse_diff_form};

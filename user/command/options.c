@@ -25,7 +25,8 @@ enum {
 	IN_TOP = 1 << 7,
 	IN_MARK = 1 << 8,
 	IN_DIFF = 1 << 9,
-	IN_PRINTING = IN_ATTACH | IN_RUN | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS | IN_REPORT | IN_DIFF,
+	IN_PRINTING =
+		IN_ATTACH | IN_RUN | IN_HEAP | IN_CHECK | IN_PURGE | IN_ALLOCATORS | IN_REPORT | IN_DIFF,
 	IN_ALL = IN_PRINTING | IN_TOP | IN_MARK,
 };
 
@@ -101,14 +102,16 @@ static const struct option_row rows[] = {
 	 "text (the default), json, folded (as of difffolded.pl) or html"},
 	{IN_DIFF, 0, "by", "WHAT", &type_diff_by, FIELD(by),
 	 "multiply what A counts to B's time, marks or allocations"},
-	{IN_REPORT | IN_DIFF, 'o', "output", "FILE", &type_file, FIELD(output), "write to FILE, not to stdout"},
+	{IN_REPORT | IN_DIFF, 'o', "output", "FILE", &type_file, FIELD(output),
+	 "write to FILE, not to stdout"},
 	{IN_REPORT, 'a', "all", NULL, &type_flag, FIELD(all),
 	 "every summary as it was printed, not the last one alone (text, json)"},
 	{IN_ATTACH | IN_RUN | IN_REPORT, 'T', "top", "N", &type_integer, FIELD(top),
 	 "sites a table (5, in the last report 10)"},
 	{IN_DIFF, 'T', "top", "N", &type_integer, FIELD(top), "sites to list (15, in JSON 10000)"},
 	{IN_DIFF, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),
-	 "rank sites by the change of live (the default), allocated, freed,\ncount, pinned, peak, temporary or retained"},
+	 "rank sites by the change of live (the default), allocated, freed,\ncount, pinned, peak, temporary "
+	 "or retained"},
 	{IN_ATTACH | IN_RUN, 0, "older", "SEC", &type_seconds, FIELD(older_ns),
 	 "live blocks by site: only those older than that"},
 	{IN_ATTACH | IN_RUN | IN_TOP, 'z', "min-size", "SIZE", &type_size, FIELD(size_min),
@@ -130,9 +133,11 @@ static const struct option_row rows[] = {
 	{IN_ATTACH | IN_RUN, 0, "push-interval", "SEC", &type_period, FIELD(push_interval_ns),
 	 "at most so often, with a summary, and at the end (60)"},
 	{IN_ATTACH | IN_RUN, 0, "prometheus", "FILE", &type_file, FIELD(prometheus),
-	 "write metrics to FILE in every interval, as node_exporter's\ntextfile collector reads them (NAME.prom)"},
+	 "write metrics to FILE in every interval, as node_exporter's\ntextfile collector reads them "
+	 "(NAME.prom)"},
 	{IN_ATTACH | IN_RUN, 0, "on-window", "CMD", &type_command, FIELD(on_window),
-	 "run CMD when a window counts and when it has ended;\nALLOCTRACE_EVENT, _PID, _RETAINED, … tell it more"},
+	 "run CMD when a window counts and when it has ended;\nALLOCTRACE_EVENT, _PID, _RETAINED, … tell it "
+	 "more"},
 	{IN_ATTACH | IN_RUN, 0, "perfetto", "FILE", &type_file, FIELD(files[FORM_PERFETTO]),
 	 "write a trace for ui.perfetto.dev: time lines, events, heap profiles"},
 	{IN_ATTACH | IN_RUN, 0, "heaptrack", "FILE", &type_file, FIELD(files[FORM_HEAPTRACK]),

@@ -2,7 +2,7 @@
 #ifndef ALLOCTRACE_COMMAND_PART_HISTORIES_H
 #define ALLOCTRACE_COMMAND_PART_HISTORIES_H
 
-#include "report/history.h"
+#include "picture/history.h"
 
 struct part_histories { /* all zero: empty and valid */
 	struct part_history {

@@ -13,8 +13,10 @@
 #include "command/push.h"
 #include "record/recorder.h"
 #include "report/form.h"
-#include "report/history.h"
-#include "report/whole.h"
+#include "picture/history.h"
+#include "picture/whole.h"
+#include "verdict/news.h"
+#include "verdict/trend.h"
 
 struct publish {
 	const struct options *options;
@@ -23,6 +25,8 @@ struct publish {
 	const struct naming *naming;
 	const struct log *log;
 	struct whole *whole;
+	struct trends *trends;          /* of each process, and of the whole */
+	struct verdict_news news;       /* what text has said */
 	struct metrics *metrics;        /* NULL: not asked for */
 	struct recorder *recorder;      /* NULL: nothing is recorded */
 	struct history *history;        /* of the whole; NULL: nothing that is asked for shows it */
@@ -74,9 +78,10 @@ static bool wants_history(const struct options *options)
 static int make_parts(struct publish *p)
 {
 	p->whole = whole_new();
+	p->trends = trends_new();
 	if (wants_history(p->options))
 		p->history = history_new();
-	if (!p->whole || (!p->history && wants_history(p->options))) {
+	if (!p->whole || !p->trends || (!p->history && wants_history(p->options))) {
 		log_warn(p->log, "no memory for reports");
 		return -ENOMEM;
 	}
@@ -115,6 +120,7 @@ void publish_free(struct publish *p)
 	metrics_free(p->metrics);
 	recorder_close(p->recorder);
 	history_free(p->history);
+	trends_free(p->trends);
 	part_histories_free(&p->parts);
 	push_free(p->push);
 	whole_free(p->whole);
@@ -143,7 +149,16 @@ static int write_form(const struct publish *p, FILE *out, enum form_number form,
 	return forms[form].write(out, s, &options);
 }
 
-/* The one snapshot of a picture, which is in the history from now on. */
+/* One process of the picture, with how it has come to be. */
+static struct snapshot look_at_part(struct publish *p, const struct picture *picture, size_t i)
+{
+	struct snapshot s = *whole_part(p->whole, picture, i);
+
+	s.trend = trends_add(p->trends, &s);
+	return s;
+}
+
+/* The one snapshot of a picture, which is in the trend and the history from now on. */
 static int look_at_whole(struct publish *p, const struct picture *picture, struct snapshot *s)
 {
 	const struct snapshot *shown;
@@ -152,10 +167,26 @@ static int look_at_whole(struct publish *p, const struct picture *picture, struc
 	if (rc)
 		return rc;
 	*s = *shown;
+	s->trend = trends_add(p->trends, s);
 	if (p->history)
 		history_add(p->history, s);
 	s->history = p->history;
 	return 0;
+}
+
+static int put_part(struct publish *p, const struct picture *picture, size_t i, enum form_number form)
+{
+	const struct snapshot s = look_at_part(p, picture, i);
+
+	return write_form(p, p->out, form, &s);
+}
+
+static bool is_news(struct publish *p, const struct snapshot *s)
+{
+	struct verdict verdict;
+
+	verdict_make(s, &verdict);
+	return verdict_news_add(&p->news, &verdict);
 }
 
 static int put_parts(struct publish *p, const struct picture *picture)
@@ -166,15 +197,19 @@ static int put_parts(struct publish *p, const struct picture *picture)
 	if (p->history && picture->kind != PICTURE_ENDS)
 		rc = look_at_whole(p, picture, &whole);
 	for (size_t i = 0; i < picture->cnt && !rc; i++)
-		rc = write_form(p, p->out, FORM_JSON, whole_part(p->whole, picture, i));
+		rc = put_part(p, picture, i, FORM_JSON);
 	return rc;
 }
 
 static int put_whole(struct publish *p, const struct picture *picture)
 {
 	struct snapshot s;
+	int rc = look_at_whole(p, picture, &s);
 
-	return look_at_whole(p, picture, &s) ?: write_form(p, p->out, p->options->form, &s);
+	if (rc)
+		return rc;
+	s.verdict_is_news = p->options->form == FORM_TEXT && is_news(p, &s);
+	return write_form(p, p->out, p->options->form, &s);
 }
 
 /* A black box is read after an accident; those that end as they should are counted. */
@@ -184,7 +219,7 @@ static int put_killed(struct publish *p, const struct picture *picture)
 
 	for (size_t i = 0; i < picture->cnt && !rc; i++)
 		if (picture->v[i]->killed)
-			rc = write_form(p, p->out, FORM_TEXT, whole_part(p->whole, picture, i));
+			rc = put_part(p, picture, i, FORM_TEXT);
 	return rc;
 }
 
@@ -224,9 +259,13 @@ static int write_parts(struct publish *p, const struct picture *picture)
 {
 	int rc = 0;
 
-	for (int form = 0; form < FORM_CNT; form++)
-		for (size_t i = 0; p->files[form].file && i < picture->cnt; i++)
-			rc = write_part(p, form, whole_part(p->whole, picture, i)) ?: rc;
+	for (int form = 0; form < FORM_CNT; form++) {
+		for (size_t i = 0; p->files[form].file && i < picture->cnt; i++) {
+			const struct snapshot s = look_at_part(p, picture, i);
+
+			rc = write_part(p, form, &s) ?: rc;
+		}
+	}
 	return rc;
 }
 
@@ -280,6 +319,8 @@ int publish_picture(struct publish *p, const struct picture *picture)
 	for (size_t i = 0; p->options->apart && p->history && i < picture->cnt; i++)
 		part_histories_add(&p->parts, picture->v[i]);
 	begin(p, picture->kind != PICTURE_INTERVAL);
+	for (size_t i = 0; i < picture->cnt; i++) /* also where one is shown alone only if it is killed */
+		trends_add(p->trends, picture->v[i]);
 	if (p->metrics && picture->kind == PICTURE_INTERVAL)
 		metrics_write(p->metrics, picture);
 	rc = put(p, picture);
@@ -290,6 +331,8 @@ int publish_picture(struct publish *p, const struct picture *picture)
 	if (p->push && picture->kind == PICTURE_INTERVAL && push_is_due(p->push, picture->time_ns))
 		push_whole(p, picture);
 	end(p);
+	if (picture->kind == PICTURE_INTERVAL)
+		trends_sweep(p->trends);
 	whole_passed(p->whole, picture);
 	return rc ? rc : fflush(p->out) ? -errno : 0;
 }
@@ -300,16 +343,24 @@ void publish_event(struct publish *p, const struct event_row *row)
 		recorder_event(p->recorder, row);
 }
 
-bool publish_wants_sites(const struct publish *p)
+bool publish_wants_sites(const struct publish *p, const struct picture *picture)
 {
-	return p->history != NULL;
+	bool one = picture->ever == 1 && picture->cnt == 1; /* it is the whole, too */
+	bool wants = p->history || (!one && trends_keep(p->trends, 0, picture->time_ns));
+
+	for (size_t i = 0; i < picture->cnt && !wants; i++)
+		wants = trends_keep(p->trends, picture->v[i]->pid, picture->v[i]->time_ns);
+	return wants;
 }
 
 void publish_pass(struct publish *p, const struct picture *picture)
 {
+	bool wants = publish_wants_sites(p, picture);
 	struct snapshot whole;
 
-	if (p->history)
+	for (size_t i = 0; i < picture->cnt && wants; i++)
+		trends_add(p->trends, picture->v[i]);
+	if (wants)
 		look_at_whole(p, picture, &whole);
 	whole_passed(p->whole, picture);
 }

@@ -13,7 +13,7 @@
 #include "command/naming.h"
 #include "command/options.h"
 #include "event/row.h"
-#include "report/picture.h"
+#include "picture/picture.h"
 
 struct publish;
 
@@ -33,7 +33,7 @@ int publish_picture(struct publish *publish, const struct picture *picture);
 /* One event into the recording, if there is one that keeps them (--events). */
 void publish_event(struct publish *publish, const struct event_row *row);
 /* Whether pictures that only go by are to have their sites. */
-bool publish_wants_sites(const struct publish *publish);
+bool publish_wants_sites(const struct publish *publish, const struct picture *picture);
 /* A picture that is not shown, only gone by. */
 void publish_pass(struct publish *publish, const struct picture *picture);
 /* The files, of the final picture: written also when nobody reads reports any more. 0, or −errno after a line each. */

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 struct push;
 

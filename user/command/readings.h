@@ -3,7 +3,7 @@
 #define ALLOCTRACE_COMMAND_READINGS_H
 
 #include "heap/sampler.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 #define READINGS_MAX 1024 /* beyond, of each two neighbours the later one stays, with the higher rss, retained and purgeable */
 

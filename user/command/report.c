@@ -45,7 +45,7 @@ static int take(struct reading *r, const struct picture *picture)
 
 	show_progress(r);
 	if (passes) {
-		if (publish_wants_sites(r->publish))
+		if (publish_wants_sites(r->publish, picture))
 			rc = replay_sites(r->replay, r->options->top);
 		if (!rc)
 			publish_pass(r->publish, picture);

@@ -15,7 +15,7 @@
 #include "event/source.h"
 #include "heap/sampler.h"
 #include "probe/tracer.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 #include "target/process.h"
 
 struct session;

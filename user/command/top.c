@@ -4,7 +4,7 @@
 
 #include "command/attach.h"
 #include "command/command.h"
-#include "report/whole.h"
+#include "picture/whole.h"
 #include "screen/screen.h"
 #include "screen/terminal.h"
 

@@ -12,7 +12,7 @@
  *
  *   stream  := record*
  *   record  := tag (a varint, enum record_tag) and what the tag says:
- *   PICTURE, ENDS  report/picture.h, and of each of its snapshots the parts in record/parts.c; sites as
+ *   PICTURE, ENDS  picture/picture.h, and of each of its snapshots the parts in record/parts.c; sites as
  *            changes since that process's last snapshot (record/site_changes.h)
  *   EVENT    event/row.h, as a difference from the event before (--events)
  *   NAMES    better names of locations that are known already; behind the final picture too

@@ -7,7 +7,7 @@
 #define ALLOCTRACE_RECORD_PARTS_H
 
 #include "record/codec.h"
-#include "report/picture.h"
+#include "picture/picture.h"
 
 /* All but v and its processes. */
 void code_picture(struct codec *c, struct picture *p);

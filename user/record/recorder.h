@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "event/row.h"
-#include "report/picture.h"
+#include "picture/picture.h"
 #include "stack/names.h"
 
 struct recorder;

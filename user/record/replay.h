@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "event/row.h"
-#include "report/picture.h"
+#include "picture/picture.h"
 
 /* Bytes that a replay may take unless it is told otherwise. */
 #define REPLAY_MEMORY (4ull << 30)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/ranking.h"
+#include "picture/ranking.h"
 
 #define FIGURE_CNT 16
 #define STACK_BIT (1u << FIGURE_CNT)

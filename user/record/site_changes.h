@@ -11,7 +11,7 @@
 #define ALLOCTRACE_RECORD_SITE_CHANGES_H
 
 #include "record/codec.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 /* Figures first, in the order of their bits. */
 struct site_state {

@@ -5,7 +5,7 @@
 #ifndef ALLOCTRACE_RECORD_UNFINISHED_H
 #define ALLOCTRACE_RECORD_UNFINISHED_H
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 struct unfinished { /* all zero: nothing yet */
 	struct purge_finding *purges;

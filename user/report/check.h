@@ -15,7 +15,7 @@ struct check_report {
 	const char *chosen; /* why this process of several, in words; NULL: it was named */
 };
 
-/* 0, or −errno of the stream, as the forms of report/snapshot.h. */
+/* 0, or −errno of the stream, as the forms of picture/snapshot.h. */
 int report_check_text(FILE *out, const struct check_report *report, bool colour);
 int report_check_json(FILE *out, const struct check_report *report); /* one line */
 

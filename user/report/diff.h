@@ -15,7 +15,8 @@
 #include <stdio.h>
 
 #include "base/error.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
+#include "picture/weight.h"
 
 enum diff_by {
 	DIFF_BY_NOTHING,

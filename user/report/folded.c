@@ -1,5 +1,6 @@
 /* Stacks in Brendan Gregg's folded form, which flamegraph.pl, speedscope and others read. */
 #include "report/folded.h"
+#include "report/report.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -7,8 +8,8 @@
 #include <string.h>
 
 #include "base/printable.h"
-#include "report/ranking.h"
-#include "report/weight.h"
+#include "picture/ranking.h"
+#include "picture/weight.h"
 
 static bool has_frames(const struct stack *stack)
 {

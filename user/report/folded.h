@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 /* "outermost;…;innermost"; stack may be NULL. */
 void folded_put_stack(FILE *out, const struct stack *stack);

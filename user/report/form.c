@@ -1,4 +1,5 @@
 #include "report/form.h"
+#include "report/report.h"
 
 #include "report/heaptrack.h"
 #include "report/html.h"
@@ -56,10 +57,16 @@ const struct form forms[FORM_CNT] = {
 	[FORM_TEXT] = {.name = "text", .write = write_text},
 	[FORM_JSON] = {.name = "json", .write = write_json},
 	[FORM_FOLDED] = {.name = "folded", .needs_sites = true, .write = write_folded},
-	[FORM_HTML] = {.name = "html", .needs_history = true, .lacks = report_html_lacks, .write = write_html},
+	[FORM_HTML] = {.name = "html",
+		       .needs_history = true,
+		       .lacks = report_html_lacks,
+		       .write = write_html},
 	[FORM_PPROF] = {.name = "pprof", .is_binary = true, .needs_sites = true, .write = write_pprof},
 	[FORM_SPEEDSCOPE] = {.name = "speedscope", .needs_sites = true, .write = write_speedscope},
-	[FORM_PERFETTO] = {.name = "perfetto", .is_binary = true, .needs_history = true, .write = write_perfetto},
+	[FORM_PERFETTO] = {.name = "perfetto",
+			   .is_binary = true,
+			   .needs_history = true,
+			   .write = write_perfetto},
 	[FORM_HEAPTRACK] = {.name = "heaptrack",
 			    .is_binary = true,
 			    .needs_sites = true,

@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
+#include "picture/weight.h"
 
 enum form_number {
 	FORM_TEXT,

@@ -6,10 +6,11 @@
 #include "base/printable.h"
 #include "base/units.h"
 #include "report/emit.h"
+#include "report/report.h"
 #include "report/figure.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 #include "report/table.h"
-#include "report/verdict.h"
+#include "verdict/words.h"
 
 #define ARENAS_SHOWN 16
 

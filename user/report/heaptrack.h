@@ -28,7 +28,7 @@
 
 #include <stdio.h>
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 #define HEAPTRACK_LINES 8000000 /* a second or two of heaptrack_print's time */
 

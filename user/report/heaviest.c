@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
+#include "picture/weight.h"
 
 static int largest_first(const void *x, const void *y)
 {

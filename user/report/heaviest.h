@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "report/weight.h"
+#include "picture/weight.h"
 
 struct heaviest {
 	bool *chosen; /* by place in allocation_view.sites; NULL: all are */

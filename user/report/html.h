@@ -2,7 +2,7 @@
 #ifndef ALLOCTRACE_REPORT_HTML_H
 #define ALLOCTRACE_REPORT_HTML_H
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 /* NULL, or in one line why there is no page in this program, and what to do. */
 const char *report_html_lacks(void);

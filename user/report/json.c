@@ -6,14 +6,16 @@
 
 #include "base/clock.h"
 #include "report/json_allocs.h"
+#include "report/report.h"
 #include "report/json_cgroup.h"
 #include "report/json_collector.h"
 #include "report/json_frame.h"
 #include "report/json_heap.h"
 #include "report/json_marks.h"
 #include "report/json_tree.h"
-#include "report/snapshot.h"
-#include "report/verdict.h"
+#include "report/json_verdict.h"
+#include "picture/snapshot.h"
+#include "verdict/words.h"
 
 #define SCHEMA 1
 
@@ -197,6 +199,7 @@ int report_json(FILE *out, const struct snapshot *s)
 	figures(&j, j.root, s);
 	json_text(&j, j.root, "sentence", verdict_sentence(s, sentence));
 	json_text(&j, j.root, "layer_sentence", verdict_layer(s, sentence));
+	json_verdict(&j, j.root, s);
 	returned(&j, j.root, s);
 	json_cgroup(&j, j.root, s->cgroup);
 	json_allocators(&j, j.root, s->heap);

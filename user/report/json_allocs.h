@@ -3,7 +3,7 @@
 #define ALLOCTRACE_REPORT_JSON_ALLOCS_H
 
 #include "report/json_tree.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 /* Adds "allocs" to parent; null without allocation events. */
 void json_allocs(struct json *j, cJSON *parent, const struct snapshot *s);

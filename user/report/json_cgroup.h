@@ -3,7 +3,7 @@
 #define ALLOCTRACE_REPORT_JSON_CGROUP_H
 
 #include "report/json_tree.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 #include "target/cgroup.h"
 
 /* Its figures and events, into an object; without a limit one is "max", what is not known is null. */

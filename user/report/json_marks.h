@@ -3,7 +3,7 @@
 #define ALLOCTRACE_REPORT_JSON_MARKS_H
 
 #include "report/json_tree.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 /* "marks", "marks_total", and "mark_kinds": null but in the final object, which has all marks. */
 void json_marks(struct json *j, cJSON *parent, const struct snapshot *s);

@@ -12,7 +12,7 @@
 #include <sys/types.h>
 
 #include "report/mark_series.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 #define MARK_WORDS_MAX 256
 

@@ -6,11 +6,11 @@
 
 #include "base/map.h"
 #include "base/printable.h"
-#include "report/history.h"
+#include "picture/history.h"
 #include "report/page_json.h"
 #include "report/page_steps.h"
 #include "report/page_tree.h"
-#include "report/weight.h"
+#include "picture/weight.h"
 
 #define NO_STACK UINT32_MAX
 

@@ -7,7 +7,7 @@
  *   nodes     cnt of the tree of all stacks, the root left out, parents first; each: how many levels its parent
  *             lies above the node before it, and its frame
  *   weights   cnt of nodes that weigh anything themselves, their numbers (each less the one before), then
- *             what they weigh, weight by weight as the JSON names them (report/weight.h: those that are known)
+ *             what they weigh, weight by weight as the JSON names them (picture/weight.h: those that are known)
  *   points    cnt, then figure by figure: milliseconds since the point before (the first: since the attach), then
  *             as in struct history_point, + 1; 0: unknown
  *   steps     cnt, each: its end, in milliseconds since the one before; cnt of nodes that changed, their numbers as
@@ -20,7 +20,7 @@
 #define ALLOCTRACE_REPORT_PAGE_DATA_H
 
 #include "report/packer.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 #define PAGE_STEPS 128
 #define PAGE_CHANGES 100000

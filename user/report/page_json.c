@@ -1,13 +1,14 @@
 #include "report/page_json.h"
+#include "report/report.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "report/history.h"
+#include "picture/history.h"
 #include "report/json_tree.h"
-#include "report/weight.h"
+#include "picture/weight.h"
 
 /* As --json has it, but for the sites, which the page has as a tree. */
 static int put_report(FILE *out, const struct snapshot *s)

@@ -2,7 +2,7 @@
 #ifndef ALLOCTRACE_REPORT_PAGE_JSON_H
 #define ALLOCTRACE_REPORT_PAGE_JSON_H
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 /* The caller frees *text. 0 or −ENOMEM. */
 int page_json(const struct snapshot *s, char **text, size_t *len);

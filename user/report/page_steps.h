@@ -2,7 +2,7 @@
 #ifndef ALLOCTRACE_REPORT_PAGE_STEPS_H
 #define ALLOCTRACE_REPORT_PAGE_STEPS_H
 
-#include "report/history.h"
+#include "picture/history.h"
 #include "report/packer.h"
 #include "report/page_tree.h"
 

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/printable.h"
 #include "heap/state.h"
-#include "report/history.h"
+#include "picture/history.h"
 
 #define SEQUENCE 1
 #define TRACE_PACKET_TAG (1 << 3 | 2) /* Trace.packet: field 1, with a length */

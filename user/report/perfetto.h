@@ -18,7 +18,7 @@
 
 #include "perfetto.pb-c.h"
 #include "report/numbering.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 #define PERFETTO_HEAP "alloctrace"
 #define PERFETTO_PEAK_HEAP "alloctrace, live at the peak"

@@ -6,7 +6,7 @@
 #include "heap/state.h"
 #include "report/perfetto.h"
 #include "report/site_text.h"
-#include "report/verdict.h"
+#include "verdict/words.h"
 
 #define NOTES_MAX 12
 #define LANES_MAX 16 /* of a kind that overlaps: further ones are laid over the last */

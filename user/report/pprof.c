@@ -9,7 +9,7 @@
 #include "heap/state.h"
 #include "report/heaviest.h"
 #include "report/pprof_tables.h"
-#include "report/weight.h"
+#include "picture/weight.h"
 
 #define GZIP_LEVEL 1 /* a third of the time of the usual 6, for a tenth more bytes */
 #define COMMENTS_MAX 8

@@ -9,7 +9,8 @@
 #include <stdio.h>
 
 #include "report/since.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
+#include "picture/weight.h"
 
 /* As the tools that read it want a file: compressed by gzip. 0, or −errno. */
 int report_pprof(FILE *out, const struct snapshot *s);

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#include "report/picture.h"
+#include "picture/picture.h"
 
 /* tracer: our PID, which tells several watches of one machine apart. 0, or −errno of the stream. */
 int report_prometheus(FILE *out, const struct picture *picture, pid_t tracer);

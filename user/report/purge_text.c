@@ -8,7 +8,7 @@
 #include "report/figure.h"
 #include "report/purge.h"
 #include "report/table.h"
-#include "report/verdict.h"
+#include "verdict/words.h"
 
 #define THREADS_SHOWN 12
 

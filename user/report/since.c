@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/map.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 struct row {
 	uint64_t taken[SINCE_SUMS_MAX], put[SINCE_SUMS_MAX];

@@ -6,7 +6,7 @@
 
 #include "base/printable.h"
 #include "report/frame_numbers.h"
-#include "report/weight.h"
+#include "picture/weight.h"
 
 struct numbered_stack {
 	const struct site_view *site;

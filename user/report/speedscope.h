@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 /* 0, or −errno. */
 int report_speedscope(FILE *out, const struct snapshot *s);

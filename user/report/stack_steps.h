@@ -7,8 +7,8 @@
 #define ALLOCTRACE_REPORT_STACK_STEPS_H
 
 #include "base/map.h"
-#include "report/history.h"
-#include "report/snapshot.h"
+#include "picture/history.h"
+#include "picture/snapshot.h"
 
 /* Of all sites that the form shows as one. */
 struct stack_row {

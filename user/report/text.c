@@ -1,6 +1,7 @@
 /*
- * The periodic summary of attach, for a tired person: the first line is the verdict, what is
- * largest comes first, and what has nothing to say is left out.
+ * The periodic summary of attach, for a tired person: the first line has the figures, what is
+ * largest comes first, and what has nothing to say is left out. The verdict leads the final report;
+ * in an interval it is shown when it has something new to say.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -9,8 +10,9 @@
 #include "base/printable.h"
 #include "base/units.h"
 #include "report/emit.h"
+#include "report/report.h"
 #include "report/figure.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 #include "report/table.h"
 #include "report/text_allocs.h"
 #include "report/text_cgroup.h"
@@ -18,7 +20,8 @@
 #include "report/text_findings.h"
 #include "report/text_marks.h"
 #include "report/text_processes.h"
-#include "report/verdict.h"
+#include "report/text_verdict.h"
+#include "verdict/words.h"
 
 #define SHMEM_MIN MIB /* below that not worth a remark */
 
@@ -44,7 +47,7 @@ static void put_figures(FILE *out, const struct snapshot *s, const struct style 
 	fprintf(out, ", %s pinned", units_bytes(pinned, h->pinned));
 }
 
-static void put_verdict(FILE *out, const struct snapshot *s, const struct style *style)
+static void put_head(FILE *out, const struct snapshot *s, const struct style *style)
 {
 	char at[TEXT_CLOCK_MAX], rss[UNITS_TEXT_MAX], name[256], sentence[VERDICT_MAX];
 	const struct heap_state *h = s->heap;
@@ -233,16 +236,21 @@ static void put_final(FILE *out, const struct snapshot *s)
 static int put_summary(FILE *out, const struct snapshot *s, bool colour)
 {
 	char layer[VERDICT_MAX];
-	int result;
+	int result = 0;
 
-	if (s->final)
+	if (s->final) {
 		put_final(out, s);
-	put_verdict(out, s, colour ? &coloured : &plain);
+		result = text_verdict(out, s, colour);
+	}
+	put_head(out, s, colour ? &coloured : &plain);
 	put_remarks(out, s);
+	if (!s->final && s->verdict_is_news)
+		result = text_verdict(out, s, colour);
 	text_cgroup(out, s, colour);
 	if (verdict_layer(s, layer))
 		fprintf(out, "  %s\n", layer);
-	result = text_processes(out, s, colour);
+	if (result == 0)
+		result = text_processes(out, s, colour);
 	if (result == 0)
 		result = put_allocators(out, s, colour);
 	if (result == 0)

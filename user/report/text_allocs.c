@@ -3,7 +3,7 @@
 #include <inttypes.h>
 
 #include "report/figure.h"
-#include "report/ranking.h"
+#include "picture/ranking.h"
 #include "report/site_text.h"
 #include "report/table.h"
 #include "report/text_findings.h"

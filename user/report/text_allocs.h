@@ -2,7 +2,7 @@
 #ifndef ALLOCTRACE_REPORT_TEXT_ALLOCS_H
 #define ALLOCTRACE_REPORT_TEXT_ALLOCS_H
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 /* Prints nothing without allocation events. 0 or −ENOMEM. */
 int text_allocs(FILE *out, const struct snapshot *s, bool colour);

@@ -2,7 +2,7 @@
 #ifndef ALLOCTRACE_REPORT_TEXT_CGROUP_H
 #define ALLOCTRACE_REPORT_TEXT_CGROUP_H
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 void text_cgroup(FILE *out, const struct snapshot *s, bool colour);
 

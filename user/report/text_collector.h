@@ -2,7 +2,7 @@
 #ifndef ALLOCTRACE_REPORT_TEXT_COLLECTOR_H
 #define ALLOCTRACE_REPORT_TEXT_COLLECTOR_H
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 /* 0 or −ENOMEM. */
 int text_collector(FILE *out, const struct snapshot *s, bool colour);

@@ -7,7 +7,7 @@
 #include "base/units.h"
 #include "report/site_text.h"
 #include "report/table.h"
-#include "report/verdict.h"
+#include "verdict/words.h"
 
 /* A person reads some ten lines of a kind; the rest is summed up in one (and is whole in JSON). */
 #define ROWS_INTERVAL 8

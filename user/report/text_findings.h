@@ -2,7 +2,7 @@
 #ifndef ALLOCTRACE_REPORT_TEXT_FINDINGS_H
 #define ALLOCTRACE_REPORT_TEXT_FINDINGS_H
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 #define TEXT_CLOCK_MAX 16
 

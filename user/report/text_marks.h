@@ -2,7 +2,7 @@
 #ifndef ALLOCTRACE_REPORT_TEXT_MARKS_H
 #define ALLOCTRACE_REPORT_TEXT_MARKS_H
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 /* Prints nothing where there are none. 0 or −ENOMEM. */
 int text_marks(FILE *out, const struct snapshot *s, bool colour);

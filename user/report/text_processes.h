@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 /* ", 24 processes, 2 came, 1 went": what follows the title. */
 void text_process_counts(FILE *out, const struct snapshot *s);

@@ -6,8 +6,8 @@
 #ifndef ALLOCTRACE_SCREEN_MODEL_H
 #define ALLOCTRACE_SCREEN_MODEL_H
 
-#include "report/snapshot.h"
-#include "report/verdict.h"
+#include "picture/snapshot.h"
+#include "verdict/words.h"
 
 enum pane {
 	PANE_SITES,

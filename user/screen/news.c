@@ -5,7 +5,7 @@
 
 #include "report/figure.h"
 #include "report/text_findings.h"
-#include "report/verdict.h"
+#include "verdict/words.h"
 
 #define LATE_NS (2 * NSEC_PER_SEC) /* events come after the snapshot that they belong before */
 #define LINE_MAX_BYTES 400

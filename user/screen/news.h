@@ -2,7 +2,7 @@
 #ifndef ALLOCTRACE_SCREEN_NEWS_H
 #define ALLOCTRACE_SCREEN_NEWS_H
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 #include "screen/journal.h"
 
 /*

@@ -7,7 +7,7 @@
 #define ALLOCTRACE_SCREEN_SCREEN_H
 
 #include "base/error.h"
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 struct screen;
 

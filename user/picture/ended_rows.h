@@ -2,10 +2,10 @@
  * Rows of processes that have ended, for the last report of many: figures alone, copied, the
  * largest few, however many come and go.
  */
-#ifndef ALLOCTRACE_REPORT_ENDED_ROWS_H
-#define ALLOCTRACE_REPORT_ENDED_ROWS_H
+#ifndef ALLOCTRACE_PICTURE_ENDED_ROWS_H
+#define ALLOCTRACE_PICTURE_ENDED_ROWS_H
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 #define ENDED_ROWS_MAX 30
 

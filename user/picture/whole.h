@@ -2,10 +2,10 @@
  * The one snapshot of a picture that text and exports show: the process's own where there was only
  * ever one, else the sum of all (total.h) with a row each.
  */
-#ifndef ALLOCTRACE_REPORT_WHOLE_H
-#define ALLOCTRACE_REPORT_WHOLE_H
+#ifndef ALLOCTRACE_PICTURE_WHOLE_H
+#define ALLOCTRACE_PICTURE_WHOLE_H
 
-#include "report/picture.h"
+#include "picture/picture.h"
 
 struct whole;
 

@@ -1,4 +1,4 @@
-#include "report/verdict.h"
+#include "verdict/words.h"
 
 #include <inttypes.h>
 
@@ -89,16 +89,12 @@ static const struct heap_allocator *find_layer(const struct snapshot *s)
 	return most && most->retained >= MIB && most->retained >= all / 10 ? most : NULL;
 }
 
-const char *verdict_layer(const struct snapshot *s, char buf[VERDICT_MAX])
+const char *verdict_layer_keeps(const struct heap_allocator *a, char buf[VERDICT_MAX])
 {
-	const struct heap_allocator *a = s->heap->taken_ns ? find_layer(s) : NULL;
 	char name[48], retained[UNITS_TEXT_MAX], bytes[UNITS_TEXT_MAX], live[UNITS_TEXT_MAX],
 		kept[UNITS_TEXT_MAX], size[UNITS_TEXT_MAX + 8] = "", sparse[128] = "";
-	const struct heap_ranges *r;
+	const struct heap_ranges *r = &a->ranges;
 
-	if (!a)
-		return NULL;
-	r = &a->ranges;
 	if (r->size)
 		snprintf(size, sizeof(size), " of %s", units_bytes(bytes, r->size));
 	if (r->sparse)
@@ -106,8 +102,19 @@ const char *verdict_layer(const struct snapshot *s, char buf[VERDICT_MAX])
 			 units_bytes(live, r->sparse_live), r->sparse, units_bytes(kept, r->sparse_retained));
 	snprintf(buf, VERDICT_MAX,
 		 "%s keeps %s free in %" PRIu64 " %s%s, which go back only as a whole%s. Neither "
-		 "malloc_trim nor mi_collect returns it; what helps: %s",
+		 "malloc_trim nor mi_collect returns it",
 		 verdict_name(a, name, sizeof(name)), units_bytes(retained, a->retained), r->cnt, r->name,
-		 size, sparse, a->kind->remedy);
+		 size, sparse);
+	return buf;
+}
+
+const char *verdict_layer(const struct snapshot *s, char buf[VERDICT_MAX])
+{
+	const struct heap_allocator *a = s->heap->taken_ns ? find_layer(s) : NULL;
+	char keeps[VERDICT_MAX];
+
+	if (!a)
+		return NULL;
+	snprintf(buf, VERDICT_MAX, "%s; what helps: %s", verdict_layer_keeps(a, keeps), a->kind->remedy);
 	return buf;
 }

@@ -4,10 +4,10 @@
  * the same locations (stack/location.h, of one pool); what the processes have had that ended
  * stays in it.
  */
-#ifndef ALLOCTRACE_REPORT_TOTAL_H
-#define ALLOCTRACE_REPORT_TOTAL_H
+#ifndef ALLOCTRACE_PICTURE_TOTAL_H
+#define ALLOCTRACE_PICTURE_TOTAL_H
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 struct total;
 

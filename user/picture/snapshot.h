@@ -3,8 +3,8 @@
  * from the last heap state, the detectors' views and the losses; borrowed pointers live as
  * long as the call that reports it. UNKNOWN figures (heap/state.h) print as null or "–".
  */
-#ifndef ALLOCTRACE_REPORT_SNAPSHOT_H
-#define ALLOCTRACE_REPORT_SNAPSHOT_H
+#ifndef ALLOCTRACE_PICTURE_SNAPSHOT_H
+#define ALLOCTRACE_PICTURE_SNAPSHOT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,7 +23,6 @@
 #include "heap/ledger.h"
 #include "heap/state.h"
 #include "heap/survey.h"
-#include "report/weight.h"
 #include "stack/stacks.h"
 #include "target/cgroup.h"
 
@@ -63,7 +62,8 @@ struct state_sample {
 	uint64_t live; /* by allocation events; UNKNOWN without */
 };
 
-struct history; /* report/history.h */
+struct history; /* picture/history.h */
+struct trend;   /* verdict/trend.h */
 
 /* How many findings there have been since the attach, those that an interval does not list included. */
 struct finding_totals {
@@ -113,6 +113,8 @@ struct snapshot {
 	size_t missing_cnt;
 	const struct cgroup_view *cgroup; /* NULL: not in one that accounts memory */
 	const struct history *history; /* how it has come to be, this snapshot included; NULL: not kept */
+	const struct trend *trend;     /* figures of some moments of the run, this snapshot included; NULL: not kept */
+	bool verdict_is_news;          /* in an interval: the verdict says what none before it said */
 	const struct process_rows *processes; /* NULL: it is of one process. Else of many: pid is 0, command their title */
 	const pid_t *purge_pids, *window_pids, *mark_pids; /* of many: whose each of purges, windows and marks is */
 };
@@ -139,13 +141,5 @@ struct process_rows {
 	uint64_t left_out;   /* were to be watched and are not */
 	uint64_t too_short;  /* had ended before they could be looked at */
 };
-
-/* One output form: 0, or −errno of the stream (−EPIPE: nobody reads any more). */
-int report_text(FILE *out, const struct snapshot *s, bool colour);
-int report_json(FILE *out, const struct snapshot *s);
-/* Stacks in Brendan Gregg's folded form, one "outermost;…;innermost weight" a line, of all sites. */
-int report_folded(FILE *out, const struct snapshot *s, enum site_weight weight);
-/* `alloctrace heap`: the walk in full. */
-int report_heap_text(FILE *out, const struct snapshot *s);
 
 #endif

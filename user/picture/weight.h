@@ -9,8 +9,8 @@
  * whose frees no probe sees. All of it together is exactly what the heap retains. A site that frees
  * much that is at once allocated again is charged too much.
  */
-#ifndef ALLOCTRACE_REPORT_WEIGHT_H
-#define ALLOCTRACE_REPORT_WEIGHT_H
+#ifndef ALLOCTRACE_PICTURE_WEIGHT_H
+#define ALLOCTRACE_PICTURE_WEIGHT_H
 
 #include <stdbool.h>
 #include <stddef.h>

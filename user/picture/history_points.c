@@ -1,4 +1,4 @@
-#include "report/history_points.h"
+#include "picture/history_points.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
-#include "report/whole.h"
+#include "picture/whole.h"
 
 #include <stdlib.h>
 
-#include "report/ended_rows.h"
-#include "report/total.h"
+#include "picture/ended_rows.h"
+#include "picture/total.h"
 
 struct whole {
 	struct total *total;

@@ -1,5 +1,5 @@
 /*
- * How the figures went by: fed with the snapshot of every picture in turn (the whole, report/whole.h),
+ * How the figures went by: fed with the snapshot of every picture in turn (the whole, picture/whole.h),
  * of a running watch or out of a recording, and shown as time lines. What happened at moments (purges,
  * windows, marks, churn) is in the final snapshot, not here.
  *
@@ -7,10 +7,10 @@
  * figures; of rss, retained and purgeable the larger, of reopens the sum); beyond HISTORY_STEPS steps or HISTORY_CHANGES
  * changes, neighbouring steps become one (their changes add up).
  */
-#ifndef ALLOCTRACE_REPORT_HISTORY_H
-#define ALLOCTRACE_REPORT_HISTORY_H
+#ifndef ALLOCTRACE_PICTURE_HISTORY_H
+#define ALLOCTRACE_PICTURE_HISTORY_H
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 #define HISTORY_POINTS 4096
 #define HISTORY_STEPS 256

@@ -1,7 +1,7 @@
-#include "report/weight.h"
+#include "picture/weight.h"
 
-#include "report/ranking.h"
-#include "report/snapshot.h"
+#include "picture/ranking.h"
+#include "picture/snapshot.h"
 
 const char *const site_weight_names[WEIGHT_CNT] = {
 	[WEIGHT_LIVE] = "live",           [WEIGHT_ALLOCATED] = "allocated", [WEIGHT_FREED] = "freed",

@@ -1,10 +1,10 @@
-#include "report/total.h"
+#include "picture/total.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/merged_sites.h"
+#include "picture/merged_sites.h"
 
 #define KINDS_MAX 16
 #define MISSING_MAX 16

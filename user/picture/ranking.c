@@ -1,4 +1,4 @@
-#include "report/ranking.h"
+#include "picture/ranking.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -2,10 +2,10 @@
  * Sites of many processes: two are one where their frames are the same locations. Keeps a site for
  * every stack that was ever added, with what ended processes did there.
  */
-#ifndef ALLOCTRACE_REPORT_MERGED_SITES_H
-#define ALLOCTRACE_REPORT_MERGED_SITES_H
+#ifndef ALLOCTRACE_PICTURE_MERGED_SITES_H
+#define ALLOCTRACE_PICTURE_MERGED_SITES_H
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 struct merged_sites;
 

@@ -1,8 +1,9 @@
 /* Sites by what they weigh: every table and the folded form show the heaviest first. */
-#ifndef ALLOCTRACE_REPORT_RANKING_H
-#define ALLOCTRACE_REPORT_RANKING_H
+#ifndef ALLOCTRACE_PICTURE_RANKING_H
+#define ALLOCTRACE_PICTURE_RANKING_H
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
+#include "picture/weight.h"
 
 struct ranked_site {
 	const struct site_view *view;
@@ -15,7 +16,7 @@ struct ranking {
 	uint64_t total;
 };
 
-/* By weight: bytes, or a count; NULL where a site alone does not tell (report/weight.h). */
+/* By weight: bytes, or a count; NULL where a site alone does not tell (picture/weight.h). */
 extern uint64_t (*const ranking_weigh[WEIGHT_CNT])(const struct site_view *view);
 
 /* 0, or −ENOMEM; ranking_free afterwards either way. */

@@ -1,8 +1,8 @@
-/* What a snapshot says in words, the same in every output form. */
-#ifndef ALLOCTRACE_REPORT_VERDICT_H
-#define ALLOCTRACE_REPORT_VERDICT_H
+/* Names and plain facts of a snapshot in words, the same in every output form; what they come to is verdict.h. */
+#ifndef ALLOCTRACE_VERDICT_WORDS_H
+#define ALLOCTRACE_VERDICT_WORDS_H
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 #define VERDICT_MAX 320
 
@@ -19,6 +19,11 @@ const char *verdict_name(const struct heap_allocator *a, char *buf, size_t len);
 double verdict_state_age(const struct snapshot *s);
 /* What a purge would return, or why nobody knows: one line; returns buf. */
 const char *verdict_sentence(const struct snapshot *s, char buf[VERDICT_MAX]);
+/*
+ * What a layer above the serving allocator keeps, and why: "pymalloc 3.11 keeps 358 MiB free in 400
+ * arenas of 1.00 MiB, which go back only as a whole; …". Returns buf.
+ */
+const char *verdict_layer_keeps(const struct heap_allocator *a, char buf[VERDICT_MAX]);
 /*
  * What a layer above the serving allocator keeps that no purge returns; NULL where that is less
  * than a tenth of all that is retained, or than 1 MiB. Returns buf.

@@ -1,10 +1,10 @@
-#include "report/history.h"
+#include "picture/history.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/map.h"
-#include "report/history_points.h"
+#include "picture/history_points.h"
 
 #define SITES_KEPT SITES_MAX /* what is beyond has no stack */
 

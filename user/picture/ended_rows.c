@@ -1,4 +1,4 @@
-#include "report/ended_rows.h"
+#include "picture/ended_rows.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "report/merged_sites.h"
+#include "picture/merged_sites.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 
 #include "base/map.h"
 #include "heap/state.h"
-#include "report/ranking.h"
+#include "picture/ranking.h"
 
 /* As many distinct stacks as one process may have; what is beyond has no stack. */
 #define MERGED_MAX SITES_MAX

@@ -3,14 +3,14 @@
  * of a running watch (command/camera.h) or out of a recording (record/replay.h); what is printed
  * and written is the same for both.
  */
-#ifndef ALLOCTRACE_REPORT_PICTURE_H
-#define ALLOCTRACE_REPORT_PICTURE_H
+#ifndef ALLOCTRACE_PICTURE_PICTURE_H
+#define ALLOCTRACE_PICTURE_PICTURE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "report/snapshot.h"
+#include "picture/snapshot.h"
 
 enum picture_kind {
 	PICTURE_INTERVAL,

@@ -1,9 +1,9 @@
 /* The points of a history (history.h): at most HISTORY_POINTS, spread over the time as evenly as they came. */
-#ifndef ALLOCTRACE_REPORT_HISTORY_POINTS_H
-#define ALLOCTRACE_REPORT_HISTORY_POINTS_H
+#ifndef ALLOCTRACE_PICTURE_HISTORY_POINTS_H
+#define ALLOCTRACE_PICTURE_HISTORY_POINTS_H
 
 #include "base/map.h"
-#include "report/history.h"
+#include "picture/history.h"
 
 struct history_points { /* all zero: empty and valid */
 	struct history_point *v; /* oldest first */
