@@ -25,6 +25,7 @@ static int make_dir(void **state)
 	snprintf(dir, sizeof(dir), "/tmp/hook_test.XXXXXX");
 	memset(complaints, 0, sizeof(complaints));
 	log_to.out = fmemopen(complaints, sizeof(complaints), "w");
+	alarm(PATIENCE_MS / 1000); /* a pipe that nobody comes to is a failure, not a wait */
 	if (!mkdtemp(dir) || !log_to.out)
 		return -1;
 	return setenv("DIR", dir, 1);
