@@ -1,5 +1,5 @@
 /*
- * Command lines. One table of rows declares every option of every command; one parser on
+ * Command lines. One table of rows (grammar.c) declares every option of every command; one parser on
  * getopt_long reads them, one printer makes the help texts from the same rows.
  */
 #ifndef ALLOCTRACE_COMMAND_OPTIONS_H

@@ -9,6 +9,7 @@
 #include "command/options.h"
 #include "command/publish.h"
 #include "command/watch.h"
+#include "command/watch_options.h"
 #include "probe/tracer.h"
 #include "target/launch.h"
 

@@ -22,10 +22,9 @@
 #include "command/mark_wire.h"
 #include "command/naming.h"
 #include "command/options.h"
+#include "command/watch_options.h"
 #include "event/row.h"
 
-/* Walks are no more frequent than this even where the heap is tiny. */
-#define SAMPLE_INTERVAL_NS (NSEC_PER_SEC / 4)
 /* How long the last report waits for a last heap state before it takes the one it has. */
 #define LAST_SAMPLE_MS 3000
 /* How often what has no event is looked at: a choice that may grow, the cgroup. */
@@ -393,74 +392,6 @@ int watch_block_signals(void)
 	return fd < 0 ? -errno : fd;
 }
 
-/* By what the machine has, if nobody said: an eighth of its memory, 1 GiB at most. */
-static uint64_t memory_limit(const struct options *options)
-{
-	uint64_t has = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-
-	if (options->max_memory)
-		return options->max_memory;
-	return has / 8 < GIB ? has / 8 : GIB;
-}
-
-static struct session_options session_options(const struct options *options, const struct naming *naming)
-{
-	return (struct session_options){
-		.window = {.retained_min = options->retained_min, .min_ns = options->window_min_ns},
-		.churn_min = options->churn_min,
-		.native = options->native,
-		.sampler =
-			{
-				.budget = options->walk_budget / 100, /* of all: divided by group.c */
-				.interval_ns = SAMPLE_INTERVAL_NS,
-				.want_pages = !options->no_alloc,
-				.more = options->custom.kinds,
-			},
-		.want_allocs = !options->no_alloc,
-		.marks = &options->marks,
-		.naming = *naming,
-		.more = options->custom.kinds,
-		.allocs =
-			{
-				.max_memory = memory_limit(options),
-				.size_min = options->size_min,
-				.size_max = options->size_max,
-				.sample_bytes = options->stacks.sample_bytes,
-				.free_sample_bytes = options->stacks.free_sample_bytes,
-				.older_ns = options->older_ns,
-				.top = options->top,
-				.max_share = options->max_overhead / 100,
-				.survey_share = options->walk_budget / 100,
-			},
-	};
-}
-
-struct tracer_options watch_tracer_options(const struct options *options)
-{
-	return (struct tracer_options){
-		.allocs = !options->no_alloc,
-		.stacks = options->stacks.wanted,
-		.sample_bytes = options->stacks.sample_bytes,
-		.free_sample_bytes = options->stacks.free_sample_bytes,
-		.size_min = options->size_min,
-		.size_max = options->size_max,
-		.follow = options->follow,
-		.many = options->follow || options->pids.cnt != 1,
-		.more = options->custom.kinds,
-		.marks = &options->marks,
-	};
-}
-
-static struct group_options group_options(const struct options *options, const struct naming *naming)
-{
-	return (struct group_options){
-		.session = session_options(options, naming),
-		.max_memory = memory_limit(options),
-		.walk_budget = options->walk_budget / 100,
-		.follow = options->follow,
-	};
-}
-
 /* Children that come while their parents are attached to are looked for once more; later ones are told of. */
 static void add_chosen(struct watch *w)
 {
@@ -512,7 +443,7 @@ static int check_marks(const struct watch *w)
 static int open_watch(struct watch *w, int signal_fd, rlim_t files)
 {
 	int rc = naming_start(&w->naming, w->log);
-	const struct group_options wanted = group_options(w->options, &w->naming);
+	const struct group_options wanted = watch_group_options(w->options, &w->naming);
 
 	if (!rc && w->options->on_window) {
 		w->alerts = alerts_new(w->options->on_window, files, &w->naming, w->log);

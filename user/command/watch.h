@@ -32,9 +32,6 @@ struct watch_target {
  */
 int watch_block_signals(void);
 
-/* What the tracer is to do for a watch with these options. */
-struct tracer_options watch_tracer_options(const struct options *options);
-
 /* Until an end. Returns an exit status (command/command.h); of a child's own see wait_status. */
 int watch(const struct options *options, struct watch_target *target, int signal_fd, const struct log *log);
 

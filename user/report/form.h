@@ -1,7 +1,7 @@
 /*
  * The output forms, one row each: --format of `report`, and those with a help text the option
  * of attach and run that names a file to write at the end. To add one: a file here that prints a
- * struct snapshot, a number, a row in form.c, a row in command/options.c.
+ * struct snapshot, a number, a row in form.c, a row in command/grammar.c.
  */
 #ifndef ALLOCTRACE_REPORT_FORM_H
 #define ALLOCTRACE_REPORT_FORM_H
