@@ -9,8 +9,8 @@
 static const struct command commands[] = {
 	{"attach", "watch a running process: summaries of retained memory, purges, windows, dlopen", command_attach},
 	{"run", "the same for a command, from its first instruction on", command_run},
-	{"report", "read a recording of attach or run: its reports, flame graphs, tables", command_report},
 	{"top", "the same on a live screen: sites by any figure, purges and windows as they come", command_top},
+	{"report", "read a recording of attach or run: its reports, flame graphs, tables", command_report},
 	{"diff", "compare two recordings: what grew, by site and figure", command_diff},
 	{"heap", "look once: live, retained and purgeable bytes of a process", command_heap},
 	{"check", "go through a checklist in two seconds: what is set wrong, what to do", command_check},

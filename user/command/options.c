@@ -28,7 +28,7 @@ static void print_row(const struct option_row *row)
 		int width = (int)printable_width(before);
 
 		len = (int)strcspn(help, "\n");
-		printf("%s%*s%.*s\n", before, width < 26 ? 26 - width : 0, "", len, help);
+		printf("%s%*s%.*s\n", before, width < 26 ? 26 - width : 1, "", len, help);
 	}
 }
 

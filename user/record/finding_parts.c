@@ -7,6 +7,7 @@
 #define SAMPLES_MAX (1u << 20)
 #define MARKS_MAX (1u << 20)
 
+_Static_assert(sizeof(struct finding_totals) == 6 * sizeof(uint64_t), "a figure more: raise RECORD_VERSION");
 _Static_assert(sizeof(struct collector_runs) == 4 * sizeof(uint64_t), "a figure more: raise RECORD_VERSION");
 
 static void code_mark(struct codec *c, struct mark_finding *m)
@@ -227,6 +228,7 @@ static void code_own_returns(struct codec *c, struct snapshot *s)
 
 void code_findings(struct codec *c, struct snapshot *s)
 {
+	codec_figures(c, &s->totals, sizeof(s->totals));
 	code_own_returns(c, s);
 	code_purges(c, s);
 	code_windows(c, s);
