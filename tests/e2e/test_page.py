@@ -58,7 +58,7 @@ def weight(page):
 
 def test_it_says_what_the_report_says(page):
     report = page.ask("page.data.report")
-    assert page.text("#verdict .sentence") == report["sentence"]
+    assert page.text("#verdict .sentence") == report["verdict"][0]["sentence"]
     tiles = {tile.text.split("\n")[0]: tile.text.split("\n")[1] for tile in page.all("#verdict .tile")}
     assert tiles["RSS"] == "%.2f GiB" % (report["rss"] / (1 << 30)) or tiles["RSS"].endswith("MiB")
     assert page.ask("page.data.points.cnt") > 2000

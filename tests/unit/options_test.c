@@ -8,6 +8,7 @@
 
 #include "base/units.h"
 #include "command/command.h"
+#include "command/grammar.h"
 #include "command/options.h"
 
 typedef int options_parse(int argc, char **argv, struct options *options);
@@ -339,6 +340,38 @@ static void says_what_is_wrong(void **state)
 	}
 }
 
+/* However many rows there are: each is found by its name, with what it needs. */
+static void every_option_is_found_by_its_name(void **state)
+{
+	static const struct {
+		unsigned bit;
+		options_parse *fn;
+	} commands[] = {
+		{IN_ATTACH, options_parse_attach}, {IN_RUN, options_parse_run},
+		{IN_HEAP, options_parse_heap},     {IN_CHECK, options_parse_check},
+		{IN_PURGE, options_parse_purge},   {IN_ALLOCATORS, options_parse_allocators},
+		{IN_REPORT, options_parse_report}, {IN_TOP, options_parse_top},
+		{IN_MARK, options_parse_mark},     {IN_DIFF, options_parse_diff},
+	};
+	struct options o;
+	char line[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		for (size_t k = 0; k < option_row_cnt; k++) {
+			const struct option_row *row = &option_rows[k];
+
+			if (!(row->commands & commands[i].bit))
+				continue;
+			/* Without the argument that it needs, or with one that it does not take. */
+			snprintf(line, sizeof(line), "x --%s%s", row->name, row->arg ? "" : "=1");
+			assert_int_equal(parse(commands[i].fn, line, &o), STATUS_USAGE);
+			snprintf(line, sizeof(line), "--%s needs %s", row->name,
+				 row->type ? row->type->needs : "no argument");
+			assert_non_null(strstr(said, line));
+		}
+}
+
 static void help_names_every_option(void **state)
 {
 	static const char *const attach[] = {
@@ -425,6 +458,7 @@ int main(void)
 		cmocka_unit_test(attach_takes_many),
 		cmocka_unit_test(check_takes_processes_or_a_unit),
 		cmocka_unit_test(says_what_is_wrong),
+		cmocka_unit_test(every_option_is_found_by_its_name),
 		cmocka_unit_test(help_names_every_option),
 	};
 

@@ -75,7 +75,10 @@ static int parse_argument(const struct grammar *g, const struct option_row *row,
 			err == -ERANGE ? "out of range" : "none");
 }
 
-/* What getopt_long wants to know: the rows of this command; val is the row's index + 1. */
+/* What getopt_long returns for row 0 by its name; letters, ':' and '?' are below. */
+#define ROW_FIRST 256
+
+/* What getopt_long wants to know: the rows of this command; val is ROW_FIRST + the row's index. */
 static void make_getopt_tables(unsigned bit, struct option *longs, char *shorts)
 {
 	/* '+': options end where run's COMMAND begins, which has its own; ':': we do the complaining. */
@@ -87,7 +90,7 @@ static void make_getopt_tables(unsigned bit, struct option *longs, char *shorts)
 			continue;
 		*longs++ = (struct option){option_rows[i].name,
 					   option_rows[i].arg ? required_argument : no_argument, NULL,
-					   (int)i + 1};
+					   ROW_FIRST + (int)i};
 		if (option_rows[i].letter) {
 			*shorts++ = option_rows[i].letter;
 			if (option_rows[i].arg)
@@ -98,11 +101,11 @@ static void make_getopt_tables(unsigned bit, struct option *longs, char *shorts)
 	*shorts = '\0';
 }
 
-/* The row that a value of getopt_long means: an index + 1 or a letter; NULL for neither. */
+/* The row that a value of getopt_long means: by its name or by its letter; NULL for neither. */
 static const struct option_row *find_row(unsigned bit, int value)
 {
-	if (value > 0 && (size_t)value <= option_row_cnt)
-		return &option_rows[value - 1];
+	if (value >= ROW_FIRST && (size_t)(value - ROW_FIRST) < option_row_cnt)
+		return &option_rows[value - ROW_FIRST];
 	for (size_t i = 0; i < option_row_cnt; i++) {
 		if ((option_rows[i].commands & bit) && option_rows[i].letter == value)
 			return &option_rows[i];
