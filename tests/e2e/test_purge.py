@@ -73,7 +73,8 @@ def test_returns_what_was_predicted(tree):
         assert status == 0 and said["done"], err
         assert said["allocator"] == "glibc" and said["function"] == "malloc_trim(0)"
         assert said["predicted"] == fell > 100 * MIB
-        assert said["call"]["returned"] == fell_rss and 0 <= fell - fell_rss <= 256 << 10
+        # Code that runs for the first time maps pages of files: in the call, and after it before we look.
+        assert fell_rss <= said["call"]["returned"] <= fell <= fell_rss + (256 << 10)
         assert said["call"]["met"] == "waiting" and said["call"]["system_call"] == "read"
         assert said["call"]["thread"] == target.pid
         assert 0 < said["call"]["duration_ns"] <= said["call"]["away_ns"]
