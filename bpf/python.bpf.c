@@ -192,7 +192,7 @@ __noinline u64 python_code_id(struct code_key *key, struct python_layout *l)
  * count. */
 __noinline int python_native_at(const struct python_walk *w, u64 addr)
 {
-	u32 begun = 0, at; /* frames that begin at or before addr */
+	u32 begun = 0, at, last; /* frames that begin at or before addr */
 
 	if (!w)
 		return PYTHON_NOWHERE;
@@ -200,8 +200,11 @@ __noinline int python_native_at(const struct python_walk *w, u64 addr)
 #pragma unroll
 	for (u32 half = PYTHON_SPS_MAX / 2; half; half /= 2) {
 		at = begun + half;
-		begun += half &
-			 ~(is_below(w->sp_cnt, at) | is_below(addr, w->sps[(at - 1) & (PYTHON_SPS_MAX - 1)]));
+		last = at - 1;
+		/* The compiler would know it to be in bounds; older verifiers do not (seen on 6.1). */
+		barrier_var(last);
+		last &= PYTHON_SPS_MAX - 1;
+		begun += half & ~(is_below(w->sp_cnt, at) | is_below(addr, w->sps[last]));
 	}
 	/* Where the last one ends nobody knows: what lies behind its beginning may be another's. */
 	return begun && begun < w->sp_cnt ? begun - 1 : PYTHON_NOWHERE;

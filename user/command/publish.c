@@ -343,24 +343,27 @@ void publish_event(struct publish *p, const struct event_row *row)
 		recorder_event(p->recorder, row);
 }
 
-bool publish_wants_sites(const struct publish *p, const struct picture *picture)
+/* A sum is of all sites: what is large in it may be small in each. */
+enum publish_sites publish_wants_sites(const struct publish *p, const struct picture *picture)
 {
 	bool one = picture->ever == 1 && picture->cnt == 1; /* it is the whole, too */
-	bool wants = p->history || (!one && trends_keep(p->trends, 0, picture->time_ns));
+	bool wants = false;
 
+	if (p->history || (!one && trends_keep(p->trends, 0, picture->time_ns)))
+		return PUBLISH_ALL_SITES;
 	for (size_t i = 0; i < picture->cnt && !wants; i++)
 		wants = trends_keep(p->trends, picture->v[i]->pid, picture->v[i]->time_ns);
-	return wants;
+	return wants ? PUBLISH_LARGEST_SITES : PUBLISH_NO_SITES;
 }
 
 void publish_pass(struct publish *p, const struct picture *picture)
 {
-	bool wants = publish_wants_sites(p, picture);
+	enum publish_sites wants = publish_wants_sites(p, picture);
 	struct snapshot whole;
 
 	for (size_t i = 0; i < picture->cnt && wants; i++)
 		trends_add(p->trends, picture->v[i]);
-	if (wants)
+	if (wants == PUBLISH_ALL_SITES)
 		look_at_whole(p, picture, &whole);
 	whole_passed(p->whole, picture);
 }

@@ -14,6 +14,7 @@
 #include "command/options.h"
 #include "event/row.h"
 #include "picture/picture.h"
+#include "verdict/trend.h"
 
 struct publish;
 
@@ -32,8 +33,14 @@ void publish_free(struct publish *publish); /* NULL-safe; files that were not fi
 int publish_picture(struct publish *publish, const struct picture *picture);
 /* One event into the recording, if there is one that keeps them (--events). */
 void publish_event(struct publish *publish, const struct event_row *row);
-/* Whether pictures that only go by are to have their sites. */
-bool publish_wants_sites(const struct publish *publish, const struct picture *picture);
+enum publish_sites {
+	PUBLISH_NO_SITES,
+	PUBLISH_LARGEST_SITES, /* PUBLISH_LARGEST of them */
+	PUBLISH_ALL_SITES,
+};
+#define PUBLISH_LARGEST TREND_SITES
+/* Which sites a picture is to have that only goes by. */
+enum publish_sites publish_wants_sites(const struct publish *publish, const struct picture *picture);
 /* A picture that is not shown, only gone by. */
 void publish_pass(struct publish *publish, const struct picture *picture);
 /* The files, of the final picture: written also when nobody reads reports any more. 0, or −errno after a line each. */

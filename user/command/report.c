@@ -37,6 +37,15 @@ static void show_progress(struct reading *r)
 	log_progress(r->log, "reading %s: %.0f %%", r->options->recording, 100 * replay_progress(r->replay));
 }
 
+/* A million sites that nobody looks at need not be put in order. */
+static int read_sites(struct reading *r, enum publish_sites which)
+{
+	if (which == PUBLISH_NO_SITES)
+		return 0;
+	return which == PUBLISH_ALL_SITES ? replay_sites(r->replay, r->options->top)
+					  : replay_largest_sites(r->replay, PUBLISH_LARGEST);
+}
+
 /* Ends are always looked at: what they leave is in the sums of all later pictures. */
 static int take(struct reading *r, const struct picture *picture)
 {
@@ -45,8 +54,7 @@ static int take(struct reading *r, const struct picture *picture)
 
 	show_progress(r);
 	if (passes) {
-		if (publish_wants_sites(r->publish, picture))
-			rc = replay_sites(r->replay, r->options->top);
+		rc = read_sites(r, publish_wants_sites(r->publish, picture));
 		if (!rc)
 			publish_pass(r->publish, picture);
 		return rc;

@@ -284,6 +284,18 @@ int replay_sites(struct replay *r, uint64_t top)
 	return r->codec.status;
 }
 
+int replay_largest_sites(struct replay *r, uint32_t most)
+{
+	struct frame *frame = r->last;
+
+	r->codec.arena = &frame->arena;
+	for (size_t i = 0; i < frame->picture.cnt; i++)
+		if (frame->shown[i].allocs)
+			site_states_largest(&r->codec, &frame->shown[i].process->sites, most,
+					    frame->shown[i].allocs);
+	return r->codec.status;
+}
+
 const struct stack *replay_stack(const struct replay *r, const struct stack *stack)
 {
 	const struct stack *own = stack ? dictionary_stack_at(r->codec.dictionary, stack->id) : NULL;

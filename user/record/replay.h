@@ -27,6 +27,8 @@ int replay_next(struct replay *r, struct picture *picture, struct error *err);
 void replay_listen(struct replay *r, void (*on_event)(const struct event_row *row, void *arg), void *arg);
 /* Fills in the sites of the picture that came last. top: rows a table, 0: as recorded. 0 or −ENOMEM. */
 int replay_sites(struct replay *r, uint64_t top);
+/* Of each process only so many, those with most live bytes; quick, and by_number has none. Likewise. */
+int replay_largest_sites(struct replay *r, uint32_t most);
 
 /* The stack that another replay of the same recording has read, with the names that came since. NULL stays NULL. */
 const struct stack *replay_stack(const struct replay *r, const struct stack *stack);

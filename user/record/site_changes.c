@@ -194,6 +194,77 @@ static void fill(struct site_room *room, const struct site_state *state)
 		(struct site_survey){.old = state->old, .pinned = state->pinned, .alone = state->alone};
 }
 
+/* As ranking_arrange orders views. */
+static int by_live(const void *x, const void *y)
+{
+	const struct site_state *a = *(const struct site_state *const *)x,
+				*b = *(const struct site_state *const *)y;
+	uint64_t left = a->live.bytes, right = b->live.bytes;
+
+	if (left == right) {
+		left = a->allocated.bytes + a->freed_here.bytes;
+		right = b->allocated.bytes + b->freed_here.bytes;
+	}
+	if (left != right)
+		return left < right ? 1 : -1;
+	return a < b ? -1 : 1; /* of one array: by number */
+}
+
+/* The most largest of all, in order, at the beginning of v, which has room for twice as many. */
+static uint32_t find_largest(const struct site_states *s, const struct site_state **v, uint32_t most)
+{
+	uint64_t least = 1;
+	uint32_t cnt = 0;
+
+	for (uint32_t i = 0; i < s->cnt; i++) {
+		if (!s->v[i].known || s->v[i].live.bytes < least)
+			continue;
+		v[cnt++] = &s->v[i];
+		if (cnt < 2 * most)
+			continue;
+		qsort(v, cnt, sizeof(*v), by_live);
+		cnt = most;
+		least = v[most - 1]->live.bytes;
+	}
+	if (cnt)
+		qsort(v, cnt, sizeof(*v), by_live);
+	return cnt < most ? cnt : most;
+}
+
+static struct site_view view_of(const struct site_states *s, const struct site_state *state,
+				struct site_room *room, uint32_t surveyed)
+{
+	uint32_t number = (uint32_t)(state - s->v);
+
+	fill(room, state);
+	return (struct site_view){
+		.number = number,
+		.figures = &room->site,
+		.survey = number < surveyed ? &room->survey : NULL,
+		.peak = state->peak,
+		.stack = state->stack,
+	};
+}
+
+void site_states_largest(struct codec *c, const struct site_states *s, uint32_t most,
+			 struct allocation_view *a)
+{
+	uint32_t surveyed = a->survey ? a->survey->site_cnt : 0;
+	const struct site_state **found = arena_get(c->arena, 2 * most * sizeof(*found));
+	struct site_view *views = arena_get(c->arena, most * sizeof(*views));
+	struct site_room *rooms = arena_get(c->arena, most * sizeof(*rooms));
+
+	a->site_cnt = a->number_cnt = 0;
+	if (!found || !views || !rooms) {
+		c->status = -ENOMEM;
+		return;
+	}
+	a->site_cnt = find_largest(s, found, most);
+	for (uint32_t i = 0; i < a->site_cnt; i++)
+		views[i] = view_of(s, found[i], &rooms[i], surveyed);
+	a->sites = views;
+}
+
 void site_states_view(struct codec *c, const struct site_states *s, struct allocation_view *a)
 {
 	uint32_t surveyed = a->survey ? a->survey->site_cnt : 0;
@@ -207,18 +278,10 @@ void site_states_view(struct codec *c, const struct site_states *s, struct alloc
 		return;
 	}
 	for (uint32_t i = 0; i < s->cnt; i++) {
-		struct site_room *room = &rooms[a->site_cnt];
-
 		if (!s->v[i].known)
 			continue;
-		fill(room, &s->v[i]);
-		views[a->site_cnt++] = (struct site_view){
-			.number = i,
-			.figures = &room->site,
-			.survey = i < surveyed ? &room->survey : NULL,
-			.peak = s->v[i].peak,
-			.stack = s->v[i].stack,
-		};
+		views[a->site_cnt] = view_of(s, &s->v[i], &rooms[a->site_cnt], surveyed);
+		a->site_cnt++;
 	}
 	ranking_arrange(views, a->site_cnt, by_number);
 	a->sites = views;
