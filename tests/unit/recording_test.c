@@ -144,6 +144,40 @@ static void what_comes_out_is_what_went_in(void **state)
 	free(second);
 }
 
+/* The largest are the first of all, in the same order: more of them than fit into what is sorted at once. */
+static void the_largest_are_the_first(void **state)
+{
+	static struct fixture x;
+	const struct snapshot *v[] = {&x.s};
+	uint32_t numbers[SITES_CNT];
+	struct recorder *recorder;
+	const struct allocation_view *allocs;
+	struct picture p;
+	struct replay *r;
+
+	(void)state;
+	fill(&x);
+	for (int i = 0; i < SITES_CNT; i++)
+		x.sites[i].live.bytes = 1000 + (uint64_t)i * 5 % 3 * 100;
+	p = picture_of(PICTURE_FINAL, v, 1);
+	recorder = record();
+	recorder_picture(recorder, &p);
+	recorder_close(recorder);
+	r = replay();
+	free(next(r, &p));
+	allocs = p.v[0]->allocs;
+	assert_int_equal(allocs->site_cnt, SITES_CNT);
+	for (int i = 0; i < SITES_CNT; i++)
+		numbers[i] = allocs->sites[i].number;
+	for (uint32_t most = 1; most <= SITES_CNT; most++) {
+		assert_int_equal(replay_largest_sites(r, &(struct site_choice){most, 1100}), 0);
+		assert_int_equal(allocs->site_cnt, most < 4 ? most : 4);
+		for (uint32_t i = 0; i < allocs->site_cnt; i++)
+			assert_int_equal(allocs->sites[i].number, numbers[i]);
+	}
+	replay_close(r);
+}
+
 static uint64_t size_of_file(void)
 {
 	FILE *f = fopen(path, "r");
@@ -580,6 +614,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_comes_out_is_what_went_in),
+		cmocka_unit_test(the_largest_are_the_first),
 		cmocka_unit_test(what_does_not_change_takes_no_room),
 		cmocka_unit_test(processes_keep_their_own_sites),
 		cmocka_unit_test(events_come_in_their_order),

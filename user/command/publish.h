@@ -14,7 +14,6 @@
 #include "command/options.h"
 #include "event/row.h"
 #include "picture/picture.h"
-#include "verdict/trend.h"
 
 struct publish;
 
@@ -35,10 +34,9 @@ int publish_picture(struct publish *publish, const struct picture *picture);
 void publish_event(struct publish *publish, const struct event_row *row);
 enum publish_sites {
 	PUBLISH_NO_SITES,
-	PUBLISH_LARGEST_SITES, /* PUBLISH_LARGEST of them */
+	PUBLISH_LARGEST_SITES, /* those that a trend looks at (verdict/trend.h) */
 	PUBLISH_ALL_SITES,
 };
-#define PUBLISH_LARGEST TREND_SITES
 /* Which sites a picture is to have that only goes by. */
 enum publish_sites publish_wants_sites(const struct publish *publish, const struct picture *picture);
 /* A picture that is not shown, only gone by. */

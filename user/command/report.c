@@ -12,6 +12,7 @@
 #include "command/publish.h"
 #include "record/replay.h"
 #include "report/event_json.h"
+#include "verdict/trend.h"
 
 #define PROGRESS_NS (NSEC_PER_SEC / 4)
 
@@ -40,10 +41,12 @@ static void show_progress(struct reading *r)
 /* A million sites that nobody looks at need not be put in order. */
 static int read_sites(struct reading *r, enum publish_sites which)
 {
+	static const struct site_choice large = {.most = TREND_SITES, .least = TREND_SITE_MIN};
+
 	if (which == PUBLISH_NO_SITES)
 		return 0;
 	return which == PUBLISH_ALL_SITES ? replay_sites(r->replay, r->options->top)
-					  : replay_largest_sites(r->replay, PUBLISH_LARGEST);
+					  : replay_largest_sites(r->replay, &large);
 }
 
 /* Ends are always looked at: what they leave is in the sums of all later pictures. */

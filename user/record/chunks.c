@@ -172,7 +172,8 @@ static ssize_t read_all(struct chunk_reader *r, void *bytes, size_t cnt)
 	return (ssize_t)got;
 }
 
-/* The next chunk as it is stored. 1, 0: none that is whole, with *ending; −errno. */
+/* The next chunk as it is stored, its checksum not looked at. 1, 0: none that is whole, with *ending; −errno.
+ */
 static int get_chunk(struct chunk_reader *r, struct chunk_head *head, enum chunk_ending *ending)
 {
 	ssize_t got = read_all(r, head, sizeof(*head));
@@ -189,7 +190,7 @@ static int get_chunk(struct chunk_reader *r, struct chunk_head *head, enum chunk
 		*ending = CHUNKS_CUT;
 		return got < 0 ? (int)got : 0;
 	}
-	return checksum(head, r->stored) == head->crc;
+	return 1;
 }
 
 /* How far it can be read, and how it ends. 0 or −errno. */
@@ -202,14 +203,16 @@ static int survey(struct chunk_reader *r)
 	int rc;
 
 	r->limit = r->offset;
-	while ((rc = get_chunk(r, &head, &ending)) > 0) {
+	while ((rc = get_chunk(r, &head, &ending)) > 0 && checksum(&head, r->stored) == head.crc) {
 		if (head.flags & CHUNK_ENDS_RECORD)
 			r->limit = r->offset;
 		final = head.flags & CHUNK_ENDS_WATCH;
 	}
+	if (rc > 0)
+		ending = CHUNKS_DAMAGED;
 	r->ending = final && ending == CHUNKS_CUT ? CHUNKS_FINAL : ending;
 	r->offset = first;
-	if (rc)
+	if (rc < 0)
 		return rc;
 	return lseek(r->fd, (off_t)first, SEEK_SET) < 0 ? -errno : 0;
 }

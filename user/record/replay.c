@@ -284,14 +284,14 @@ int replay_sites(struct replay *r, uint64_t top)
 	return r->codec.status;
 }
 
-int replay_largest_sites(struct replay *r, uint32_t most)
+int replay_largest_sites(struct replay *r, const struct site_choice *choice)
 {
 	struct frame *frame = r->last;
 
 	r->codec.arena = &frame->arena;
 	for (size_t i = 0; i < frame->picture.cnt; i++)
 		if (frame->shown[i].allocs)
-			site_states_largest(&r->codec, &frame->shown[i].process->sites, most,
+			site_states_largest(&r->codec, &frame->shown[i].process->sites, choice,
 					    frame->shown[i].allocs);
 	return r->codec.status;
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "event/row.h"
 #include "picture/picture.h"
+#include "record/site_changes.h"
 
 /* Bytes that a replay may take unless it is told otherwise. */
 #define REPLAY_MEMORY (4ull << 30)
@@ -27,8 +28,8 @@ int replay_next(struct replay *r, struct picture *picture, struct error *err);
 void replay_listen(struct replay *r, void (*on_event)(const struct event_row *row, void *arg), void *arg);
 /* Fills in the sites of the picture that came last. top: rows a table, 0: as recorded. 0 or −ENOMEM. */
 int replay_sites(struct replay *r, uint64_t top);
-/* Of each process only so many, those with most live bytes; quick, and by_number has none. Likewise. */
-int replay_largest_sites(struct replay *r, uint32_t most);
+/* Of each process only these; quick, and by_number has none. Likewise. */
+int replay_largest_sites(struct replay *r, const struct site_choice *choice);
 
 /* The stack that another replay of the same recording has read, with the names that came since. NULL stays NULL. */
 const struct stack *replay_stack(const struct replay *r, const struct stack *stack);

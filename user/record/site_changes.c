@@ -210,11 +210,12 @@ static int by_live(const void *x, const void *y)
 	return a < b ? -1 : 1; /* of one array: by number */
 }
 
-/* The most largest of all, in order, at the beginning of v, which has room for twice as many. */
-static uint32_t find_largest(const struct site_states *s, const struct site_state **v, uint32_t most)
+/* The chosen ones, in order, at the beginning of v, which has room for twice as many. */
+static uint32_t find_largest(const struct site_states *s, const struct site_choice *choice,
+			     const struct site_state **v)
 {
-	uint64_t least = 1;
-	uint32_t cnt = 0;
+	uint64_t least = choice->least;
+	uint32_t cnt = 0, most = choice->most;
 
 	for (uint32_t i = 0; i < s->cnt; i++) {
 		if (!s->v[i].known || s->v[i].live.bytes < least)
@@ -246,20 +247,20 @@ static struct site_view view_of(const struct site_states *s, const struct site_s
 	};
 }
 
-void site_states_largest(struct codec *c, const struct site_states *s, uint32_t most,
+void site_states_largest(struct codec *c, const struct site_states *s, const struct site_choice *choice,
 			 struct allocation_view *a)
 {
 	uint32_t surveyed = a->survey ? a->survey->site_cnt : 0;
-	const struct site_state **found = arena_get(c->arena, 2 * most * sizeof(*found));
-	struct site_view *views = arena_get(c->arena, most * sizeof(*views));
-	struct site_room *rooms = arena_get(c->arena, most * sizeof(*rooms));
+	const struct site_state **found = arena_get(c->arena, 2 * choice->most * sizeof(*found));
+	struct site_view *views = arena_get(c->arena, choice->most * sizeof(*views));
+	struct site_room *rooms = arena_get(c->arena, choice->most * sizeof(*rooms));
 
 	a->site_cnt = a->number_cnt = 0;
 	if (!found || !views || !rooms) {
 		c->status = -ENOMEM;
 		return;
 	}
-	a->site_cnt = find_largest(s, found, most);
+	a->site_cnt = find_largest(s, choice, found);
 	for (uint32_t i = 0; i < a->site_cnt; i++)
 		views[i] = view_of(s, found[i], &rooms[i], surveyed);
 	a->sites = views;

@@ -34,12 +34,16 @@ void site_states_free(struct site_states *states); /* idempotent */
  */
 void code_site_changes(struct codec *c, struct site_states *states, const struct allocation_view *allocs,
 		       size_t *left);
+struct site_choice {
+	uint32_t most;  /* so many at most, those with most live bytes */
+	uint64_t least; /* bytes live; above 0 */
+};
 /*
- * Reading: of a view only the sites with most live bytes, at most so many, and none by number. In the
- * order of a view; for a picture that goes by, of which a million need not be sorted.
+ * Reading: of a view only these sites, and none by number. In the order of a view; for a picture that
+ * goes by, of which a million need not be sorted.
  */
-void site_states_largest(struct codec *c, const struct site_states *states, uint32_t most,
-			 struct allocation_view *allocs);
+void site_states_largest(struct codec *c, const struct site_states *states,
+			 const struct site_choice *choice, struct allocation_view *allocs);
 /* Reading: the sites of a view, as they are now, in the codec's arena. */
 void site_states_view(struct codec *c, const struct site_states *states, struct allocation_view *allocs);
 
