@@ -38,6 +38,7 @@ enum event_kind {
 	EVENT_CODE,            /* struct event_code: before the first record that names its id */
 	EVENT_COLLECTION,      /* struct event_collection, at its end */
 	EVENT_MARK,            /* struct event_mark: a function that was named is called */
+	EVENT_CELL,            /* struct event_cell: under a budget, from here on blocks are recorded, or not */
 	EVENT_KIND_CNT
 };
 
@@ -232,6 +233,32 @@ struct event_collection {
 struct event_mark {
 	struct event_head head;
 	__u64 rss; /* bytes */
+};
+
+/*
+ * Under a budget (user/budget/pace.h) the time of a process is divided into cells, each of which is on with a
+ * chance that was fixed before it began. Blocks of the process are recorded between a cell's BEGIN and its END
+ * in ring order, and nowhere else.
+ */
+enum cell_state {
+	CELL_BEGIN = 1,
+	CELL_END,
+	CELL_CUT, /* an end before its time: the kernel side has found its quota of hits used up */
+};
+
+#define CELL_SURE (1ULL << 32) /* event_cell.chance: the cell was sure to be on, and goes on as long as the budget suffices */
+
+struct event_cell {
+	struct event_head head; /* func: 0 */
+	__u64 number;           /* of the cell, from 1 on, never reused in a process */
+	__u64 chance;           /* that it is on, of 2^32; never 0 */
+	__u64 sample_bytes, free_sample_bytes; /* stacks in it are of one in so many bytes; 0: all */
+	/* ns of CPU time that the process has had for itself, probes' cost taken off: END, CUT: in the cell; BEGIN: since
+	   the end of the last one. */
+	__u64 progress;
+	__u64 progress_error; /* ns, one standard error of that */
+	__u32 state;          /* enum cell_state */
+	__u32 pad;
 };
 
 /* Ways to lose something; each a counter that user space reads and reports when it is not zero. */

@@ -36,6 +36,7 @@ static const size_t record_sizes[EVENT_KIND_CNT] = {
 	[EVENT_CODE] = sizeof(struct event_code),   /* at most */
 	[EVENT_COLLECTION] = sizeof(struct event_collection),
 	[EVENT_MARK] = sizeof(struct event_mark),
+	[EVENT_CELL] = sizeof(struct event_cell),
 };
 
 static bool is_ended(const char *text, size_t size)

@@ -38,6 +38,7 @@ struct event {
 		const struct event_code *code;
 		const struct event_collection *collection;
 		const struct event_mark *mark;
+		const struct event_cell *cell;
 	};
 };
 

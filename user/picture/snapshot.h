@@ -20,6 +20,7 @@
 #include "detect/returned.h"
 #include "detect/window.h"
 #include "event/source.h"
+#include "heap/bounds.h"
 #include "heap/ledger.h"
 #include "heap/state.h"
 #include "heap/survey.h"
@@ -33,6 +34,19 @@ struct site_view {
 	const struct site_survey *survey; /* NULL: none yet */
 	struct site_count peak;           /* what of it was live at the peak of all */
 	const struct stack *stack;        /* NULL: not known */
+	const struct site_bounds *bounds; /* NULL: the figures are exact */
+};
+
+/* What the allocation probes may cost, and how much of the process they see for that. */
+struct budget_view {
+	double max_overhead;  /* share of the process's CPU time that probes may take; 0: no limit */
+	double probe_share;   /* that they took of the last 5 s, measured; negative: not known yet */
+	double tracer_share;  /* our own CPU time in the last 5 s, as a share of the process's; negative: not known yet */
+	double duty;          /* of the process's own CPU time since the attach, that with the probes on: 0…1 */
+	double duty_now;      /* the same of the last 5 s */
+	bool estimated;       /* some time or some stack was not seen: figures of events and sites are estimates */
+	double error;         /* half of the 95 % interval, relative, of live bytes: mean over the sites by live bytes; 0: exact */
+	struct site_bounds totals; /* of totals.live, allocated, freed (freed_here: as freed); where estimated */
 };
 
 /* What allocation events tell. */
@@ -51,6 +65,7 @@ struct allocation_view {
 						       STACK_WHOLE: all of these */
 	uint64_t sample_bytes;               /* figures of sites are estimates from one stack in so many bytes; 0: exact */
 	uint64_t free_sample_bytes;          /* the same of what they freed here */
+	struct budget_view budget;
 	double probe_cpu_share;              /* of the target's CPU time, 0…1 and beyond; negative: not known yet */
 	const char *stopped;                 /* NULL, or why the allocation probes were removed */
 };

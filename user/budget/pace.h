@@ -1,0 +1,70 @@
+/*
+ * The pace of allocation probes under a budget: when they are on, with what chance, and which stacks
+ * are taken. Pure: it is fed with what a process and its probes have used, and says what to do next.
+ *
+ * While the budget suffices, one sure cell goes on and on. When it does not, stacks are sampled by
+ * bytes first. When that does not suffice, time is divided into cells: each is on with a chance that
+ * depends on what was seen before it only, independently of all others (a coin for each cell). So
+ * that every block's birth and death is seen with a known chance, whatever the target's own rhythm,
+ * and two of them in different cells independently (heap/estimate.h builds on that). Cells that are
+ * on one after the other are not switched between.
+ *
+ * Costs are as measured here: every hit, recorded or not, and every switch.
+ */
+#ifndef ALLOCTRACE_BUDGET_PACE_H
+#define ALLOCTRACE_BUDGET_PACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PACE_SPAN_NS 5000000000ULL /* that the budget holds over */
+
+struct pace_options {
+	double max_share;       /* of the process's CPU time, 0 < max_share ≤ 1 */
+	bool stacks_sampled;    /* the user has chosen how stacks are taken: leave that */
+	uint64_t sample_bytes, free_sample_bytes; /* … or what to begin with */
+	uint64_t seed;
+};
+
+/* Cumulative since the attach, ns of CPU time. */
+struct pace_reading {
+	uint64_t time_ns;  /* CLOCK_MONOTONIC */
+	uint64_t cpu_ns;   /* that the process has used, probes included */
+	uint64_t probe_ns; /* that probes took of it: hits × calibrated cost, what their programs were seen to take, switches */
+	uint64_t stack_ns; /* … of that for taking stacks */
+	uint64_t hits;     /* of probes, recorded or not */
+	/* What the kernel's ticks found the process in, at hits: the check of probe_ns. 0: not known. */
+	uint64_t user_ns, system_ns;
+};
+
+struct pace_step {
+	bool on;
+	bool sure;           /* goes on until pace_next says otherwise: to be asked again after length_ns, or when the quota is used up */
+	double chance;       /* that it is on: decided before the coin fell; 1 if sure */
+	uint64_t length_ns;
+	uint64_t quota;      /* hits from now on after which the kernel side ends it */
+	uint64_t sample_bytes, free_sample_bytes; /* from now on; 0: all stacks */
+};
+
+struct pace; /* budget/pace.c */
+
+struct pace *pace_new(const struct pace_options *options, const struct pace_reading *begin); /* NULL: no memory */
+void pace_free(struct pace *pace); /* NULL-safe */
+/* The last step has ended at that reading, by its length or its quota: the next one. */
+struct pace_step pace_next(struct pace *pace, const struct pace_reading *now);
+
+/* CPU time (ns) that the process had for itself between two readings, and one standard error of it. */
+uint64_t pace_progress(const struct pace *pace, const struct pace_reading *from, const struct pace_reading *to,
+		       uint64_t *error);
+
+struct pace_view {
+	double share;    /* that the probes took of the last 5 s; negative: not known yet */
+	double duty;     /* of the process's own CPU time since the attach, that with the probes on */
+	double duty_now; /* … of the last 5 s */
+	double correction; /* what probes really cost, against what was calibrated; 1: as calibrated */
+	bool sliced;     /* there were cells that were off */
+};
+
+void pace_view(const struct pace *pace, struct pace_view *view);
+
+#endif
