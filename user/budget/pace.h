@@ -2,14 +2,20 @@
  * The pace of allocation probes under a budget: when they are on, with what chance, and which stacks
  * are taken. Pure: it is fed with what a process and its probes have used, and says what to do next.
  *
- * While the budget suffices, one sure cell goes on and on. When it does not, stacks are sampled by
- * bytes first. When that does not suffice, time is divided into cells: each is on with a chance that
- * depends on what was seen before it only, independently of all others (a coin for each cell). So
- * that every block's birth and death is seen with a known chance, whatever the target's own rhythm,
- * and two of them in different cells independently (heap/estimate.h builds on that). Cells that are
- * on one after the other are not switched between.
+ *   pace.c      which mode, which step is next
+ *   account.c   what was spent of the budget: sums over the last 5 s, the rates that steps are made from
+ *   progress.c  what a process has had for itself: its CPU time less what probes took, as corrected
  *
- * Costs are as measured here: every hit, recorded or not, and every switch.
+ * While the budget suffices, one sure cell goes on and on. When it does not, stacks are sampled by
+ * bytes, if that is enough. If it is not, the process's own CPU time is divided into cells: each is on
+ * with a chance that depends on what was seen before it only, and on a coin of its own. So every
+ * block's birth and death is seen with a known chance, whatever the target's own rhythm, and two of
+ * them in different cells independently (heap/estimate.h builds on that). A cell that is off is as
+ * long as one that is on takes without the probes; a run of those is one step, and two cells that are
+ * on in succession are not switched between.
+ *
+ * In cells all stacks are taken: a hit's trap costs as much as its stack, and without a stack it
+ * tells nothing of a site.
  */
 #ifndef ALLOCTRACE_BUDGET_PACE_H
 #define ALLOCTRACE_BUDGET_PACE_H
@@ -21,9 +27,9 @@
 
 struct pace_options {
 	double max_share;       /* of the process's CPU time, 0 < max_share ≤ 1 */
-	bool stacks_sampled;    /* the user has chosen how stacks are taken: leave that */
-	uint64_t sample_bytes, free_sample_bytes; /* … or what to begin with */
-	uint64_t seed;
+	bool stacks_sampled;    /* the user has chosen how stacks are taken: it is left so */
+	uint64_t sample_bytes, free_sample_bytes; /* that, or what to begin with; 0: all stacks */
+	uint64_t seed;          /* of the coins */
 };
 
 /* Cumulative since the attach, ns of CPU time. */
@@ -33,8 +39,10 @@ struct pace_reading {
 	uint64_t probe_ns; /* that probes took of it: hits × calibrated cost, what their programs were seen to take, switches */
 	uint64_t stack_ns; /* … of that for taking stacks */
 	uint64_t hits;     /* of probes, recorded or not */
-	/* What the kernel's ticks found the process in, at hits: the check of probe_ns. 0: not known. */
+	/* Of its CPU time while probes were hit, what the kernel's ticks found in user and in system mode. 0: not known. */
 	uint64_t user_ns, system_ns;
+	/* The same of all its CPU time, hit or not. 0: not known. */
+	uint64_t all_user_ns, all_system_ns;
 };
 
 struct pace_step {
@@ -52,6 +60,11 @@ struct pace *pace_new(const struct pace_options *options, const struct pace_read
 void pace_free(struct pace *pace); /* NULL-safe */
 /* The last step has ended at that reading, by its length or its quota: the next one. */
 struct pace_step pace_next(struct pace *pace, const struct pace_reading *now);
+/*
+ * The probes of a step that is on stand only now, if they had to be placed: what has passed since pace_next was
+ * the switch to it.
+ */
+void pace_begun(struct pace *pace, const struct pace_reading *now);
 
 /* CPU time (ns) that the process had for itself between two readings, and one standard error of it. */
 uint64_t pace_progress(const struct pace *pace, const struct pace_reading *from, const struct pace_reading *to,

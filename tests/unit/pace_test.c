@@ -1,0 +1,330 @@
+/* The pace of probes on made-up targets, simulated at some microseconds: what they lose is known. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "base/units.h"
+#include "budget/pace.h"
+
+#define MS (NSEC_PER_SEC / 1000)
+#define QUANTUM_NS 100000.0 /* that the target is simulated by */
+#define STACK_NS 1180.0
+#define PAIR_NS 1500.0 /* two hits */
+#define CLOSED_NS 1400.0
+#define OPEN_NS 2.5e6 /* of time from the first probe to all of them, and from closing to none */
+#define CLOSE_NS 0.6e6
+#define BUCKETS_MAX 1000 /* of 100 ms */
+
+/* Own ns of work a pair at a time (ns), and whether it runs then. */
+typedef double (*shape)(double time);
+
+struct scene {
+	struct pace *pace;
+	struct pace_step step;
+	shape own_per_pair;
+	double now, cpu, probe, stack, hits, own, truth; /* truth: what probes really took */
+	double scale;                                    /* of the calibrated cost to the true one */
+	double on_own;                                   /* own time while on */
+	double switches;
+	double spent[BUCKETS_MAX], used[BUCKETS_MAX];
+};
+
+static double flat_out(double time)
+{
+	(void)time;
+	return 10;
+}
+
+static double busy(double time)
+{
+	(void)time;
+	return 2000;
+}
+
+static double calm(double time)
+{
+	(void)time;
+	return 200000;
+}
+
+/* With all stacks 13 %, without them 6 %. */
+static double between(double time)
+{
+	(void)time;
+	return 18500;
+}
+
+/* A second idle, a second flat out. */
+static double alternating(double time)
+{
+	return fmod(time, 2e9) < 1e9 ? 0 : 10;
+}
+
+static double jumping(double time)
+{
+	return time < 10e9 ? 1e6 : 1000;
+}
+
+static double calming(double time)
+{
+	return time < 20e9 ? 500 : 500000;
+}
+
+/* The target runs that long beside the probes, at most until the quota is used up. state: 0 off, 1 recorded,
+ * 2 closed. */
+static void run(struct scene *s, double ns, int state, double quota)
+{
+	double end = s->now + ns, stack = s->step.sample_bytes ? 0.01 * STACK_NS : STACK_NS, from = s->hits;
+
+	while (s->now < end) {
+		double dt = fmin(QUANTUM_NS, end - s->now), own = s->own_per_pair(s->now), cost, pairs;
+		size_t bucket = (size_t)(s->now / 1e8);
+
+		if (state == 1 && quota && s->hits - from >= quota)
+			return;
+		cost = state == 0 ? 0 : state == 1 ? PAIR_NS + stack : CLOSED_NS;
+		pairs = own > 0 ? dt / (own + cost) : 0;
+		s->now += dt;
+		if (own <= 0)
+			continue;
+		s->cpu += dt;
+		s->own += pairs * own;
+		s->on_own += state == 1 ? pairs * own : 0;
+		s->hits += state ? 2 * pairs : 0;
+		s->truth += pairs * cost;
+		s->probe += pairs * cost / s->scale;
+		s->stack += state == 1 ? pairs * stack / s->scale : 0;
+		assert_true(bucket < BUCKETS_MAX);
+		s->spent[bucket] += pairs * cost;
+		s->used[bucket] += dt;
+	}
+}
+
+static struct pace_reading reading(const struct scene *s)
+{
+	double user = 0, system = 0;
+
+	if (s->scale != 1) { /* ticks are checked only where they are needed */
+		user = s->on_own + 57 * 1.5 * s->hits;
+		system = s->truth - 57 * 1.5 * s->hits;
+	}
+	return (struct pace_reading){
+		.time_ns = (uint64_t)s->now + NSEC_PER_SEC,
+		.cpu_ns = (uint64_t)s->cpu,
+		.probe_ns = (uint64_t)s->probe,
+		.stack_ns = (uint64_t)s->stack,
+		.hits = (uint64_t)s->hits,
+		.user_ns = (uint64_t)user,
+		.system_ns = (uint64_t)fmax(system, 0),
+		.all_user_ns = user ? (uint64_t)(s->own + 57 * 1.5 * s->hits) : 0,
+		.all_system_ns = user ? (uint64_t)fmax(system, 0) : 0,
+	};
+}
+
+static struct scene *begin(shape own_per_pair, double max_share)
+{
+	struct scene *s = calloc(1, sizeof(*s));
+	const struct pace_options options = {.max_share = max_share, .seed = 7};
+	struct pace_reading at;
+
+	assert_non_null(s);
+	s->own_per_pair = own_per_pair;
+	s->scale = 1;
+	at = reading(s);
+	s->pace = pace_new(&options, &at);
+	assert_non_null(s->pace);
+	s->step = pace_next(s->pace, &at);
+	assert_true(s->step.sure);
+	return s;
+}
+
+static void finish(struct scene *s)
+{
+	pace_free(s->pace);
+	free(s);
+}
+
+static void pass(struct scene *s, double seconds)
+{
+	double end = s->now + seconds * 1e9;
+
+	while (s->now < end) {
+		struct pace_reading at;
+		bool was_on = s->step.on;
+
+		run(s, (double)s->step.length_ns, s->step.on, (double)s->step.quota);
+		at = reading(s);
+		s->step = pace_next(s->pace, &at);
+		assert_true(s->step.chance > 0 && s->step.chance <= 1 && s->step.length_ns > 0);
+		assert_true(!s->step.sure || (s->step.on && s->step.chance == 1));
+		if (was_on == s->step.on)
+			continue;
+		s->switches++;
+		run(s, s->step.on ? OPEN_NS : CLOSE_NS, 2, 0);
+		at = reading(s);
+		if (s->step.on)
+			pace_begun(s->pace, &at);
+	}
+}
+
+/* The largest share over 5 s from there on, of windows in which the target used at least half a second. */
+static double most(const struct scene *s, double from_seconds)
+{
+	double largest = 0;
+
+	for (size_t i = (size_t)(from_seconds * 10); i + 50 <= (size_t)(s->now / 1e8); i++) {
+		double spent = 0, used = 0;
+
+		for (size_t k = i; k < i + 50; k++) {
+			spent += s->spent[k];
+			used += s->used[k];
+		}
+		if (used > 5e8 && spent / used > largest)
+			largest = spent / used;
+	}
+	return largest;
+}
+
+static void what_is_cheap_stays_on(void **state)
+{
+	struct scene *s = begin(calm, 0.1);
+	struct pace_view view;
+
+	(void)state;
+	pass(s, 30);
+	pace_view(s->pace, &view);
+	assert_true(s->step.sure && !s->step.sample_bytes && s->switches == 0);
+	assert_true(!view.sliced && view.duty == 1 && view.duty_now == 1);
+	assert_true(fabs(view.share - (PAIR_NS + STACK_NS) / 200000) < 0.002);
+	finish(s);
+}
+
+static void stacks_are_sampled_first(void **state)
+{
+	struct scene *s = begin(between, 0.1);
+
+	(void)state;
+	pass(s, 30);
+	assert_true(s->step.sure && s->step.sample_bytes && s->switches == 0);
+	assert_true(most(s, 3) < 0.1);
+	finish(s);
+}
+
+static void keeps_to_the_budget(shape own_per_pair, double max_share)
+{
+	struct scene *s = begin(own_per_pair, max_share);
+	struct pace_view view;
+
+	pass(s, 60);
+	pace_view(s->pace, &view);
+	print_message("most %.4f last %.4f duty %.5f true duty %.5f switches/s %.1f\n", most(s, 0),
+		      view.share, view.duty, s->on_own / s->own, s->switches / 60);
+	assert_true(view.sliced);
+	assert_true(most(s, 0) < max_share);
+	/* And it is used. */
+	assert_true(s->truth / s->cpu > 0.5 * max_share);
+	assert_true(fabs(view.duty / (s->on_own / s->own) - 1) < 0.1);
+	finish(s);
+}
+
+static void a_busy_one_is_sliced(void **state)
+{
+	(void)state;
+	keeps_to_the_budget(busy, 0.1);
+	keeps_to_the_budget(busy, 0.03);
+}
+
+static void one_flat_out_is_sliced(void **state)
+{
+	(void)state;
+	keeps_to_the_budget(flat_out, 0.1);
+	keeps_to_the_budget(flat_out, 0.3);
+}
+
+static void one_that_alternates_keeps_to_it_over_every_5_s(void **state)
+{
+	(void)state;
+	keeps_to_the_budget(alternating, 0.1);
+}
+
+static void a_rate_that_jumps_is_caught_at_once(void **state)
+{
+	struct scene *s = begin(jumping, 0.1);
+
+	(void)state;
+	pass(s, 40);
+	assert_true(!s->step.sure && most(s, 0) < 0.1);
+	finish(s);
+}
+
+static void all_is_recorded_again_when_it_can_be(void **state)
+{
+	struct scene *s = begin(calming, 0.1);
+
+	(void)state;
+	pass(s, 20);
+	assert_false(s->step.sure);
+	pass(s, 25);
+	assert_true(s->step.sure && !s->step.sample_bytes);
+	finish(s);
+}
+
+/* Blocks of the process's own time are seen with the chance that is said: over many, the weights add up. */
+static void chances_are_true(void **state)
+{
+	struct scene *s = begin(busy, 0.1);
+	double sum = 0, own = 0, from;
+
+	(void)state;
+	pass(s, 10);
+	from = s->own;
+	while (s->now < 90e9) {
+		double before = s->on_own;
+		struct pace_step step = s->step;
+
+		pass(s, 1e-9);
+		if (step.on)
+			sum += (s->on_own - before) / step.chance;
+	}
+	own = s->own - from;
+	print_message("weights add up to %.3f\n", sum / own);
+	assert_true(fabs(sum / own - 1) < 0.1);
+	finish(s);
+}
+
+/* Probes cost 30 % more than calibrated: the kernel's ticks tell. */
+static void the_cost_is_corrected(void **state)
+{
+	struct scene *s = begin(busy, 0.1);
+	struct pace_view view;
+
+	(void)state;
+	s->scale = 1.3;
+	pass(s, 80);
+	pace_view(s->pace, &view);
+	print_message("correction %.3f most %.4f\n", view.correction, most(s, 30));
+	assert_true(fabs(view.correction - 1.3) < 0.1);
+	assert_true(most(s, 30) < 0.1);
+	finish(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_cheap_stays_on),
+		cmocka_unit_test(stacks_are_sampled_first),
+		cmocka_unit_test(a_busy_one_is_sliced),
+		cmocka_unit_test(one_flat_out_is_sliced),
+		cmocka_unit_test(one_that_alternates_keeps_to_it_over_every_5_s),
+		cmocka_unit_test(a_rate_that_jumps_is_caught_at_once),
+		cmocka_unit_test(all_is_recorded_again_when_it_can_be),
+		cmocka_unit_test(chances_are_true),
+		cmocka_unit_test(the_cost_is_corrected),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,385 @@
+#include "budget/pace.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/units.h"
+#include "budget/account.h"
+#include "budget/progress.h"
+
+#define MS (NSEC_PER_SEC / 1000)
+#define ASK_NS (50 * MS) /* a sure cell is looked at so often */
+#define CELL_MIN_NS (5 * MS)
+#define CELL_MAX_NS (40 * MS)
+#define OFF_MAX_NS (4 * NSEC_PER_SEC)
+#define SURE 0.93              /* of the budget: what probes that are on all the time may take */
+#define SPREAD 1.7             /* standard deviations of what coins make of 5 s that are left free */
+#define NEAR 0.95              /* of the budget is as good as all of it */
+#define FLOOR_NS 2e6           /* that a process without any CPU time may be charged at once */
+#define HIT_NS 900.0           /* what a hit costs before any was seen */
+#define HITS_MIN 2000          /* of a quota */
+#define SETTLE_NS NSEC_PER_SEC /* in a mode before leaving it for a dearer one */
+#define CELLS_MIN 5            /* seen before their mean is believed */
+#define SAMPLE_FIRST 4096
+#define SAMPLE_MAX (1 << 20)
+
+enum mode { MODE_ALL, MODE_SAMPLED, MODE_SLICED };
+
+/* Means over the last cells that were on, each 1/8 of what there was before. */
+struct cell_means {
+	double cost; /* ns that probes took: in it, for switching to it and from it */
+	double cpu, probe, stack, own, hits, wall; /* in it */
+	unsigned cnt;
+};
+
+struct pace {
+	struct pace_options options;
+	struct account account;
+	struct progress_sums sums;
+	struct correction correction;
+	struct pace_reading last;
+	struct pace_step step;
+	enum mode mode;
+	uint64_t mode_since;
+	uint64_t all_user0, all_system0; /* at the beginning */
+	struct cell_means cell;
+	double pending_cost; /* of switching, since the last cell ended */
+	double off_rate;     /* own CPU time in ns of time, while off */
+	bool sliced;
+	uint64_t random;
+};
+
+/* splitmix64 (Steele, Lea, Flood 2014) → [0, 1). */
+static double coin(struct pace *p)
+{
+	uint64_t z = p->random += 0x9e3779b97f4a7c15ULL;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
+	return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
+}
+
+/* Of its CPU time, what probes that are on all the time may take. */
+static double sure_share(const struct pace *p)
+{
+	return p->options.max_share * SURE;
+}
+
+/* … what cells are planned to: the fewer there are in 5 s, the more unevenly their coins fall. */
+static double planned(const struct pace *p)
+{
+	double busy = fmin(fmax(p->off_rate, 0.2), 1);
+	double cells = p->options.max_share * PACE_SPAN_NS * busy / fmax(p->cell.cost, FLOOR_NS);
+
+	return p->options.max_share * (1 - fmin(SPREAD / sqrt(cells), 0.5));
+}
+
+static struct pace_step sure_step(struct pace *p, uint64_t now)
+{
+	struct spent last = account_last(&p->account, now, PACE_SPAN_NS);
+	struct spent second = account_last(&p->account, now, NSEC_PER_SEC);
+	double rate = second.wall > 0 ? second.cpu / second.wall : 1;
+	double next = p->options.max_share * rate * (double)ASK_NS;
+	double left = fmax(sure_share(p) * last.cpu + next - last.probe, 1.5 * next);
+	double hit = p->cell.hits > 0 && p->cell.probe > 0 ? p->cell.probe / p->cell.hits : HIT_NS;
+
+	return (struct pace_step){
+		.on = true,
+		.sure = true,
+		.chance = 1,
+		.length_ns = ASK_NS,
+		.quota = (uint64_t)(fmax(left, FLOOR_NS) / hit) + HITS_MIN,
+	};
+}
+
+/* As long as makes what is seen in it worth the switch. */
+static uint64_t cell_length(const struct pace *p)
+{
+	double share = p->cell.cpu > 0 ? p->cell.probe / p->cell.cpu : 1;
+	double switching = p->cell.cost - p->cell.probe, rate;
+
+	if (!p->cell.cnt)
+		return CELL_MIN_NS;
+	rate = p->cell.wall > 0 ? p->cell.cpu / p->cell.wall : 1;
+	return (uint64_t)fmin(fmax(switching / fmax(share * rate, 1e-3), CELL_MIN_NS), CELL_MAX_NS);
+}
+
+static struct pace_step cell_step(struct pace *p, double chance)
+{
+	return (struct pace_step){
+		.on = true,
+		.chance = chance,
+		.length_ns = cell_length(p),
+		.quota = (uint64_t)(4 * p->cell.hits) + HITS_MIN,
+	};
+}
+
+/*
+ * Time (ns) that it should be off between two cells on average, so that their cost is what is planned.
+ * Coins fall unevenly: the more of the last 5 s' budget is used up, the longer.
+ */
+static double mean_off(const struct pace *p, uint64_t now)
+{
+	struct spent last = account_last(&p->account, now, PACE_SPAN_NS);
+	double rate = fmax(p->off_rate, 0.01);
+	double off = (p->cell.cost / planned(p) - p->cell.cpu) / rate;
+	double used = last.cpu > 0 ? last.probe / (planned(p) * last.cpu) : 0;
+	double more = fmin(fmax(pow(used, 4), 1), 8);
+
+	if (last.probe + p->cell.cost > NEAR * p->options.max_share * last.cpu)
+		more = 16;
+	return fmin(fmax(off * more, (double)MS), OFF_MAX_NS);
+}
+
+/*
+ * Coins until one is for a cell that is on. Each cell is as much own CPU time of the process as the last
+ * ones that were on had.
+ */
+static struct pace_step toss(struct pace *p, uint64_t now)
+{
+	double off = mean_off(p, now), rate = fmax(p->off_rate, 0.01);
+	double length = fmax(p->cell.own / rate, 1e3);
+	double chance = fmin(fmax(length / (length + off), 1e-6), 1);
+	double cnt = chance < 1 ? floor(log(1 - coin(p)) / log1p(-chance)) : 0;
+
+	if (cnt < 1)
+		return cell_step(p, chance);
+	return (struct pace_step){.chance = chance,
+				  .length_ns = (uint64_t)fmin(cnt * length, (double)OFF_MAX_NS)};
+}
+
+static void enter(struct pace *p, enum mode mode, uint64_t now)
+{
+	if (mode == MODE_SLICED && p->mode != MODE_SLICED)
+		p->cell.cnt = 0;
+	p->mode = mode;
+	p->mode_since = now;
+}
+
+static bool may_sample(const struct pace *p)
+{
+	return !p->options.stacks_sampled;
+}
+
+/* Probes' share if all were on, from what a stretch of on-time took; without stacks but few. */
+static double share_of(double probe, double cpu)
+{
+	return cpu > 0 ? probe / cpu : 0;
+}
+
+static void leave_all(struct pace *p, const struct spent *s, bool cut, uint64_t now)
+{
+	double share = share_of(s->probe, s->cpu), bare = share_of(s->probe - s->stack, s->cpu - s->stack);
+
+	if (!cut && (share <= sure_share(p) || now - p->mode_since < SETTLE_NS / 2))
+		return;
+	if (may_sample(p) && bare < 0.9 * sure_share(p)) {
+		p->options.sample_bytes = SAMPLE_FIRST;
+		enter(p, MODE_SAMPLED, now);
+	} else {
+		enter(p, MODE_SLICED, now);
+	}
+}
+
+static void leave_sampled(struct pace *p, const struct spent *s, bool cut, uint64_t now)
+{
+	double share = share_of(s->probe, s->cpu);
+
+	if (cut) {
+		enter(p, MODE_SLICED, now);
+	} else if (now - p->mode_since >= SETTLE_NS) {
+		if (share > sure_share(p) && s->stack > 0.2 * s->probe &&
+		    p->options.sample_bytes < SAMPLE_MAX)
+			p->options.sample_bytes *= 4;
+		else if (share > sure_share(p))
+			enter(p, MODE_SLICED, now);
+		else if (share < 0.4 * sure_share(p))
+			p->options.sample_bytes /= 4;
+		else
+			return;
+		p->mode_since = now;
+		if (p->options.sample_bytes < SAMPLE_FIRST / 4)
+			enter(p, MODE_ALL, now);
+	}
+}
+
+/* In cells all stacks are taken: with all of them, or with few, probes could be on all the time. */
+static void leave_sliced(struct pace *p, uint64_t now)
+{
+	const struct cell_means *c = &p->cell;
+	double bare = share_of(c->probe - c->stack, c->cpu - c->stack);
+
+	if (now - p->mode_since < SETTLE_NS || c->cnt < CELLS_MIN)
+		return;
+	if (share_of(c->probe, c->cpu) < 0.75 * sure_share(p)) {
+		enter(p, MODE_ALL, now);
+	} else if (may_sample(p) && bare < 0.85 * sure_share(p)) {
+		p->options.sample_bytes = 4 * SAMPLE_FIRST;
+		enter(p, MODE_SAMPLED, now);
+	}
+}
+
+static uint64_t since(uint64_t now, uint64_t then)
+{
+	return now > then ? now - then : 0;
+}
+
+static void blend(double *mean, double value, unsigned cnt)
+{
+	*mean += (value - *mean) / (cnt < 8 ? cnt + 1 : 8);
+}
+
+/* A cell that was on has ended; what its end costs comes with the step after it. */
+static void take_cell(struct pace *p, const struct spent *s, double hits)
+{
+	struct cell_means *c = &p->cell;
+
+	blend(&c->cpu, s->cpu, c->cnt);
+	blend(&c->probe, s->probe, c->cnt);
+	blend(&c->stack, s->stack, c->cnt);
+	blend(&c->own, s->own, c->cnt);
+	blend(&c->hits, hits, c->cnt);
+	blend(&c->wall, s->wall, c->cnt);
+	blend(&c->cost, s->probe + p->pending_cost, c->cnt);
+	c->cnt++;
+	p->pending_cost = 0;
+}
+
+static void correct(struct pace *p, const struct pace_reading *now, const struct spent *s)
+{
+	struct progress_sums *sums = &p->sums;
+	const struct pace_reading *last = &p->last;
+
+	sums->user += (double)since(now->user_ns, last->user_ns);
+	sums->system += (double)since(now->system_ns, last->system_ns);
+	sums->cpu += s->cpu;
+	sums->probe += (double)since(now->probe_ns, last->probe_ns);
+	sums->hits += (double)since(now->hits, last->hits);
+	sums->all_user = (double)since(now->all_user_ns, p->all_user0);
+	sums->all_system = (double)since(now->all_system_ns, p->all_system0);
+	p->correction = progress_correction(sums);
+}
+
+/* Books what has passed since the last reading, on or off. */
+static void take_time(struct pace *p, const struct pace_reading *now, bool on)
+{
+	const struct pace_reading *last = &p->last;
+	struct spent s = {
+		.cpu = (double)since(now->cpu_ns, last->cpu_ns),
+		.own = (double)pace_progress(p, last, now, NULL),
+		.wall = (double)since(now->time_ns, last->time_ns),
+	};
+
+	s.probe = fmin(p->correction.factor * (double)since(now->probe_ns, last->probe_ns), s.cpu);
+	s.stack = fmin(p->correction.factor * (double)since(now->stack_ns, last->stack_ns), s.probe);
+	s.own_on = on ? s.own : 0;
+	account_add(&p->account, now->time_ns, &s);
+	if (on)
+		correct(p, now, &s);
+	if (p->mode == MODE_SLICED && on) {
+		take_cell(p, &s, (double)since(now->hits, last->hits));
+	} else if (!on) {
+		p->pending_cost += s.probe;
+		if (!p->step.on && s.wall >= (double)MS)
+			blend(&p->off_rate, s.own / s.wall, 8);
+	}
+	p->last = *now;
+}
+
+void pace_begun(struct pace *p, const struct pace_reading *now)
+{
+	take_time(p, now, false);
+}
+
+/* Before it was ever off, it is as it was with probes on. */
+static void first_off_rate(struct pace *p, uint64_t now)
+{
+	struct spent s = account_last(&p->account, now, NSEC_PER_SEC);
+
+	if (s.wall > 0)
+		p->off_rate = fmax(s.cpu / s.wall, p->off_rate);
+}
+
+struct pace_step pace_next(struct pace *p, const struct pace_reading *now)
+{
+	bool cut = p->step.on && p->step.quota && since(now->hits, p->last.hits) >= p->step.quota;
+	struct pace_step was = p->step;
+	struct spent second;
+	enum mode mode = p->mode;
+
+	take_time(p, now, was.on);
+	second = account_last(&p->account, now->time_ns, NSEC_PER_SEC);
+	if (p->mode == MODE_ALL)
+		leave_all(p, &second, cut, now->time_ns);
+	else if (p->mode == MODE_SAMPLED)
+		leave_sampled(p, &second, cut, now->time_ns);
+	else
+		leave_sliced(p, now->time_ns);
+	if (p->mode != MODE_SLICED) {
+		p->step = sure_step(p, now->time_ns);
+	} else if (mode != MODE_SLICED) {
+		first_off_rate(p, now->time_ns);
+		p->sliced = true;
+		p->cell = (struct cell_means){0};
+		/* What it costs is not known yet: as much off as the last stretch has cost. */
+		p->cell.cost =
+			fmax(FLOOR_NS, account_last(&p->account, now->time_ns, 2 * ACCOUNT_BUCKET_NS).probe);
+		p->cell.own = 0.2 * CELL_MIN_NS;
+		p->step =
+			(struct pace_step){.chance = 0.01, .length_ns = (uint64_t)mean_off(p, now->time_ns)};
+	} else if (was.on) {
+		p->step = toss(p, now->time_ns);
+	} else {
+		p->step = cell_step(p, was.chance);
+	}
+	if (p->mode == MODE_SAMPLED || p->options.stacks_sampled)
+		p->step.sample_bytes = p->options.sample_bytes;
+	p->step.free_sample_bytes = p->options.free_sample_bytes;
+	return p->step;
+}
+
+struct pace *pace_new(const struct pace_options *options, const struct pace_reading *begin)
+{
+	struct pace *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->options = *options;
+	p->last = *begin;
+	p->all_user0 = begin->all_user_ns;
+	p->all_system0 = begin->all_system_ns;
+	p->correction = (struct correction){.factor = 1, .error = 0.1};
+	p->mode_since = begin->time_ns;
+	p->random = options->seed;
+	return p;
+}
+
+void pace_free(struct pace *p)
+{
+	free(p);
+}
+
+uint64_t pace_progress(const struct pace *p, const struct pace_reading *from, const struct pace_reading *to,
+		       uint64_t *error)
+{
+	return progress_own(&p->correction, since(to->cpu_ns, from->cpu_ns),
+			    since(to->probe_ns, from->probe_ns), error);
+}
+
+void pace_view(const struct pace *p, struct pace_view *view)
+{
+	struct spent last = account_last(&p->account, p->last.time_ns, PACE_SPAN_NS);
+	const struct spent *all = &p->account.total;
+
+	*view = (struct pace_view){
+		.share = last.cpu > 0    ? last.probe / last.cpu
+			 : all->wall > 0 ? 0
+					 : -1,
+		.duty = all->own > 0 ? all->own_on / all->own : 1,
+		.duty_now = last.own > 0             ? last.own_on / last.own
+			    : p->mode == MODE_SLICED ? 0
+						     : 1,
+		.correction = p->correction.factor,
+		.sliced = p->sliced,
+	};
+}
