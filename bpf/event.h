@@ -159,6 +159,11 @@ struct event_exit {
  */
 #define EVENT_SIZE_KNOWN 1 /* the block was allocated lately: by its ALLOC; no header is that */
 
+/*
+ * Of Python objects (head.func is of the allocator pymalloc) only those are recorded whose birth is sampled: an
+ * ALLOC with its stack, and a FREE. size is what the pool rounds to, of a FREE too: 0: it died unseen, another
+ * object was born there.
+ */
 struct event_block {
 	struct event_head head;
 	__u64 addr;

@@ -282,7 +282,7 @@ static __always_inline bool record_leaving(struct pt_regs *ctx, u32 kind, u64 pi
 	u64 size = 0, header = take_header(block, pid_tgid, cookie, &size), stack = 0;
 
 	if (takes_stacks && (kind == EVENT_FREE || sample_bytes) && samples_free(header, size))
-		stack = take_stack(ctx, pid_tgid, false);
+		stack = take_stack(ctx, pid_tgid, STACK_AT_CALL);
 	return submit_block(kind, pid_tgid, (u32)cookie, block, header, stack);
 }
 
@@ -354,8 +354,9 @@ static __always_inline void end(struct pt_regs *ctx, u64 pid_tgid, u32 func, u64
 			return;
 		}
 	}
-	stack = takes_stacks && samples_alloc(kept & KEPT_SIZE_MAX) ? take_stack(ctx, pid_tgid, at_return)
-								    : 0;
+	stack = takes_stacks && samples_alloc(kept & KEPT_SIZE_MAX)
+			? take_stack(ctx, pid_tgid, at_return ? STACK_AT_RETURN : STACK_AT_CALL)
+			: 0;
 	if (submit_block(kind, pid_tgid, func, block, kept & KEPT_SIZE_MAX, stack) && block)
 		remember(block, kept & KEPT_SIZE_MAX, pid_tgid);
 }

@@ -68,6 +68,25 @@ enum arg_register {
 #define COOKIE_PLACE_SIGNED         (1ULL << 55)
 #define COOKIE_PLACE_IN_MEMORY      (1ULL << 56)
 
+/*
+ * Attach cookie of a place in CPython's object allocator (user/probe/pool_code.h): what it does, and in which
+ * registers the pool and the block that it takes are, or the class that a pool is begun for.
+ */
+#define COOKIE_POOL_ACT_SHIFT   32 /* enum pool_act */
+#define COOKIE_POOL_SHIFT       40 /* enum arg_register */
+#define COOKIE_POOL_BLOCK_SHIFT 44 /* … ARG_NONE: on the stack, so far from where rsp points, or rbp */
+#define COOKIE_POOL_STACK_SHIFT 48 /* so far, and POOL_STACK_MAX: 15 bits */
+#define COOKIE_POOL_BY_BP       (1ULL << 63)
+#define POOL_STACK_MAX          0x4000
+
+enum pool_act {
+	POOL_TAKE,  /* a block leaves its pool's list of free ones */
+	POOL_GIVE,  /* … comes back */
+	POOL_BEGIN, /* a pool that was free gives its first block: its list's, if it was of that class before */
+	POOL_CARVE, /* a pool that was of no class before gives its first block */
+	POOL_ACT_CNT
+};
+
 /* kfunc bpf_session_cookie, as the helper that stands for it until the loader binds it. */
 #define HELPER_SESSION_COOKIE 0x7ace0001
 
@@ -126,6 +145,22 @@ struct traced {
 #define TRACED_ENDED 1u    /* its allocations and frees are recorded no more */
 #define TRACED_FOLLOWED 2u /* its children inherit events (early.bpf.h): they are traced from their fork on */
 #define TRACED_YOUNG 4u    /* such a child, until its own probes are placed */
+
+#define OBJECTS_KNOWN_MAX (1 << 18) /* sampled blocks that are live, of all processes: 18 MiB of the kernel's memory */
+
+/*
+ * Of a process whose Python objects are recorded. Its threads hold the interpreter's lock where they write
+ * here; those of several interpreters may lose a count to each other.
+ */
+struct object_gate {
+	__u64 open;         /* 0: hits leave no trace */
+	__u64 sample_bytes; /* births are recorded of one in so many bytes, on average; 0: all */
+	__s64 left;         /* bytes to the next; 0: not drawn yet */
+	__u64 hits;
+	__u64 taken, taken_bytes; /* blocks, as the pools round them */
+	__u64 given, given_bytes;
+	__u64 odd; /* hits of which pool and block do not go together */
+};
 
 /* Calls of a function that is to mark: so many a second are recorded of each, in each process. */
 #define MARKS_PER_SECOND 100

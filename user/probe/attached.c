@@ -340,9 +340,21 @@ uint64_t attached_probe_ns(const struct attached *a, const struct probe_cost *co
 	return (uint64_t)ns;
 }
 
+/* What counts the hits is there before the probes. */
+int attached_objects(struct attached *a, bool on, uint64_t sample_bytes)
+{
+	int ret = on && !follow_has_objects(a->follow) ? -ENOENT : 0;
+
+	ret = ret ?: programs_objects(a->ctx->programs, a->pid, on, sample_bytes);
+	if (!ret)
+		follow_objects(a->follow, on);
+	return ret;
+}
+
 void attached_drop_allocs(struct attached *a)
 {
 	a->allocs_dropped = true;
+	attached_objects(a, false, 0);
 	early_free(a->early);
 	a->early = NULL;
 	tell_kernel_side(a);

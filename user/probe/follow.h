@@ -49,6 +49,13 @@ void follow_sweep(struct follow *follow);
 /* Starts the sweep that was remembered, if the last is done. */
 void follow_tick(struct follow *follow);
 
+/*
+ * Places or removes the probes of Python's objects, which are not placed before; until the next call what is
+ * loaded gets them too, or not. Removing is not waited for.
+ */
+void follow_objects(struct follow *follow, bool on);
+/* Whether there are any such places in what it has mapped. */
+bool follow_has_objects(const struct follow *follow);
 /* Removes the probes of allocation functions, for good; a thread waits for the kernel. */
 void follow_drop_allocs(struct follow *follow);
 

@@ -55,6 +55,7 @@ static const struct row {
 	{"malloc_enter", PLAN_ALLOC_THROWS, MODE_ANY, LINK_AT_ENTRY},
 	{"free_own", PLAN_OWN_FREE, MODE_ANY, LINK_AT_ENTRY},
 	{"free_enter", PLAN_FREE, MODE_ANY, LINK_AT_ENTRY},
+	{"object_pass", PLAN_OBJECT, MODE_ANY, LINK_AT_ENTRY},
 	{"sweep", PLAN_ROLE_CNT, MODE_ANY, LINK_AT_ENTRY},
 };
 
@@ -139,7 +140,8 @@ static void prepare(struct programs *p, const struct feature *feature, const str
 	for (size_t i = 0; i < ROW_CNT; i++) {
 		struct bpf_program *prog = find(p, rows[i].name);
 
-		if (!(rows[i].modes & p->mode) || (plan_role_allocs(rows[i].role) && !options->allocs))
+		if (!(rows[i].modes & p->mode) || (plan_role_allocs(rows[i].role) && !options->allocs) ||
+		    (rows[i].role == PLAN_OBJECT && !options->objects))
 			continue;
 		bpf_program__set_autoload(prog, true);
 		bpf_program__set_expected_attach_type(prog, link_attach_type(feature->backend, rows[i].when));
@@ -147,6 +149,7 @@ static void prepare(struct programs *p, const struct feature *feature, const str
 	bpf_program__set_autoload(p->skel->progs.early_enter, inherits);
 	bpf_program__set_autoload(p->skel->progs.early_return, inherits && feature->return_probes);
 	bpf_map__set_max_entries(p->skel->maps.ring, options->allocs ? RING_ALLOC : RING_SIZE);
+	bpf_map__set_max_entries(p->skel->maps.objects_known, options->objects ? OBJECTS_KNOWN_MAX : 1);
 	bpf_map__set_max_entries(p->skel->maps.unwind_spaces,
 				 options->many ? UNWIND_SPACES_MANY : UNWIND_SPACES_MAX);
 	p->skel->rodata->keeps_in_session = p->mode == MODE_SESSION && options->allocs && bind_session(p);
@@ -324,6 +327,7 @@ void programs_untrace(const struct programs *p, pid_t pid)
 	uint32_t tgid = (uint32_t)pid;
 
 	bpf_map_delete_elem(bpf_map__fd(p->skel->maps.traced), &tgid);
+	bpf_map_delete_elem(bpf_map__fd(p->skel->maps.object_gates), &tgid);
 	programs_python(p, pid, NULL);
 }
 
@@ -402,6 +406,37 @@ void programs_end_blocks(struct programs *p)
 void programs_forget_blocks(struct programs *p)
 {
 	memset(p->skel->bss->recent, 0, sizeof(p->skel->bss->recent));
+}
+
+int programs_objects(const struct programs *p, pid_t pid, bool open, uint64_t sample_bytes)
+{
+	int fd = bpf_map__fd(p->skel->maps.object_gates);
+	struct object_gate gate = {.open = 0};
+	uint32_t tgid = (uint32_t)pid;
+
+	if (bpf_map_lookup_elem(fd, &tgid, &gate) && !open)
+		return 0;
+	gate.open = open;
+	gate.sample_bytes = sample_bytes;
+	return bpf_map_update_elem(fd, &tgid, &gate, BPF_ANY) ? -errno : 0;
+}
+
+bool programs_object_counts(const struct programs *p, pid_t pid, struct object_counts *counts)
+{
+	struct object_gate gate;
+	uint32_t tgid = (uint32_t)pid;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(p->skel->maps.object_gates), &tgid, &gate))
+		return false;
+	*counts = (struct object_counts){
+		.hits = gate.hits,
+		.taken = gate.taken,
+		.taken_bytes = gate.taken_bytes,
+		.given = gate.given,
+		.given_bytes = gate.given_bytes,
+		.odd = gate.odd,
+	};
+	return true;
 }
 
 void programs_read_headers(struct programs *p)

@@ -70,6 +70,10 @@ void programs_settle(struct programs *programs, uint64_t cnt);
 void programs_end_blocks(struct programs *programs);
 /* The program was replaced: none of its blocks is there any more. */
 void programs_forget_blocks(struct programs *programs);
+/* Whether Python objects of a process are recorded, births of one in so many bytes; what was seen of them stays. */
+int programs_objects(const struct programs *programs, pid_t pid, bool open, uint64_t sample_bytes);
+/* What was seen of them; false: nothing was ever asked for. */
+bool programs_object_counts(const struct programs *programs, pid_t pid, struct object_counts *counts);
 /* From now on frees tell what stands before their block also if its allocation was recorded. */
 void programs_read_headers(struct programs *programs);
 /* How often a function that is a mark was called in a process. */

@@ -157,6 +157,7 @@ static int make_context(struct tracer *t, struct error *err)
 		.functions = t->functions,
 		.return_probes = t->feature.return_probes,
 		.allocs = t->options.allocs,
+		.objects = t->options.objects,
 		.more = t->options.more,
 		.marks = t->options.marks,
 	});
@@ -457,6 +458,18 @@ uint64_t tracer_probe_ns(struct tracer *t, pid_t pid)
 
 	charge_silent_hits(t);
 	return attached ? attached_probe_ns(attached, &t->cost) : 0;
+}
+
+int tracer_objects(struct tracer *t, pid_t pid, bool on, uint64_t sample_bytes)
+{
+	struct attached *attached = attached_of(t, pid);
+
+	return attached ? attached_objects(attached, on, sample_bytes) : -ESRCH;
+}
+
+bool tracer_object_counts(struct tracer *t, pid_t pid, struct object_counts *counts)
+{
+	return programs_object_counts(t->programs, pid, counts);
 }
 
 void tracer_read_headers(struct tracer *t)
