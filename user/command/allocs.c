@@ -7,9 +7,10 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "command/small_objects.h"
+#include "command/site_rows.h"
 #include "detect/brake.h"
 #include "detect/freed.h"
-#include "picture/ranking.h"
 
 #define SURVEY_STEP_NS (10 * NSEC_PER_SEC / 1000) /* at a time: the consumer of events waits meanwhile */
 #define SURVEY_INTERVAL_NS NSEC_PER_SEC           /* no more often, however cheap it is */
@@ -30,8 +31,8 @@ struct allocs {
 
 	/* What the last view points to. */
 	struct allocation_view view;
-	struct site_view *sites;
-	const struct site_view **by_number;
+	struct site_rows rows;
+	struct small_objects *objects; /* NULL: not asked for */
 };
 
 struct allocs *allocs_new(const struct allocs_options *options, const struct process *process,
@@ -56,7 +57,9 @@ struct allocs *allocs_new(const struct allocs_options *options, const struct pro
 	a->stacks = stacks;
 	a->survey = survey_new();
 	brake_init(&a->brake, options->max_share);
-	if (a->ledger && a->survey)
+	if (options->objects.wanted)
+		a->objects = small_objects_new(&options->objects, process, tracer, stacks);
+	if (a->ledger && a->survey && (a->objects || !options->objects.wanted))
 		return a;
 	allocs_free(a);
 	return NULL;
@@ -69,8 +72,8 @@ void allocs_free(struct allocs *a)
 	survey_free(a->survey);
 	ledger_free(a->ledger);
 	freed_free(&a->freed);
-	free(a->sites);
-	free(a->by_number);
+	site_rows_free(&a->rows);
+	small_objects_free(a->objects);
 	free(a);
 }
 
@@ -84,7 +87,10 @@ void allocs_event(struct allocs *a, const struct event *ev)
 	const struct traced_function *fn;
 
 	fn = tracer_function(a->tracer, ev->head->func);
-	if (fn)
+	if (fn && fn->allocator && fn->allocator->layer) {
+		if (a->objects)
+			small_objects_event(a->objects, ev, fn->allocator);
+	} else if (fn)
 		ledger_event(a->ledger, ev, stacks_own_id(a->stacks, ev->block->stack), fn->allocator,
 			     fn->on_null);
 }
@@ -92,6 +98,8 @@ void allocs_event(struct allocs *a, const struct event *ev)
 void allocs_exec(struct allocs *a)
 {
 	ledger_exec(a->ledger);
+	if (a->objects)
+		small_objects_exec(a->objects);
 }
 
 /* Events whose loss can leave a block in the table that is not live any more. */
@@ -172,6 +180,8 @@ void allocs_tick(struct allocs *a)
 {
 	uint64_t now = clock_monotonic_ns();
 
+	if (a->objects && !a->stopped[0])
+		small_objects_tick(a->objects);
 	if (ledger_totals(a->ledger)->untracked.cnt)
 		tracer_read_headers(a->tracer);
 	if (a->stopped[0] || !brake_is_due(&a->brake, now) ||
@@ -199,49 +209,6 @@ const struct stack *allocs_stack(const struct allocs *a, uint32_t site)
 	struct sites *sites = ledger_sites(a->ledger);
 
 	return site < sites_cnt(sites) ? stacks_find(a->stacks, sites_at(sites, site)->stack) : NULL;
-}
-
-static bool has_anything(const struct site *site)
-{
-	return site->allocated.cnt || site->freed_here.cnt;
-}
-
-static int fill_sites(struct allocs *a, const struct survey_result *survey)
-{
-	struct sites *sites = ledger_sites(a->ledger);
-	uint32_t cnt = sites_cnt(sites);
-
-	free(a->sites);
-	free(a->by_number);
-	a->view.site_cnt = 0;
-	memset(a->view.truncated, 0, sizeof(a->view.truncated));
-	a->view.number_cnt = cnt;
-	a->sites = calloc(cnt, sizeof(*a->sites));
-	a->by_number = calloc(cnt, sizeof(*a->by_number));
-	a->view.sites = a->sites;
-	a->view.by_number = a->by_number;
-	if (!a->sites || !a->by_number)
-		return -1;
-	for (uint32_t i = 0; i < cnt; i++) {
-		const struct site *site = sites_at(sites, i);
-		const struct stack *stack = stacks_find(a->stacks, site->stack);
-
-		if (!has_anything(site))
-			continue;
-		a->sites[a->view.site_cnt++] = (struct site_view){
-			.number = i,
-			.figures = site,
-			.survey = survey && i < survey->site_cnt ? &survey->sites[i] : NULL,
-			.peak = ledger_at_peak(a->ledger, site),
-			.stack = stack,
-		};
-		if (stack && stack->cut) {
-			site_count_add(&a->view.truncated[STACK_WHOLE], site->allocated);
-			site_count_add(&a->view.truncated[stack->cut], site->allocated);
-		}
-	}
-	ranking_arrange(a->sites, a->view.site_cnt, a->by_number);
-	return 0;
 }
 
 /* Bytes in blocks that probes can see: not those of layers. */
@@ -285,5 +252,11 @@ const struct allocation_view *allocs_view(struct allocs *a, const struct heap_st
 	a->view.free_sample_bytes = a->options.free_sample_bytes;
 	a->view.probe_cpu_share = a->brake.share;
 	a->view.stopped = a->stopped[0] ? a->stopped : NULL;
-	return fill_sites(a, survey) ? NULL : &a->view;
+	a->view.objects = NULL;
+	if (a->objects) {
+		a->view.objects = small_objects_view(a->objects, heap);
+		if (!a->view.objects)
+			return NULL;
+	}
+	return site_rows_fill(&a->rows, a->ledger, a->stacks, survey, &a->view) ? NULL : &a->view;
 }

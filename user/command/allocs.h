@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "command/small_objects.h"
 #include "detect/window.h"
 #include "heap/sampler.h"
 #include "probe/tracer.h"
@@ -19,6 +20,7 @@ struct allocs_options {
 	uint64_t max_memory;         /* bytes for live blocks */
 	uint64_t size_min, size_max; /* as the tracer's */
 	uint64_t sample_bytes, free_sample_bytes; /* as the tracer's */
+	struct small_objects_options objects;
 	uint64_t older_ns;
 	uint64_t top;
 	double max_share;    /* of the target's CPU time that probes may take; 0: no limit */

@@ -43,6 +43,7 @@ struct options {
 		uint64_t free_sample_bytes; /* of frees */
 		bool wanted;
 	} stacks;            /* --stack */
+	struct stack_choice objects; /* --objects: Python's; not wanted: none */
 	double max_overhead; /* percent of the target's CPU time; 0: no limit (run's default) */
 	uint64_t older_ns;   /* 0: all */
 	uint64_t size_min, size_max;

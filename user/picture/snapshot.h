@@ -68,6 +68,16 @@ struct allocation_view {
 	struct budget_view budget;
 	double probe_cpu_share;              /* of the target's CPU time, 0…1 and beyond; negative: not known yet */
 	const char *stopped;                 /* NULL, or why the allocation probes were removed */
+	const struct objects_view *objects;  /* Python's small objects, which malloc never sees; NULL: not looked at */
+};
+
+/* Of Python's objects of up to 512 bytes those that were born while they were looked at. Bytes as pools round them. */
+struct objects_view {
+	/* Sites, and totals.live of all of them, are estimates where births are sampled. Other totals: those of sampled ones. */
+	struct allocation_view sites;
+	struct site_count born, died; /* exact, while they were looked at; died: those from before too */
+	uint64_t live_heap;           /* of pymalloc, by the walk; UNKNOWN */
+	bool on;                      /* they are being looked at now */
 };
 
 /* The figures at one reading of the heap, for time lines; UNKNOWN as in the heap state. */

@@ -185,14 +185,15 @@ struct site_table {
 	const char *rest; /* "and 3 more sites " this " 1.20 MiB" */
 };
 
-static int put_table(FILE *out, const struct snapshot *s, const struct site_table *form, bool colour)
+static int put_table_of(FILE *out, const struct snapshot *s, const struct allocation_view *allocs,
+			const struct site_table *form, bool colour)
 {
 	char bytes[UNITS_TEXT_MAX], cnt[UNITS_TEXT_MAX];
 	struct table *t = table_new(form->align);
 	struct ranking sites;
 	uint64_t rest;
 	size_t shown;
-	int result = ranking_make(&sites, s->allocs, form->weigh);
+	int result = ranking_make(&sites, allocs, form->weigh);
 
 	if (result || !sites.cnt)
 		goto out;
@@ -214,6 +215,11 @@ out:
 	ranking_free(&sites);
 	table_free(t);
 	return result;
+}
+
+static int put_table(FILE *out, const struct snapshot *s, const struct site_table *form, bool colour)
+{
+	return put_table_of(out, s, s->allocs, form, colour);
 }
 
 static void live_row(struct table *t, const struct ranked_site *site, uint64_t total)
@@ -374,6 +380,32 @@ static int put_pins(FILE *out, const struct snapshot *s, bool colour)
 	return result;
 }
 
+static int put_objects(FILE *out, const struct snapshot *s, bool colour)
+{
+	static const char *const names[] = {
+		"live objects by site", "number", "share", "allocated", "freed", "by", NULL};
+	const struct site_table form = {.align = "rrrrrl",
+					.names = names,
+					.weigh = ranking_weigh[WEIGHT_LIVE],
+					.row = live_row,
+					.rest = "with"};
+	const struct objects_view *v = s->allocs->objects;
+	char bytes[UNITS_TEXT_MAX], cnt[UNITS_TEXT_MAX];
+
+	if (!v || !v->born.cnt)
+		return 0;
+	fprintf(out, "  Python objects of up to 512 bytes: born since the attach and live %s%s",
+		v->sites.sample_bytes ? "about " : "", units_bytes(bytes, v->sites.totals.live.bytes));
+	if (v->live_heap != UNKNOWN)
+		fprintf(out, " of %s", units_bytes(bytes, v->live_heap));
+	fprintf(out, "; %s were born", figure_count(cnt, v->born.cnt));
+	fprintf(out, " and %s died\n", figure_count(cnt, v->died.cnt));
+	if (v->sites.sample_bytes)
+		fprintf(out, "  by site: estimates, from one birth in %s on average\n",
+			units_bytes(bytes, v->sites.sample_bytes));
+	return put_table_of(out, s, &v->sites, &form, colour);
+}
+
 int text_allocs(FILE *out, const struct snapshot *s, bool colour)
 {
 	int result;
@@ -395,5 +427,7 @@ int text_allocs(FILE *out, const struct snapshot *s, bool colour)
 		result = put_freed_sites(out, s, colour);
 	if (result == 0)
 		result = put_pins(out, s, colour);
+	if (result == 0)
+		result = put_objects(out, s, colour);
 	return result;
 }
