@@ -251,10 +251,14 @@ enum cell_state {
 	CELL_CUT, /* an end before its time: the kernel side has found its quota of hits used up */
 };
 
+/* What is recorded in a cell: blocks, or Python's objects, whose probes cost too much to be on as often. */
+#define CELL_BLOCKS 0
+#define CELL_OBJECTS 1
+
 #define CELL_SURE (1ULL << 32) /* event_cell.chance: the cell was sure to be on, and goes on as long as the budget suffices */
 
 struct event_cell {
-	struct event_head head; /* func: 0 */
+	struct event_head head; /* func: CELL_BLOCKS or CELL_OBJECTS, each with cells of its own */
 	__u64 number;           /* of the cell, from 1 on, never reused in a process */
 	__u64 chance;           /* that it is on, of 2^32; never 0 */
 	__u64 sample_bytes, free_sample_bytes; /* stacks in it are of one in so many bytes; 0: all */

@@ -89,6 +89,7 @@ static __always_inline void record_birth(struct pt_regs *ctx, struct object_gate
 	record_death(pid_tgid, func, block, 0);
 	if (!is_sampled(gate, size))
 		return;
+	gate->sampled++;
 	stack = take_stack(ctx, pid_tgid, STACK_INSIDE);
 	if (bpf_map_update_elem(&objects_known, &key, &size, BPF_ANY))
 		count_loss(LOSS_PENDING_FULL);
@@ -109,6 +110,11 @@ int object_pass(struct pt_regs *ctx)
 	gate->hits++;
 	if (!gate->open)
 		return 0;
+	if (gate->quota-- <= 0) {
+		gate->open = 0;
+		gate->cut = 1;
+		return 0;
+	}
 	cookie = bpf_get_attach_cookie(ctx);
 	act = cookie >> COOKIE_POOL_ACT_SHIFT & 3;
 	pool = read_register(ctx, cookie >> COOKIE_POOL_SHIFT & 15);
@@ -139,5 +145,35 @@ int object_pass(struct pt_regs *ctx)
 	gate->taken++;
 	gate->taken_bytes += size;
 	record_birth(ctx, gate, pid_tgid, (u32)cookie, block, size);
+	return 0;
+}
+
+/* What the next run of object_cell is about; the loader lets nobody else write meanwhile. */
+struct event_cell object_cell_now;
+struct object_gate object_gate_then; /* open, quota, sample_bytes */
+
+/* Opens or closes a process's gate, and says so in the ring: nothing is recorded before or behind that. Run by the loader. */
+SEC("raw_tp")
+int object_cell(void *ctx)
+{
+	u32 tgid = object_cell_now.head.tgid;
+	struct object_gate *gate = bpf_map_lookup_elem(&object_gates, &tgid);
+	struct event_cell *rec;
+
+	(void)ctx;
+	if (!gate)
+		return 0;
+	if (!object_gate_then.open)
+		gate->open = 0;
+	rec = ring_reserve(struct event_cell);
+	if (!rec)
+		return 0;
+	__builtin_memcpy(rec, &object_cell_now, sizeof(*rec));
+	rec->head.time = bpf_ktime_get_ns();
+	ring_submit(rec, false);
+	gate->cut = 0;
+	gate->quota = object_gate_then.quota;
+	gate->sample_bytes = object_gate_then.sample_bytes;
+	gate->open = object_gate_then.open;
 	return 0;
 }

@@ -153,10 +153,13 @@ struct traced {
  * here; those of several interpreters may lose a count to each other.
  */
 struct object_gate {
-	__u64 open;         /* 0: hits leave no trace */
+	__u64 open;         /* 0: hits are counted, and leave no other trace */
+	__s64 quota;        /* hits until it closes by itself */
+	__u64 cut;          /* … which it has done */
 	__u64 sample_bytes; /* births are recorded of one in so many bytes, on average; 0: all */
 	__s64 left;         /* bytes to the next; 0: not drawn yet */
 	__u64 hits;
+	__u64 sampled;
 	__u64 taken, taken_bytes; /* blocks, as the pools round them */
 	__u64 given, given_bytes;
 	__u64 odd; /* hits of which pool and block do not go together */

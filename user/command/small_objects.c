@@ -70,7 +70,7 @@ void small_objects_exec(struct small_objects *o)
 void small_objects_tick(struct small_objects *o)
 {
 	if (!o->on)
-		o->on = !tracer_objects(o->tracer, o->process->pid, true, o->options.sample_bytes);
+		o->on = !tracer_objects(o->tracer, o->process->pid, o->options.sample_bytes, o->options.max_share);
 }
 
 /* What is live of all sites together: as it is estimated by site. */

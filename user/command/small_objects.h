@@ -17,6 +17,7 @@
 struct small_objects_options {
 	bool wanted;
 	uint64_t sample_bytes; /* births are recorded of one in so many bytes; 0: all */
+	double max_share;      /* of the process's CPU time, in cells; 0: always */
 	uint64_t max_memory;   /* bytes for live ones */
 	uint64_t top;
 };

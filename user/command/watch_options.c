@@ -45,6 +45,9 @@ static struct session_options session_options(const struct options *options, con
 					{
 						.wanted = options->objects.wanted,
 						.sample_bytes = options->objects.sample_bytes,
+						.max_share = options->objects.paced
+								     ? options->max_overhead / 200
+								     : 0,
 						.max_memory = memory_limit(options),
 						.top = options->top,
 					},

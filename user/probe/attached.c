@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "probe/functions.h"
 #include "probe/missing.h"
+#include "probe/object_slices.h"
 #include "target/memory.h"
 #include "target/objects.h"
 
@@ -23,6 +24,7 @@ struct attached {
 	int python_status; /* of python_find: 0, or −ENOENT as long as there is none */
 	bool allocs_dropped;
 	bool young;          /* what it has inherited records, until its own probes are placed */
+	struct object_slices *slices; /* of Python's objects; NULL: not in slices */
 	struct early *early; /* what its children inherit; NULL: they are not followed */
 	uint64_t *hits;      /* by function, of those that leave a record */
 	uint32_t hits_cap;
@@ -181,10 +183,19 @@ int attached_open(const struct attached_context *ctx, pid_t pid, const struct at
 	return ret;
 }
 
+static void end_objects(struct attached *a)
+{
+	object_slices_stop(a->slices);
+	a->slices = NULL;
+	if (a->follow)
+		follow_objects(a->follow, false);
+}
+
 void attached_close(struct attached *a)
 {
 	if (!a)
 		return;
+	end_objects(a);
 	follow_free(a->follow);
 	early_free(a->early);
 	programs_untrace(a->ctx->programs, a->pid);
@@ -259,6 +270,7 @@ static void act_on_exec(struct attached *a)
 {
 	struct error err = {.text = ""};
 
+	end_objects(a);
 	programs_forget_blocks(a->ctx->programs);
 	/* The tables are replaced as a whole: without any in between stacks would be lost. */
 	if (a->ctx->tables)
@@ -340,21 +352,52 @@ uint64_t attached_probe_ns(const struct attached *a, const struct probe_cost *co
 	return (uint64_t)ns;
 }
 
-/* What counts the hits is there before the probes. */
-int attached_objects(struct attached *a, bool on, uint64_t sample_bytes)
+static int slice_objects(struct attached *a, uint64_t sample_bytes, double max_share)
 {
-	int ret = on && !follow_has_objects(a->follow) ? -ENOENT : 0;
+	const struct object_slices_options options = {
+		.pid = a->pid,
+		.programs = a->ctx->programs,
+		.keeper = a->ctx->keeper,
+		.backend = a->ctx->feature->backend,
+		.cost = *a->ctx->cost,
+		.sample_bytes = sample_bytes,
+		.max_share = max_share,
+	};
+	const struct object *obj;
+	const struct plan *plan = follow_objects_plan(a->follow, &obj);
 
-	ret = ret ?: programs_objects(a->ctx->programs, a->pid, on, sample_bytes);
+	if (!plan)
+		return -ENOENT;
+	if (!a->slices)
+		a->slices = object_slices_start(&options, obj, plan);
+	return a->slices ? 0 : -ENOMEM;
+}
+
+/* What counts the hits is there before the probes. */
+int attached_objects(struct attached *a, uint64_t sample_bytes, double max_share)
+{
+	int ret = a->ctx->feature->backend == LINK_PERF ? -ENOTSUP : 0;
+
+	if (!ret && max_share > 0)
+		return slice_objects(a, sample_bytes, max_share);
+	ret = ret ?: follow_has_objects(a->follow) ? 0 : -ENOENT;
+	ret = ret ?: programs_objects(a->ctx->programs, a->pid, true, sample_bytes);
 	if (!ret)
-		follow_objects(a->follow, on);
+		follow_objects(a->follow, true);
 	return ret;
+}
+
+bool attached_object_pace(const struct attached *a, struct pace_view *view)
+{
+	if (a->slices)
+		object_slices_view(a->slices, view);
+	return a->slices != NULL;
 }
 
 void attached_drop_allocs(struct attached *a)
 {
 	a->allocs_dropped = true;
-	attached_objects(a, false, 0);
+	end_objects(a);
 	early_free(a->early);
 	a->early = NULL;
 	tell_kernel_side(a);

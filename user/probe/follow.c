@@ -470,6 +470,17 @@ void follow_objects(struct follow *f, bool on)
 			attach_role(f, &f->files[i], PLAN_OBJECT);
 }
 
+const struct plan *follow_objects_plan(const struct follow *f, const struct object **obj)
+{
+	for (size_t i = 0; i < f->file_cnt; i++)
+		for (size_t k = 0; f->files[i].mapped && f->files[i].plan && k < f->files[i].plan->cnt; k++)
+			if (f->files[i].plan->v[k].role == PLAN_OBJECT) {
+				*obj = f->files[i].obj;
+				return f->files[i].plan;
+			}
+	return NULL;
+}
+
 bool follow_has_objects(const struct follow *f)
 {
 	return has_role(f, PLAN_OBJECT);

@@ -54,6 +54,8 @@ void follow_tick(struct follow *follow);
  * loaded gets them too, or not. Removing is not waited for.
  */
 void follow_objects(struct follow *follow, bool on);
+/* The file that has such places, mapped, and its plan, both valid until it is not mapped any more; NULL: there is none. */
+const struct plan *follow_objects_plan(const struct follow *follow, const struct object **obj);
 /* Whether there are any such places in what it has mapped. */
 bool follow_has_objects(const struct follow *follow);
 /* Removes the probes of allocation functions, for good; a thread waits for the kernel. */

@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,7 @@ struct programs {
 	enum mode mode;
 	struct bpf_link *tracepoints[TRACEPOINT_CNT];
 	struct bpf_link *watch; /* NULL: off */
+	pthread_mutex_t cell_lock; /* of what object_cell is to do */
 	uint32_t early_cnt;     /* numbers given out to inherited events */
 };
 
@@ -146,6 +148,7 @@ static void prepare(struct programs *p, const struct feature *feature, const str
 		bpf_program__set_autoload(prog, true);
 		bpf_program__set_expected_attach_type(prog, link_attach_type(feature->backend, rows[i].when));
 	}
+	bpf_program__set_autoload(p->skel->progs.object_cell, options->objects);
 	bpf_program__set_autoload(p->skel->progs.early_enter, inherits);
 	bpf_program__set_autoload(p->skel->progs.early_return, inherits && feature->return_probes);
 	bpf_map__set_max_entries(p->skel->maps.ring, options->allocs ? RING_ALLOC : RING_SIZE);
@@ -247,6 +250,7 @@ int programs_load(const struct log *log, const struct feature *feature, const st
 	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* counts before 5.11 only; a failure shows in the load */
 	libbpf_log = log;
 	libbpf_set_print(print_to_log);
+	pthread_mutex_init(&p->cell_lock, NULL);
 	p->mode = mode_of(feature);
 	p->skel = alloctrace_bpf__open();
 	if (!p->skel) {
@@ -408,17 +412,37 @@ void programs_forget_blocks(struct programs *p)
 	memset(p->skel->bss->recent, 0, sizeof(p->skel->bss->recent));
 }
 
-int programs_objects(const struct programs *p, pid_t pid, bool open, uint64_t sample_bytes)
+int programs_objects(struct programs *p, pid_t pid, bool open, uint64_t sample_bytes)
 {
-	int fd = bpf_map__fd(p->skel->maps.object_gates);
-	struct object_gate gate = {.open = 0};
-	uint32_t tgid = (uint32_t)pid;
+	const struct event_cell sure = {
+		.head = {.kind = EVENT_CELL, .tgid = (uint32_t)pid, .func = CELL_OBJECTS},
+		.number = 1,
+		.chance = CELL_SURE,
+		.sample_bytes = sample_bytes,
+		.state = open ? CELL_BEGIN : CELL_END,
+	};
 
-	if (bpf_map_lookup_elem(fd, &tgid, &gate) && !open)
-		return 0;
-	gate.open = open;
-	gate.sample_bytes = sample_bytes;
-	return bpf_map_update_elem(fd, &tgid, &gate, BPF_ANY) ? -errno : 0;
+	return programs_object_cell(p, &sure, INT64_MAX);
+}
+
+int programs_object_cell(struct programs *p, const struct event_cell *cell, int64_t quota)
+{
+	int fd = bpf_map__fd(p->skel->maps.object_gates), ret;
+	const struct object_gate none = {.open = 0};
+	uint32_t tgid = cell->head.tgid;
+
+	if (bpf_map_update_elem(fd, &tgid, &none, BPF_NOEXIST) && errno != EEXIST)
+		return -errno;
+	pthread_mutex_lock(&p->cell_lock);
+	p->skel->bss->object_cell_now = *cell;
+	p->skel->bss->object_gate_then = (struct object_gate){
+		.open = cell->state == CELL_BEGIN,
+		.quota = quota,
+		.sample_bytes = cell->sample_bytes,
+	};
+	ret = run_once(p->skel->progs.object_cell);
+	pthread_mutex_unlock(&p->cell_lock);
+	return ret;
 }
 
 bool programs_object_counts(const struct programs *p, pid_t pid, struct object_counts *counts)
@@ -430,6 +454,8 @@ bool programs_object_counts(const struct programs *p, pid_t pid, struct object_c
 		return false;
 	*counts = (struct object_counts){
 		.hits = gate.hits,
+		.sampled = gate.sampled,
+		.cut = gate.cut,
 		.taken = gate.taken,
 		.taken_bytes = gate.taken_bytes,
 		.given = gate.given,

@@ -173,6 +173,7 @@ static int make_context(struct tracer *t, struct error *err)
 		.tables = t->tables,
 		.keeper = t->keeper,
 		.early = &t->early,
+		.cost = &t->cost,
 		.attaches_children = t->options.follow && t->options.allocs,
 		/* With perf links (6.1) following children that inherit events was seen to hang in a virtual
 		   machine. */
@@ -460,11 +461,18 @@ uint64_t tracer_probe_ns(struct tracer *t, pid_t pid)
 	return attached ? attached_probe_ns(attached, &t->cost) : 0;
 }
 
-int tracer_objects(struct tracer *t, pid_t pid, bool on, uint64_t sample_bytes)
+int tracer_objects(struct tracer *t, pid_t pid, uint64_t sample_bytes, double max_share)
 {
 	struct attached *attached = attached_of(t, pid);
 
-	return attached ? attached_objects(attached, on, sample_bytes) : -ESRCH;
+	return attached ? attached_objects(attached, sample_bytes, max_share) : -ESRCH;
+}
+
+bool tracer_object_pace(struct tracer *t, pid_t pid, struct pace_view *view)
+{
+	const struct attached *attached = attached_of(t, pid);
+
+	return attached && attached_object_pace(attached, view);
 }
 
 bool tracer_object_counts(struct tracer *t, pid_t pid, struct object_counts *counts)

@@ -34,6 +34,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "budget/pace.h"
 #include "event/source.h"
 #include "probe/allocator.h"
 #include "probe/mark_point.h"
@@ -62,6 +63,8 @@ struct tracer_options {
 
 struct object_counts { /* of Python objects while they were recorded, cumulative; bytes as pools round them */
 	uint64_t hits;
+	uint64_t sampled; /* births that were recorded */
+	bool cut;         /* the cell's quota is used up */
 	uint64_t taken, taken_bytes, given, given_bytes;
 	uint64_t odd; /* hits that were none: a place was taken for what it is not */
 };
@@ -145,10 +148,13 @@ size_t tracer_missing(struct tracer *tracer, pid_t pid, const char **lines, size
  */
 uint64_t tracer_probe_ns(struct tracer *tracer, pid_t pid);
 /*
- * From now on Python's objects are recorded, births of one in so many bytes (0: all); or no more: at once, the
- * probes go later. −ENOENT: no place of theirs is known in what the process has mapped.
+ * From now on Python's objects are recorded, births of one in so many bytes (0: all). max_share: of the process's
+ * CPU time, in cells (EVENT_CELL) that take no more of it; 0: always. −ENOENT: no place of theirs is known in what
+ * the process has mapped, yet.
  */
-int tracer_objects(struct tracer *tracer, pid_t pid, bool on, uint64_t sample_bytes);
+int tracer_objects(struct tracer *tracer, pid_t pid, uint64_t sample_bytes, double max_share);
+/* What that takes and sees; false: there are no cells. */
+bool tracer_object_pace(struct tracer *tracer, pid_t pid, struct pace_view *view);
 /* False: they never were recorded. */
 bool tracer_object_counts(struct tracer *tracer, pid_t pid, struct object_counts *counts);
 /* Not every recorded block is known any more: frees are to tell sizes of all (event_block.size). */
