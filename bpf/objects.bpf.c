@@ -35,6 +35,9 @@ struct {
 	__uint(max_entries, OBJECTS_KNOWN_MAX);
 } objects_known SEC(".maps");
 
+/* Hits of each place, of all processes. */
+__u64 object_place_hits[POOL_PLACES_MAX];
+
 static __always_inline u64 known_key(u64 block, u64 pid_tgid)
 {
 	return block >> 4 | pid_tgid >> 32 << 43; /* 16-byte aligned, in 47 bits */
@@ -102,12 +105,14 @@ int object_pass(struct pt_regs *ctx)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid(), cookie, pool, block, size;
 	struct pool_part part = {.szidx = POOL_CLASSES};
-	u32 tgid = pid_tgid >> 32, act, wanted;
+	u32 tgid = pid_tgid >> 32, act, wanted, func;
 	struct object_gate *gate = bpf_map_lookup_elem(&object_gates, &tgid);
 
 	if (!gate)
 		return 0;
 	gate->hits++;
+	cookie = bpf_get_attach_cookie(ctx);
+	object_place_hits[cookie >> COOKIE_POOL_PLACE_SHIFT & (POOL_PLACES_MAX - 1)]++;
 	if (!gate->open)
 		return 0;
 	if (gate->quota-- <= 0) {
@@ -115,7 +120,7 @@ int object_pass(struct pt_regs *ctx)
 		gate->cut = 1;
 		return 0;
 	}
-	cookie = bpf_get_attach_cookie(ctx);
+	func = COOKIE_POOL_FUNC(cookie);
 	act = cookie >> COOKIE_POOL_ACT_SHIFT & 3;
 	pool = read_register(ctx, cookie >> COOKIE_POOL_SHIFT & 15);
 	block = read_register(ctx, cookie >> COOKIE_POOL_BLOCK_SHIFT & 15);
@@ -139,12 +144,12 @@ int object_pass(struct pt_regs *ctx)
 	if (act == POOL_GIVE) {
 		gate->given++;
 		gate->given_bytes += size;
-		record_death(pid_tgid, (u32)cookie, block, size);
+		record_death(pid_tgid, func, block, size);
 		return 0;
 	}
 	gate->taken++;
 	gate->taken_bytes += size;
-	record_birth(ctx, gate, pid_tgid, (u32)cookie, block, size);
+	record_birth(ctx, gate, pid_tgid, func, block, size);
 	return 0;
 }
 
@@ -152,7 +157,8 @@ int object_pass(struct pt_regs *ctx)
 struct event_cell object_cell_now;
 struct object_gate object_gate_then; /* open, quota, sample_bytes */
 
-/* Opens or closes a process's gate, and says so in the ring: nothing is recorded before or behind that. Run by the loader. */
+/* Opens or closes a process's gate, and says so in the ring: nothing is recorded before or behind that. Run
+ * by the loader. */
 SEC("raw_tp")
 int object_cell(void *ctx)
 {

@@ -72,6 +72,9 @@ enum arg_register {
  * Attach cookie of a place in CPython's object allocator (user/probe/pool_code.h): what it does, and in which
  * registers the pool and the block that it takes are, or the class that a pool is begun for.
  */
+#define COOKIE_POOL_FUNC(cookie) ((cookie) & 0xffff)
+#define COOKIE_POOL_PLACE_SHIFT 16 /* its number in the plan, 12 bits */
+#define POOL_PLACES_MAX         4096
 #define COOKIE_POOL_ACT_SHIFT   32 /* enum pool_act */
 #define COOKIE_POOL_SHIFT       40 /* enum arg_register */
 #define COOKIE_POOL_BLOCK_SHIFT 44 /* … ARG_NONE: on the stack, so far from where rsp points, or rbp */

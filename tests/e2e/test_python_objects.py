@@ -112,3 +112,39 @@ def test_they_are_not_looked_at_unless_asked_for(tree):
         target.do(KEEPERS)
         with attached(tree, target.pid, "--max-overhead", "none") as tracer:
             assert settled(tracer, target)["allocs"]["objects"] is None
+
+
+# A service that does something a thousand times a second, and forgets to forget a part of it.
+SERVICE = """
+import threading, time
+leaked = []
+def leak():
+    for i in range(20):
+        leaked.append(Point())
+def serve():
+    while serving:
+        turn_over(1)
+        leak()
+        time.sleep(0.001)
+serving = True
+thread = threading.Thread(target=serve)
+thread.start()
+"""
+
+
+def test_paced_they_cost_little_and_show_the_leak(tree):
+    with PythonTarget() as target:
+        target.do(KEEPERS + SERVICE)
+        with attached(tree, target.pid, "--objects", "paced", "--max-overhead", "20") as tracer:
+            before, _ = pools(tree, target.pid)
+            report = tracer.until(lambda report: report["allocs"]["objects"]["born"]["count"] > 15000
+                                   and report["allocs"]["objects"]["scaled"])
+            lost = tracer.stop()["lost"]
+        target.do("serving = False; thread.join()")
+    objects = report["allocs"]["objects"]
+    assert objects["live_heap"] > before + (4 << 20)
+    live = by_function(objects)
+    assert objects["in_cells"] and 0 < objects["duty"] < 1
+    assert objects["probe_cpu_share"] < 0.12
+    assert live["leak"] > 0.8 * sum(live.values())
+    assert not any(lost.values())

@@ -95,6 +95,12 @@ void allocs_event(struct allocs *a, const struct event *ev)
 			     fn->on_null);
 }
 
+void allocs_cell(struct allocs *a, const struct event_cell *cell)
+{
+	if (cell->head.func == CELL_OBJECTS && a->objects)
+		small_objects_cell(a->objects, cell);
+}
+
 void allocs_exec(struct allocs *a)
 {
 	ledger_exec(a->ledger);
@@ -180,7 +186,7 @@ void allocs_tick(struct allocs *a)
 {
 	uint64_t now = clock_monotonic_ns();
 
-	if (a->objects && !a->stopped[0])
+	if (a->objects)
 		small_objects_tick(a->objects);
 	if (ledger_totals(a->ledger)->untracked.cnt)
 		tracer_read_headers(a->tracer);

@@ -37,6 +37,7 @@ void allocs_free(struct allocs *allocs); /* NULL-safe */
 /* Another max_memory from now on. */
 void allocs_limit(struct allocs *allocs, uint64_t max_memory);
 void allocs_event(struct allocs *allocs, const struct event *ev);
+void allocs_cell(struct allocs *allocs, const struct event_cell *cell);
 void allocs_exec(struct allocs *allocs);
 /* A new reading: begins a survey if the last one is long enough ago, or at once if it is urgent. */
 void allocs_sample(struct allocs *allocs, struct sample *sample, bool urgent);

@@ -162,7 +162,7 @@ static int parse_stack(const char *text, void *field)
 	return choice->sample_bytes && choice->sample_bytes <= SAMPLE_BYTES_MAX ? 0 : -EINVAL;
 }
 
-#define OBJECT_SAMPLE_BYTES 4096
+#define OBJECT_SAMPLE_BYTES 512 /* a stack costs little more than the two hits of an object */
 
 static int parse_objects(const char *text, void *field)
 {

@@ -31,6 +31,8 @@ void small_objects_free(struct small_objects *objects); /* NULL-safe */
 
 /* An event of a function of the layer. */
 void small_objects_event(struct small_objects *objects, const struct event *ev, const struct allocator *layer);
+/* A cell of theirs has begun or ended. */
+void small_objects_cell(struct small_objects *objects, const struct event_cell *cell);
 void small_objects_exec(struct small_objects *objects);
 /* Several times a second: an interpreter may have come. */
 void small_objects_tick(struct small_objects *objects);

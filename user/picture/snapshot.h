@@ -77,7 +77,12 @@ struct objects_view {
 	struct allocation_view sites;
 	struct site_count born, died; /* exact, while they were looked at; died: those from before too */
 	uint64_t live_heap;           /* of pymalloc, by the walk; UNKNOWN */
-	bool on;                      /* they are being looked at now */
+	bool on;                      /* they are being looked at, all the time or in cells */
+	bool in_cells;                /* … in cells: live is too much, since of deaths that were not seen only those are known
+					whose place is free */
+	double duty;                  /* of its own CPU time since then, what was seen */
+	bool scaled;                  /* sites stand for all; else for what was seen: duty is not known well enough */
+	double probe_share;           /* of its CPU time in the last 5 s; negative: not known */
 };
 
 /* The figures at one reading of the heap, for time lines; UNKNOWN as in the heap state. */

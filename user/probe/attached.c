@@ -23,10 +23,10 @@ struct attached {
 	struct python python;
 	int python_status; /* of python_find: 0, or −ENOENT as long as there is none */
 	bool allocs_dropped;
-	bool young;          /* what it has inherited records, until its own probes are placed */
+	bool young;                   /* what it has inherited records, until its own probes are placed */
 	struct object_slices *slices; /* of Python's objects; NULL: not in slices */
-	struct early *early; /* what its children inherit; NULL: they are not followed */
-	uint64_t *hits;      /* by function, of those that leave a record */
+	struct early *early;          /* what its children inherit; NULL: they are not followed */
+	uint64_t *hits;               /* by function, of those that leave a record */
 	uint32_t hits_cap;
 	uint64_t hit_cnt, charged_cnt; /* all of these; those when silent hits were charged last */
 	double silent_ns;              /* what hits without a record have cost it */
@@ -340,12 +340,17 @@ void attached_charge(struct attached *a, double ns_per_hit, double ns)
 
 uint64_t attached_probe_ns(const struct attached *a, const struct probe_cost *cost)
 {
+	struct object_counts objects;
 	double ns = a->silent_ns;
 
+	/* In slices they have a budget of their own. */
+	if (!a->slices && programs_object_counts(a->ctx->programs, a->pid, &objects))
+		ns += (double)objects.hits * cost->entry +
+		      (double)objects.sampled * (cost->call - cost->entry);
 	for (uint32_t i = 0; i < a->hits_cap; i++) {
 		const struct traced_function *fn = a->hits[i] ? functions_get(a->ctx->functions, i) : NULL;
 
-		if (fn)
+		if (fn && !(fn->allocator && fn->allocator->layer))
 			ns += (double)a->hits[i] * ((fn->shape == PROBE_FREE ? cost->entry : cost->call) +
 						    (fn->stepped ? cost->stepped : 0));
 	}
@@ -397,7 +402,6 @@ bool attached_object_pace(const struct attached *a, struct pace_view *view)
 void attached_drop_allocs(struct attached *a)
 {
 	a->allocs_dropped = true;
-	end_objects(a);
 	early_free(a->early);
 	a->early = NULL;
 	tell_kernel_side(a);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,6 +13,9 @@
 #include "base/units.h"
 
 #define LOOK_NS (NSEC_PER_SEC / 1000) /* a cell that has used up its quota is noticed after that */
+#define RANK_HITS 1000                /* by which places are ranked */
+#define HOT_SHARE 0.998
+#define HOT_MAX 32
 
 struct object_slices {
 	struct object_slices_options options;
@@ -19,8 +23,9 @@ struct object_slices {
 	struct link_spot *spots;
 	size_t spot_cnt;
 	struct pace *pace;
-	kept_link link; /* 0: the probes are out */
-	uint64_t number; /* of the cell */
+	size_t hot_cnt;             /* those at the beginning of spots have most of the hits */
+	kept_link cold, hot;        /* 0: these probes are out */
+	uint64_t number;            /* of the cell */
 	struct pace_reading before; /* when the last cell ended */
 	pthread_t thread;
 	pthread_mutex_t lock; /* of what follows, and of pace */
@@ -70,7 +75,8 @@ static bool wait_until(struct object_slices *s, uint64_t time_ns)
 	return stops;
 }
 
-static void say_cell(struct object_slices *s, const struct pace_step *step, enum cell_state state, int64_t quota)
+static void say_cell(struct object_slices *s, const struct pace_step *step, enum cell_state state,
+		     int64_t quota)
 {
 	struct pace_reading now = read_now(s);
 	struct event_cell cell = {
@@ -81,15 +87,18 @@ static void say_cell(struct object_slices *s, const struct pace_step *step, enum
 		.state = state,
 	};
 
+	uint64_t error = 0;
+
 	cell.chance = cell.chance ? cell.chance : 1;
 	pthread_mutex_lock(&s->lock);
-	cell.progress = pace_progress(s->pace, &s->before, &now, &cell.progress_error);
+	cell.progress = pace_progress(s->pace, &s->before, &now, &error);
+	cell.progress_error = error;
 	pthread_mutex_unlock(&s->lock);
 	s->before = now;
 	programs_object_cell(s->options.programs, &cell, quota);
 }
 
-static int place(struct object_slices *s)
+static int place_some(struct object_slices *s, size_t from, size_t cnt, kept_link *link)
 {
 	char path[32];
 	struct program_use use[2];
@@ -97,24 +106,77 @@ static int place(struct object_slices *s)
 		.backend = s->options.backend,
 		.path = path,
 		.pid = s->options.pid,
-		.spots = s->spots,
-		.spot_cnt = s->spot_cnt,
+		.spots = s->spots + from,
+		.spot_cnt = cnt,
 	};
 
-	if (s->link)
+	if (!cnt || *link)
 		return 0;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", s->file);
 	programs_of_role(s->options.programs, PLAN_OBJECT, use);
 	request.prog_fd = use[0].fd;
 	request.when = use[0].when;
-	return keeper_open(s->options.keeper, &request, &s->link);
+	return keeper_open(s->options.keeper, &request, link);
+}
+
+static int place(struct object_slices *s)
+{
+	return place_some(s, s->hot_cnt, s->spot_cnt - s->hot_cnt, &s->cold)
+		       ?: place_some(s, 0, s->hot_cnt, &s->hot);
+}
+
+struct spot_rank {
+	struct link_spot spot;
+	uint64_t hits;
+};
+
+static int compare_ranks(const void *a, const void *b)
+{
+	uint64_t x = ((const struct spot_rank *)a)->hits, y = ((const struct spot_rank *)b)->hits;
+
+	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* Which spots have most of the hits, of all that there have been. */
+static void rank_spots(struct object_slices *s)
+{
+	struct spot_rank *ranks = calloc(s->spot_cnt + 1, sizeof(*ranks));
+	uint64_t hits[POOL_PLACES_MAX], all = 0, sum = 0;
+
+	programs_object_places(s->options.programs, hits);
+	for (size_t i = 0; ranks && i < s->spot_cnt; i++) {
+		size_t number = s->spots[i].cookie >> COOKIE_POOL_PLACE_SHIFT & (POOL_PLACES_MAX - 1);
+
+		ranks[i] = (struct spot_rank){.spot = s->spots[i], .hits = hits[number]};
+		all += hits[number];
+	}
+	if (ranks && all >= RANK_HITS) {
+		qsort(ranks, s->spot_cnt, sizeof(*ranks), compare_ranks);
+		s->hot_cnt = 0;
+		for (size_t i = 0; i < s->spot_cnt; i++) {
+			s->spots[i] = ranks[i].spot;
+			if (i < HOT_MAX && (double)sum < HOT_SHARE * (double)all)
+				s->hot_cnt++;
+			sum += ranks[i].hits;
+		}
+	}
+	free(ranks);
 }
 
 static void take_out(struct object_slices *s)
 {
-	if (s->link)
-		keeper_close(s->options.keeper, &s->link, 1);
-	s->link = 0;
+	kept_link links[2];
+	size_t cnt = 0;
+
+	if (s->hot)
+		links[cnt++] = s->hot;
+	if (s->cold)
+		links[cnt++] = s->cold;
+	if (!cnt)
+		return;
+	keeper_close(s->options.keeper, links, cnt);
+	s->hot = s->cold = 0;
+	rank_spots(s);
 }
 
 /* Until its time is over, or its quota. True: it is to stop. */
@@ -167,7 +229,7 @@ static void *slices_main(void *arg)
 			stops = wait_until(s, clock_monotonic_ns() + step.length_ns);
 			continue;
 		}
-		if (!s->link) {
+		if (!s->cold && !s->hot) {
 			if (place(s))
 				break;
 			begun(s);
@@ -198,8 +260,8 @@ static void slices_free(struct object_slices *s)
 	free(s);
 }
 
-struct object_slices *object_slices_start(const struct object_slices_options *options, const struct object *obj,
-					  const struct plan *plan)
+struct object_slices *object_slices_start(const struct object_slices_options *options,
+					  const struct object *obj, const struct plan *plan)
 {
 	struct object_slices *s = calloc(1, sizeof(*s));
 	pthread_condattr_t monotonic;

@@ -465,6 +465,11 @@ bool programs_object_counts(const struct programs *p, pid_t pid, struct object_c
 	return true;
 }
 
+void programs_object_places(const struct programs *p, uint64_t hits[POOL_PLACES_MAX])
+{
+	memcpy(hits, p->skel->bss->object_place_hits, POOL_PLACES_MAX * sizeof(*hits));
+}
+
 void programs_read_headers(struct programs *p)
 {
 	p->skel->bss->reads_headers = true;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "../bpf/share.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "event/source.h"
@@ -76,6 +77,8 @@ int programs_objects(struct programs *programs, pid_t pid, bool open, uint64_t s
 int programs_object_cell(struct programs *programs, const struct event_cell *cell, int64_t quota);
 /* What was seen of them; false: nothing was ever asked for. */
 bool programs_object_counts(const struct programs *programs, pid_t pid, struct object_counts *counts);
+/* How often each place (its number in the cookie) was hit, in all processes together. */
+void programs_object_places(const struct programs *programs, uint64_t hits[POOL_PLACES_MAX]);
 /* From now on frees tell what stands before their block also if its allocation was recorded. */
 void programs_read_headers(struct programs *programs);
 /* How often a function that is a mark was called in a process. */

@@ -9,7 +9,8 @@
 #include "probe/pool_code.h"
 
 #define CODE_MAX (256 * MIB) /* of a section that is looked through */
-#define PLACES_MAX 4096
+#define PLACES_MAX POOL_PLACES_MAX
+#define FUNC_MAX 0xffffu /* COOKIE_POOL_FUNC */
 #define NEAR 4096 /* bytes: where a pool is carved off, one is begun */
 
 extern const struct allocator allocator_pymalloc;
@@ -75,6 +76,7 @@ static int add_place(struct search *s, const struct pool_place *place)
 			  (place->stack_by_bp ? COOKIE_POOL_BY_BP : 0),
 	};
 
+	spot.cookie |= (uint64_t)(s->plan->cnt % PLACES_MAX) << COOKIE_POOL_PLACE_SHIFT;
 	s->cnt[place->act]++;
 	return plan_add(s->plan, PLAN_OBJECT, &spot);
 }
@@ -141,7 +143,9 @@ int python_objects_plan(const struct plan_context *ctx, struct object *obj, stru
 	s->plan = plan;
 	s->give = add_function(s, POOL_GIVE);
 	s->take = add_function(s, POOL_TAKE);
-	ret = s->give && s->take ? search_code(s) : -ENOMEM;
+	ret = s->give && s->take ? 0 : -ENOMEM;
+	if (!ret && s->give <= FUNC_MAX && s->take <= FUNC_MAX)
+		ret = search_code(s);
 	log_note(ctx->log, "objects in %s: born at %zu places, in new pools at %zu and %zu; they die at %zu",
 		 object_name(obj), s->cnt[POOL_TAKE], s->cnt[POOL_BEGIN], s->cnt[POOL_CARVE],
 		 s->cnt[POOL_GIVE]);

@@ -178,6 +178,13 @@ static void objects(struct json *j, cJSON *parent, const struct snapshot *s)
 	}
 	o = json_object(j, parent, "objects");
 	json_bool(j, o, "on", v->on);
+	json_number(j, o, "duty", v->duty);
+	json_bool(j, o, "in_cells", v->in_cells);
+	json_bool(j, o, "scaled", v->scaled);
+	if (v->probe_share >= 0)
+		json_number(j, o, "probe_cpu_share", v->probe_share);
+	else
+		json_null(j, o, "probe_cpu_share");
 	count(j, o, "born", &v->born);
 	count(j, o, "died", &v->died);
 	json_integer(j, o, "live", v->sites.totals.live.bytes);

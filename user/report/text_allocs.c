@@ -395,11 +395,16 @@ static int put_objects(FILE *out, const struct snapshot *s, bool colour)
 	if (!v || !v->born.cnt)
 		return 0;
 	fprintf(out, "  Python objects of up to 512 bytes: born since the attach and live %s%s",
-		v->sites.sample_bytes ? "about " : "", units_bytes(bytes, v->sites.totals.live.bytes));
+		v->in_cells             ? v->scaled ? "at most " : "of what was seen at most "
+		: v->sites.sample_bytes ? "about "
+					: "",
+		units_bytes(bytes, v->sites.totals.live.bytes));
 	if (v->live_heap != UNKNOWN)
 		fprintf(out, " of %s", units_bytes(bytes, v->live_heap));
-	fprintf(out, "; %s were born", figure_count(cnt, v->born.cnt));
-	fprintf(out, " and %s died\n", figure_count(cnt, v->died.cnt));
+	fprintf(out, "; %s were %sborn", figure_count(cnt, v->born.cnt), v->in_cells ? "seen to be " : "");
+	fprintf(out, " and %s %s\n", figure_count(cnt, v->died.cnt), v->in_cells ? "to die" : "died");
+	if (v->in_cells && v->duty > 0)
+		fprintf(out, "  their probes are on %s of the time\n", figure_share(cnt, v->duty));
 	if (v->sites.sample_bytes)
 		fprintf(out, "  by site: estimates, from one birth in %s on average\n",
 			units_bytes(bytes, v->sites.sample_bytes));
