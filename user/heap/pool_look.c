@@ -19,19 +19,30 @@ struct pool {
 	char bytes[POOL_SIZE_NEW];
 };
 
-/* Not to be read unless it is in RAM. */
-static bool is_present(struct memory *mem, uint64_t at, uint32_t size, bool *gone)
+enum pool_sight { SIGHT_POOL, SIGHT_NO_POOL, SIGHT_ABSENT, SIGHT_UNREAD };
+
+/* What is in RAM of it; pages that were never touched hold nothing. */
+static enum pool_sight read_pages(struct memory *mem, struct pool *pool)
 {
 	uint8_t state[POOL_SIZE_NEW / TARGET_PAGE_SIZE];
-	bool present = true;
+	size_t cnt = pool->size / TARGET_PAGE_SIZE;
 
-	*gone = false;
-	if (memory_pages(mem, at, at + size, state))
-		return false;
-	*gone = !(state[0] & (PAGE_PRESENT | PAGE_SWAPPED)); /* a header is written to */
-	for (size_t i = 0; i < size / TARGET_PAGE_SIZE; i++)
-		present = present && !(state[i] & PAGE_SWAPPED);
-	return present && state[0] & PAGE_PRESENT;
+	if (memory_pages(mem, pool->at, pool->at + pool->size, state))
+		return SIGHT_UNREAD;
+	if (!(state[0] & (PAGE_PRESENT | PAGE_SWAPPED))) /* a header is written to */
+		return SIGHT_ABSENT;
+	for (size_t i = 0; i < cnt; i++) {
+		char *bytes = pool->bytes + i * TARGET_PAGE_SIZE;
+
+		if (state[i] & PAGE_SWAPPED)
+			return SIGHT_UNREAD;
+		if (!(state[i] & PAGE_PRESENT))
+			memset(bytes, 0, TARGET_PAGE_SIZE);
+		else if (memory_read(mem, pool->at + i * TARGET_PAGE_SIZE, bytes, TARGET_PAGE_SIZE) !=
+			 (ssize_t)TARGET_PAGE_SIZE)
+			return SIGHT_UNREAD;
+	}
+	return SIGHT_POOL;
 }
 
 static bool is_pool_of(const struct pool *pool, const struct pool_header *head)
@@ -59,25 +70,37 @@ static bool follow_list(struct pool *pool, const struct pool_header *head)
 	return cnt + head->count == pool->carved;
 }
 
-static bool read_pool(struct memory *mem, struct pool *pool, uint64_t addr, uint32_t size)
+static enum pool_sight read_pool(struct memory *mem, struct pool *pool, uint64_t addr, uint32_t size)
 {
 	struct pool_header head;
+	enum pool_sight sight;
 
 	pool->at = addr & ~(uint64_t)(size - 1);
 	pool->size = size;
-	pool->known = false;
-	if (!is_present(mem, pool->at, size, &pool->gone))
-		return pool->gone;
-	if (memory_read(mem, pool->at, pool->bytes, size) != (ssize_t)size)
-		return false;
+	sight = read_pages(mem, pool);
+	if (sight != SIGHT_POOL)
+		return sight;
 	memcpy(&head, pool->bytes, sizeof(head));
 	if (!is_pool_of(pool, &head))
-		return false;
+		return SIGHT_NO_POOL;
 	pool->block = POOL_CLASS_SIZE(head.szidx);
 	pool->carved = (uint32_t)((head.nextoffset - OVERHEAD) / pool->block);
 	memset(pool->free, 0, sizeof(pool->free));
 	pool->known = follow_list(pool, &head);
-	return true;
+	return SIGHT_POOL;
+}
+
+/* Of either size. A block whose own page is not there is gone with its arena, if that had no larger pools. */
+static void find_pool(struct memory *mem, struct pool *pool, uint64_t addr)
+{
+	enum pool_sight larger, smaller;
+
+	pool->known = pool->gone = false;
+	larger = read_pool(mem, pool, addr, POOL_SIZE_NEW);
+	if (larger == SIGHT_POOL)
+		return;
+	smaller = read_pool(mem, pool, addr, POOL_SIZE_OLD);
+	pool->gone = smaller == SIGHT_ABSENT && (larger == SIGHT_ABSENT || larger == SIGHT_NO_POOL);
 }
 
 static enum pool_verdict judge(const struct pool *pool, uint64_t addr)
@@ -105,9 +128,7 @@ size_t pool_look(struct memory *mem, const uint64_t *addrs, size_t cnt, size_t m
 		if (!pool.size || addrs[i] - pool.at >= pool.size) {
 			if (!max--)
 				break;
-			if (!read_pool(mem, &pool, addrs[i], POOL_SIZE_NEW) &&
-			    !read_pool(mem, &pool, addrs[i], POOL_SIZE_OLD))
-				pool.known = false;
+			find_pool(mem, &pool, addrs[i]);
 		}
 		verdicts[i] = judge(&pool, addrs[i]);
 	}
