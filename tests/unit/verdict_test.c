@@ -642,9 +642,6 @@ static void losses(void **state)
 	assert_null(says(&x, VERDICT_UNCERTAIN));
 	x.s.lost[LOSS_STACK] = x.allocs.totals.events; /* loses who, not how much */
 	assert_null(says(&x, VERDICT_UNCERTAIN));
-	x.allocs.stopped = "allocation probes removed: too dear";
-	HAS(says(&x, VERDICT_UNCERTAIN)->sentence, "too dear");
-	x.allocs.stopped = NULL;
 	x.allocs.totals.untracked.cnt = x.allocs.totals.allocated.cnt / 10;
 	assert_non_null(says(&x, VERDICT_UNCERTAIN));
 }

@@ -1,13 +1,10 @@
 #include "command/allocs.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/units.h"
-#include "detect/brake.h"
 #include "detect/freed.h"
 #include "picture/ranking.h"
 
@@ -21,9 +18,7 @@ struct allocs {
 	struct ledger *ledger;
 	const struct stacks *stacks;
 	struct survey *survey;
-	struct brake brake;
 	struct freed freed;
-	char stopped[160];
 	uint64_t surveyed_ns; /* when the last survey began; 0: never */
 	uint64_t rounded;     /* live_rounded when the heap was read */
 	uint64_t rounded_ns;  /* that reading */
@@ -55,7 +50,6 @@ struct allocs *allocs_new(const struct allocs_options *options, const struct pro
 	a->ledger = ledger_new(&ledger);
 	a->stacks = stacks;
 	a->survey = survey_new();
-	brake_init(&a->brake, options->max_share);
 	if (a->ledger && a->survey)
 		return a;
 	allocs_free(a);
@@ -112,15 +106,6 @@ static struct heap_walk *walk_of(struct heap_state *heap)
 	return NULL;
 }
 
-/*
- * Without probes the blocks are as they were then. The heap is not: beside a later walk they
- * would pin what others hold, and be buried as if their frees had been lost.
- */
-static bool is_frozen(const struct allocs *a)
-{
-	return a->stopped[0] && survey_result(a->survey);
-}
-
 static bool survey_is_due(const struct allocs *a, uint64_t now)
 {
 	const struct survey_result *last = survey_result(a->survey);
@@ -142,7 +127,7 @@ void allocs_sample(struct allocs *a, struct sample *sample, bool urgent)
 
 	a->rounded = ledger_totals(a->ledger)->live_rounded;
 	a->rounded_ns = sample->heap.taken_ns;
-	if (is_frozen(a) || (!urgent && !survey_is_due(a, now)))
+	if (!urgent && !survey_is_due(a, now))
 		return;
 	survey_begin(a->survey, a->ledger, walk_of(&sample->heap), now, &options);
 	a->surveyed_ns = now;
@@ -158,30 +143,10 @@ bool allocs_is_busy(const struct allocs *a)
 	return survey_is_busy(a->survey);
 }
 
-static uint64_t target_cpu_ns(const struct process *process)
-{
-	struct timespec used;
-	clockid_t clock;
-
-	if (clock_getcpuclockid(process->pid, &clock) || clock_gettime(clock, &used))
-		return 0;
-	return (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec;
-}
-
 void allocs_tick(struct allocs *a)
 {
-	uint64_t now = clock_monotonic_ns();
-
 	if (ledger_totals(a->ledger)->untracked.cnt)
 		tracer_read_headers(a->tracer);
-	if (a->stopped[0] || !brake_is_due(&a->brake, now) ||
-	    !brake_sample(&a->brake, now, tracer_probe_ns(a->tracer, a->process->pid),
-			  target_cpu_ns(a->process)))
-		return;
-	tracer_drop_allocs(a->tracer, a->process->pid);
-	snprintf(a->stopped, sizeof(a->stopped),
-		 "allocation probes removed: they took %.0f %% of its CPU time (--max-overhead %g)",
-		 100 * a->brake.tripped_at, 100 * a->options.max_share);
 }
 
 void allocs_before_sample(struct allocs *a, struct window_detector *d)
@@ -199,6 +164,27 @@ const struct stack *allocs_stack(const struct allocs *a, uint32_t site)
 	struct sites *sites = ledger_sites(a->ledger);
 
 	return site < sites_cnt(sites) ? stacks_find(a->stacks, sites_at(sites, site)->stack) : NULL;
+}
+
+static struct bounds exactly(struct site_count figure)
+{
+	return (struct bounds){figure, figure};
+}
+
+/* All is seen, but for stacks that are sampled. */
+static struct budget_view budget(const struct allocs *a)
+{
+	const struct ledger_totals *t = &a->view.totals;
+
+	return (struct budget_view){
+		.max_overhead = a->options.max_share,
+		.probe_share = -1,
+		.tracer_share = -1,
+		.duty = 1,
+		.duty_now = 1,
+		.estimated = a->options.sample_bytes != 0,
+		.totals = {exactly(t->live), exactly(t->allocated), exactly(t->freed), exactly(t->freed)},
+	};
 }
 
 static bool has_anything(const struct site *site)
@@ -244,22 +230,11 @@ static int fill_sites(struct allocs *a, const struct survey_result *survey)
 	return 0;
 }
 
-/* Bytes in blocks that probes can see: not those of layers. */
-static uint64_t probed_live(const struct heap_state *heap)
-{
-	uint64_t live = heap->live_heap;
-
-	for (size_t i = 0; i < heap->allocator_cnt && live != UNKNOWN; i++)
-		if (heap_is_layer(&heap->allocators[i]))
-			live -= heap->allocators[i].live_heap;
-	return live;
-}
-
 static uint64_t unattributed(const struct allocs *a, const struct heap_state *heap)
 {
-	uint64_t live = probed_live(heap);
+	uint64_t live = heap_probed_live(heap);
 
-	if (a->stopped[0] || !a->rounded_ns || heap->taken_ns != a->rounded_ns || live == UNKNOWN ||
+	if (!a->rounded_ns || heap->taken_ns != a->rounded_ns || live == UNKNOWN ||
 	    a->rounded == UINT64_MAX)
 		return UNKNOWN;
 	return live > a->rounded ? live - a->rounded : 0;
@@ -267,7 +242,7 @@ static uint64_t unattributed(const struct allocs *a, const struct heap_state *he
 
 uint64_t allocs_live(const struct allocs *a)
 {
-	return a->stopped[0] ? UNKNOWN : ledger_totals(a->ledger)->live.bytes;
+	return ledger_totals(a->ledger)->live.bytes;
 }
 
 const struct allocation_view *allocs_view(struct allocs *a, const struct heap_state *heap)
@@ -283,7 +258,6 @@ const struct allocation_view *allocs_view(struct allocs *a, const struct heap_st
 	a->view.top = a->options.top;
 	a->view.sample_bytes = a->options.sample_bytes;
 	a->view.free_sample_bytes = a->options.free_sample_bytes;
-	a->view.probe_cpu_share = a->brake.share;
-	a->view.stopped = a->stopped[0] ? a->stopped : NULL;
+	a->view.budget = budget(a);
 	return fill_sites(a, survey) ? NULL : &a->view;
 }

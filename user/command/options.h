@@ -43,7 +43,7 @@ struct options {
 		uint64_t free_sample_bytes; /* of frees */
 		bool wanted;
 	} stacks;            /* --stack */
-	double max_overhead; /* percent of the target's CPU time; 0: no limit (run's default) */
+	double max_overhead; /* percent of the target's CPU time that probes may take: 10; 0: no limit (run's default) */
 	uint64_t older_ns;   /* 0: all */
 	uint64_t size_min, size_max;
 	uint64_t top;        /* 0: as the form likes */

@@ -2,17 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/printable.h"
 #include "verdict/rule.h"
-
-static void say_stopped(const struct rule_case *c, struct verdict_line *line)
-{
-	char why[256];
-
-	rule_say(line, VERDICT_NOTE, 0, "%s: who holds and who frees is as it was then",
-		 printable(why, sizeof(why), c->s->allocs->stopped));
-	rule_advise(line, "--stack sampled:64K costs less; --max-overhead says how much the probes may take");
-}
 
 void rule_uncertain(const struct rule_case *c, struct verdict_line *line)
 {
@@ -20,9 +10,7 @@ void rule_uncertain(const struct rule_case *c, struct verdict_line *line)
 	uint64_t untracked = a ? a->totals.untracked.cnt : 0, events = a ? a->totals.events : 0;
 	char share[32] = "";
 
-	if (a && a->stopped) {
-		say_stopped(c, line);
-	} else if (c->lost && c->lost >= (events + c->lost) / LOST_ONE_IN) {
+	if (c->lost && c->lost >= (events + c->lost) / LOST_ONE_IN) {
 		if (events)
 			snprintf(share, sizeof(share), " (%.1f %%)",
 				 100 * (double)c->lost / (double)(events + c->lost));

@@ -159,7 +159,7 @@ static void say_unseen(const struct rule_case *c, const struct trend_rise *rise,
 	else if (layer)
 		rule_advise(line, "who allocates there no probe sees: Python's tracemalloc tells, or "
 				  "PYTHONMALLOC=malloc from the start and this again");
-	else if (!c->s->allocs || c->s->allocs->stopped)
+	else if (!c->s->allocs)
 		rule_advise(line, "attach with probes on malloc (without --no-alloc, or with --stack "
 				  "sampled:64K) to see who allocates");
 	else
@@ -183,7 +183,7 @@ void rule_leak(const struct rule_case *c, struct verdict_line *line)
 
 	if (!c->trend)
 		return;
-	if (c->s->allocs && !c->s->allocs->stopped)
+	if (c->s->allocs)
 		g = sites_that_grow(c);
 	if (is_garbage(c, g.grown > whole.grown ? g.grown : whole.grown))
 		return;
