@@ -175,13 +175,15 @@ static struct bounds exactly(struct site_count figure)
 static struct budget_view budget(const struct allocs *a)
 {
 	const struct ledger_totals *t = &a->view.totals;
+	struct pace_view pace = {.share = -1, .duty = 1, .duty_now = 1};
 
+	tracer_pace(a->tracer, a->process->pid, &pace);
 	return (struct budget_view){
 		.max_overhead = a->options.max_share,
-		.probe_share = -1,
+		.probe_share = pace.share,
 		.tracer_share = -1,
-		.duty = 1,
-		.duty_now = 1,
+		.duty = pace.duty,
+		.duty_now = pace.duty_now,
 		.estimated = a->options.sample_bytes != 0,
 		.totals = {exactly(t->live), exactly(t->allocated), exactly(t->freed), exactly(t->freed)},
 	};

@@ -21,7 +21,7 @@ struct attached {
 	struct missing *missing;
 	struct follow *follow;
 	struct python python;
-	int python_status; /* of python_find: 0, or −ENOENT as long as there is none */
+	int python_status;   /* of python_find: 0, or −ENOENT as long as there is none */
 	bool young;          /* what it has inherited records, until its own probes are placed */
 	struct early *early; /* what its children inherit; NULL: they are not followed */
 	uint64_t *hits;      /* by function, of those that leave a record */

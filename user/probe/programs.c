@@ -130,8 +130,8 @@ static bool bind_session(const struct programs *p)
 /* What the kernel must know before it loads them, and what it need not load. */
 static void prepare(struct programs *p, const struct feature *feature, const struct tracer_options *options)
 {
-	bool inherits = options->follow && options->allocs && feature->backend != LINK_PERF &&
-			!options->max_overhead;
+	bool inherits =
+		options->follow && options->allocs && feature->backend != LINK_PERF && !options->max_overhead;
 	int cpu_cnt = libbpf_num_possible_cpus();
 	long online = sysconf(_SC_NPROCESSORS_ONLN);
 

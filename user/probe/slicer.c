@@ -24,10 +24,10 @@ struct sliced {
 	struct pace *pace;
 	struct pace_step step;
 	uint64_t due;
-	uint64_t number; /* of the newest cell */
-	bool open;       /* its gate, as far as we know */
-	bool placed;     /* its probes are */
-	bool alarmed;    /* its gate has closed itself */
+	uint64_t number;            /* of the newest cell */
+	bool open;                  /* its gate, as far as we know */
+	bool placed;                /* its probes are */
+	bool alarmed;               /* its gate has closed itself */
 	struct pace_reading marked; /* at the last mark */
 	struct pace_reading system; /* when user and system time were read */
 };
@@ -66,7 +66,8 @@ static void read_system(struct sliced *s, struct pace_reading *r)
 	if (!file)
 		return;
 	from = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
-	if (from && sscanf(from + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &system) == 2) {
+	if (from &&
+	    sscanf(from + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &system) == 2) {
 		uint64_t tick = NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK);
 
 		r->all_user_ns = user * tick;
@@ -85,16 +86,17 @@ static struct pace_reading read_process(const struct slicer *sl, struct sliced *
 	gates_spent(&sl->options.gates, s->pid, &sum);
 	r.hits = sum.entries;
 	r.stack_ns = sum.stack_ns;
-	r.probe_ns = sum.program_ns + (uint64_t)(cost->trap * (double)sum.entries +
-						 cost->return_trap * (double)sum.returns +
-						 cost->stepped * (double)sum.stepped);
+	r.probe_ns = sum.program_ns +
+		     (uint64_t)(cost->trap * (double)sum.entries + cost->return_trap * (double)sum.returns +
+				cost->stepped * (double)sum.stepped);
 	r.user_ns = sum.user_ns;
 	r.system_ns = sum.system_ns;
 	read_system(s, &r);
 	return r;
 }
 
-static void mark(const struct slicer *sl, struct sliced *s, enum cell_state state, const struct pace_reading *at)
+static void mark(const struct slicer *sl, struct sliced *s, enum cell_state state,
+		 const struct pace_reading *at)
 {
 	struct event_cell cell = {
 		.number = s->number,
@@ -103,9 +105,11 @@ static void mark(const struct slicer *sl, struct sliced *s, enum cell_state stat
 		.free_sample_bytes = s->step.free_sample_bytes,
 		.state = state,
 	};
+	uint64_t error;
 
 	cell.chance += !cell.chance;
-	cell.progress = pace_progress(s->pace, &s->marked, at, &cell.progress_error);
+	cell.progress = pace_progress(s->pace, &s->marked, at, &error);
+	cell.progress_error = error;
 	if (!gates_mark(&sl->options.gates, s->pid, &cell, s->step.quota))
 		s->open = state == CELL_BEGIN;
 	s->marked = *at;

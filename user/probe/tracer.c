@@ -151,8 +151,8 @@ static int open_wakeups(struct tracer *t)
 
 static void calibrate(struct tracer *t)
 {
-	int ret = cost_calibrate(t->programs, &t->feature, t->tables, t->keeper,
-				 t->options.max_overhead > 0, &t->cost);
+	int ret = cost_calibrate(t->programs, &t->feature, t->tables, t->keeper, t->options.max_overhead > 0,
+				 &t->cost);
 
 	if (ret)
 		log_note(t->log, "what a probe costs is not measured, but taken from elsewhere: %s",
@@ -160,8 +160,8 @@ static void calibrate(struct tracer *t)
 	log_note(t->log, "a hit costs %.0f ns, with a return %.0f ns, single-stepped %.0f ns more",
 		 t->cost.entry, t->cost.call, t->cost.stepped);
 	if (t->options.max_overhead > 0)
-		log_note(t->log, "of these the trap takes %.0f ns at an entry, %.0f ns at a return", t->cost.trap,
-			 t->cost.return_trap);
+		log_note(t->log, "of these the trap takes %.0f ns at an entry, %.0f ns at a return",
+			 t->cost.trap, t->cost.return_trap);
 }
 
 /* What is made once for all processes. */
@@ -212,7 +212,9 @@ static int start_slicer(struct tracer *t, struct error *err)
 	};
 	int ret = slicer_start(&options, &t->slicer);
 
-	return ret ? error_set(err, ret, "cannot start the thread that keeps to the budget: %s", strerror(-ret)) : 0;
+	return ret ? error_set(err, ret, "cannot start the thread that keeps to the budget: %s",
+			       strerror(-ret))
+		   : 0;
 }
 
 int tracer_open(const struct log *log, const struct tracer_options *options, struct tracer **result,
