@@ -173,10 +173,20 @@ static void on_events(struct watch *w)
 	look_for_ends(w);
 }
 
+/* All that waits in the ring now: no more than it holds, however fast more comes. */
+static void catch_up(struct watch *w)
+{
+	unsigned polls = 0;
+
+	do
+		consume_events(w);
+	while (w->behind && ++polls < TRACER_RING_POLLS);
+}
+
 /* What happened before a reading is booked before it is compared: records may wait in the ring. */
 static void on_processes(struct watch *w)
 {
-	consume_events(w);
+	catch_up(w);
 	group_act(w->group);
 	look_for_ends(w);
 }

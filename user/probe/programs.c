@@ -18,6 +18,10 @@
 #include "base/clock.h"
 #include "probe/kfunc.h"
 
+_Static_assert(RING_ALLOC / (BPF_RINGBUF_HDR_SZ + sizeof(struct event_head)) <
+		       TRACER_RING_POLLS * TRACER_POLL_MAX,
+	       "as many as there are of the shortest records");
+
 /* How calls are seen from begin to end; one program serves one way. */
 enum mode {
 	MODE_SESSION = 1,   /* one program at both ends */

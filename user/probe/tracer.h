@@ -119,6 +119,7 @@ int tracer_fd(const struct tracer *tracer);
  * or more: there may be others left), or −errno.
  */
 #define TRACER_POLL_MAX 65536
+#define TRACER_RING_POLLS 17 /* so many consume more than the ring ever holds */
 int tracer_poll(struct tracer *tracer, void (*fn)(const struct event *ev, void *arg), void *arg);
 
 /* The process's CPython, if its frames are read; NULL: none. Valid until the next tracer_poll. */
