@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -513,6 +514,22 @@ uint64_t tracer_probe_ns(struct tracer *t, pid_t pid)
 		return slicer_probe_ns(t->slicer, pid);
 	charge_silent_hits(t);
 	return attached ? attached_probe_ns(attached, &t->cost) : 0;
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec used;
+
+	return clock_gettime(clock, &used) ? 0
+					   : (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec;
+}
+
+uint64_t tracer_cpu_ns(const struct tracer *t)
+{
+	clockid_t keeper;
+	uint64_t ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+
+	return clock_getcpuclockid(keeper_pid(t->keeper), &keeper) ? ns : ns + clock_ns(keeper);
 }
 
 void tracer_read_headers(struct tracer *t)

@@ -143,6 +143,8 @@ size_t tracer_missing(struct tracer *tracer, pid_t pid, const char **lines, size
  * out on a child of ours. An estimate; 0 without allocation probes.
  */
 uint64_t tracer_probe_ns(struct tracer *tracer, pid_t pid);
+/* CPU time (ns) that we have used so far, the process that holds the probes included. */
+uint64_t tracer_cpu_ns(const struct tracer *tracer);
 /* Not every recorded block is known any more: frees are to tell sizes of all (event_block.size). */
 void tracer_read_headers(struct tracer *tracer);
 /* How its probes keep to the budget; false: there is none, or it is not attached. */
