@@ -327,6 +327,17 @@ static void read_marks(struct session *s, const struct sample *sample, bool fail
 	purge_log_reading(s->purges, &reading);
 }
 
+/* What was read in the midst of a purge that goes on does not tell what there was before it. */
+static void keep_before(struct session *s)
+{
+	if (window_detector_is_purged_at(s->windows, s->now.heap.taken_ns)) {
+		sample_free(&s->now);
+		return;
+	}
+	sample_free(&s->before);
+	s->before = s->now;
+}
+
 bool session_sample(struct session *s)
 {
 	struct sample sample;
@@ -341,8 +352,7 @@ bool session_sample(struct session *s)
 		sample_free(&sample);
 		return true;
 	}
-	sample_free(&s->before);
-	s->before = s->now;
+	keep_before(s);
 	s->now = sample;
 	s->usage = sample.usage;
 	read_marks(s, &s->now, false);

@@ -152,7 +152,10 @@ static void end_with_target(struct watch *w)
 	end(w, w->ended_text);
 }
 
-/* Those that have ended are reported at once, unless it is all over: then the last report does it. */
+/*
+ * Those that have ended are reported at once, unless it is all over: then the last report does it. Before
+ * any other report, where they would come as final too.
+ */
 static void look_for_ends(struct watch *w)
 {
 	if (w->over || !group_has_dead(w->group))
@@ -215,6 +218,9 @@ static void on_interval(struct watch *w)
 	if (read(w->fd[FROM_INTERVAL], &ticks, sizeof(ticks)) != sizeof(ticks))
 		return;
 	consume_events(w);
+	look_for_ends(w);
+	if (w->over)
+		return;
 	if (w->options->count && w->reports + 1 >= w->options->count)
 		end(w, "the last of the summaries asked for");
 	else
@@ -267,7 +273,9 @@ static void on_audience(struct watch *w)
 		end(w, NULL);
 	} else if (wish == AUDIENCE_ASKS && !w->over) {
 		consume_events(w);
-		report(w);
+		look_for_ends(w);
+		if (!w->over)
+			report(w);
 	}
 }
 

@@ -116,8 +116,7 @@ static bool close_window(struct window_detector *d, uint64_t time_ns)
 	return true;
 }
 
-/* Whether a purge may have done its work by then, and has not ended. */
-static bool is_purged_at(const struct window_detector *d, uint64_t time_ns)
+bool window_detector_is_purged_at(const struct window_detector *d, uint64_t time_ns)
 {
 	for (unsigned i = 0; i < d->in_flight_cnt; i++)
 		if (time_ns >= d->in_flight[i].began_ns &&
@@ -143,7 +142,7 @@ void window_detector_sample(struct window_detector *d, const struct window_sampl
 		return;
 	}
 	ends = s->retained < limit - limit / 5 || s->purgeable < limit - limit / 5;
-	if (s->time_ns < d->now.seen_ns || (ends && is_purged_at(d, s->time_ns)))
+	if (s->time_ns < d->now.seen_ns || (ends && window_detector_is_purged_at(d, s->time_ns)))
 		return;
 	advance(d, s->time_ns, s->retained);
 	peak(&d->now, s);

@@ -69,6 +69,8 @@ struct window_return {
 void window_detector_purge_begins(struct window_detector *d, uint32_t tid, uint64_t time_ns);
 /* Whatever comes of it. */
 void window_detector_purge_is_over(struct window_detector *d, uint32_t tid);
+/* Whether a purge may have done some of its work by then, and has not ended. */
+bool window_detector_is_purged_at(const struct window_detector *d, uint64_t time_ns);
 void window_detector_purge(struct window_detector *d, const struct window_return *purge, bool effective);
 /* An allocator has by itself returned what an effective purge returns. */
 void window_detector_own_return(struct window_detector *d, const struct window_return *own);
