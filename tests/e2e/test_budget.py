@@ -32,7 +32,7 @@ def check_within(base, rounds, final):
     """base: rounds of the same kind before and after; the machine's own slow moments are in both."""
     assert slowest(rounds) >= LEAST * slowest(base)
     allocs = final["allocs"]
-    assert allocs["stopped"] is None and final["lost"] == {}
+    assert final["lost"] == {}
     assert allocs["estimated"] is True and 0 < allocs["duty"] < 0.5
     assert allocs["allocs"] > 10 ** 6  # all of them, although a fraction was seen
 

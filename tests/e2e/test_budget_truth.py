@@ -60,9 +60,9 @@ def test_flat_out_the_large_site_is_near(flat_out):
 def test_flat_out_it_says_that_and_how_it_estimates(flat_out):
     for final, rows in flat_out:
         allocs = final["allocs"]
-        assert final["lost"] == {} and allocs["stopped"] is None
+        assert final["lost"] == {}
         assert allocs["estimated"] is True and 0 < allocs["duty"] < 0.9
-        assert allocs["max_overhead"] == pytest.approx(0.1)
+        assert allocs["max_overhead"] == 10
 
 
 def test_a_site_that_was_not_seen_is_not_said_to_be_zero(flat_out):
