@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "command/toll.h"
 #include "detect/freed.h"
 #include "picture/ranking.h"
 
@@ -19,6 +20,7 @@ struct allocs {
 	const struct stacks *stacks;
 	struct survey *survey;
 	struct freed freed;
+	struct toll toll;
 	uint64_t surveyed_ns; /* when the last survey began; 0: never */
 	uint64_t rounded;     /* live_rounded when the heap was read */
 	uint64_t rounded_ns;  /* that reading */
@@ -147,6 +149,7 @@ void allocs_tick(struct allocs *a)
 {
 	if (ledger_totals(a->ledger)->untracked.cnt)
 		tracer_read_headers(a->tracer);
+	toll_tick(&a->toll, a->tracer, a->process);
 }
 
 void allocs_before_sample(struct allocs *a, struct window_detector *d)
@@ -175,13 +178,16 @@ static struct bounds exactly(struct site_count figure)
 static struct budget_view budget(const struct allocs *a)
 {
 	const struct ledger_totals *t = &a->view.totals;
+	struct pace_view pace = {.duty = 1, .duty_now = 1};
 
+	pace.share = toll_probe_share(&a->toll);
+	tracer_pace(a->tracer, a->process->pid, &pace);
 	return (struct budget_view){
 		.max_overhead = a->options.max_share,
-		.probe_share = -1,
-		.tracer_share = -1,
-		.duty = 1,
-		.duty_now = 1,
+		.probe_share = pace.share,
+		.tracer_share = toll_our_share(&a->toll),
+		.duty = pace.duty,
+		.duty_now = pace.duty_now,
 		.estimated = a->options.sample_bytes != 0,
 		.totals = {exactly(t->live), exactly(t->allocated), exactly(t->freed), exactly(t->freed)},
 	};

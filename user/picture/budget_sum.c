@@ -39,6 +39,17 @@ static void lower_to(double *least, double part)
 	*least = part < *least ? part : *least;
 }
 
+/* Shares of the same time, each of what one process used: the share of what all used. */
+static void join_shares(double *all, double part)
+{
+	if (part < 0)
+		return;
+	if (*all < 0)
+		*all = part;
+	else
+		*all = *all > 0 && part > 0 ? 1 / (1 / *all + 1 / part) : 0;
+}
+
 void budget_sum_add(struct budget_sum *sum, const struct allocation_view *part)
 {
 	struct budget_view *view = &sum->view;
@@ -46,7 +57,7 @@ void budget_sum_add(struct budget_sum *sum, const struct allocation_view *part)
 
 	view->max_overhead = b->max_overhead;
 	raise_to(&view->probe_share, b->probe_share);
-	raise_to(&view->tracer_share, b->tracer_share);
+	join_shares(&view->tracer_share, b->tracer_share);
 	lower_to(&view->duty, b->duty);
 	lower_to(&view->duty_now, b->duty_now);
 	add_totals(sum, part);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "probe/functions.h"
+#include "probe/gates.h"
 #include "probe/missing.h"
 #include "target/memory.h"
 #include "target/objects.h"
@@ -20,8 +21,7 @@ struct attached {
 	struct missing *missing;
 	struct follow *follow;
 	struct python python;
-	int python_status; /* of python_find: 0, or −ENOENT as long as there is none */
-	bool allocs_dropped;
+	int python_status;   /* of python_find: 0, or −ENOENT as long as there is none */
 	bool young;          /* what it has inherited records, until its own probes are placed */
 	struct early *early; /* what its children inherit; NULL: they are not followed */
 	uint64_t *hits;      /* by function, of those that leave a record */
@@ -52,7 +52,6 @@ static int tell_kernel_side(struct attached *a)
 				      .sees_loads = a->follow && follow_sees_loads(a->follow),
 				      .followed = a->early && early_cnt(a->early),
 				      .young = a->young,
-				      .blocks_ended = a->allocs_dropped,
 			      });
 }
 
@@ -121,7 +120,7 @@ static void come_of_age(struct attached *a)
 {
 	a->young = false;
 	tell_kernel_side(a);
-	if (!a->early || a->allocs_dropped)
+	if (!a->early)
 		return;
 	follow_inherit(a->follow, a->early);
 	tell_kernel_side(a);
@@ -145,6 +144,8 @@ static int place(struct attached *a, struct error *err)
 	uint64_t begin = clock_monotonic_ns();
 	int ret = tell_kernel_side(a);
 
+	if (!ret && a->ctx->budgeted)
+		ret = gates_make(&a->ctx->gates, a->pid);
 	if (ret)
 		return error_set(err, ret, "cannot mark process %d as traced: %s", a->pid, strerror(-ret));
 	say_mode(a);
@@ -188,6 +189,8 @@ void attached_close(struct attached *a)
 	follow_free(a->follow);
 	early_free(a->early);
 	programs_untrace(a->ctx->programs, a->pid);
+	if (a->ctx->budgeted)
+		gates_drop(&a->ctx->gates, a->pid);
 	if (a->ctx->tables)
 		unwind_tables_forget(a->ctx->tables, a->pid);
 	missing_free(a->missing);
@@ -270,6 +273,11 @@ static void act_on_exec(struct attached *a)
 	say_mode(a);
 }
 
+bool attached_wants(const struct attached *a)
+{
+	return a->execed || a->loaded || a->cut || a->forked || follow_wants_tick(a->follow);
+}
+
 void attached_act(struct attached *a, uint64_t now)
 {
 	struct error err = {.text = ""};
@@ -340,14 +348,14 @@ uint64_t attached_probe_ns(const struct attached *a, const struct probe_cost *co
 	return (uint64_t)ns;
 }
 
-void attached_drop_allocs(struct attached *a)
+void attached_switch_allocs(struct attached *a, bool on)
 {
-	a->allocs_dropped = true;
-	early_free(a->early);
-	a->early = NULL;
-	tell_kernel_side(a);
-	programs_end_blocks(a->ctx->programs);
-	follow_drop_allocs(a->follow);
+	follow_switch_allocs(a->follow, on);
+}
+
+pid_t attached_pid(const struct attached *a)
+{
+	return a->pid;
 }
 
 unsigned attached_probe_cnt(const struct attached *a)

@@ -446,10 +446,24 @@ void follow_tick(struct follow *f)
 	sweep_start(f->sweep);
 }
 
-void follow_drop_allocs(struct follow *f)
+bool follow_wants_tick(const struct follow *f)
 {
-	f->allocs = false;
-	reap_links(f, LINKS_OF_ALLOCS);
+	return f->sweep && sweep_is_due(f->sweep);
+}
+
+void follow_switch_allocs(struct follow *f, bool on)
+{
+	if (f->allocs == on)
+		return;
+	f->allocs = on;
+	if (!on) {
+		reap_links(f, LINKS_OF_ALLOCS);
+		return;
+	}
+	for (size_t i = 0; i < f->file_cnt; i++)
+		for (enum plan_role role = 0; f->files[i].obj && role < PLAN_ROLE_CNT; role++)
+			if (plan_role_allocs(role))
+				attach_role(f, &f->files[i], role);
 }
 
 unsigned follow_probe_cnt(const struct follow *f)

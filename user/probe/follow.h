@@ -48,9 +48,10 @@ int follow_exec(struct follow *follow, bool changed_leader, struct error *err);
 void follow_sweep(struct follow *follow);
 /* Starts the sweep that was remembered, if the last is done. */
 void follow_tick(struct follow *follow);
+bool follow_wants_tick(const struct follow *follow);
 
-/* Removes the probes of allocation functions, for good; a thread waits for the kernel. */
-void follow_drop_allocs(struct follow *follow);
+/* Places or removes the probes of allocation functions; what removes them waits for the kernel in a thread. */
+void follow_switch_allocs(struct follow *follow, bool on);
 
 unsigned follow_probe_cnt(const struct follow *follow);
 unsigned follow_lost_cnt(const struct follow *follow); /* probes that could not be placed */
