@@ -213,17 +213,23 @@ static void an_interval_has_bounds_of_what_it_shows(void **state)
 	x.allocs.survey = NULL;
 	p = picture_of(PICTURE_INTERVAL, v, 1);
 	recorder_picture(recorder, &p);
+	sites[0].live.bytes = 1; /* no longer among the first: what was stored of it is of the picture before */
+	bounds[0] = fixture_site_bounds(&sites[0], 50);
+	ranking_arrange(views, MANY, by_number);
+	recorder_picture(recorder, &p);
 	x.s.final = true;
 	p = picture_of(PICTURE_FINAL, v, 1);
 	recorder_picture(recorder, &p);
 	recorder_close(recorder);
 	r = replay();
+	free(next(r, &p));
+	assert_int_equal(p.v[0]->allocs->by_number[0]->bounds->live.high.bytes, 13500);
 	for (int final = 0; final < 2; final++) {
 		free(next(r, &p));
 		assert_int_equal(p.v[0]->allocs->site_cnt, MANY);
 		for (unsigned i = 0; i < MANY; i++) {
-			const struct site_bounds *b = p.v[0]->allocs->sites[i].bounds;
-			bool shown = final || i < SITE_BOUNDS_SHOWN || i >= MANY - 10;
+			const struct site_bounds *b = p.v[0]->allocs->by_number[i]->bounds;
+			bool shown = final || (i && i <= SITE_BOUNDS_SHOWN) || i >= MANY - 10;
 
 			assert_non_null(b); /* an estimate in any case */
 			assert_int_equal(b->live.high.bytes, shown ? bounds[i].live.high.bytes : UNKNOWN);

@@ -42,14 +42,6 @@ static bool reach(struct bound_states *s, uint32_t number, size_t *left)
 	return true;
 }
 
-/* What was stored was of that picture. */
-static void pass_on(struct bound_states *s)
-{
-	for (uint32_t i = 0; i < s->cnt; i++)
-		if (s->v[i].kind == BOUND_STORED)
-			s->v[i].kind = BOUND_ESTIMATE;
-}
-
 static struct bounded bounded_of(const struct site *f)
 {
 	return (struct bounded){f->live, f->allocated, f->freed, f->freed_here};
@@ -85,34 +77,26 @@ static struct bound_state state_of(const struct site_view *view, bool stored)
 	return state;
 }
 
-static void write_distances(struct codec *c, struct bound_state *was, const struct bound_state *is)
-{
-	uint64_t differences[BOUND_CNT], bits = 0;
-
-	for (unsigned i = 0; i < BOUNDED_FIGURES; i++) {
-		differences[i] = is->below[i] - was->below[i];
-		differences[BOUNDED_FIGURES + i] = is->above[i] - is->below[i];
-	}
-	for (unsigned i = 0; i < BOUND_CNT; i++)
-		bits |= differences[i] ? 1u << i : 0;
-	chunk_write_varint(c->out, bits << KIND_BITS | BOUND_STORED);
-	for (; bits; bits &= bits - 1)
-		chunk_write_varint(c->out, zigzag(differences[__builtin_ctzll(bits)]));
-}
-
 /* False: there is nothing to store of it. */
 static bool write_site(struct codec *c, struct bound_state *was, const struct bound_state *is, uint64_t distance)
 {
-	if (is->kind != BOUND_STORED && is->kind == was->kind)
+	uint64_t differences[BOUND_CNT] = {0}, bits = 0;
+
+	for (unsigned i = 0; i < BOUNDED_FIGURES && is->kind == BOUND_STORED; i++) {
+		differences[i] = is->below[i] - was->below[i];
+		differences[BOUNDED_FIGURES + i] = (is->above[i] - is->below[i]) - (was->above[i] - was->below[i]);
+	}
+	for (unsigned i = 0; i < BOUND_CNT; i++)
+		bits |= differences[i] ? 1u << i : 0;
+	if (!bits && is->kind == was->kind)
 		return false;
 	chunk_write_varint(c->out, distance);
-	if (is->kind == BOUND_STORED) {
-		write_distances(c, was, is);
+	chunk_write_varint(c->out, bits << KIND_BITS | is->kind);
+	for (; bits; bits &= bits - 1)
+		chunk_write_varint(c->out, zigzag(differences[__builtin_ctzll(bits)]));
+	if (is->kind == BOUND_STORED)
 		*was = *is;
-	} else {
-		chunk_write_varint(c->out, is->kind);
-		was->kind = is->kind;
-	}
+	was->kind = is->kind;
 	return true;
 }
 
@@ -159,7 +143,6 @@ void write_site_bounds(struct codec *c, struct bound_states *states, const struc
 {
 	bool *chosen = NULL;
 
-	pass_on(states);
 	if (a->budget.estimated || states->cnt) {
 		chosen = choose(a, all);
 		if (chosen)
@@ -186,9 +169,9 @@ static void read_site(struct codec *c, struct bound_state *state)
 	}
 	for (; bits; bits &= bits - 1)
 		differences[__builtin_ctzll(bits)] = unzigzag(chunk_read_varint(c->in));
-	for (unsigned i = 0; i < BOUNDED_FIGURES && state->kind == BOUND_STORED; i++) {
+	for (unsigned i = 0; i < BOUNDED_FIGURES; i++) {
 		state->below[i] += differences[i];
-		state->above[i] = state->below[i] + differences[BOUNDED_FIGURES + i];
+		state->above[i] += differences[i] + differences[BOUNDED_FIGURES + i];
 	}
 }
 
@@ -196,7 +179,6 @@ void read_site_bounds(struct codec *c, struct bound_states *states, size_t *left
 {
 	uint64_t number = 0, distance;
 
-	pass_on(states);
 	while (codec_is_well(c) && (distance = chunk_read_varint(c->in))) {
 		if (distance > SITES_MAX || number + distance > SITES_MAX) {
 			codec_refuse(c);

@@ -4,11 +4,10 @@
  * goes by, only those are stored that an output of it shows or judges (SITE_BOUNDS_SHOWN); in a process's
  * last one all.
  *
- * A site is: its number less that of the one before it (0 ends the list); 4 × bits + kind; and for each bit
- * how far a distance of a bound from its figure differs, zigzag, modulo 2^64: below (8 figures, in the order
- * of struct bounded), from what it was when last stored; above, from that below, which it mostly is.
- * Stored are those that are bounded, each time; and those that have become estimates, or exact, once. One that
- * was bounded is an estimate from the next picture on.
+ * A site that changed is: its number less that of the one before it (0 ends the list); 4 × bits + kind; and for
+ * each bit a difference to what was last stored of it, zigzag, modulo 2^64: of the 8 distances of lower bounds
+ * from their figures, in the order of struct bounded, then of what those of the upper bounds are beyond these,
+ * which is mostly nothing. One that an output shows no longer becomes an estimate without bounds.
  */
 #ifndef ALLOCTRACE_RECORD_SITE_BOUNDS_H
 #define ALLOCTRACE_RECORD_SITE_BOUNDS_H
