@@ -4,6 +4,7 @@
 
 #define LOST_MAX 64
 #define MISSING_MAX 256
+#define SHARE_MAX 1e9
 
 _Static_assert(sizeof(struct ledger_totals) == 20 * sizeof(uint64_t), "a figure more: raise RECORD_VERSION");
 _Static_assert(sizeof(struct site_bounds) == 16 * sizeof(uint64_t), "a figure more: raise RECORD_VERSION");
@@ -48,6 +49,13 @@ static void code_memory(struct codec *c, struct cgroup_memory *m)
 	code_pressure(c, &m->full);
 }
 
+/* What is computed with must be a number of a size that it can have. */
+static void check_double(struct codec *c, double v, double most)
+{
+	if (!(v >= -most && v <= most))
+		codec_refuse(c);
+}
+
 static void code_cgroup(struct codec *c, struct cgroup_view *v)
 {
 	codec_name(c, &v->path);
@@ -58,6 +66,8 @@ static void code_cgroup(struct codec *c, struct cgroup_view *v)
 	codec_bool(c, &v->growing);
 	codec_double(c, &v->growth);
 	codec_double(c, &v->seconds_to_limit);
+	check_double(c, v->growth, 1e15);
+	check_double(c, v->seconds_to_limit, 1e10);
 	codec_figure(c, &v->limit);
 }
 
@@ -116,6 +126,9 @@ static void code_budget(struct codec *c, struct budget_view *b)
 	codec_double(c, &b->duty_now);
 	codec_bool(c, &b->estimated);
 	codec_double(c, &b->error);
+	check_double(c, b->max_overhead, SHARE_MAX);
+	check_double(c, b->duty, SHARE_MAX);
+	check_double(c, b->error, SHARE_MAX);
 	if (b->estimated)
 		codec_figures(c, &b->totals, sizeof(b->totals));
 }
