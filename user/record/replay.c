@@ -189,6 +189,10 @@ static int make_final(struct replay *r, struct picture *picture, struct error *e
 	if (!r->last)
 		return error_set(err, -ENODATA, "cannot read %s: it ends before its first picture", r->name);
 	forget_ended(r);
+	if (!p->title) { /* there was none but of ends */
+		*p = r->ends.picture;
+		p->cnt = 0;
+	}
 	for (size_t i = 0; i < p->cnt; i++) {
 		if (!r->kept.shown[i].process)
 			continue;
