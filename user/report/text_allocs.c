@@ -143,6 +143,8 @@ static void put_sum(FILE *out, const struct snapshot *s)
 		rounded += (double)a->sites[i].figures->live.bytes;
 	if (t->live.bytes)
 		rounded *= (double)t->live_rounded / (double)t->live.bytes;
+	if (rounded >= 0x1p63) /* out of a damaged recording */
+		return;
 	fprintf(out, "  sites add up to %s of %s live\n", units_bytes(sum, (uint64_t)rounded),
 		units_bytes(all, whole));
 }
