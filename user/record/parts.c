@@ -67,6 +67,8 @@ static void code_cgroup(struct codec *c, struct cgroup_view *v)
 	codec_double(c, &v->growth);
 	codec_double(c, &v->seconds_to_limit);
 	check_double(c, v->growth, 1e15);
+	if (v->growing && v->growth < 0)
+		codec_refuse(c);
 	check_double(c, v->seconds_to_limit, 1e10);
 	codec_figure(c, &v->limit);
 }
