@@ -11,8 +11,7 @@ struct gates_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, u32); /* tgid */
 	__type(value, struct gate);
-	__uint(max_entries, TRACED_MAX);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, GATES_MAX);
 };
 extern struct gates_map gates SEC(".maps");
 
@@ -20,8 +19,7 @@ struct gates_spent_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__type(key, u32);
 	__type(value, struct gate_spent);
-	__uint(max_entries, TRACED_MAX);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, GATES_MAX);
 };
 extern struct gates_spent_map gates_spent SEC(".maps");
 

@@ -13,6 +13,8 @@
 #define RING_ALLOC (32 << 20)   /* with: half a second at a million records a second */
 #define RING_WAKE  (256 << 10)  /* bytes that wait before the reader is woken */
 #define TRACED_MAX 4096
+#define GATES_MAX  16      /* of one process's tracer, the calibration's child included */
+#define GATES_MANY 1024    /* … of one of many */
 #define ALARMS_SIZE 4096   /* of gates that have closed themselves */
 #define CPUS_MAX   1024
 #define CALLS_MAX  8192 /* threads in a purge or memory call at once */

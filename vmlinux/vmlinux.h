@@ -41,7 +41,7 @@ enum bpf_map_type {
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 enum { BPF_RB_AVAIL_DATA = 0 };
-enum { BPF_F_NO_PREALLOC = 1, BPF_F_USER_STACK = 256, BPF_F_MMAPABLE = 1024 };
+enum { BPF_F_USER_STACK = 256, BPF_F_MMAPABLE = 1024 };
 enum bpf_func_id {
 	BPF_FUNC_find_vma = 180,
 	BPF_FUNC_loop = 181,

@@ -8,7 +8,10 @@
 #include "budget/progress.h"
 
 #define MS (NSEC_PER_SEC / 1000)
-#define ASK_NS (50 * MS) /* a sure cell is looked at so often */
+#define ASK_NS (50 * MS)       /* a sure cell is looked at so often; */
+#define CALM_ASK_NS (250 * MS) /* … one that takes little of the budget */
+#define CALM 0.25              /* … which is that part of it */
+#define BURST 0.2              /* of the budget of 5 s: most that may go before a jump of the rate is met */
 #define CELL_MIN_NS (5 * MS)
 #define CELL_MAX_NS (40 * MS)
 #define OFF_MAX_NS (4 * NSEC_PER_SEC)
@@ -59,6 +62,17 @@ static double coin(struct pace *p)
 	return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
 }
 
+/* The last 5 s; before the beginning it is taken to have run as it has since. */
+static struct spent last_span(const struct pace *p, uint64_t now)
+{
+	struct spent last = account_last(&p->account, now, PACE_SPAN_NS);
+	double wall = p->account.total.wall;
+
+	if (wall > 0 && wall < PACE_SPAN_NS)
+		last.cpu += p->account.total.cpu * (PACE_SPAN_NS / wall - 1);
+	return last;
+}
+
 /* Of its CPU time, what probes that are on all the time may take. */
 static double sure_share(const struct pace *p)
 {
@@ -76,18 +90,21 @@ static double planned(const struct pace *p)
 
 static struct pace_step sure_step(struct pace *p, uint64_t now)
 {
-	struct spent last = account_last(&p->account, now, PACE_SPAN_NS);
+	struct spent last = last_span(p, now);
 	struct spent second = account_last(&p->account, now, NSEC_PER_SEC);
 	double rate = second.wall > 0 ? second.cpu / second.wall : 1;
-	double next = p->options.max_share * rate * (double)ASK_NS;
+	bool calm = second.wall > 0 && second.probe < CALM * p->options.max_share * second.cpu;
+	uint64_t length = calm ? CALM_ASK_NS : ASK_NS;
+	double next = p->options.max_share * rate * (double)length;
 	double left = fmax(sure_share(p) * last.cpu + next - last.probe, 1.5 * next);
 	double hit = p->cell.hits > 0 && p->cell.probe > 0 ? p->cell.probe / p->cell.hits : HIT_NS;
 
+	left = fmin(left, BURST * p->options.max_share * PACE_SPAN_NS * fmax(rate, 1));
 	return (struct pace_step){
 		.on = true,
 		.sure = true,
 		.chance = 1,
-		.length_ns = ASK_NS,
+		.length_ns = length,
 		.quota = (uint64_t)(fmax(left, FLOOR_NS) / hit) + HITS_MIN,
 	};
 }
@@ -120,7 +137,7 @@ static struct pace_step cell_step(struct pace *p, double chance)
  */
 static double mean_off(const struct pace *p, uint64_t now)
 {
-	struct spent last = account_last(&p->account, now, PACE_SPAN_NS);
+	struct spent last = last_span(p, now);
 	double rate = fmax(p->off_rate, 0.01);
 	double off = (p->cell.cost / planned(p) - p->cell.cpu) / rate;
 	double used = last.cpu > 0 ? last.probe / (planned(p) * last.cpu) : 0;
@@ -366,19 +383,17 @@ uint64_t pace_progress(const struct pace *p, const struct pace_reading *from, co
 			    since(to->probe_ns, from->probe_ns), error);
 }
 
-void pace_view(const struct pace *p, struct pace_view *view)
+void pace_view(const struct pace *p, const struct pace_reading *now, struct pace_view *view)
 {
-	struct spent last = account_last(&p->account, p->last.time_ns, PACE_SPAN_NS);
-	const struct spent *all = &p->account.total;
+	struct spent last = account_last(&p->account, p->last.time_ns, PACE_SPAN_NS), all = p->account.total;
+	double own = (double)pace_progress(p, &p->last, now, NULL), on = p->step.on ? own : 0;
 
+	last.cpu += (double)since(now->cpu_ns, p->last.cpu_ns);
+	last.probe += p->correction.factor * (double)since(now->probe_ns, p->last.probe_ns);
 	*view = (struct pace_view){
-		.share = last.cpu > 0    ? last.probe / last.cpu
-			 : all->wall > 0 ? 0
-					 : -1,
-		.duty = all->own > 0 ? all->own_on / all->own : 1,
-		.duty_now = last.own > 0             ? last.own_on / last.own
-			    : p->mode == MODE_SLICED ? 0
-						     : 1,
+		.share = last.cpu > 0 ? fmin(last.probe / last.cpu, 1) : 0,
+		.duty = all.own + own > 0 ? (all.own_on + on) / (all.own + own) : 1,
+		.duty_now = last.own + own > 0 ? (last.own_on + on) / (last.own + own) : p->step.on,
 		.correction = p->correction.factor,
 		.sliced = p->sliced,
 	};

@@ -453,6 +453,8 @@ bool follow_wants_tick(const struct follow *f)
 
 void follow_switch_allocs(struct follow *f, bool on)
 {
+	unsigned lost = f->lost_cnt; /* what cannot be placed was counted the first time */
+
 	if (f->allocs == on)
 		return;
 	f->allocs = on;
@@ -464,6 +466,7 @@ void follow_switch_allocs(struct follow *f, bool on)
 		for (enum plan_role role = 0; f->files[i].obj && role < PLAN_ROLE_CNT; role++)
 			if (plan_role_allocs(role))
 				attach_role(f, &f->files[i], role);
+	f->lost_cnt = lost;
 }
 
 unsigned follow_probe_cnt(const struct follow *f)

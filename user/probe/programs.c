@@ -154,6 +154,10 @@ static void prepare(struct programs *p, const struct feature *feature, const str
 	bpf_map__set_max_entries(p->skel->maps.ring, options->allocs ? RING_ALLOC : RING_SIZE);
 	bpf_map__set_max_entries(p->skel->maps.unwind_spaces,
 				 options->many ? UNWIND_SPACES_MANY : UNWIND_SPACES_MAX);
+	if (options->max_overhead > 0 && options->many) {
+		bpf_map__set_max_entries(p->skel->maps.gates, GATES_MANY);
+		bpf_map__set_max_entries(p->skel->maps.gates_spent, GATES_MANY);
+	}
 	p->skel->rodata->keeps_in_session = p->mode == MODE_SESSION && options->allocs && bind_session(p);
 	p->skel->rodata->tick_ns = kernel_tick();
 	p->skel->rodata->takes_stacks = options->stacks;

@@ -163,22 +163,35 @@ static void turn(const struct slicer *sl, struct sliced *s)
 	s->due = clock_monotonic_ns() + s->step.length_ns;
 }
 
-/* When the next is due; UINT64_MAX: there is none. */
-static uint64_t turn_all(struct slicer *sl)
+/* Who is to have its turn next: before all others, cells that are to end. */
+static struct sliced *most_urgent(const struct slicer *sl, uint64_t now)
 {
-	uint64_t next = UINT64_MAX;
+	struct sliced *found = NULL;
 
 	for (size_t i = 0; i < sl->processes.cap; i++) {
 		struct sliced *s = sl->processes.slots[i].value;
 
-		if (!s)
+		if (!s || !(s->alarmed || now >= s->due))
 			continue;
-		if (s->alarmed || clock_monotonic_ns() >= s->due)
-			turn(sl, s);
-		if (s->due < next)
-			next = s->due;
+		if (!found || (s->step.on && !found->step.on) ||
+		    (s->step.on == found->step.on && s->due < found->due))
+			found = s;
 	}
-	return next;
+	return found;
+}
+
+/* When the next is due; UINT64_MAX: there is none. */
+static uint64_t next_due(const struct slicer *sl)
+{
+	uint64_t due = UINT64_MAX;
+
+	for (size_t i = 0; i < sl->processes.cap; i++) {
+		const struct sliced *s = sl->processes.slots[i].value;
+
+		if (s && s->due < due)
+			due = s->due;
+	}
+	return due;
 }
 
 static int take_alarm(void *ctx, void *data, size_t len)
@@ -203,20 +216,29 @@ static void wait_until(struct slicer *sl, uint64_t due)
 	eventfd_read(sl->wake_fd, &value);
 }
 
+/* One at a time: placing probes takes some milliseconds, in which others' cells end and the lock is wanted.
+ */
 static void *run(void *arg)
 {
 	struct slicer *sl = arg;
-	uint64_t due;
+	bool stop = false;
 
-	for (;;) {
+	while (!stop) {
+		struct sliced *s;
+		uint64_t due;
+
 		pthread_mutex_lock(sl->options.lock);
 		ring_buffer__consume(sl->alarms);
-		due = sl->stop ? 0 : turn_all(sl);
+		stop = sl->stop;
+		s = stop ? NULL : most_urgent(sl, clock_monotonic_ns());
+		if (s)
+			turn(sl, s);
+		due = next_due(sl);
 		pthread_mutex_unlock(sl->options.lock);
-		if (!due)
-			return NULL;
-		wait_until(sl, due);
+		if (!s && !stop)
+			wait_until(sl, due);
 	}
+	return NULL;
 }
 
 static int watch(const struct slicer *sl, int fd)
@@ -334,12 +356,15 @@ void slicer_remove(struct slicer *sl, pid_t pid)
 
 bool slicer_view(struct slicer *sl, pid_t pid, struct pace_view *view)
 {
+	struct pace_reading now;
 	struct sliced *s;
 
 	pthread_mutex_lock(sl->options.lock);
 	s = map_get(&sl->processes, (uint64_t)pid);
-	if (s)
-		pace_view(s->pace, view);
+	if (s) {
+		now = read_process(sl, s);
+		pace_view(s->pace, &now, view);
+	}
 	pthread_mutex_unlock(sl->options.lock);
 	return s;
 }
