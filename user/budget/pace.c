@@ -15,14 +15,15 @@
 #define CELL_MIN_NS (5 * MS)
 #define CELL_MAX_NS (40 * MS)
 #define OFF_MAX_NS (4 * NSEC_PER_SEC)
-#define SURE 0.93              /* of the budget: what probes that are on all the time may take */
-#define SPREAD 1.7             /* standard deviations of what coins make of 5 s that are left free */
-#define NEAR 0.95              /* of the budget is as good as all of it */
-#define FLOOR_NS 2e6           /* that a process without any CPU time may be charged at once */
-#define HIT_NS 900.0           /* what a hit costs before any was seen */
-#define HITS_MIN 2000          /* of a quota */
-#define SETTLE_NS NSEC_PER_SEC /* in a mode before leaving it for a dearer one */
-#define CELLS_MIN 5            /* seen before their mean is believed */
+#define SURE 0.93                  /* of the budget: what probes that are on all the time may take */
+#define SPREAD 1.7                 /* standard deviations of what coins make of 5 s that are left free */
+#define NEAR 0.95                  /* of the budget is as good as all of it */
+#define FLOOR_NS 2e6               /* that a process without any CPU time may be charged at once */
+#define HIT_NS 900.0               /* what a hit costs before any was seen */
+#define HITS_MIN 2000              /* of a quota */
+#define SETTLE_NS NSEC_PER_SEC     /* in a mode before leaving it for a dearer one */
+#define RATE_NS (NSEC_PER_SEC / 2) /* of time off weigh as much as all that was seen before */
+#define CELLS_MIN 5                /* seen before their mean is believed */
 #define SAMPLE_FIRST 4096
 #define SAMPLE_MAX (1 << 20)
 
@@ -298,7 +299,7 @@ static void take_time(struct pace *p, const struct pace_reading *now, bool on)
 	} else if (!on) {
 		p->pending_cost += s.probe;
 		if (!p->step.on && s.wall >= (double)MS)
-			blend(&p->off_rate, s.own / s.wall, 8);
+			p->off_rate += (s.own / s.wall - p->off_rate) * s.wall / (s.wall + (double)RATE_NS);
 	}
 	p->last = *now;
 }
