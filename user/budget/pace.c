@@ -49,6 +49,7 @@ struct pace {
 	struct cell_means cell;
 	double pending_cost; /* of switching, since the last cell ended */
 	double off_rate;     /* own CPU time in ns of time, while off */
+	bool toss_again;     /* after this step, whose coins were all for off */
 	bool sliced;
 	uint64_t random;
 };
@@ -160,10 +161,12 @@ static struct pace_step toss(struct pace *p, uint64_t now)
 	double chance = fmin(fmax(length / (length + off), 1e-6), 1);
 	double cnt = chance < 1 ? floor(log(1 - coin(p)) / log1p(-chance)) : 0;
 
+	/* Coins do not remember: those of later are tossed then, when more is known of the rate. */
+	p->toss_again = cnt * length > (double)RATE_NS;
 	if (cnt < 1)
 		return cell_step(p, chance);
 	return (struct pace_step){.chance = chance,
-				  .length_ns = (uint64_t)fmin(cnt * length, (double)OFF_MAX_NS)};
+				  .length_ns = (uint64_t)fmin(cnt * length, (double)RATE_NS)};
 }
 
 static void enter(struct pace *p, enum mode mode, uint64_t now)
@@ -343,9 +346,10 @@ struct pace_step pace_next(struct pace *p, const struct pace_reading *now)
 		p->cell.cost =
 			fmax(FLOOR_NS, account_last(&p->account, now->time_ns, 2 * ACCOUNT_BUCKET_NS).probe);
 		p->cell.own = 0.2 * CELL_MIN_NS;
-		p->step =
-			(struct pace_step){.chance = 0.01, .length_ns = (uint64_t)mean_off(p, now->time_ns)};
-	} else if (was.on) {
+		p->toss_again = true;
+		p->step = (struct pace_step){.chance = 0.01,
+					     .length_ns = (uint64_t)fmin(mean_off(p, now->time_ns), RATE_NS)};
+	} else if (was.on || p->toss_again) {
 		p->step = toss(p, now->time_ns);
 	} else {
 		p->step = cell_step(p, was.chance);
