@@ -55,6 +55,7 @@ int cell_mark(struct bpf_raw_tracepoint_args *ctx)
 	gate->sample_bytes = args[CELL_ARG_SAMPLE];
 	gate->free_sample_bytes = args[CELL_ARG_FREE_SAMPLE];
 	gate->limit = gate->hits + args[CELL_ARG_QUOTA];
+	gate->cell = args[CELL_ARG_NUMBER];
 	gate->open = 1;
 	return 0;
 }

@@ -43,17 +43,21 @@ static __always_inline struct gate_spent *gate_spent(u32 tgid)
 	return bpf_map_lookup_elem(&gates_spent, &tgid);
 }
 
-/* Between two hits of a thread on this CPU, with no other's there, its ticks were the probes' and its own. */
-static __always_inline void see_ticks(struct gate_spent *spent)
+/*
+ * Between two hits of a thread on this CPU, with no other's there, its ticks were the probes' and its own.
+ * In one cell only: between two of them there were no probes, and all was its own.
+ */
+static __always_inline void see_ticks(struct gate_spent *spent, u64 cell)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	u64 utime = task->utime, stime = task->stime;
 
-	if (spent->task == (u64)task) {
+	if (spent->task == (u64)task && spent->cell == cell) {
 		spent->user_ns += utime - spent->utime;
 		spent->system_ns += stime - spent->stime;
 	}
 	spent->task = (u64)task;
+	spent->cell = cell;
 	spent->utime = utime;
 	spent->stime = stime;
 }
@@ -94,9 +98,9 @@ static __always_inline bool gate_enter(struct passage *passage, u64 pid_tgid, u6
 	spent->entries++;
 	spent->stepped += (cookie & COOKIE_STEPPED) != 0;
 	__sync_fetch_and_add(&gate->hits, 1);
-	see_ticks(spent);
 	if (!gate->open)
 		return false;
+	see_ticks(spent, gate->cell);
 	if (gate->hits >= gate->limit)
 		close_by_limit(gate, tgid);
 	begin_timing(passage, spent->entries);

@@ -139,6 +139,7 @@ struct gate {
 	__u64 open;
 	__u64 hits;  /* of probes of blocks, whether the gate was open or not */
 	__u64 limit; /* of these */
+	__u64 cell;  /* that it was opened for last */
 	__u64 sample_bytes, free_sample_bytes; /* 0: all stacks */
 };
 
@@ -151,8 +152,8 @@ struct gate_spent {
 	__u64 stacks;           /* programs that took one */
 	__u64 program_ns;       /* that programs ran behind the gate */
 	__u64 stack_ns;         /* … of these for stacks */
-	__u64 user_ns, system_ns; /* what the kernel's ticks added to a thread between two of its hits in succession */
-	__u64 task, utime, stime; /* whose hit was the last */
+	__u64 user_ns, system_ns; /* what the kernel's ticks added to a thread between two of its hits in succession, in a cell */
+	__u64 task, cell, utime, stime; /* whose hit was the last, in which one */
 	__u64 timed;              /* the program that runs is */
 	__s64 allocs, frees;      /* bytes until the next sample; 0: not drawn yet */
 };

@@ -15,14 +15,15 @@
 #define CELL_MIN_NS (5 * MS)
 #define CELL_MAX_NS (40 * MS)
 #define OFF_MAX_NS (4 * NSEC_PER_SEC)
-#define SURE 0.93              /* of the budget: what probes that are on all the time may take */
-#define SPREAD 1.7             /* standard deviations of what coins make of 5 s that are left free */
-#define NEAR 0.95              /* of the budget is as good as all of it */
-#define FLOOR_NS 2e6           /* that a process without any CPU time may be charged at once */
-#define HIT_NS 900.0           /* what a hit costs before any was seen */
-#define HITS_MIN 2000          /* of a quota */
-#define SETTLE_NS NSEC_PER_SEC /* in a mode before leaving it for a dearer one */
-#define CELLS_MIN 5            /* seen before their mean is believed */
+#define SURE 0.93                  /* of the budget: what probes that are on all the time may take */
+#define SPREAD 1.7                 /* standard deviations of what coins make of 5 s that are left free */
+#define NEAR 0.95                  /* of the budget is as good as all of it */
+#define FLOOR_NS 2e6               /* that a process without any CPU time may be charged at once */
+#define HIT_NS 900.0               /* what a hit costs before any was seen */
+#define HITS_MIN 2000              /* of a quota */
+#define SETTLE_NS NSEC_PER_SEC     /* in a mode before leaving it for a dearer one */
+#define RATE_NS (NSEC_PER_SEC / 2) /* of time off weigh as much as all that was seen before */
+#define CELLS_MIN 5                /* seen before their mean is believed */
 #define SAMPLE_FIRST 4096
 #define SAMPLE_MAX (1 << 20)
 
@@ -48,6 +49,7 @@ struct pace {
 	struct cell_means cell;
 	double pending_cost; /* of switching, since the last cell ended */
 	double off_rate;     /* own CPU time in ns of time, while off */
+	bool toss_again;     /* after this step, whose coins were all for off */
 	bool sliced;
 	uint64_t random;
 };
@@ -159,10 +161,12 @@ static struct pace_step toss(struct pace *p, uint64_t now)
 	double chance = fmin(fmax(length / (length + off), 1e-6), 1);
 	double cnt = chance < 1 ? floor(log(1 - coin(p)) / log1p(-chance)) : 0;
 
+	/* Coins do not remember: those of later are tossed then, when more is known of the rate. */
+	p->toss_again = cnt * length > (double)RATE_NS;
 	if (cnt < 1)
 		return cell_step(p, chance);
 	return (struct pace_step){.chance = chance,
-				  .length_ns = (uint64_t)fmin(cnt * length, (double)OFF_MAX_NS)};
+				  .length_ns = (uint64_t)fmin(cnt * length, (double)RATE_NS)};
 }
 
 static void enter(struct pace *p, enum mode mode, uint64_t now)
@@ -298,7 +302,7 @@ static void take_time(struct pace *p, const struct pace_reading *now, bool on)
 	} else if (!on) {
 		p->pending_cost += s.probe;
 		if (!p->step.on && s.wall >= (double)MS)
-			blend(&p->off_rate, s.own / s.wall, 8);
+			p->off_rate += (s.own / s.wall - p->off_rate) * s.wall / (s.wall + (double)RATE_NS);
 	}
 	p->last = *now;
 }
@@ -342,9 +346,10 @@ struct pace_step pace_next(struct pace *p, const struct pace_reading *now)
 		p->cell.cost =
 			fmax(FLOOR_NS, account_last(&p->account, now->time_ns, 2 * ACCOUNT_BUCKET_NS).probe);
 		p->cell.own = 0.2 * CELL_MIN_NS;
-		p->step =
-			(struct pace_step){.chance = 0.01, .length_ns = (uint64_t)mean_off(p, now->time_ns)};
-	} else if (was.on) {
+		p->toss_again = true;
+		p->step = (struct pace_step){.chance = 0.01,
+					     .length_ns = (uint64_t)fmin(mean_off(p, now->time_ns), RATE_NS)};
+	} else if (was.on || p->toss_again) {
 		p->step = toss(p, now->time_ns);
 	} else {
 		p->step = cell_step(p, was.chance);
