@@ -247,8 +247,7 @@ struct event_mark {
  */
 enum cell_state {
 	CELL_BEGIN = 1,
-	CELL_END,
-	CELL_CUT, /* an end before its time: the kernel side has found its quota of hits used up */
+	CELL_END, /* a while before it the kernel side may have found the cell's quota of hits used up, and ended it */
 };
 
 /* What is recorded in a cell: blocks, or Python's objects, whose probes cost too much to be on as often. */
@@ -262,7 +261,7 @@ struct event_cell {
 	__u64 number;           /* of the cell, from 1 on, never reused in a process */
 	__u64 chance;           /* that it is on, of 2^32; never 0 */
 	__u64 sample_bytes, free_sample_bytes; /* stacks in it are of one in so many bytes; 0: all */
-	/* ns of CPU time that the process has had for itself, probes' cost taken off: END, CUT: in the cell; BEGIN: since
+	/* ns of CPU time that the process has had for itself, probes' cost taken off: END: in the cell; BEGIN: since
 	   the end of the last one. */
 	__u64 progress;
 	__u64 progress_error; /* ns, one standard error of that */

@@ -13,6 +13,9 @@
 #define RING_ALLOC (32 << 20)   /* with: half a second at a million records a second */
 #define RING_WAKE  (256 << 10)  /* bytes that wait before the reader is woken */
 #define TRACED_MAX 4096
+#define GATES_MAX  16      /* of one process's tracer, the calibration's child included */
+#define GATES_MANY 1024    /* … of one of many */
+#define ALARMS_SIZE 4096   /* of gates that have closed themselves */
 #define CPUS_MAX   1024
 #define CALLS_MAX  8192 /* threads in a purge or memory call at once */
 
@@ -24,6 +27,7 @@
 #define COOKIE_SHAPE_SHIFT 32
 #define COOKIE_HAS_RESULT  (1ULL << 40)
 #define COOKIE_HAS_HEADER  (1ULL << 41) /* the word before a block tells its size */
+#define COOKIE_STEPPED     (1ULL << 42) /* the kernel single-steps the instruction */
 #define COOKIE_PTR_SHIFT   44           /* enum arg_register, four bits */
 #define COOKIE_SIZE_SHIFT  48
 #define COOKIE_COUNT_SHIFT 52
@@ -145,9 +149,51 @@ struct traced {
 	__u32 sees_loads; /* _dl_debug_state is probed: a dlopen without one mapped nothing */
 	__u32 flags;
 };
-#define TRACED_ENDED 1u    /* its allocations and frees are recorded no more */
-#define TRACED_FOLLOWED 2u /* its children inherit events (early.bpf.h): they are traced from their fork on */
-#define TRACED_YOUNG 4u    /* such a child, until its own probes are placed */
+#define TRACED_FOLLOWED 1u /* its children inherit events (early.bpf.h): they are traced from their fork on */
+#define TRACED_YOUNG 2u    /* such a child, until its own probes are placed */
+
+/*
+ * The gate of a process under a budget: its blocks are recorded while it is open. User space makes it,
+ * with cell_mark opens and closes it; when its hits have reached the limit it closes itself, and an alarm
+ * is given. Without a gate nothing is recorded of a process, where there is a budget.
+ */
+struct gate {
+	__u64 open;
+	__u64 hits;  /* of probes of blocks, whether the gate was open or not */
+	__u64 limit; /* of these */
+	__u64 cell;  /* that it was opened for last */
+	__u64 sample_bytes, free_sample_bytes; /* 0: all stacks */
+};
+
+/* What hits have taken, by CPU; cumulative, but for the last three lines. */
+#define GATE_TIMED 64 /* one program in so many is timed, and counts for all of them */
+
+struct gate_spent {
+	__u64 entries, returns; /* programs that ran at an entry, open or closed; at a return */
+	__u64 stepped;          /* entries at instructions that the kernel single-steps */
+	__u64 stacks;           /* programs that took one */
+	__u64 program_ns;       /* that programs ran behind the gate */
+	__u64 stack_ns;         /* … of these for stacks */
+	__u64 user_ns, system_ns; /* what the kernel's ticks added to a thread between two of its hits in succession, in a cell */
+	__u64 task, cell, utime, stime; /* whose hit was the last, in which one */
+	__u64 timed;              /* the program that runs is */
+	__s64 allocs, frees;      /* bytes until the next sample; 0: not drawn yet */
+};
+
+/* The arguments of cell_mark, in order: those of a raw tracepoint. */
+enum cell_argument {
+	CELL_ARG_TGID,
+	CELL_ARG_STATE,
+	CELL_ARG_NUMBER,
+	CELL_ARG_CHANCE,
+	CELL_ARG_SAMPLE,
+	CELL_ARG_FREE_SAMPLE,
+	CELL_ARG_PROGRESS,
+	CELL_ARG_ERROR,
+	CELL_ARG_QUOTA, /* hits from a BEGIN on, or from now on */
+	CELL_ARG_CNT
+};
+#define CELL_GO_ON 0 /* in place of a state: only the quota is new; no record */
 
 #define OBJECTS_KNOWN_MAX (1 << 18) /* sampled blocks that are live, of all processes: 18 MiB of the kernel's memory */
 

@@ -1,15 +1,13 @@
 #include "command/allocs.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/units.h"
-#include "command/small_objects.h"
 #include "command/site_rows.h"
-#include "detect/brake.h"
+#include "command/small_objects.h"
+#include "command/toll.h"
 #include "detect/freed.h"
 
 #define SURVEY_STEP_NS (10 * NSEC_PER_SEC / 1000) /* at a time: the consumer of events waits meanwhile */
@@ -22,9 +20,8 @@ struct allocs {
 	struct ledger *ledger;
 	const struct stacks *stacks;
 	struct survey *survey;
-	struct brake brake;
 	struct freed freed;
-	char stopped[160];
+	struct toll toll;
 	uint64_t surveyed_ns; /* when the last survey began; 0: never */
 	uint64_t rounded;     /* live_rounded when the heap was read */
 	uint64_t rounded_ns;  /* that reading */
@@ -56,7 +53,6 @@ struct allocs *allocs_new(const struct allocs_options *options, const struct pro
 	a->ledger = ledger_new(&ledger);
 	a->stacks = stacks;
 	a->survey = survey_new();
-	brake_init(&a->brake, options->max_share);
 	if (options->objects.wanted)
 		a->objects = small_objects_new(&options->objects, process, tracer, stacks);
 	if (a->ledger && a->survey && (a->objects || !options->objects.wanted))
@@ -126,15 +122,6 @@ static struct heap_walk *walk_of(struct heap_state *heap)
 	return NULL;
 }
 
-/*
- * Without probes the blocks are as they were then. The heap is not: beside a later walk they
- * would pin what others hold, and be buried as if their frees had been lost.
- */
-static bool is_frozen(const struct allocs *a)
-{
-	return a->stopped[0] && survey_result(a->survey);
-}
-
 static bool survey_is_due(const struct allocs *a, uint64_t now)
 {
 	const struct survey_result *last = survey_result(a->survey);
@@ -156,7 +143,7 @@ void allocs_sample(struct allocs *a, struct sample *sample, bool urgent)
 
 	a->rounded = ledger_totals(a->ledger)->live_rounded;
 	a->rounded_ns = sample->heap.taken_ns;
-	if (is_frozen(a) || (!urgent && !survey_is_due(a, now)))
+	if (!urgent && !survey_is_due(a, now))
 		return;
 	survey_begin(a->survey, a->ledger, walk_of(&sample->heap), now, &options);
 	a->surveyed_ns = now;
@@ -172,32 +159,13 @@ bool allocs_is_busy(const struct allocs *a)
 	return survey_is_busy(a->survey);
 }
 
-static uint64_t target_cpu_ns(const struct process *process)
-{
-	struct timespec used;
-	clockid_t clock;
-
-	if (clock_getcpuclockid(process->pid, &clock) || clock_gettime(clock, &used))
-		return 0;
-	return (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec;
-}
-
 void allocs_tick(struct allocs *a)
 {
-	uint64_t now = clock_monotonic_ns();
-
 	if (a->objects)
 		small_objects_tick(a->objects);
 	if (ledger_totals(a->ledger)->untracked.cnt)
 		tracer_read_headers(a->tracer);
-	if (a->stopped[0] || !brake_is_due(&a->brake, now) ||
-	    !brake_sample(&a->brake, now, tracer_probe_ns(a->tracer, a->process->pid),
-			  target_cpu_ns(a->process)))
-		return;
-	tracer_drop_allocs(a->tracer, a->process->pid);
-	snprintf(a->stopped, sizeof(a->stopped),
-		 "allocation probes removed: they took %.0f %% of its CPU time (--max-overhead %g)",
-		 100 * a->brake.tripped_at, 100 * a->options.max_share);
+	toll_tick(&a->toll, a->tracer, a->process);
 }
 
 void allocs_before_sample(struct allocs *a, struct window_detector *d)
@@ -217,22 +185,35 @@ const struct stack *allocs_stack(const struct allocs *a, uint32_t site)
 	return site < sites_cnt(sites) ? stacks_find(a->stacks, sites_at(sites, site)->stack) : NULL;
 }
 
-/* Bytes in blocks that probes can see: not those of layers. */
-static uint64_t probed_live(const struct heap_state *heap)
+static struct bounds exactly(struct site_count figure)
 {
-	uint64_t live = heap->live_heap;
+	return (struct bounds){figure, figure};
+}
 
-	for (size_t i = 0; i < heap->allocator_cnt && live != UNKNOWN; i++)
-		if (heap_is_layer(&heap->allocators[i]))
-			live -= heap->allocators[i].live_heap;
-	return live;
+/* All is seen, but for stacks that are sampled. */
+static struct budget_view budget(const struct allocs *a)
+{
+	const struct ledger_totals *t = &a->view.totals;
+	struct pace_view pace = {.duty = 1, .duty_now = 1};
+
+	pace.share = toll_probe_share(&a->toll);
+	tracer_pace(a->tracer, a->process->pid, &pace);
+	return (struct budget_view){
+		.max_overhead = a->options.max_share,
+		.probe_share = pace.share,
+		.tracer_share = toll_our_share(&a->toll),
+		.duty = pace.duty,
+		.duty_now = pace.duty_now,
+		.estimated = a->options.sample_bytes != 0,
+		.totals = {exactly(t->live), exactly(t->allocated), exactly(t->freed), exactly(t->freed)},
+	};
 }
 
 static uint64_t unattributed(const struct allocs *a, const struct heap_state *heap)
 {
-	uint64_t live = probed_live(heap);
+	uint64_t live = heap_probed_live(heap);
 
-	if (a->stopped[0] || !a->rounded_ns || heap->taken_ns != a->rounded_ns || live == UNKNOWN ||
+	if (!a->rounded_ns || heap->taken_ns != a->rounded_ns || live == UNKNOWN ||
 	    a->rounded == UINT64_MAX)
 		return UNKNOWN;
 	return live > a->rounded ? live - a->rounded : 0;
@@ -240,7 +221,7 @@ static uint64_t unattributed(const struct allocs *a, const struct heap_state *he
 
 uint64_t allocs_live(const struct allocs *a)
 {
-	return a->stopped[0] ? UNKNOWN : ledger_totals(a->ledger)->live.bytes;
+	return ledger_totals(a->ledger)->live.bytes;
 }
 
 const struct allocation_view *allocs_view(struct allocs *a, const struct heap_state *heap)
@@ -256,8 +237,7 @@ const struct allocation_view *allocs_view(struct allocs *a, const struct heap_st
 	a->view.top = a->options.top;
 	a->view.sample_bytes = a->options.sample_bytes;
 	a->view.free_sample_bytes = a->options.free_sample_bytes;
-	a->view.probe_cpu_share = a->brake.share;
-	a->view.stopped = a->stopped[0] ? a->stopped : NULL;
+	a->view.budget = budget(a);
 	a->view.objects = NULL;
 	if (a->objects) {
 		a->view.objects = small_objects_view(a->objects, heap);

@@ -1,6 +1,6 @@
 /*
- * The allocation side of a session: events go into the ledger, walks into surveys, the cost
- * of the probes into the brake; what outputs show of it comes out.
+ * The allocation side of a session: events go into the ledger, walks into surveys, what
+ * outputs show of it comes out.
  */
 #ifndef ALLOCTRACE_COMMAND_ALLOCS_H
 #define ALLOCTRACE_COMMAND_ALLOCS_H
@@ -44,7 +44,7 @@ void allocs_sample(struct allocs *allocs, struct sample *sample, bool urgent);
 /* Goes on with the survey for some milliseconds; true: there is more to do. */
 bool allocs_work(struct allocs *allocs);
 bool allocs_is_busy(const struct allocs *allocs);
-/* Several times a second: what the probes cost, and the brake. */
+/* Several times a second. */
 void allocs_tick(struct allocs *allocs);
 
 /* The sites that freed most since the window opened that d has open now, set in d. Before and after each
@@ -52,7 +52,7 @@ void allocs_tick(struct allocs *allocs);
 void allocs_before_sample(struct allocs *allocs, struct window_detector *d);
 void allocs_after_sample(struct allocs *allocs, struct window_detector *d);
 
-/* Bytes in live blocks now; UNKNOWN once the probes have been removed. */
+/* Bytes in live blocks now. */
 uint64_t allocs_live(const struct allocs *allocs);
 /* The stack of a site, by its number; NULL: not known. */
 const struct stack *allocs_stack(const struct allocs *allocs, uint32_t site);

@@ -102,7 +102,11 @@ _alloctrace()
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--symbol-prefix | -S | --mark | --kind | -k | --max-overhead | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --timeout | -t | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget | --push | --push-interval | --unit | --comm)
+	--max-overhead)
+		mapfile -t COMPREPLY < <(compgen -W "none" -- "$cur")
+		return
+		;;
+	--symbol-prefix | -S | --mark | --kind | -k | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --timeout | -t | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget | --push | --push-interval | --unit | --comm)
 		return
 		;;
 	esac

@@ -49,11 +49,11 @@ const struct option_row option_rows[] = {
 	{IN_ATTACH | IN_RUN | IN_TOP, 0, "native", NULL, &type_flag, FIELD(native),
 	 "show the C frames of the Python interpreter too"},
 	{IN_ATTACH | IN_TOP, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
-	 "remove the probes of malloc and free when they take\nmore than PCT % of the target's CPU for 2 s "
-	 "(25; none)"},
+	 "what probes may take of the target's CPU time, and alloctrace\nbeside it; where that does not suffice, "
+	 "malloc and free are\nsampled: figures are estimates (10; none: all is seen)"},
 	{IN_RUN, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
-	 "remove the probes of malloc and free when they take\nmore than PCT % of the command's CPU for 2 s "
-	 "(none)"},
+	 "what probes may take of the command's CPU time, and alloctrace\nbeside it; where that does not "
+	 "suffice, malloc and free are\nsampled: figures are estimates (none: all is seen)"},
 	{IN_ATTACH | IN_RUN, 'o', "output", "FILE", &type_file, FIELD(recording),
 	 "record to FILE, for alloctrace report"},
 	{IN_ATTACH | IN_RUN, 0, "events", NULL, &type_flag, FIELD(events),

@@ -48,7 +48,7 @@ struct options {
 		bool wanted;
 		bool paced; /* within half of max_overhead; else at any cost */
 	} objects;                     /* --objects: Python's */
-	double max_overhead; /* percent of the target's CPU time; 0: no limit (run's default) */
+	double max_overhead; /* percent of the target's CPU time that probes may take: 10; 0: no limit (run's default) */
 	uint64_t older_ns;   /* 0: all */
 	uint64_t size_min, size_max;
 	uint64_t top;        /* 0: as the form likes */

@@ -221,7 +221,8 @@ const struct objects_view *small_objects_view(struct small_objects *o, const str
 	sites->unattributed = UNKNOWN;
 	sites->top = o->options.top;
 	sites->sample_bytes = o->options.sample_bytes;
-	sites->probe_cpu_share = -1;
+	sites->budget = (struct budget_view){
+		.probe_share = -1, .tracer_share = -1, .duty = o->view.duty, .duty_now = o->view.duty};
 	o->view.born = (struct site_count){counts.taken, counts.taken_bytes};
 	o->view.died = (struct site_count){counts.given, counts.given_bytes};
 	o->view.live_heap = layer ? layer->live_heap : UNKNOWN;

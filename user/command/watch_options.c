@@ -69,6 +69,8 @@ struct tracer_options watch_tracer_options(const struct options *options)
 		.free_sample_bytes = options->stacks.free_sample_bytes,
 		.size_min = options->size_min,
 		.size_max = options->size_max,
+		.max_overhead = options->max_overhead / 100,
+		.stacks_sampled = options->stacks.sample_bytes != 0,
 		.follow = options->follow,
 		.many = options->follow || options->pids.cnt != 1,
 		.more = options->custom.kinds,

@@ -40,13 +40,14 @@ struct site_view {
 /* What the allocation probes may cost, and how much of the process they see for that. */
 struct budget_view {
 	double max_overhead;  /* share of the process's CPU time that probes may take; 0: no limit */
-	double probe_share;   /* that they took of the last 5 s, measured; negative: not known yet */
+	double probe_share;   /* that they took of the last 5 s, measured, with or without a limit; negative: not known yet */
 	double tracer_share;  /* our own CPU time in the last 5 s, as a share of the process's; negative: not known yet */
 	double duty;          /* of the process's own CPU time since the attach, that with the probes on: 0…1 */
 	double duty_now;      /* the same of the last 5 s */
 	bool estimated;       /* some time or some stack was not seen: figures of events and sites are estimates */
 	double error;         /* half of the 95 % interval, relative, of live bytes: mean over the sites by live bytes; 0: exact */
-	struct site_bounds totals; /* of totals.live, allocated, freed (freed_here: as freed); where estimated */
+	struct site_bounds totals; /* of totals.live, allocated, freed (freed_here: as freed), which are exact where only
+				      stacks are sampled; where estimated */
 };
 
 /* What allocation events tell. */
@@ -66,8 +67,6 @@ struct allocation_view {
 	uint64_t sample_bytes;               /* figures of sites are estimates from one stack in so many bytes; 0: exact */
 	uint64_t free_sample_bytes;          /* the same of what they freed here */
 	struct budget_view budget;
-	double probe_cpu_share;              /* of the target's CPU time, 0…1 and beyond; negative: not known yet */
-	const char *stopped;                 /* NULL, or why the allocation probes were removed */
 	const struct objects_view *objects;  /* Python's small objects, which malloc never sees; NULL: not looked at */
 };
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "probe/functions.h"
+#include "probe/gates.h"
 #include "probe/missing.h"
 #include "probe/object_slices.h"
 #include "target/memory.h"
@@ -22,7 +23,6 @@ struct attached {
 	struct follow *follow;
 	struct python python;
 	int python_status; /* of python_find: 0, or −ENOENT as long as there is none */
-	bool allocs_dropped;
 	bool young;                   /* what it has inherited records, until its own probes are placed */
 	struct object_slices *slices; /* of Python's objects; NULL: not in slices */
 	struct early *early;          /* what its children inherit; NULL: they are not followed */
@@ -54,7 +54,6 @@ static int tell_kernel_side(struct attached *a)
 				      .sees_loads = a->follow && follow_sees_loads(a->follow),
 				      .followed = a->early && early_cnt(a->early),
 				      .young = a->young,
-				      .blocks_ended = a->allocs_dropped,
 			      });
 }
 
@@ -123,7 +122,7 @@ static void come_of_age(struct attached *a)
 {
 	a->young = false;
 	tell_kernel_side(a);
-	if (!a->early || a->allocs_dropped)
+	if (!a->early)
 		return;
 	follow_inherit(a->follow, a->early);
 	tell_kernel_side(a);
@@ -147,6 +146,8 @@ static int place(struct attached *a, struct error *err)
 	uint64_t begin = clock_monotonic_ns();
 	int ret = tell_kernel_side(a);
 
+	if (!ret && a->ctx->budgeted)
+		ret = gates_make(&a->ctx->gates, a->pid);
 	if (ret)
 		return error_set(err, ret, "cannot mark process %d as traced: %s", a->pid, strerror(-ret));
 	say_mode(a);
@@ -199,6 +200,8 @@ void attached_close(struct attached *a)
 	follow_free(a->follow);
 	early_free(a->early);
 	programs_untrace(a->ctx->programs, a->pid);
+	if (a->ctx->budgeted)
+		gates_drop(&a->ctx->gates, a->pid);
 	if (a->ctx->tables)
 		unwind_tables_forget(a->ctx->tables, a->pid);
 	missing_free(a->missing);
@@ -280,6 +283,11 @@ static void act_on_exec(struct attached *a)
 	find_python(a);
 	note_failure(a, follow_exec(a->follow, a->changed_leader, &err), &err);
 	say_mode(a);
+}
+
+bool attached_wants(const struct attached *a)
+{
+	return a->execed || a->loaded || a->cut || a->forked || follow_wants_tick(a->follow);
 }
 
 void attached_act(struct attached *a, uint64_t now)
@@ -399,14 +407,14 @@ bool attached_object_pace(const struct attached *a, struct pace_view *view)
 	return a->slices != NULL;
 }
 
-void attached_drop_allocs(struct attached *a)
+void attached_switch_allocs(struct attached *a, bool on)
 {
-	a->allocs_dropped = true;
-	early_free(a->early);
-	a->early = NULL;
-	tell_kernel_side(a);
-	programs_end_blocks(a->ctx->programs);
-	follow_drop_allocs(a->follow);
+	follow_switch_allocs(a->follow, on);
+}
+
+pid_t attached_pid(const struct attached *a)
+{
+	return a->pid;
 }
 
 unsigned attached_probe_cnt(const struct attached *a)

@@ -34,6 +34,8 @@ struct attached_context {
 	struct early_context *early;
 	const struct probe_cost *cost;
 	bool attaches_children; /* as they come */
+	struct gate_fds gates;
+	bool budgeted;          /* processes have gates */
 	bool follow;            /* … and they inherit what records them until then */
 };
 
@@ -48,6 +50,8 @@ void attached_close(struct attached *attached); /* NULL-safe; removes the probes
 /* Notes what an event of this process's asks for; attached_act does it. */
 void attached_note(struct attached *attached, const struct event *ev);
 void attached_act(struct attached *attached, uint64_t now);
+/* Whether there is anything for attached_act. */
+bool attached_wants(const struct attached *attached);
 
 /* NULL: none whose frames are read. */
 const struct python *attached_python(const struct attached *attached);
@@ -66,8 +70,9 @@ void attached_charge(struct attached *attached, double ns_per_hit, double ns);
 /* As tracer_objects, tracer_object_pace. */
 int attached_objects(struct attached *attached, uint64_t sample_bytes, double max_share);
 bool attached_object_pace(const struct attached *attached, struct pace_view *view);
-/* Its allocations and frees are recorded no more, at once; the probes go as fast as they can. */
-void attached_drop_allocs(struct attached *attached);
+/* Places or removes the probes of its allocations. */
+void attached_switch_allocs(struct attached *attached, bool on);
+pid_t attached_pid(const struct attached *attached);
 unsigned attached_probe_cnt(const struct attached *attached);
 unsigned attached_lost_cnt(const struct attached *attached); /* probes that could not be placed */
 

@@ -486,11 +486,27 @@ bool follow_has_objects(const struct follow *f)
 	return has_role(f, PLAN_OBJECT);
 }
 
-void follow_drop_allocs(struct follow *f)
+bool follow_wants_tick(const struct follow *f)
 {
-	follow_objects(f, false);
-	f->allocs = false;
-	reap_links(f, LINKS_OF_ALLOCS);
+	return f->sweep && sweep_is_due(f->sweep);
+}
+
+void follow_switch_allocs(struct follow *f, bool on)
+{
+	unsigned lost = f->lost_cnt; /* what cannot be placed was counted the first time */
+
+	if (f->allocs == on)
+		return;
+	f->allocs = on;
+	if (!on) {
+		reap_links(f, LINKS_OF_ALLOCS);
+		return;
+	}
+	for (size_t i = 0; i < f->file_cnt; i++)
+		for (enum plan_role role = 0; f->files[i].obj && role < PLAN_ROLE_CNT; role++)
+			if (plan_role_allocs(role))
+				attach_role(f, &f->files[i], role);
+	f->lost_cnt = lost;
 }
 
 unsigned follow_probe_cnt(const struct follow *f)

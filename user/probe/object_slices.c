@@ -192,7 +192,7 @@ static bool run_cell(struct object_slices *s, const struct pace_step *step)
 		stops = wait_until(s, clock_monotonic_ns() + LOOK_NS);
 		programs_object_counts(s->options.programs, s->options.pid, &counts);
 	}
-	say_cell(s, step, counts.cut ? CELL_CUT : CELL_END, 0);
+	say_cell(s, step, CELL_END, 0);
 	return stops;
 }
 
@@ -302,7 +302,9 @@ void object_slices_stop(struct object_slices *s)
 
 void object_slices_view(struct object_slices *s, struct pace_view *view)
 {
+	struct pace_reading now = read_now(s);
+
 	pthread_mutex_lock(&s->lock);
-	pace_view(s->pace, view);
+	pace_view(s->pace, &now, view);
 	pthread_mutex_unlock(&s->lock);
 }

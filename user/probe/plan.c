@@ -246,6 +246,8 @@ static uint64_t make_cookie(const struct planning *p, uint32_t number, const str
 		cookie |= COOKIE_HAS_RESULT;
 	if (p->family->kind && p->family->kind->usable)
 		cookie |= COOKIE_HAS_HEADER;
+	if (args->stepped)
+		cookie |= COOKIE_STEPPED;
 	if (row->shape == PROBE_CONTROL_MIB)
 		return cookie | mib_bits(p);
 	return cookie | arg_bits(args, row->ptr, COOKIE_PTR_SHIFT) |

@@ -19,6 +19,10 @@
 #include "base/clock.h"
 #include "probe/kfunc.h"
 
+_Static_assert(RING_ALLOC / (BPF_RINGBUF_HDR_SZ + sizeof(struct event_head)) <
+		       TRACER_RING_POLLS * TRACER_POLL_MAX,
+	       "as many as there are of the shortest records");
+
 /* How calls are seen from begin to end; one program serves one way. */
 enum mode {
 	MODE_SESSION = 1,   /* one program at both ends */
@@ -133,7 +137,8 @@ static bool bind_session(const struct programs *p)
 /* What the kernel must know before it loads them, and what it need not load. */
 static void prepare(struct programs *p, const struct feature *feature, const struct tracer_options *options)
 {
-	bool inherits = options->follow && options->allocs && feature->backend != LINK_PERF;
+	bool inherits =
+		options->follow && options->allocs && feature->backend != LINK_PERF && !options->max_overhead;
 	int cpu_cnt = libbpf_num_possible_cpus();
 	long online = sysconf(_SC_NPROCESSORS_ONLN);
 
@@ -155,9 +160,14 @@ static void prepare(struct programs *p, const struct feature *feature, const str
 	bpf_map__set_max_entries(p->skel->maps.objects_known, options->objects ? OBJECTS_KNOWN_MAX : 1);
 	bpf_map__set_max_entries(p->skel->maps.unwind_spaces,
 				 options->many ? UNWIND_SPACES_MANY : UNWIND_SPACES_MAX);
+	if (options->max_overhead > 0 && options->many) {
+		bpf_map__set_max_entries(p->skel->maps.gates, GATES_MANY);
+		bpf_map__set_max_entries(p->skel->maps.gates_spent, GATES_MANY);
+	}
 	p->skel->rodata->keeps_in_session = p->mode == MODE_SESSION && options->allocs && bind_session(p);
 	p->skel->rodata->tick_ns = kernel_tick();
 	p->skel->rodata->takes_stacks = options->stacks;
+	p->skel->rodata->is_budgeted = options->max_overhead > 0;
 	p->skel->rodata->sample_bytes = options->sample_bytes;
 	p->skel->rodata->free_sample_bytes = options->free_sample_bytes;
 	for (int i = 0; i < SAMPLING_FRACTIONS; i++)
@@ -309,6 +319,16 @@ int programs_sweeper_fd(const struct programs *p)
 	return bpf_program__fd(p->skel->progs.sweep);
 }
 
+struct gate_fds programs_gate_fds(const struct programs *p)
+{
+	return (struct gate_fds){
+		.gates = bpf_map__fd(p->skel->maps.gates),
+		.spent = bpf_map__fd(p->skel->maps.gates_spent),
+		.alarms = bpf_map__fd(p->skel->maps.alarms),
+		.cell_mark = bpf_program__fd(p->skel->progs.cell_mark),
+	};
+}
+
 int programs_ring_fd(const struct programs *p)
 {
 	return bpf_map__fd(p->skel->maps.ring);
@@ -319,8 +339,7 @@ int programs_trace(const struct programs *p, pid_t pid, const struct program_pro
 	uint32_t tgid = (uint32_t)pid;
 	struct traced traced = {
 		.sees_loads = process->sees_loads,
-		.flags = (process->blocks_ended ? TRACED_ENDED : 0) |
-			 (process->followed ? TRACED_FOLLOWED : 0) | (process->young ? TRACED_YOUNG : 0),
+		.flags = (process->followed ? TRACED_FOLLOWED : 0) | (process->young ? TRACED_YOUNG : 0),
 	};
 
 	return bpf_map_update_elem(bpf_map__fd(p->skel->maps.traced), &tgid, &traced, BPF_ANY) ? -errno : 0;
@@ -400,11 +419,6 @@ int programs_early_fd(const struct programs *p, enum link_when when)
 void programs_settle(struct programs *p, uint64_t cnt)
 {
 	p->skel->bss->young_settled = cnt;
-}
-
-void programs_end_blocks(struct programs *p)
-{
-	p->skel->bss->blocks_ended = true;
 }
 
 void programs_forget_blocks(struct programs *p)

@@ -19,6 +19,7 @@
  *   arrival.c   whether probes are where a process runs
  *   sweep.c     clears the children that are not traced
  *   programs.c  the BPF side, loaded; watch.c turns the costly part on while a purge is in flight
+ *   slicer.c    a thread that keeps processes to a budget; gates.c whether blocks are recorded, and what that takes
  *   feature.c   what this kernel can do, found by trying
  *   kfunc.c     functions of the kernel that programs call, whatever their prototype
  *   cost.c      what a hit costs, found out on a child of ours
@@ -46,6 +47,8 @@ struct probe_cost { /* of hits of allocation probes, ns of CPU time */
 	double entry;   /* a free; a call of which nothing is recorded */
 	double call;    /* an allocation, from begin to end */
 	double stepped; /* more where the kernel must single-step the instruction */
+	/* Under a budget, what of these is not the programs' behind the gate: of an entry, of a return. */
+	double trap, return_trap;
 };
 
 struct tracer_options {
@@ -55,6 +58,8 @@ struct tracer_options {
 	uint64_t sample_bytes;       /* … of allocations one in so many bytes, on average; 0: all */
 	uint64_t free_sample_bytes;  /* … of frees */
 	uint64_t size_min, size_max; /* allocations of other sizes are not recorded; inclusive */
+	double max_overhead;         /* share of a process's CPU time that probes of allocations may take; 0: no limit */
+	bool stacks_sampled;         /* the means above were asked for: a budget leaves them */
 	bool follow;                 /* children are attached to: record them from their fork on */
 	bool many;                   /* more than one process will be attached to */
 	const struct allocator *const *more; /* probed beside the known ones (allocator_nth); must outlive the tracer */
@@ -124,6 +129,7 @@ int tracer_fd(const struct tracer *tracer);
  * or more: there may be others left), or −errno.
  */
 #define TRACER_POLL_MAX 65536
+#define TRACER_RING_POLLS 17 /* so many consume more than the ring ever holds */
 int tracer_poll(struct tracer *tracer, void (*fn)(const struct event *ev, void *arg), void *arg);
 
 /* The process's CPython, if its frames are read; NULL: none. Valid until the next tracer_poll. */
@@ -157,10 +163,12 @@ int tracer_objects(struct tracer *tracer, pid_t pid, uint64_t sample_bytes, doub
 bool tracer_object_pace(struct tracer *tracer, pid_t pid, struct pace_view *view);
 /* False: they never were recorded. */
 bool tracer_object_counts(struct tracer *tracer, pid_t pid, struct object_counts *counts);
+/* CPU time (ns) that we have used so far, the process that holds the probes included. */
+uint64_t tracer_cpu_ns(const struct tracer *tracer);
 /* Not every recorded block is known any more: frees are to tell sizes of all (event_block.size). */
 void tracer_read_headers(struct tracer *tracer);
-/* Removes the allocation probes of pid, for good; everything else stays. Returns at once, a thread waits for the kernel. */
-void tracer_drop_allocs(struct tracer *tracer, pid_t pid);
+/* How its probes keep to the budget; false: there is none, or it is not attached. */
+bool tracer_pace(struct tracer *tracer, pid_t pid, struct pace_view *view);
 unsigned tracer_probe_cnt(struct tracer *tracer, pid_t pid);
 
 #endif

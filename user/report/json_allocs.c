@@ -1,6 +1,7 @@
 #include "report/json_allocs.h"
 
 #include "base/clock.h"
+#include "report/json_budget.h"
 #include "report/json_frame.h"
 
 #define SITES_INTERVAL 100 /* of those with most live bytes */
@@ -147,6 +148,8 @@ static void site(struct json *j, cJSON *o, const struct site_view *v)
 	json_integer(j, o, "peak", v->peak.bytes);
 	json_integer(j, o, "peak_blocks", v->peak.cnt);
 	surveyed(j, o, v->survey);
+	if (v->bounds)
+		json_bounds(j, o, v->bounds);
 }
 
 /* There may be a hundred thousand of them: all only in the last object. */
@@ -207,13 +210,11 @@ void json_allocs(struct json *j, cJSON *parent, const struct snapshot *s)
 	o = json_object(j, parent, "allocs");
 	totals(j, o, s);
 	json_figure(j, o, "unattributed", a->unattributed);
-	if (a->probe_cpu_share >= 0)
-		json_number(j, o, "probe_cpu_share", a->probe_cpu_share);
-	else
-		json_null(j, o, "probe_cpu_share");
+	json_budget(j, o, &a->budget);
+	if (a->budget.estimated)
+		json_total_bounds(j, o, &a->budget.totals);
 	stacks(j, o, &a->stacks);
 	truncated(j, o, a->truncated);
-	json_text(j, o, "stopped", a->stopped);
 	json_figure(j, o, "sample_bytes", a->sample_bytes ? a->sample_bytes : UNKNOWN);
 	json_figure(j, o, "free_sample_bytes", a->free_sample_bytes ? a->free_sample_bytes : UNKNOWN);
 	survey(j, o, s);
