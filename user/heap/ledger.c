@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "heap/cells.h"
 #include "heap/sampling.h"
 
 #define AHEAD 8 /* events that wait until the lines of the table that they need have come: a power of two */
@@ -32,6 +33,8 @@ struct ledger {
 	struct ledger_totals totals;
 	struct blocks *blocks;
 	struct sites *sites;
+	struct cells *cells; /* NULL: no budget has cut anything so far */
+	uint64_t free_mean;  /* of sampled frees now */
 	struct map threads; /* tid → struct thread */
 	uint32_t last_tid;
 	struct thread *last_thread;         /* of last_tid, or NULL */
@@ -48,6 +51,7 @@ struct ledger *ledger_new(const struct ledger_options *options)
 	if (!l)
 		return NULL;
 	l->options = *options;
+	l->free_mean = options->free_sample_bytes;
 	l->blocks = blocks_new(options->max_memory);
 	l->sites = sites_new();
 	if (l->blocks && l->sites)
@@ -84,6 +88,7 @@ void ledger_free(struct ledger *l)
 		return;
 	forget_threads(l, true);
 	map_free(&l->threads);
+	cells_free(l->cells);
 	sites_free(l->sites);
 	blocks_free(l->blocks);
 	free(l);
@@ -130,6 +135,8 @@ static void subtract(struct site_count *c, struct site_count less)
 
 struct site_count ledger_at_site(const struct ledger *l, const struct block *block)
 {
+	if (block->weight != BLOCK_AS_SAMPLED)
+		return cells_at_site(l->cells, block);
 	if (!l->options.sample_bytes)
 		return (struct site_count){1, block->size};
 	if (!block->site)
@@ -150,7 +157,7 @@ bool ledger_is_sampled(const struct ledger *l)
 static struct site_count at_free(const struct ledger *l, const struct event_block *ev, uint64_t bytes,
 				 bool known)
 {
-	uint64_t mean = l->options.free_sample_bytes;
+	uint64_t mean = l->free_mean;
 
 	if (!mean || ev->head.kind == EVENT_REALLOC)
 		return (struct site_count){1, bytes};
@@ -199,12 +206,15 @@ static void enters(struct ledger *l, const struct block *block, uint64_t time)
 	}
 }
 
-static void leaves(struct ledger *l, const struct block *block)
+static void leaves(struct ledger *l, const struct block *block, bool is_freed, bool temporary)
 {
 	struct site *site = sites_at(l->sites, block->site);
+	struct site_count counts = ledger_at_site(l, block);
 
 	keep_peak(l, site);
-	subtract(&site->live, ledger_at_site(l, block));
+	subtract(&site->live, counts);
+	if (l->cells)
+		cells_left(l->cells, block, counts, is_freed, temporary);
 	discount(&l->totals.live, block->size);
 	round_live(l, block->size, false);
 }
@@ -225,7 +235,7 @@ static bool track(struct ledger *l, const struct block *block, uint64_t time)
 		return false;
 	}
 	if (rc) {
-		leaves(l, &replaced);
+		leaves(l, &replaced, false, false);
 		count(&l->totals.ghosts, replaced.size);
 	}
 	enters(l, block, time);
@@ -240,13 +250,28 @@ static void allocated(struct ledger *l, struct thread *t, const struct event_blo
 		.site = sites_get(l->sites, ev->stack),
 		.tick = tick_of(l, ev->head.time),
 	};
+	bool tracked;
 
 	if (ev->size < l->options.size_min || ev->size > l->options.size_max)
 		return;
+	if (l->cells)
+		cells_weigh(l->cells, &block);
 	site_count_add(&sites_at(l->sites, block.site)->allocated, ledger_at_site(l, &block));
 	count(&l->totals.allocated, block.size);
-	if (track(l, &block, ev->head.time))
+	tracked = track(l, &block, ev->head.time);
+	if (l->cells)
+		cells_born(l->cells, &block, ledger_at_site(l, &block), tracked);
+	if (tracked)
 		t->last = block.addr;
+}
+
+static void freed_here(struct ledger *l, const struct event_block *by, struct site_count counts)
+{
+	uint32_t number = sites_get(l->sites, by->stack);
+
+	site_count_add(&sites_at(l->sites, number)->freed_here, counts);
+	if (l->cells)
+		cells_freed_here(l->cells, number, counts);
 }
 
 /* A known block is freed, by the stack of that event. */
@@ -254,21 +279,19 @@ static void freed(struct ledger *l, const struct block *block, const struct even
 {
 	struct site *site = sites_at(l->sites, block->site);
 
-	leaves(l, block);
+	leaves(l, block, true, temporary);
 	site_count_add(&site->freed, ledger_at_site(l, block));
 	if (temporary) {
 		site_count_add(&site->temporary, ledger_at_site(l, block));
 		count(&l->totals.temporary, block->size);
 	}
-	site_count_add(&sites_at(l->sites, sites_get(l->sites, by->stack))->freed_here,
-		       at_free(l, by, block->size, true));
+	freed_here(l, by, at_free(l, by, block->size, true));
 	count(&l->totals.freed, block->size);
 }
 
 static void freed_unknown(struct ledger *l, uint64_t usable, const struct event_block *by)
 {
-	site_count_add(&sites_at(l->sites, sites_get(l->sites, by->stack))->freed_here,
-		       at_free(l, by, usable, false));
+	freed_here(l, by, at_free(l, by, usable, false));
 	count(&l->totals.freed, usable);
 	count(&l->totals.freed_before, usable);
 }
@@ -287,7 +310,7 @@ static void restore(struct ledger *l, struct thread *t, bool suspect)
 		return;
 	t->block.suspect = suspect;
 	if (blocks_find(l->blocks, t->block.addr) || blocks_add(l->blocks, &t->block, &replaced)) {
-		leaves(l, &t->block);
+		leaves(l, &t->block, false, false);
 		count(&l->totals.ghosts, t->block.size);
 	}
 }
@@ -332,7 +355,7 @@ static void on_realloc_begin(struct ledger *l, struct thread *t, const struct ev
 static void old_freed(struct ledger *l, struct thread *t, const struct event_block *ev)
 {
 	t->reallocating = false;
-	if (l->options.sample_bytes) /* the old block's own sample */
+	if (l->options.sample_bytes || l->free_mean) /* the old block's own sample */
 		ev = &t->begin;
 	if (t->known)
 		freed(l, &t->block, ev, false);
@@ -421,9 +444,66 @@ void ledger_event(struct ledger *l, const struct event *ev, uint64_t stack, cons
 	blocks_prefetch(l->blocks, w->block.addr);
 }
 
+/* Before the first cell that is not sure, or has other stacks than were asked for, nothing is estimated. */
+static bool needs_cells(const struct ledger *l, const struct event_cell *cell)
+{
+	return cell->chance < CELL_SURE || cell->sample_bytes != l->options.sample_bytes;
+}
+
+void ledger_cell(struct ledger *l, const struct event_cell *cell)
+{
+	book_all(l);
+	if (!l->cells) {
+		if (cell->state != CELL_BEGIN || !needs_cells(l, cell))
+			return;
+		l->cells = cells_new(l->sites, l->blocks);
+		if (!l->cells)
+			return;
+	}
+	if (cell->state == CELL_BEGIN) {
+		l->free_mean = cell->free_sample_bytes;
+		cells_begin(l->cells, cell, tick_of(l, cell->head.time) + 1);
+	} else {
+		cells_end(l->cells, cell);
+	}
+}
+
+bool ledger_is_estimated(const struct ledger *l)
+{
+	return l->cells != NULL;
+}
+
+void ledger_estimate(struct ledger *l, uint32_t number, uint64_t now_ns, struct site *figures,
+		     struct site_bounds *bounds)
+{
+	book_all(l);
+	cells_settle(l->cells);
+	*figures = *sites_at(l->sites, number);
+	cells_site(l->cells, number, now_ns, figures, bounds);
+}
+
+void ledger_estimate_all(struct ledger *l, uint64_t now_ns, struct site *figures, struct site_bounds *bounds)
+{
+	book_all(l);
+	cells_settle(l->cells);
+	*figures = (struct site){0};
+	for (uint32_t i = 0; i < sites_cnt(l->sites); i++) {
+		const struct site *site = sites_at(l->sites, i);
+
+		site_count_add(&figures->live, site->live);
+		site_count_add(&figures->allocated, site->allocated);
+		site_count_add(&figures->freed, site->freed);
+		site_count_add(&figures->freed_here, site->freed_here);
+		site_count_add(&figures->temporary, site->temporary);
+	}
+	cells_all(l->cells, now_ns, figures, bounds);
+}
+
 void ledger_exec(struct ledger *l)
 {
 	book_all(l);
+	if (l->cells)
+		cells_exec(l->cells);
 	forget_threads(l, true);
 	blocks_clear(l->blocks);
 	for (uint32_t i = 0; i < sites_cnt(l->sites); i++) {
@@ -472,7 +552,7 @@ bool ledger_bury(struct ledger *l, uint64_t addr)
 	book_all(l);
 	if (!blocks_remove(l->blocks, addr, &block))
 		return false;
-	leaves(l, &block);
+	leaves(l, &block, false, false);
 	count(&l->totals.ghosts, block.size);
 	return true;
 }

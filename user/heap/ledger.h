@@ -16,6 +16,7 @@
 
 #include "event/source.h"
 #include "heap/blocks.h"
+#include "heap/bounds.h"
 #include "heap/sites.h"
 #include "probe/allocator.h"
 
@@ -56,6 +57,21 @@ void ledger_limit(struct ledger *ledger, uint64_t max_memory);
  */
 void ledger_event(struct ledger *ledger, const struct event *ev, uint64_t stack,
 		  const struct allocator *allocator, enum realloc_null on_null);
+/*
+ * EVENT_CELL of the process. From the first one on that is not sure (or has its stacks sampled in another way
+ * than the options say) figures of sites are of what was seen, live ones by weight; estimates of all come from the
+ * ledger_estimate functions.
+ */
+void ledger_cell(struct ledger *ledger, const struct event_cell *cell);
+bool ledger_is_estimated(const struct ledger *ledger);
+/*
+ * While ledger_is_estimated. A site's figures at now_ns (CLOCK_MONOTONIC, of the last event or later), and
+ * where they lie; of all sites together.
+ */
+void ledger_estimate(struct ledger *ledger, uint32_t number, uint64_t now_ns, struct site *figures,
+		     struct site_bounds *bounds);
+void ledger_estimate_all(struct ledger *ledger, uint64_t now_ns, struct site *figures, struct site_bounds *bounds);
+
 /* The program was replaced by exec: its blocks are gone; neither freed nor live. */
 void ledger_exec(struct ledger *ledger);
 

@@ -1,0 +1,568 @@
+#include "heap/cells.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "heap/estimate.h"
+#include "heap/sampling.h"
+
+#define CLASSES 7        /* of ages: of the first some cells, and each four times as long as the one before */
+#define CLASS_CELLS 2
+#define CLASS_TIMES 4
+#define YOUNG_CELLS 8.0  /* that the mean of the young is of */
+#define SHORT_SHARE 0.02 /* of blocks that died in their cell: from there on a site's are looked at in halves */
+#define REUSE_LOOKS 128  /* addresses a cell */
+
+enum { CNT, BYTES, FIGURES };
+
+struct tally {
+	double v[FIGURES];
+};
+
+/* Blocks of an age, by weight. */
+struct cohort {
+	struct tally alive;    /* as estimated */
+	struct tally looking;  /* that nothing has shown to be dead */
+	struct tally variance; /* of alive */
+};
+
+struct site_cells {
+	double born[FIGURES][ESTIMATE_GROUPS], freed_here[FIGURES][ESTIMATE_GROUPS]; /* Σ weight × seen, by group */
+	struct tally temporary;
+	struct tally seen_born, seen_freed_here, seen_temporary; /* in cells that were not sure, unweighed */
+	struct tally gone; /* neither freed nor live any more */
+	struct cohort cohorts[CLASSES];
+	struct tally young, young_squares; /* alive at a cell's end and born in its second half: means over the last cells */
+	uint64_t young_cell;
+	double born_cnt, short_cnt; /* ever in cells, and of these that died there */
+	/* In the cell that is on. */
+	struct tally now_born, now_freed_here, now_temporary, now_short, now_dead[CLASSES], now_alive, now_young;
+	bool touched;
+};
+
+struct birth {
+	uint64_t addr;
+	uint64_t at; /* events of the cell before it */
+};
+
+struct cells {
+	struct sites *sites;
+	struct blocks *blocks;
+	struct weighing weighing;
+	bool on, sure;
+	unsigned group;
+	uint32_t tick, last_tick;
+	uint64_t mean;               /* of sampled stacks in this cell */
+	uint64_t events;             /* in this cell */
+	uint64_t cnt;                /* cells that have ended and were not sure */
+	uint32_t from[CLASSES];      /* the least tick of blocks of that class */
+	struct site_cells *v, all;
+	uint32_t v_cnt;
+	uint32_t *touched;
+	uint32_t touched_cnt, touched_cap;
+	struct birth *births;
+	size_t birth_cnt, birth_cap;
+	uint64_t dead[REUSE_LOOKS]; /* addresses */
+	unsigned dead_cnt;
+	double dead_looked, reused;
+};
+
+static void add(struct tally *t, const struct tally *more, double times)
+{
+	t->v[CNT] += times * more->v[CNT];
+	t->v[BYTES] += times * more->v[BYTES];
+}
+
+static struct tally of_count(struct site_count c)
+{
+	return (struct tally){{(double)c.cnt, (double)c.bytes}};
+}
+
+static int make_room(struct cells *c, uint32_t site)
+{
+	uint32_t cnt = sites_cnt(c->sites);
+	struct site_cells *v;
+
+	if (site < c->v_cnt)
+		return 0;
+	if (cnt < 2 * c->v_cnt)
+		cnt = 2 * c->v_cnt;
+	if (cnt <= site)
+		cnt = site + 1;
+	v = realloc(c->v, cnt * sizeof(*v));
+	if (!v)
+		return -1;
+	memset(v + c->v_cnt, 0, (cnt - c->v_cnt) * sizeof(*v));
+	c->v = v;
+	c->v_cnt = cnt;
+	return 0;
+}
+
+static void begin_exact(struct site_cells *s, const struct site *site)
+{
+	struct cohort *old = &s->cohorts[CLASSES - 1];
+
+	old->alive = old->looking = of_count(site->live);
+	s->gone.v[CNT] = (double)site->allocated.cnt - (double)site->freed.cnt - (double)site->live.cnt;
+	s->gone.v[BYTES] = (double)site->allocated.bytes - (double)site->freed.bytes - (double)site->live.bytes;
+}
+
+struct cells *cells_new(struct sites *sites, struct blocks *blocks)
+{
+	struct cells *c = calloc(1, sizeof(*c));
+	uint32_t cnt = sites_cnt(sites);
+
+	if (!c)
+		return NULL;
+	c->sites = sites;
+	c->blocks = blocks;
+	if (make_room(c, cnt - 1)) {
+		free(c);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < cnt; i++) {
+		begin_exact(&c->v[i], sites_at(sites, i));
+		add(&c->all.cohorts[CLASSES - 1].alive, &c->v[i].cohorts[CLASSES - 1].alive, 1);
+		add(&c->all.cohorts[CLASSES - 1].looking, &c->v[i].cohorts[CLASSES - 1].alive, 1);
+		add(&c->all.gone, &c->v[i].gone, 1);
+	}
+	return c;
+}
+
+void cells_free(struct cells *c)
+{
+	if (!c)
+		return;
+	free(c->v);
+	free(c->touched);
+	free(c->births);
+	free(c);
+}
+
+uint32_t cells_tick(const struct cells *c)
+{
+	return c->tick;
+}
+
+void cells_begin(struct cells *c, const struct event_cell *begin, uint32_t tick)
+{
+	weighing_begin(&c->weighing, begin);
+	c->on = true;
+	c->sure = weighing_is_sure(begin);
+	c->group = estimate_group(begin->number);
+	c->tick = tick > c->last_tick ? tick : c->last_tick + 1;
+	c->last_tick = c->tick;
+	c->mean = begin->sample_bytes;
+	c->events = 0;
+	if (!c->cnt)
+		for (int i = 0; i < CLASSES; i++)
+			c->from[i] = c->from[i] ? c->from[i] : c->tick;
+}
+
+static double stack_scale(const struct cells *c, const struct block *block)
+{
+	if (!c->mean)
+		return 1;
+	return block->site ? sampling_scale(c->mean, block->size) : 0;
+}
+
+static unsigned weight_code(double weight, uint64_t salt)
+{
+	return weight > 0 ? BLOCK_WEIGHT + estimate_code(weight, salt) : BLOCK_NOTHING;
+}
+
+void cells_weigh(const struct cells *c, struct block *block)
+{
+	if (block->tick < c->tick)
+		block->tick = c->tick;
+	if (c->on && !c->sure) {
+		block->group = c->group + 1;
+		block->weight = BLOCK_OF_CELL;
+	} else {
+		block->weight = weight_code(stack_scale(c, block), block->addr);
+	}
+}
+
+struct site_count cells_at_site(const struct cells *c, const struct block *block)
+{
+	double scale;
+
+	if (block->weight == BLOCK_NOTHING)
+		return (struct site_count){0};
+	if (block->weight == BLOCK_OF_CELL)
+		scale = block->tick >= c->tick ? stack_scale(c, block) : 0;
+	else
+		scale = estimate_weight((unsigned)block->weight - BLOCK_WEIGHT);
+	return sampling_count(scale, block->size, block->addr);
+}
+
+static struct site_cells *touch(struct cells *c, uint32_t site)
+{
+	if (make_room(c, site))
+		return NULL;
+	if (c->v[site].touched)
+		return &c->v[site];
+	if (c->touched_cnt == c->touched_cap) {
+		uint32_t cap = c->touched_cap ? 2 * c->touched_cap : 256;
+		uint32_t *touched = realloc(c->touched, cap * sizeof(*touched));
+
+		if (!touched)
+			return NULL;
+		c->touched = touched;
+		c->touched_cap = cap;
+	}
+	c->touched[c->touched_cnt++] = site;
+	c->v[site].touched = true;
+	return &c->v[site];
+}
+
+static void note_birth(struct cells *c, uint64_t addr)
+{
+	if (c->birth_cnt == c->birth_cap) {
+		size_t cap = c->birth_cap ? 2 * c->birth_cap : 1024;
+		struct birth *births = realloc(c->births, cap * sizeof(*births));
+
+		if (!births)
+			return;
+		c->births = births;
+		c->birth_cap = cap;
+	}
+	c->births[c->birth_cnt++] = (struct birth){.addr = addr, .at = c->events};
+}
+
+void cells_born(struct cells *c, const struct block *block, struct site_count counts, bool tracked)
+{
+	struct site_cells *s = touch(c, block->site);
+	struct tally t = of_count(counts);
+
+	if (!s)
+		return;
+	c->events++;
+	if (block->tick > c->last_tick)
+		c->last_tick = block->tick;
+	add(&s->now_born, &t, 1);
+	add(&c->all.now_born, &t, 1);
+	if (!tracked)
+		return;
+	if (c->on && !c->sure) {
+		note_birth(c, block->addr);
+	} else {
+		add(&s->now_alive, &t, 1);
+		add(&c->all.now_alive, &t, 1);
+	}
+}
+
+static unsigned class_of(const struct cells *c, uint32_t tick)
+{
+	unsigned class = 0;
+
+	while (class < CLASSES - 1 && tick < c->from[class])
+		class++;
+	return class;
+}
+
+void cells_left(struct cells *c, const struct block *block, struct site_count counts, bool freed, bool temporary)
+{
+	struct site_cells *s = touch(c, block->site);
+	struct tally t = of_count(counts);
+	unsigned class = class_of(c, block->tick);
+
+	if (!s)
+		return;
+	c->events += freed;
+	if (freed && c->dead_cnt < REUSE_LOOKS)
+		c->dead[c->dead_cnt++] = block->addr;
+	if (temporary) {
+		add(&s->now_temporary, &t, 1);
+		add(&c->all.now_temporary, &t, 1);
+	}
+	if (block->tick >= c->tick) {
+		add(&s->now_short, &t, 1);
+		add(&c->all.now_short, &t, 1);
+		if (!c->on || c->sure) {
+			add(&s->now_alive, &t, -1);
+			add(&c->all.now_alive, &t, -1);
+		}
+		return;
+	}
+	add(&s->cohorts[class].looking, &t, -1);
+	add(&c->all.cohorts[class].looking, &t, -1);
+	if (freed) {
+		add(&s->now_dead[class], &t, 1);
+		add(&c->all.now_dead[class], &t, 1);
+	}
+}
+
+void cells_freed_here(struct cells *c, uint32_t site, struct site_count counts)
+{
+	struct site_cells *s = touch(c, site);
+	struct tally t = of_count(counts);
+
+	if (!s)
+		return;
+	add(&s->now_freed_here, &t, 1);
+	add(&c->all.now_freed_here, &t, 1);
+}
+
+/* Blocks of the cell that still live get their weights; the last of an address is the one that does. */
+static void weigh_births(struct cells *c, double weight)
+{
+	for (size_t i = c->birth_cnt; i-- > 0;) {
+		struct block *block = blocks_at(c->blocks, c->births[i].addr);
+		bool second = c->births[i].at > c->events / 2;
+		struct site_cells *s;
+		struct site_count was, is;
+		struct site *site;
+		struct tally t;
+		double times = 1;
+
+		if (!block || block->weight != BLOCK_OF_CELL || block->tick < c->tick)
+			continue;
+		s = &c->v[block->site];
+		was = cells_at_site(c, block);
+		if (s->short_cnt > SHORT_SHARE * s->born_cnt) {
+			t = of_count(was);
+			if (second) {
+				add(&s->now_young, &t, 1);
+				add(&c->all.now_young, &t, 1);
+			}
+			times = second ? 0 : 2;
+		}
+		block->weight = weight_code(times * weight * stack_scale(c, block), block->addr);
+		is = cells_at_site(c, block);
+		t = of_count(is);
+		add(&s->now_alive, &t, 1);
+		add(&c->all.now_alive, &t, 1);
+		site = sites_at(c->sites, block->site);
+		site->live.cnt += is.cnt - was.cnt;
+		site->live.bytes += is.bytes - was.bytes;
+	}
+	c->birth_cnt = 0;
+}
+
+static double reuse(const struct cells *c)
+{
+	return (c->reused + 0.5) / (c->dead_looked + 1);
+}
+
+static void look_at_reuse(struct cells *c)
+{
+	for (unsigned i = 0; i < c->dead_cnt; i++)
+		c->reused += blocks_find(c->blocks, c->dead[i]) != NULL;
+	c->dead_looked += c->dead_cnt;
+	c->dead_cnt = 0;
+}
+
+/*
+ * Of the blocks that were seen to die, some were not those that are tracked there, but others that came
+ * after they had died unseen.
+ */
+static void cohort_dies(const struct cells *c, struct cohort *k, const struct tally *dead, double weight)
+{
+	for (int f = 0; f < FIGURES; f++) {
+		double occupied, times, gone;
+
+		if (!(dead->v[f] > 0) || !(k->alive.v[f] > 0))
+			continue;
+		occupied = k->alive.v[f] + reuse(c) * fmax(k->looking.v[f] + dead->v[f] - k->alive.v[f], 0);
+		times = fmin(weight * dead->v[f] / occupied, 1);
+		gone = k->alive.v[f] * times;
+		k->alive.v[f] = fmin(k->alive.v[f] - gone, fmax(k->looking.v[f], 0));
+		k->variance.v[f] = k->variance.v[f] * (1 - times) * (1 - times) + gone * gone * (1 - 1 / weight);
+	}
+}
+
+static void settle_young(struct cells *c, struct site_cells *s)
+{
+	double kept = exp(-(double)(c->cnt - s->young_cell) / YOUNG_CELLS);
+
+	for (int f = 0; f < FIGURES; f++) {
+		s->young.v[f] = kept * s->young.v[f] + s->now_young.v[f] / YOUNG_CELLS;
+		s->young_squares.v[f] = kept * s->young_squares.v[f] + s->now_young.v[f] * s->now_young.v[f] / YOUNG_CELLS;
+	}
+	s->young_cell = c->cnt;
+}
+
+static void settle(struct cells *c, struct site_cells *s, double weight)
+{
+	bool sure = !c->on || c->sure;
+
+	for (int i = 0; i < CLASSES; i++) {
+		cohort_dies(c, &s->cohorts[i], &s->now_dead[i], weight);
+		for (int f = 0; f < FIGURES; f++)
+			s->cohorts[i].alive.v[f] = fmin(s->cohorts[i].alive.v[f], fmax(s->cohorts[i].looking.v[f], 0));
+	}
+	add(&s->cohorts[0].alive, &s->now_alive, 1);
+	add(&s->cohorts[0].looking, &s->now_alive, 1);
+	if (!sure) {
+		for (int f = 0; f < FIGURES; f++) {
+			s->cohorts[0].variance.v[f] += s->now_alive.v[f] * s->now_alive.v[f] * (1 - 1 / weight);
+			s->born[f][c->group] += weight * s->now_born.v[f];
+			s->freed_here[f][c->group] += weight * s->now_freed_here.v[f];
+		}
+		add(&s->temporary, &s->now_temporary, weight);
+		add(&s->seen_born, &s->now_born, 1);
+		add(&s->seen_freed_here, &s->now_freed_here, 1);
+		add(&s->seen_temporary, &s->now_temporary, 1);
+		s->born_cnt += s->now_born.v[CNT];
+		s->short_cnt += s->now_short.v[CNT];
+		settle_young(c, s);
+	}
+	memset(&s->now_born, 0, offsetof(struct site_cells, touched) - offsetof(struct site_cells, now_born));
+	s->touched = false;
+}
+
+static void settle_all(struct cells *c, double weight)
+{
+	for (uint32_t i = 0; i < c->touched_cnt; i++)
+		settle(c, &c->v[c->touched[i]], weight);
+	settle(c, &c->all, weight);
+	c->touched_cnt = 0;
+}
+
+static void grow_older(struct site_cells *s, int class)
+{
+	struct cohort *from = &s->cohorts[class], *to = from + 1;
+
+	add(&to->alive, &from->alive, 1);
+	add(&to->looking, &from->looking, 1);
+	add(&to->variance, &from->variance, 1);
+	*from = (struct cohort){0};
+}
+
+/* Every so many cells a class is that of the next age. */
+static void promote(struct cells *c)
+{
+	uint64_t every[CLASSES];
+
+	every[0] = CLASS_CELLS;
+	for (int i = 1; i < CLASSES; i++)
+		every[i] = every[i - 1] * CLASS_TIMES;
+	for (int i = CLASSES - 2; i >= 0; i--) {
+		if (c->cnt % every[i])
+			continue;
+		for (uint32_t n = 0; n < c->v_cnt; n++)
+			grow_older(&c->v[n], i);
+		grow_older(&c->all, i);
+		c->from[i] = i ? c->from[i - 1] : c->last_tick + 1;
+	}
+}
+
+void cells_settle(struct cells *c)
+{
+	if (c->on && !c->sure)
+		return;
+	settle_all(c, 1);
+	c->tick = ++c->last_tick;
+}
+
+void cells_end(struct cells *c, const struct event_cell *end)
+{
+	double weight;
+
+	if (!c->on)
+		return;
+	weight = weighing_end(&c->weighing, end);
+	if (c->sure) {
+		cells_settle(c);
+		c->on = false;
+		return;
+	}
+	weight = fmax(weight, 1);
+	look_at_reuse(c);
+	c->cnt++;
+	weigh_births(c, weight);
+	settle_all(c, weight);
+	promote(c);
+	c->on = false;
+	c->tick = ++c->last_tick;
+}
+
+void cells_exec(struct cells *c)
+{
+	cells_settle(c);
+	for (uint32_t i = 0; i <= c->v_cnt; i++) {
+		struct site_cells *s = i < c->v_cnt ? &c->v[i] : &c->all;
+
+		for (int k = 0; k < CLASSES; k++) {
+			add(&s->gone, &s->cohorts[k].alive, 1);
+			s->cohorts[k] = (struct cohort){0};
+		}
+		s->young = s->young_squares = s->now_alive = (struct tally){0};
+	}
+}
+
+static uint64_t whole(double v)
+{
+	return v > 0 ? (uint64_t)(v + 0.5) : 0;
+}
+
+static uint64_t *of(struct site_count *c, int figure)
+{
+	return figure == CNT ? &c->cnt : &c->bytes;
+}
+
+static void set(struct site_count *figure, struct bounds *bounds, int f, double v, struct estimate_range r)
+{
+	*of(figure, f) = whole(v);
+	*of(&bounds->low, f) = (uint64_t)fmax(floor(fmin(r.low, v)), 0);
+	*of(&bounds->high, f) = (uint64_t)ceil(fmax(r.high, v));
+}
+
+static void estimate_figure(const struct cells *c, const struct site_cells *s, int f, double factor, struct site *site,
+			    struct site_bounds *b)
+{
+	const struct weighing *w = &c->weighing;
+	double exact = (double)*of(&site->allocated, f) - s->seen_born.v[f] - s->now_born.v[f] * (c->on && !c->sure);
+	double here = (double)*of(&site->freed_here, f) - s->seen_freed_here.v[f] - s->now_freed_here.v[f] * (c->on && !c->sure);
+	double born = 0, freed_here = 0, born_var, here_var, alive = 0, var = 0, kept, young, temp;
+	struct estimate_range r;
+
+	for (int g = 0; g < ESTIMATE_GROUPS; g++) {
+		born += s->born[f][g];
+		freed_here += s->freed_here[f][g];
+	}
+	born_var = factor * factor * estimate_variance(w, s->born[f]);
+	here_var = factor * factor * estimate_variance(w, s->freed_here[f]);
+	for (int k = 0; k < CLASSES; k++) {
+		alive += s->cohorts[k].alive.v[f];
+		var += s->cohorts[k].variance.v[f];
+	}
+	kept = exp(-(double)(c->cnt - s->young_cell) / YOUNG_CELLS);
+	young = kept * s->young.v[f];
+	alive += young;
+	var += kept * s->young_squares.v[f];
+	r = estimate_interval(factor * born, born_var, s->seen_born.v[f]);
+	set(&site->allocated, &b->allocated, f, exact + factor * born, (struct estimate_range){exact + r.low, exact + r.high});
+	r = estimate_interval(factor * freed_here, here_var, s->seen_freed_here.v[f]);
+	set(&site->freed_here, &b->freed_here, f, here + factor * freed_here, (struct estimate_range){here + r.low, here + r.high});
+	r = estimate_interval(alive, var, 0);
+	set(&site->live, &b->live, f, alive, r);
+	r = estimate_interval(fmax(exact + factor * born - alive - s->gone.v[f], 0), born_var + var, 0);
+	set(&site->freed, &b->freed, f, fmax(exact + factor * born - alive - s->gone.v[f], 0), r);
+	temp = (double)*of(&site->temporary, f) - s->seen_temporary.v[f] - s->now_temporary.v[f] * (c->on && !c->sure);
+	*of(&site->temporary, f) = whole(temp + factor * s->temporary.v[f]);
+}
+
+static void estimate(const struct cells *c, const struct site_cells *s, uint64_t now_ns, struct site *site,
+		     struct site_bounds *b)
+{
+	double factor = weighing_factor(&c->weighing, c->on ? 0 : now_ns);
+
+	for (int f = 0; f < FIGURES; f++)
+		estimate_figure(c, s, f, factor, site, b);
+}
+
+void cells_site(const struct cells *c, uint32_t number, uint64_t now_ns, struct site *figures, struct site_bounds *b)
+{
+	static const struct site_cells none;
+
+	estimate(c, number < c->v_cnt ? &c->v[number] : &none, now_ns, figures, b);
+}
+
+void cells_all(const struct cells *c, uint64_t now_ns, struct site *figures, struct site_bounds *b)
+{
+	estimate(c, &c->all, now_ns, figures, b);
+}

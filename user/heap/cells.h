@@ -1,0 +1,48 @@
+/*
+ * What is booked of blocks while they are recorded in cells only (bpf/event.h: EVENT_CELL), and what it says of
+ * all of them. The ledger makes one at the first cell that is not sure and tells it of every change from
+ * then on. How figures are estimated: heap/estimate.h.
+ */
+#ifndef ALLOCTRACE_HEAP_CELLS_H
+#define ALLOCTRACE_HEAP_CELLS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../bpf/event.h"
+#include "heap/blocks.h"
+#include "heap/bounds.h"
+#include "heap/sites.h"
+
+struct cells;
+
+/* The sites' figures are exact so far. NULL: no memory. Both must outlive it. */
+struct cells *cells_new(struct sites *sites, struct blocks *blocks);
+void cells_free(struct cells *cells); /* NULL-safe */
+
+/* tick: of that moment; blocks that are born from now on have cells_tick at least. */
+void cells_begin(struct cells *cells, const struct event_cell *begin, uint32_t tick);
+/* The blocks of the cell get their weights. */
+void cells_end(struct cells *cells, const struct event_cell *end);
+/* Books what a sure cell has had so far. */
+void cells_settle(struct cells *cells);
+uint32_t cells_tick(const struct cells *cells);
+
+/* Group and weight of a block that is allocated now, at its site and tick. */
+void cells_weigh(const struct cells *cells, struct block *block);
+/* It is booked; tracked: it is in the table. counts: at its site by its weight by now. */
+void cells_born(struct cells *cells, const struct block *block, struct site_count counts, bool tracked);
+/* It has left the table, for whatever reason; freed: its free was seen. */
+void cells_left(struct cells *cells, const struct block *block, struct site_count counts, bool freed, bool temporary);
+void cells_freed_here(struct cells *cells, uint32_t site, struct site_count counts);
+/* The program is another one: nothing is live any more. */
+void cells_exec(struct cells *cells);
+struct site_count cells_at_site(const struct cells *cells, const struct block *block);
+
+/* Estimates at that time (CLOCK_MONOTONIC) in place of the figures of a site, and their bounds. */
+void cells_site(const struct cells *cells, uint32_t number, uint64_t now_ns, struct site *figures,
+		struct site_bounds *bounds);
+/* The same of all sites together. *figures: as sites have been booked. */
+void cells_all(const struct cells *cells, uint64_t now_ns, struct site *figures, struct site_bounds *bounds);
+
+#endif
