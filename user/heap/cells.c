@@ -8,12 +8,13 @@
 #include "heap/estimate.h"
 #include "heap/sampling.h"
 
-#define CLASSES 7        /* of ages: of the first some cells, and each four times as long as the one before */
-#define CLASS_CELLS 2
-#define CLASS_TIMES 4
+#define CLASSES 12       /* of ages, in cells that were on: the first ones of one cell each, */
+#define SINGLES 4        /* … so many, and then each twice as long as the one before */
+#define MEMORY_MAX 60.0  /* cells that deaths of an age are pooled over: so many times the share that dies in one */
+#define MEMORY_MIN 3.0
 #define YOUNG_CELLS 8.0  /* that the mean of the young is of */
 #define SHORT_SHARE 0.02 /* of blocks that died in their cell: from there on a site's are looked at in halves */
-#define REUSE_LOOKS 128  /* addresses a cell */
+#define REUSE_LOOKS 512  /* addresses a cell */
 
 enum { CNT, BYTES, FIGURES };
 
@@ -25,7 +26,10 @@ struct tally {
 struct cohort {
 	struct tally alive;    /* as estimated */
 	struct tally looking;  /* that nothing has shown to be dead */
+	struct tally taken;    /* of looking, those whose addresses others have by now */
 	struct tally variance; /* of alive */
+	/* Means over cells: deaths by weight, their squares, of them those of others, and alive before. */
+	float died[FIGURES], died_squares[FIGURES], others[FIGURES], before[FIGURES];
 };
 
 struct site_cells {
@@ -35,10 +39,12 @@ struct site_cells {
 	struct tally gone; /* neither freed nor live any more */
 	struct cohort cohorts[CLASSES];
 	struct tally young, young_squares; /* alive at a cell's end and born in its second half: means over the last cells */
+	uint64_t at;          /* cells that cohorts have come through */
+	double deaths, ages;  /* weighed deaths, and the sum of the ages that they died at, ns of own time */
 	uint64_t young_cell;
 	double born_cnt, short_cnt; /* ever in cells, and of these that died there */
 	/* In the cell that is on. */
-	struct tally now_born, now_freed_here, now_temporary, now_short, now_dead[CLASSES], now_alive, now_young;
+	struct tally now_born, now_freed_here, now_temporary, now_short, now_dead[CLASSES], now_replaced[CLASSES], now_alive, now_young;
 	bool touched;
 };
 
@@ -58,13 +64,15 @@ struct cells {
 	uint64_t events;             /* in this cell */
 	uint64_t cnt;                /* cells that have ended and were not sure */
 	uint32_t from[CLASSES];      /* the least tick of blocks of that class */
+	double from_own[CLASSES];    /* … and own time */
+	double stands_for;           /* ns of own time that a cell stands for, lately */
 	struct site_cells *v, all;
 	uint32_t v_cnt;
 	uint32_t *touched;
 	uint32_t touched_cnt, touched_cap;
 	struct birth *births;
 	size_t birth_cnt, birth_cap;
-	uint64_t dead[REUSE_LOOKS]; /* addresses */
+	struct birth dead[REUSE_LOOKS];
 	unsigned dead_cnt;
 	double dead_looked, reused;
 };
@@ -198,10 +206,129 @@ struct site_count cells_at_site(const struct cells *c, const struct block *block
 	return sampling_count(scale, block->size, block->addr);
 }
 
+/* How many of those that die have their address taken by others at once. */
+static double reuse(const struct cells *c)
+{
+	return (c->reused + 0.5) / (c->dead_looked + 1);
+}
+
+/*
+ * What share of a cohort died in that time, when `died` (of one that is alive) were seen to: in the meantime its own
+ * and, of those that came after them, as many as die at `turn` a life; taken: that were there before.
+ */
+static double share_of_own(double died, double taken, double turn, double reused)
+{
+	double low = 0, high = 1;
+
+	if (died <= turn * taken)
+		return 0;
+	for (int i = 0; i < 12; i++) {
+		double q = (low + high) / 2, after = 1 - q / -log1p(-q);
+
+		if (q + turn * (taken + reused * after) < died)
+			low = q;
+		else
+			high = q;
+	}
+	return (low + high) / 2;
+}
+
+static void cohort_dies(const struct cells *c, const struct site_cells *s, struct cohort *k, const struct tally *dead,
+			const struct tally *replaced, double weight, double own)
+{
+	double turn = s->ages > 0 ? s->deaths / s->ages * own : 0, reused = reuse(c);
+
+	for (int f = 0; f < FIGURES; f++) {
+		double died = weight * dead->v[f], alive = k->alive.v[f], share, memory, keep, error, taken;
+
+		if (!(k->looking.v[f] + dead->v[f] > 0) && !(k->before[f] > 0))
+			continue;
+		taken = k->taken.v[f];
+		share = k->before[f] > 0 ? fmin((k->died[f]) / k->before[f], 1) : 1;
+		memory = fmax(MEMORY_MIN, MEMORY_MAX * share);
+		keep = 1 - 1 / memory;
+		k->died[f] = (float)(keep * k->died[f] + died);
+		k->died_squares[f] = (float)(keep * k->died_squares[f] + died * died);
+		k->others[f] = (float)(keep * k->others[f] + taken);
+		k->before[f] = (float)(keep * k->before[f] + alive);
+		share = 0;
+		if (k->before[f] > 0) {
+			share = share_of_own(k->died[f] / k->before[f], k->others[f] / k->before[f], turn, reused);
+			error = alive * sqrt(k->died_squares[f]) / k->before[f];
+			k->alive.v[f] = fmin(alive * (1 - share), fmax(k->looking.v[f], 0));
+			k->variance.v[f] = k->variance.v[f] * (1 - share) * (1 - share) + memory * error * error;
+		}
+		taken += reused * share * alive + (weight - 1) * replaced->v[f];
+		taken *= 1 - -expm1(-turn) * (1 / weight + (1 - 1 / weight) * (1 - reused));
+		k->taken.v[f] = fmin(fmax(taken, 0), fmax(k->looking.v[f] - k->alive.v[f], 0));
+	}
+}
+
+static void grow_older(struct site_cells *s, int class)
+{
+	struct cohort *from = &s->cohorts[class], *to = from + 1;
+
+	add(&to->alive, &from->alive, 1);
+	add(&to->looking, &from->looking, 1);
+	add(&to->taken, &from->taken, 1);
+	add(&to->variance, &from->variance, 1);
+	from->alive = from->looking = from->taken = from->variance = (struct tally){0};
+}
+
+/* After how many cells each a class is that of the next age. */
+static uint64_t every(int class)
+{
+	return class < SINGLES ? 1 : 1ULL << (class - SINGLES + 2);
+}
+
+/* Own time that blocks of a class were born at, about. */
+static double class_own(const struct cells *c, int class)
+{
+	double to = class ? c->from_own[class - 1] : c->weighing.own;
+
+	return (c->from_own[class] + to) / 2;
+}
+
+/* Cohorts go through a cell, the next one that they have not been through. */
+static void step(const struct cells *c, struct site_cells *s, double weight, double own)
+{
+	for (int i = 0; i < CLASSES; i++)
+		cohort_dies(c, s, &s->cohorts[i], &s->now_dead[i], &s->now_replaced[i], weight, own);
+}
+
+static void step_over(const struct cells *c, struct site_cells *s)
+{
+	for (int i = CLASSES - 2; i >= 0; i--)
+		if (s->at % every(i) == 0)
+			grow_older(s, i);
+	(void)c;
+}
+
+static bool has_cohorts(const struct site_cells *s)
+{
+	for (int i = 0; i < CLASSES; i++)
+		if (s->cohorts[i].looking.v[CNT] > 0 || s->cohorts[i].before[CNT] > 0)
+			return true;
+	return false;
+}
+
+/* Cells in which nothing of a site was seen. */
+static void catch_up(const struct cells *c, struct site_cells *s)
+{
+	if (s->at < c->cnt && !has_cohorts(s))
+		s->at = c->cnt;
+	while (s->at < c->cnt) {
+		step(c, s, 2, c->stands_for);
+		s->at++;
+		step_over(c, s);
+	}
+}
+
 static struct site_cells *touch(struct cells *c, uint32_t site)
 {
 	if (make_room(c, site))
 		return NULL;
+	catch_up(c, &c->v[site]);
 	if (c->v[site].touched)
 		return &c->v[site];
 	if (c->touched_cnt == c->touched_cap) {
@@ -263,8 +390,9 @@ static unsigned class_of(const struct cells *c, uint32_t tick)
 	return class;
 }
 
-void cells_left(struct cells *c, const struct block *block, struct site_count counts, bool freed, bool temporary)
+void cells_left(struct cells *c, const struct block *block, struct site_count counts, enum cells_leave why)
 {
+	bool freed = why == CELLS_FREED || why == CELLS_TEMPORARY;
 	struct site_cells *s = touch(c, block->site);
 	struct tally t = of_count(counts);
 	unsigned class = class_of(c, block->tick);
@@ -273,8 +401,8 @@ void cells_left(struct cells *c, const struct block *block, struct site_count co
 		return;
 	c->events += freed;
 	if (freed && c->dead_cnt < REUSE_LOOKS)
-		c->dead[c->dead_cnt++] = block->addr;
-	if (temporary) {
+		c->dead[c->dead_cnt++] = (struct birth){.addr = block->addr, .at = c->events};
+	if (why == CELLS_TEMPORARY) {
 		add(&s->now_temporary, &t, 1);
 		add(&c->all.now_temporary, &t, 1);
 	}
@@ -292,6 +420,9 @@ void cells_left(struct cells *c, const struct block *block, struct site_count co
 	if (freed) {
 		add(&s->now_dead[class], &t, 1);
 		add(&c->all.now_dead[class], &t, 1);
+	} else if (why == CELLS_REPLACED) {
+		add(&s->now_replaced[class], &t, 1);
+		add(&c->all.now_replaced[class], &t, 1);
 	}
 }
 
@@ -342,36 +473,15 @@ static void weigh_births(struct cells *c, double weight)
 	c->birth_cnt = 0;
 }
 
-static double reuse(const struct cells *c)
-{
-	return (c->reused + 0.5) / (c->dead_looked + 1);
-}
-
 static void look_at_reuse(struct cells *c)
 {
-	for (unsigned i = 0; i < c->dead_cnt; i++)
-		c->reused += blocks_find(c->blocks, c->dead[i]) != NULL;
-	c->dead_looked += c->dead_cnt;
-	c->dead_cnt = 0;
-}
-
-/*
- * Of the blocks that were seen to die, some were not those that are tracked there, but others that came
- * after they had died unseen.
- */
-static void cohort_dies(const struct cells *c, struct cohort *k, const struct tally *dead, double weight)
-{
-	for (int f = 0; f < FIGURES; f++) {
-		double occupied, times, gone;
-
-		if (!(dead->v[f] > 0) || !(k->alive.v[f] > 0))
+	for (unsigned i = 0; i < c->dead_cnt; i++) {
+		if (c->dead[i].at > c->events / 2)
 			continue;
-		occupied = k->alive.v[f] + reuse(c) * fmax(k->looking.v[f] + dead->v[f] - k->alive.v[f], 0);
-		times = fmin(weight * dead->v[f] / occupied, 1);
-		gone = k->alive.v[f] * times;
-		k->alive.v[f] = fmin(k->alive.v[f] - gone, fmax(k->looking.v[f], 0));
-		k->variance.v[f] = k->variance.v[f] * (1 - times) * (1 - times) + gone * gone * (1 - 1 / weight);
+		c->reused += blocks_find(c->blocks, c->dead[i].addr) != NULL;
+		c->dead_looked++;
 	}
+	c->dead_cnt = 0;
 }
 
 static void settle_young(struct cells *c, struct site_cells *s)
@@ -385,15 +495,35 @@ static void settle_young(struct cells *c, struct site_cells *s)
 	s->young_cell = c->cnt;
 }
 
+/* In a sure cell: those that are tracked are as likely to be alive as any of them. */
+static void all_seen_die(struct site_cells *s)
+{
+	for (int i = 0; i < CLASSES; i++) {
+		struct cohort *k = &s->cohorts[i];
+
+		for (int f = 0; f < FIGURES; f++) {
+			double before = k->looking.v[f] + s->now_dead[i].v[f];
+
+			if (before > 0)
+				k->alive.v[f] *= fmax(k->looking.v[f], 0) / before;
+		}
+	}
+}
+
 static void settle(struct cells *c, struct site_cells *s, double weight)
 {
 	bool sure = !c->on || c->sure;
 
 	for (int i = 0; i < CLASSES; i++) {
-		cohort_dies(c, &s->cohorts[i], &s->now_dead[i], weight);
-		for (int f = 0; f < FIGURES; f++)
-			s->cohorts[i].alive.v[f] = fmin(s->cohorts[i].alive.v[f], fmax(s->cohorts[i].looking.v[f], 0));
+		double age = c->weighing.own - class_own(c, i);
+
+		s->deaths += weight * s->now_dead[i].v[CNT];
+		s->ages += weight * s->now_dead[i].v[CNT] * fmax(age, 0);
 	}
+	if (sure)
+		all_seen_die(s);
+	else
+		step(c, s, weight, c->stands_for);
 	add(&s->cohorts[0].alive, &s->now_alive, 1);
 	add(&s->cohorts[0].looking, &s->now_alive, 1);
 	if (!sure) {
@@ -410,6 +540,10 @@ static void settle(struct cells *c, struct site_cells *s, double weight)
 		s->short_cnt += s->now_short.v[CNT];
 		settle_young(c, s);
 	}
+	if (!sure) {
+		s->at++;
+		step_over(c, s);
+	}
 	memset(&s->now_born, 0, offsetof(struct site_cells, touched) - offsetof(struct site_cells, now_born));
 	s->touched = false;
 }
@@ -422,31 +556,14 @@ static void settle_all(struct cells *c, double weight)
 	c->touched_cnt = 0;
 }
 
-static void grow_older(struct site_cells *s, int class)
-{
-	struct cohort *from = &s->cohorts[class], *to = from + 1;
-
-	add(&to->alive, &from->alive, 1);
-	add(&to->looking, &from->looking, 1);
-	add(&to->variance, &from->variance, 1);
-	*from = (struct cohort){0};
-}
-
-/* Every so many cells a class is that of the next age. */
+/* The boundaries of classes move on. */
 static void promote(struct cells *c)
 {
-	uint64_t every[CLASSES];
-
-	every[0] = CLASS_CELLS;
-	for (int i = 1; i < CLASSES; i++)
-		every[i] = every[i - 1] * CLASS_TIMES;
 	for (int i = CLASSES - 2; i >= 0; i--) {
-		if (c->cnt % every[i])
+		if (c->cnt % every(i))
 			continue;
-		for (uint32_t n = 0; n < c->v_cnt; n++)
-			grow_older(&c->v[n], i);
-		grow_older(&c->all, i);
 		c->from[i] = i ? c->from[i - 1] : c->last_tick + 1;
+		c->from_own[i] = i ? c->from_own[i - 1] : c->weighing.own;
 	}
 }
 
@@ -471,10 +588,11 @@ void cells_end(struct cells *c, const struct event_cell *end)
 		return;
 	}
 	weight = fmax(weight, 1);
+	c->stands_for += (weight * (double)end->progress - c->stands_for) / (c->cnt < 8 ? (double)c->cnt + 1 : 8);
 	look_at_reuse(c);
-	c->cnt++;
 	weigh_births(c, weight);
 	settle_all(c, weight);
+	c->cnt++;
 	promote(c);
 	c->on = false;
 	c->tick = ++c->last_tick;
@@ -555,10 +673,12 @@ static void estimate(const struct cells *c, const struct site_cells *s, uint64_t
 		estimate_figure(c, s, f, factor, site, b);
 }
 
-void cells_site(const struct cells *c, uint32_t number, uint64_t now_ns, struct site *figures, struct site_bounds *b)
+void cells_site(struct cells *c, uint32_t number, uint64_t now_ns, struct site *figures, struct site_bounds *b)
 {
 	static const struct site_cells none;
 
+	if (number < c->v_cnt)
+		catch_up(c, &c->v[number]);
 	estimate(c, number < c->v_cnt ? &c->v[number] : &none, now_ns, figures, b);
 }
 

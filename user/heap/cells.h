@@ -16,6 +16,13 @@
 
 struct cells;
 
+enum cells_leave {
+	CELLS_FREED,
+	CELLS_TEMPORARY, /* freed by the next event of the thread */
+	CELLS_REPLACED,  /* another was allocated there: its free was not seen */
+	CELLS_BURIED,    /* a walk has found it dead, or it was lost in another way */
+};
+
 /* The sites' figures are exact so far. NULL: no memory. Both must outlive it. */
 struct cells *cells_new(struct sites *sites, struct blocks *blocks);
 void cells_free(struct cells *cells); /* NULL-safe */
@@ -32,15 +39,15 @@ uint32_t cells_tick(const struct cells *cells);
 void cells_weigh(const struct cells *cells, struct block *block);
 /* It is booked; tracked: it is in the table. counts: at its site by its weight by now. */
 void cells_born(struct cells *cells, const struct block *block, struct site_count counts, bool tracked);
-/* It has left the table, for whatever reason; freed: its free was seen. */
-void cells_left(struct cells *cells, const struct block *block, struct site_count counts, bool freed, bool temporary);
+/* It has left the table. */
+void cells_left(struct cells *cells, const struct block *block, struct site_count counts, enum cells_leave why);
 void cells_freed_here(struct cells *cells, uint32_t site, struct site_count counts);
 /* The program is another one: nothing is live any more. */
 void cells_exec(struct cells *cells);
 struct site_count cells_at_site(const struct cells *cells, const struct block *block);
 
 /* Estimates at that time (CLOCK_MONOTONIC) in place of the figures of a site, and their bounds. */
-void cells_site(const struct cells *cells, uint32_t number, uint64_t now_ns, struct site *figures,
+void cells_site(struct cells *cells, uint32_t number, uint64_t now_ns, struct site *figures,
 		struct site_bounds *bounds);
 /* The same of all sites together. *figures: as sites have been booked. */
 void cells_all(const struct cells *cells, uint64_t now_ns, struct site *figures, struct site_bounds *bounds);

@@ -206,7 +206,7 @@ static void enters(struct ledger *l, const struct block *block, uint64_t time)
 	}
 }
 
-static void leaves(struct ledger *l, const struct block *block, bool is_freed, bool temporary)
+static void leaves(struct ledger *l, const struct block *block, enum cells_leave why)
 {
 	struct site *site = sites_at(l->sites, block->site);
 	struct site_count counts = ledger_at_site(l, block);
@@ -214,7 +214,7 @@ static void leaves(struct ledger *l, const struct block *block, bool is_freed, b
 	keep_peak(l, site);
 	subtract(&site->live, counts);
 	if (l->cells)
-		cells_left(l->cells, block, counts, is_freed, temporary);
+		cells_left(l->cells, block, counts, why);
 	discount(&l->totals.live, block->size);
 	round_live(l, block->size, false);
 }
@@ -235,7 +235,7 @@ static bool track(struct ledger *l, const struct block *block, uint64_t time)
 		return false;
 	}
 	if (rc) {
-		leaves(l, &replaced, false, false);
+		leaves(l, &replaced, CELLS_REPLACED);
 		count(&l->totals.ghosts, replaced.size);
 	}
 	enters(l, block, time);
@@ -279,7 +279,7 @@ static void freed(struct ledger *l, const struct block *block, const struct even
 {
 	struct site *site = sites_at(l->sites, block->site);
 
-	leaves(l, block, true, temporary);
+	leaves(l, block, temporary ? CELLS_TEMPORARY : CELLS_FREED);
 	site_count_add(&site->freed, ledger_at_site(l, block));
 	if (temporary) {
 		site_count_add(&site->temporary, ledger_at_site(l, block));
@@ -310,7 +310,7 @@ static void restore(struct ledger *l, struct thread *t, bool suspect)
 		return;
 	t->block.suspect = suspect;
 	if (blocks_find(l->blocks, t->block.addr) || blocks_add(l->blocks, &t->block, &replaced)) {
-		leaves(l, &t->block, false, false);
+		leaves(l, &t->block, CELLS_BURIED);
 		count(&l->totals.ghosts, t->block.size);
 	}
 }
@@ -552,7 +552,7 @@ bool ledger_bury(struct ledger *l, uint64_t addr)
 	book_all(l);
 	if (!blocks_remove(l->blocks, addr, &block))
 		return false;
-	leaves(l, &block, false, false);
+	leaves(l, &block, CELLS_BURIED);
 	count(&l->totals.ghosts, block.size);
 	return true;
 }
