@@ -123,7 +123,7 @@ enum figure { ALLOCATED, FREED, FREED_HERE, LIVE, FIGURE_CNT };
 
 struct score {
 	uint64_t in, of;
-	double error, square;
+	double error, square, truth;
 	double width;
 	uint64_t large;
 	uint64_t large_in;
@@ -138,7 +138,8 @@ static void judge(struct score *score, uint64_t estimate, uint64_t low, uint64_t
 	if (truth && (double)truth > 0.05 * (double)all) {
 		double error = ((double)estimate - (double)truth) / (double)truth;
 
-		score->error += error;
+		score->error += (double)estimate - (double)truth;
+		score->truth += (double)truth;
 		score->square += error * error;
 		score->width += ((double)high - (double)low) / 2 / (double)truth;
 		score->large++;
@@ -201,7 +202,10 @@ static void run(const struct scenario *sc, uint64_t seed, struct score sites[FIG
 		judge_site(sites, &e, &b, &s->sites[stack - 1], &truth);
 	}
 	if (!sc->mean) {
-		ledger_estimate_all(s->ledger, sim_time(s), &e, &b);
+		struct ledger_totals totals;
+
+		ledger_estimate_totals(s->ledger, sim_time(s), &totals, &b);
+		e = (struct site){.live = totals.live, .allocated = totals.allocated, .freed = totals.freed, .freed_here = totals.freed};
 		judge_site(all, &e, &b, &truth, &truth);
 	}
 	sim_delete(s);
@@ -217,7 +221,7 @@ static void print(const char *name, const char *of, const struct score score[FIG
 		double n = fmax((double)s->large, 1);
 
 		printf(" | %s %5.1f %%%s %+6.1f ±%5.1f sd %5.1f w %5.1f", names[f], 100.0 * (double)s->in / fmax((double)s->of, 1),
-		       s->in < 0.92 * (double)s->of ? "!" : " ", 100 * s->error / n,
+		       s->in < 0.92 * (double)s->of ? "!" : " ", 100 * s->error / fmax(s->truth, 1),
 		       100 * sqrt(s->square) / n, 100 * sqrt(s->square / n), 100 * s->width / n);
 	}
 	printf("\n");

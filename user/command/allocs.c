@@ -31,6 +31,8 @@ struct allocs {
 	/* What the last view points to. */
 	struct allocation_view view;
 	struct site_view *sites;
+	struct site *figures;       /* estimates, by number; NULL: sites' own figures */
+	struct site_bounds *bounds; /* of these */
 	const struct site_view **by_number;
 };
 
@@ -70,6 +72,8 @@ void allocs_free(struct allocs *a)
 	ledger_free(a->ledger);
 	freed_free(&a->freed);
 	free(a->sites);
+	free(a->figures);
+	free(a->bounds);
 	free(a->by_number);
 	free(a);
 }
@@ -83,6 +87,10 @@ void allocs_event(struct allocs *a, const struct event *ev)
 {
 	const struct traced_function *fn;
 
+	if (ev->head->kind == EVENT_CELL) {
+		ledger_cell(a->ledger, ev->cell);
+		return;
+	}
 	fn = tracer_function(a->tracer, ev->head->func);
 	if (fn)
 		ledger_event(a->ledger, ev, stacks_own_id(a->stacks, ev->block->stack), fn->allocator,
@@ -137,7 +145,8 @@ void allocs_sample(struct allocs *a, struct sample *sample, bool urgent)
 	uint64_t now = clock_monotonic_ns();
 	const struct survey_options options = {
 		.older_ns = a->options.older_ns,
-		.judge_ghosts = lost_events(a) || ledger_totals(a->ledger)->ghosts.cnt,
+		.judge_ghosts = lost_events(a) || ledger_totals(a->ledger)->ghosts.cnt ||
+				ledger_is_estimated(a->ledger),
 	};
 
 	a->rounded = ledger_totals(a->ledger)->live_rounded;
@@ -206,7 +215,34 @@ static bool has_anything(const struct site *site)
 	return site->allocated.cnt || site->freed_here.cnt;
 }
 
-static int fill_sites(struct allocs *a, const struct survey_result *survey)
+/* Estimates of all sites, and half the width of what live bytes lie in, relative, by live bytes. */
+static int estimate_sites(struct allocs *a, uint32_t cnt, uint64_t now)
+{
+	double width = 0, live = 0;
+
+	free(a->figures);
+	free(a->bounds);
+	a->figures = NULL;
+	a->bounds = NULL;
+	a->view.budget.error = 0;
+	if (!ledger_is_estimated(a->ledger))
+		return 0;
+	a->figures = calloc(cnt, sizeof(*a->figures));
+	a->bounds = calloc(cnt, sizeof(*a->bounds));
+	if (!a->figures || !a->bounds)
+		return -1;
+	for (uint32_t i = 0; i < cnt; i++) {
+		const struct bounds *b = &a->bounds[i].live;
+
+		ledger_estimate(a->ledger, i, now, &a->figures[i], &a->bounds[i]);
+		width += (double)(b->high.bytes - b->low.bytes) / 2;
+		live += (double)a->figures[i].live.bytes;
+	}
+	a->view.budget.error = live > 0 ? width / live : 0;
+	return 0;
+}
+
+static int fill_sites(struct allocs *a, const struct survey_result *survey, uint64_t now)
 {
 	struct sites *sites = ledger_sites(a->ledger);
 	uint32_t cnt = sites_cnt(sites);
@@ -220,10 +256,10 @@ static int fill_sites(struct allocs *a, const struct survey_result *survey)
 	a->by_number = calloc(cnt, sizeof(*a->by_number));
 	a->view.sites = a->sites;
 	a->view.by_number = a->by_number;
-	if (!a->sites || !a->by_number)
+	if (!a->sites || !a->by_number || estimate_sites(a, cnt, now))
 		return -1;
 	for (uint32_t i = 0; i < cnt; i++) {
-		const struct site *site = sites_at(sites, i);
+		const struct site *site = a->figures ? &a->figures[i] : sites_at(sites, i);
 		const struct stack *stack = stacks_find(a->stacks, site->stack);
 
 		if (!has_anything(site))
@@ -232,8 +268,9 @@ static int fill_sites(struct allocs *a, const struct survey_result *survey)
 			.number = i,
 			.figures = site,
 			.survey = survey && i < survey->site_cnt ? &survey->sites[i] : NULL,
-			.peak = ledger_at_peak(a->ledger, site),
+			.peak = ledger_at_peak(a->ledger, i),
 			.stack = stack,
+			.bounds = a->bounds ? &a->bounds[i] : NULL,
 		};
 		if (stack && stack->cut) {
 			site_count_add(&a->view.truncated[STACK_WHOLE], site->allocated);
@@ -257,25 +294,33 @@ static uint64_t probed_live(const struct heap_state *heap)
 
 static uint64_t unattributed(const struct allocs *a, const struct heap_state *heap)
 {
-	uint64_t live = probed_live(heap);
+	uint64_t live = probed_live(heap), rounded = a->rounded;
 
+	if (a->view.budget.estimated)
+		rounded = a->view.totals.live_rounded;
 	if (a->stopped[0] || !a->rounded_ns || heap->taken_ns != a->rounded_ns || live == UNKNOWN ||
-	    a->rounded == UINT64_MAX)
+	    rounded == UINT64_MAX)
 		return UNKNOWN;
-	return live > a->rounded ? live - a->rounded : 0;
+	return live > rounded ? live - rounded : 0;
 }
 
 uint64_t allocs_live(const struct allocs *a)
 {
-	return a->stopped[0] ? UNKNOWN : ledger_totals(a->ledger)->live.bytes;
+	return a->stopped[0] ? UNKNOWN : ledger_live(a->ledger);
 }
 
 const struct allocation_view *allocs_view(struct allocs *a, const struct heap_state *heap)
 {
 	const struct survey_result *survey = survey_result(a->survey);
 
+	uint64_t now = clock_monotonic_ns();
+
 	a->view.before = a->view.totals;
-	a->view.totals = *ledger_totals(a->ledger);
+	a->view.budget.estimated = ledger_is_estimated(a->ledger);
+	if (a->view.budget.estimated)
+		ledger_estimate_totals(a->ledger, now, &a->view.totals, &a->view.budget.totals);
+	else
+		a->view.totals = *ledger_totals(a->ledger);
 	a->view.stacks = stacks_counts(a->stacks);
 	a->view.survey = survey;
 	a->view.unattributed = unattributed(a, heap);
@@ -285,5 +330,5 @@ const struct allocation_view *allocs_view(struct allocs *a, const struct heap_st
 	a->view.free_sample_bytes = a->options.free_sample_bytes;
 	a->view.probe_cpu_share = a->brake.share;
 	a->view.stopped = a->stopped[0] ? a->stopped : NULL;
-	return fill_sites(a, survey) ? NULL : &a->view;
+	return fill_sites(a, survey, now) ? NULL : &a->view;
 }

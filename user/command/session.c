@@ -270,6 +270,7 @@ void session_event(const struct event *ev, void *session)
 		[EVENT_REALLOC_BEGIN] = on_alloc,
 		[EVENT_REALLOC] = on_alloc,
 		[EVENT_FREE_OWN] = on_alloc,
+		[EVENT_CELL] = on_alloc,
 		[EVENT_STACK] = on_stack,
 		[EVENT_CODE] = on_code,
 		[EVENT_COLLECTION] = on_collection,

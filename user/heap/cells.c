@@ -12,6 +12,7 @@
 #define SINGLES 4        /* … so many, and then each twice as long as the one before */
 #define MEMORY_MAX 60.0  /* cells that deaths of an age are pooled over: so many times the share that dies in one */
 #define MEMORY_MIN 3.0
+#define UNSEEN_DEATHS 0.1 /* of one a cell, that a figure of deaths may be wrong by */
 #define YOUNG_CELLS 8.0  /* that the mean of the young is of */
 #define SHORT_SHARE 0.02 /* of blocks that died in their cell: from there on a site's are looked at in halves */
 #define REUSE_LOOKS 512  /* addresses a cell */
@@ -27,7 +28,8 @@ struct cohort {
 	struct tally alive;    /* as estimated */
 	struct tally looking;  /* that nothing has shown to be dead */
 	struct tally taken;    /* of looking, those whose addresses others have by now */
-	struct tally variance; /* of alive */
+	struct tally variance; /* of alive, by chance of births */
+	struct tally spread;   /* … of deaths */
 	/* Means over cells: deaths by weight, their squares, of them those of others, and alive before. */
 	float died[FIGURES], died_squares[FIGURES], others[FIGURES], before[FIGURES];
 };
@@ -35,8 +37,10 @@ struct cohort {
 struct site_cells {
 	double born[FIGURES][ESTIMATE_GROUPS], freed_here[FIGURES][ESTIMATE_GROUPS]; /* Σ weight × seen, by group */
 	struct tally temporary;
-	struct tally seen_born, seen_freed_here, seen_temporary; /* in cells that were not sure, unweighed */
+	struct tally seen_born, seen_temporary; /* in cells that were not sure, unweighed */
 	struct tally gone; /* neither freed nor live any more */
+	struct tally peak; /* live when all was highest */
+	struct tally scaled_here; /* that the site's own figure has of cells that were not sure, by weight */
 	struct cohort cohorts[CLASSES];
 	struct tally young, young_squares; /* alive at a cell's end and born in its second half: means over the last cells */
 	uint64_t at;          /* cells that cohorts have come through */
@@ -66,7 +70,10 @@ struct cells {
 	uint32_t from[CLASSES];      /* the least tick of blocks of that class */
 	double from_own[CLASSES];    /* … and own time */
 	double stands_for;           /* ns of own time that a cell stands for, lately */
-	struct site_cells *v, all;
+	double progress;             /* ns, of the cell */
+	struct site_cells *v, all;   /* all: sums only, it has no cohorts */
+	struct tally alive, peak;    /* of all sites */
+	uint64_t peak_ns;
 	uint32_t v_cnt;
 	uint32_t *touched;
 	uint32_t touched_cnt, touched_cap;
@@ -132,9 +139,8 @@ struct cells *cells_new(struct sites *sites, struct blocks *blocks)
 	}
 	for (uint32_t i = 0; i < cnt; i++) {
 		begin_exact(&c->v[i], sites_at(sites, i));
-		add(&c->all.cohorts[CLASSES - 1].alive, &c->v[i].cohorts[CLASSES - 1].alive, 1);
-		add(&c->all.cohorts[CLASSES - 1].looking, &c->v[i].cohorts[CLASSES - 1].alive, 1);
 		add(&c->all.gone, &c->v[i].gone, 1);
+		add(&c->alive, &c->v[i].cohorts[CLASSES - 1].alive, 1);
 	}
 	return c;
 }
@@ -206,6 +212,20 @@ struct site_count cells_at_site(const struct cells *c, const struct block *block
 	return sampling_count(scale, block->size, block->addr);
 }
 
+/* After how many cells each a class is that of the next age. */
+static uint64_t every(int class)
+{
+	return class < SINGLES ? 1 : 1ULL << (class - SINGLES + 2);
+}
+
+/* Own time that blocks of a class were born at, about. */
+static double class_own(const struct cells *c, int class)
+{
+	double to = class ? c->from_own[class - 1] : c->weighing.own;
+
+	return (c->from_own[class] + to) / 2;
+}
+
 /* How many of those that die have their address taken by others at once. */
 static double reuse(const struct cells *c)
 {
@@ -233,18 +253,24 @@ static double share_of_own(double died, double taken, double turn, double reused
 	return (low + high) / 2;
 }
 
-static void cohort_dies(const struct cells *c, const struct site_cells *s, struct cohort *k, const struct tally *dead,
-			const struct tally *replaced, double weight, double own)
+/* Deaths of a class in a cell, and at what age. */
+static void cohort_dies(const struct cells *c, struct site_cells *s, int class, double weight, double own)
 {
-	double turn = s->ages > 0 ? s->deaths / s->ages * own : 0, reused = reuse(c);
+	struct cohort *k = &s->cohorts[class];
+	const struct tally *dead = &s->now_dead[class], *replaced = &s->now_replaced[class];
+	double reused = reuse(c), turn = s->ages > 0 ? s->deaths / s->ages * own : 0;
+	double age = fmax(c->weighing.own - class_own(c, class), 0);
+	double size = k->looking.v[CNT] > 0 ? k->looking.v[BYTES] / k->looking.v[CNT] : 0;
+
+	turn = weight * -expm1(-turn / weight);
 
 	for (int f = 0; f < FIGURES; f++) {
-		double died = weight * dead->v[f], alive = k->alive.v[f], share, memory, keep, error, taken;
+		double died = weight * dead->v[f], alive = k->alive.v[f], share, memory, keep, error, taken, unit;
 
 		if (!(k->looking.v[f] + dead->v[f] > 0) && !(k->before[f] > 0))
 			continue;
 		taken = k->taken.v[f];
-		share = k->before[f] > 0 ? fmin((k->died[f]) / k->before[f], 1) : 1;
+		share = k->before[f] > 0 ? fmin(k->died[f] / k->before[f], 1) : 1;
 		memory = fmax(MEMORY_MIN, MEMORY_MAX * share);
 		keep = 1 - 1 / memory;
 		k->died[f] = (float)(keep * k->died[f] + died);
@@ -254,9 +280,18 @@ static void cohort_dies(const struct cells *c, const struct site_cells *s, struc
 		share = 0;
 		if (k->before[f] > 0) {
 			share = share_of_own(k->died[f] / k->before[f], k->others[f] / k->before[f], turn, reused);
-			error = alive * sqrt(k->died_squares[f]) / k->before[f];
+			unit = weight * weight * (f == BYTES ? size : 1);
+			error = alive / k->before[f];
+			error *= error * (k->died_squares[f] + UNSEEN_DEATHS * memory * unit * unit);
 			k->alive.v[f] = fmin(alive * (1 - share), fmax(k->looking.v[f], 0));
-			k->variance.v[f] = k->variance.v[f] * (1 - share) * (1 - share) + memory * error * error;
+			k->variance.v[f] *= (1 - share) * (1 - share);
+			k->spread.v[f] = k->spread.v[f] * (1 - share) * (1 - share) + memory * error;
+		}
+		if (f == CNT && died > 0 && alive > 0) {
+			double theirs = fmin(share * alive, died);
+
+			s->deaths += theirs;
+			s->ages += theirs * age;
 		}
 		taken += reused * share * alive + (weight - 1) * replaced->v[f];
 		taken *= 1 - -expm1(-turn) * (1 / weight + (1 - 1 / weight) * (1 - reused));
@@ -264,36 +299,36 @@ static void cohort_dies(const struct cells *c, const struct site_cells *s, struc
 	}
 }
 
+static double square(double v)
+{
+	return v * v;
+}
+
 static void grow_older(struct site_cells *s, int class)
 {
 	struct cohort *from = &s->cohorts[class], *to = from + 1;
 
+	for (int f = 0; f < FIGURES; f++) {
+		double share = from->before[f] > 0 ? from->died[f] / from->before[f] : 0;
+
+		/* What is wrong with deaths that are pooled is wrong in the same way for all that they are pooled of. */
+		if (MEMORY_MAX * share > (double)every(class))
+			to->spread.v[f] = square(sqrt(to->spread.v[f]) + sqrt(from->spread.v[f]));
+		else
+			to->spread.v[f] += from->spread.v[f];
+	}
 	add(&to->alive, &from->alive, 1);
 	add(&to->looking, &from->looking, 1);
 	add(&to->taken, &from->taken, 1);
 	add(&to->variance, &from->variance, 1);
-	from->alive = from->looking = from->taken = from->variance = (struct tally){0};
-}
-
-/* After how many cells each a class is that of the next age. */
-static uint64_t every(int class)
-{
-	return class < SINGLES ? 1 : 1ULL << (class - SINGLES + 2);
-}
-
-/* Own time that blocks of a class were born at, about. */
-static double class_own(const struct cells *c, int class)
-{
-	double to = class ? c->from_own[class - 1] : c->weighing.own;
-
-	return (c->from_own[class] + to) / 2;
+	from->alive = from->looking = from->taken = from->variance = from->spread = (struct tally){{0}};
 }
 
 /* Cohorts go through a cell, the next one that they have not been through. */
 static void step(const struct cells *c, struct site_cells *s, double weight, double own)
 {
 	for (int i = 0; i < CLASSES; i++)
-		cohort_dies(c, s, &s->cohorts[i], &s->now_dead[i], &s->now_replaced[i], weight, own);
+		cohort_dies(c, s, i, weight, own);
 }
 
 static void step_over(const struct cells *c, struct site_cells *s)
@@ -302,6 +337,23 @@ static void step_over(const struct cells *c, struct site_cells *s)
 		if (s->at % every(i) == 0)
 			grow_older(s, i);
 	(void)c;
+}
+
+static struct tally alive_of(const struct site_cells *s)
+{
+	struct tally t = {{0}};
+
+	for (int i = 0; i < CLASSES; i++)
+		add(&t, &s->cohorts[i].alive, 1);
+	return t;
+}
+
+static void count_alive(struct cells *c, const struct site_cells *s, struct tally before)
+{
+	struct tally t = alive_of(s);
+
+	add(&c->alive, &t, 1);
+	add(&c->alive, &before, -1);
 }
 
 static bool has_cohorts(const struct site_cells *s)
@@ -313,8 +365,10 @@ static bool has_cohorts(const struct site_cells *s)
 }
 
 /* Cells in which nothing of a site was seen. */
-static void catch_up(const struct cells *c, struct site_cells *s)
+static void catch_up(struct cells *c, struct site_cells *s)
 {
+	struct tally before = alive_of(s);
+
 	if (s->at < c->cnt && !has_cohorts(s))
 		s->at = c->cnt;
 	while (s->at < c->cnt) {
@@ -322,6 +376,7 @@ static void catch_up(const struct cells *c, struct site_cells *s)
 		s->at++;
 		step_over(c, s);
 	}
+	count_alive(c, s, before);
 }
 
 static struct site_cells *touch(struct cells *c, uint32_t site)
@@ -377,7 +432,6 @@ void cells_born(struct cells *c, const struct block *block, struct site_count co
 		note_birth(c, block->addr);
 	} else {
 		add(&s->now_alive, &t, 1);
-		add(&c->all.now_alive, &t, 1);
 	}
 }
 
@@ -411,18 +465,14 @@ void cells_left(struct cells *c, const struct block *block, struct site_count co
 		add(&c->all.now_short, &t, 1);
 		if (!c->on || c->sure) {
 			add(&s->now_alive, &t, -1);
-			add(&c->all.now_alive, &t, -1);
 		}
 		return;
 	}
 	add(&s->cohorts[class].looking, &t, -1);
-	add(&c->all.cohorts[class].looking, &t, -1);
 	if (freed) {
 		add(&s->now_dead[class], &t, 1);
-		add(&c->all.now_dead[class], &t, 1);
 	} else if (why == CELLS_REPLACED) {
 		add(&s->now_replaced[class], &t, 1);
-		add(&c->all.now_replaced[class], &t, 1);
 	}
 }
 
@@ -465,7 +515,6 @@ static void weigh_births(struct cells *c, double weight)
 		is = cells_at_site(c, block);
 		t = of_count(is);
 		add(&s->now_alive, &t, 1);
-		add(&c->all.now_alive, &t, 1);
 		site = sites_at(c->sites, block->site);
 		site->live.cnt += is.cnt - was.cnt;
 		site->live.bytes += is.bytes - was.bytes;
@@ -510,16 +559,24 @@ static void all_seen_die(struct site_cells *s)
 	}
 }
 
-static void settle(struct cells *c, struct site_cells *s, double weight)
+static void settle_sums(struct cells *c, struct site_cells *s, double weight)
 {
-	bool sure = !c->on || c->sure;
-
-	for (int i = 0; i < CLASSES; i++) {
-		double age = c->weighing.own - class_own(c, i);
-
-		s->deaths += weight * s->now_dead[i].v[CNT];
-		s->ages += weight * s->now_dead[i].v[CNT] * fmax(age, 0);
+	for (int f = 0; f < FIGURES; f++) {
+		s->born[f][c->group] += weight * s->now_born.v[f];
+		s->freed_here[f][c->group] += weight * s->now_freed_here.v[f];
 	}
+	add(&s->temporary, &s->now_temporary, weight);
+	add(&s->seen_born, &s->now_born, 1);
+	add(&s->seen_temporary, &s->now_temporary, 1);
+	settle_young(c, s);
+}
+
+static void settle_cohorts(struct cells *c, struct site_cells *s, double weight, bool sure)
+{
+	struct tally before = alive_of(s);
+
+	s->deaths += weight * s->now_short.v[CNT];
+	s->ages += weight * s->now_short.v[CNT] * c->progress / 4;
 	if (sure)
 		all_seen_die(s);
 	else
@@ -527,32 +584,55 @@ static void settle(struct cells *c, struct site_cells *s, double weight)
 	add(&s->cohorts[0].alive, &s->now_alive, 1);
 	add(&s->cohorts[0].looking, &s->now_alive, 1);
 	if (!sure) {
-		for (int f = 0; f < FIGURES; f++) {
+		for (int f = 0; f < FIGURES; f++)
 			s->cohorts[0].variance.v[f] += s->now_alive.v[f] * s->now_alive.v[f] * (1 - 1 / weight);
-			s->born[f][c->group] += weight * s->now_born.v[f];
-			s->freed_here[f][c->group] += weight * s->now_freed_here.v[f];
-		}
-		add(&s->temporary, &s->now_temporary, weight);
-		add(&s->seen_born, &s->now_born, 1);
-		add(&s->seen_freed_here, &s->now_freed_here, 1);
-		add(&s->seen_temporary, &s->now_temporary, 1);
 		s->born_cnt += s->now_born.v[CNT];
 		s->short_cnt += s->now_short.v[CNT];
-		settle_young(c, s);
-	}
-	if (!sure) {
 		s->at++;
 		step_over(c, s);
 	}
+	count_alive(c, s, before);
+}
+
+static void forget_cell(struct site_cells *s)
+{
 	memset(&s->now_born, 0, offsetof(struct site_cells, touched) - offsetof(struct site_cells, now_born));
 	s->touched = false;
 }
 
+/* What sites freed is of use while it is going on: their own figure grows by weight. */
+static void scale_here(struct cells *c, uint32_t number, double weight)
+{
+	struct site *site = sites_at(c->sites, number);
+	struct site_cells *s = &c->v[number];
+	uint64_t *figures[] = {&site->freed_here.cnt, &site->freed_here.bytes};
+
+	for (int f = 0; f < FIGURES; f++) {
+		double seen = s->now_freed_here.v[f], more = floor((weight - 1) * seen);
+
+		*figures[f] += (uint64_t)more;
+		s->scaled_here.v[f] += seen + more;
+		c->all.scaled_here.v[f] += seen + more;
+	}
+}
+
 static void settle_all(struct cells *c, double weight)
 {
-	for (uint32_t i = 0; i < c->touched_cnt; i++)
-		settle(c, &c->v[c->touched[i]], weight);
-	settle(c, &c->all, weight);
+	bool sure = !c->on || c->sure;
+
+	for (uint32_t i = 0; i < c->touched_cnt; i++) {
+		struct site_cells *s = &c->v[c->touched[i]];
+
+		settle_cohorts(c, s, weight, sure);
+		if (!sure) {
+			settle_sums(c, s, weight);
+			scale_here(c, c->touched[i], weight);
+		}
+		forget_cell(s);
+	}
+	if (!sure)
+		settle_sums(c, &c->all, weight);
+	forget_cell(&c->all);
 	c->touched_cnt = 0;
 }
 
@@ -589,6 +669,7 @@ void cells_end(struct cells *c, const struct event_cell *end)
 	}
 	weight = fmax(weight, 1);
 	c->stands_for += (weight * (double)end->progress - c->stands_for) / (c->cnt < 8 ? (double)c->cnt + 1 : 8);
+	c->progress = (double)end->progress;
 	look_at_reuse(c);
 	weigh_births(c, weight);
 	settle_all(c, weight);
@@ -608,8 +689,9 @@ void cells_exec(struct cells *c)
 			add(&s->gone, &s->cohorts[k].alive, 1);
 			s->cohorts[k] = (struct cohort){0};
 		}
-		s->young = s->young_squares = s->now_alive = (struct tally){0};
+		s->young = s->young_squares = s->now_alive = (struct tally){{0}};
 	}
+	c->alive = (struct tally){{0}};
 }
 
 static uint64_t whole(double v)
@@ -629,60 +711,142 @@ static void set(struct site_count *figure, struct bounds *bounds, int f, double 
 	*of(&bounds->high, f) = (uint64_t)ceil(fmax(r.high, v));
 }
 
-static void estimate_figure(const struct cells *c, const struct site_cells *s, int f, double factor, struct site *site,
-			    struct site_bounds *b)
+/* Of a figure that is a sum over cells: what sure ones saw, and the rest by weight. */
+static void estimate_sum(const struct weighing *w, const double sums[ESTIMATE_GROUPS], double exact, double factor, int f,
+			 struct site_count *figure, struct bounds *b)
 {
-	const struct weighing *w = &c->weighing;
-	double exact = (double)*of(&site->allocated, f) - s->seen_born.v[f] - s->now_born.v[f] * (c->on && !c->sure);
-	double here = (double)*of(&site->freed_here, f) - s->seen_freed_here.v[f] - s->now_freed_here.v[f] * (c->on && !c->sure);
-	double born = 0, freed_here = 0, born_var, here_var, alive = 0, var = 0, kept, young, temp;
+	double scaled = 0;
 	struct estimate_range r;
 
-	for (int g = 0; g < ESTIMATE_GROUPS; g++) {
-		born += s->born[f][g];
-		freed_here += s->freed_here[f][g];
-	}
-	born_var = factor * factor * estimate_variance(w, s->born[f]);
-	here_var = factor * factor * estimate_variance(w, s->freed_here[f]);
-	for (int k = 0; k < CLASSES; k++) {
-		alive += s->cohorts[k].alive.v[f];
-		var += s->cohorts[k].variance.v[f];
-	}
-	kept = exp(-(double)(c->cnt - s->young_cell) / YOUNG_CELLS);
-	young = kept * s->young.v[f];
-	alive += young;
-	var += kept * s->young_squares.v[f];
-	r = estimate_interval(factor * born, born_var, s->seen_born.v[f]);
-	set(&site->allocated, &b->allocated, f, exact + factor * born, (struct estimate_range){exact + r.low, exact + r.high});
-	r = estimate_interval(factor * freed_here, here_var, s->seen_freed_here.v[f]);
-	set(&site->freed_here, &b->freed_here, f, here + factor * freed_here, (struct estimate_range){here + r.low, here + r.high});
-	r = estimate_interval(alive, var, 0);
-	set(&site->live, &b->live, f, alive, r);
-	r = estimate_interval(fmax(exact + factor * born - alive - s->gone.v[f], 0), born_var + var, 0);
-	set(&site->freed, &b->freed, f, fmax(exact + factor * born - alive - s->gone.v[f], 0), r);
-	temp = (double)*of(&site->temporary, f) - s->seen_temporary.v[f] - s->now_temporary.v[f] * (c->on && !c->sure);
-	*of(&site->temporary, f) = whole(temp + factor * s->temporary.v[f]);
+	for (int g = 0; g < ESTIMATE_GROUPS; g++)
+		scaled += factor * sums[g];
+	r = estimate_interval(scaled, factor * factor * estimate_variance(w, sums), 0);
+	set(figure, b, f, exact + scaled, (struct estimate_range){exact + r.low, exact + r.high});
 }
 
-static void estimate(const struct cells *c, const struct site_cells *s, uint64_t now_ns, struct site *site,
-		     struct site_bounds *b)
-{
-	double factor = weighing_factor(&c->weighing, c->on ? 0 : now_ns);
+struct living {
+	double alive, variance;
+};
 
-	for (int f = 0; f < FIGURES; f++)
-		estimate_figure(c, s, f, factor, site, b);
+static struct living estimate_living(const struct cells *c, const struct site_cells *s, int f)
+{
+	double kept = exp(-(double)(c->cnt - s->young_cell) / YOUNG_CELLS);
+	struct living l = {.alive = kept * s->young.v[f], .variance = kept * s->young_squares.v[f]};
+
+	for (int k = 0; k < CLASSES; k++) {
+		l.alive += s->cohorts[k].alive.v[f];
+		l.variance += s->cohorts[k].variance.v[f] + s->cohorts[k].spread.v[f];
+	}
+	return l;
+}
+
+static void estimate(const struct cells *c, const struct site_cells *s, uint64_t now_ns, const struct living living[FIGURES],
+		     struct site *site, struct site_bounds *b)
+{
+	const struct weighing *w = &c->weighing;
+	double factor = weighing_factor(w, c->on ? 0 : now_ns), now = c->on && !c->sure;
+
+	for (int f = 0; f < FIGURES; f++) {
+		double born = (double)*of(&site->allocated, f) - s->seen_born.v[f] - now * s->now_born.v[f];
+		double here = (double)*of(&site->freed_here, f) - s->scaled_here.v[f] - now * s->now_freed_here.v[f];
+		double temporary =
+			(double)*of(&site->temporary, f) - s->seen_temporary.v[f] - now * s->now_temporary.v[f];
+		double freed, var;
+
+		estimate_sum(w, s->born[f], born, factor, f, &site->allocated, &b->allocated);
+		estimate_sum(w, s->freed_here[f], here, factor, f, &site->freed_here, &b->freed_here);
+		*of(&site->temporary, f) = whole(temporary + factor * s->temporary.v[f]);
+		set(&site->live, &b->live, f, living[f].alive, estimate_interval(living[f].alive, living[f].variance, 0));
+		freed = fmax((double)*of(&site->allocated, f) - living[f].alive - s->gone.v[f], 0);
+		var = factor * factor * estimate_variance(w, s->born[f]) + living[f].variance;
+		set(&site->freed, &b->freed, f, freed, estimate_interval(freed, var, 0));
+	}
 }
 
 void cells_site(struct cells *c, uint32_t number, uint64_t now_ns, struct site *figures, struct site_bounds *b)
 {
 	static const struct site_cells none;
+	const struct site_cells *s = &none;
+	struct living living[FIGURES];
 
-	if (number < c->v_cnt)
+	if (number < c->v_cnt) {
 		catch_up(c, &c->v[number]);
-	estimate(c, number < c->v_cnt ? &c->v[number] : &none, now_ns, figures, b);
+		s = &c->v[number];
+	}
+	for (int f = 0; f < FIGURES; f++)
+		living[f] = estimate_living(c, s, f);
+	estimate(c, s, now_ns, living, figures, b);
 }
 
-void cells_all(const struct cells *c, uint64_t now_ns, struct site *figures, struct site_bounds *b)
+/* Chance has sites' errors in common as far as they are alive in the same cells: they add up. */
+void cells_all(struct cells *c, uint64_t now_ns, struct site *figures, struct site_bounds *b)
 {
-	estimate(c, &c->all, now_ns, figures, b);
+	struct living living[FIGURES] = {{0}};
+
+	for (uint32_t i = 0; i < c->v_cnt; i++) {
+		catch_up(c, &c->v[i]);
+		for (int f = 0; f < FIGURES; f++) {
+			struct living l = estimate_living(c, &c->v[i], f);
+
+			living[f].alive += l.alive;
+			living[f].variance += sqrt(l.variance);
+		}
+	}
+	for (int f = 0; f < FIGURES; f++)
+		living[f].variance *= living[f].variance;
+	if (living[BYTES].alive > c->peak.v[BYTES]) {
+		c->peak = (struct tally){{living[CNT].alive, living[BYTES].alive}};
+		c->peak_ns = now_ns;
+		for (uint32_t i = 0; i < c->v_cnt; i++)
+			for (int f = 0; f < FIGURES; f++)
+				c->v[i].peak.v[f] = estimate_living(c, &c->v[i], f).alive;
+	}
+	estimate(c, &c->all, now_ns, living, figures, b);
+}
+
+void cells_peak_was(struct cells *c, struct site_count live, uint64_t time_ns)
+{
+	c->peak = of_count(live);
+	c->peak_ns = time_ns;
+}
+
+void cells_site_peak_was(struct cells *c, uint32_t number, struct site_count live)
+{
+	if (number < c->v_cnt)
+		c->v[number].peak = of_count(live);
+}
+
+static struct site_count rounded(const struct tally *t)
+{
+	return (struct site_count){.cnt = whole(t->v[CNT]), .bytes = whole(t->v[BYTES])};
+}
+
+struct site_count cells_peak(const struct cells *c, uint64_t *time_ns)
+{
+	*time_ns = c->peak_ns;
+	return rounded(&c->peak);
+}
+
+struct site_count cells_site_peak(const struct cells *c, uint32_t number)
+{
+	return number < c->v_cnt ? rounded(&c->v[number].peak) : (struct site_count){0};
+}
+
+uint64_t cells_alive(const struct cells *c)
+{
+	return whole(c->alive.v[BYTES] + c->all.young.v[BYTES]);
+}
+
+double cells_share_alive(struct cells *c, uint32_t number)
+{
+	double alive = 0, looking = 0;
+
+	if (number >= c->v_cnt)
+		return 1;
+	catch_up(c, &c->v[number]);
+	for (int i = 0; i < CLASSES; i++) {
+		alive += c->v[number].cohorts[i].alive.v[CNT];
+		looking += c->v[number].cohorts[i].looking.v[CNT];
+	}
+	return looking > 0 ? fmin(alive / looking, 1) : 1;
 }

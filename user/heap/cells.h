@@ -49,7 +49,20 @@ struct site_count cells_at_site(const struct cells *cells, const struct block *b
 /* Estimates at that time (CLOCK_MONOTONIC) in place of the figures of a site, and their bounds. */
 void cells_site(struct cells *cells, uint32_t number, uint64_t now_ns, struct site *figures,
 		struct site_bounds *bounds);
-/* The same of all sites together. *figures: as sites have been booked. */
-void cells_all(const struct cells *cells, uint64_t now_ns, struct site *figures, struct site_bounds *bounds);
+/*
+ * The same of all sites together; *figures: the sum of sites as they are booked. Where it is more than there ever
+ * was, it is the peak from now on.
+ */
+void cells_all(struct cells *cells, uint64_t now_ns, struct site *figures, struct site_bounds *bounds);
+/* What is live by now, about: bytes; to be asked for at any time. */
+uint64_t cells_alive(const struct cells *cells);
+/* Of the blocks of a site that are in the table, by weight, how many are taken to be alive: 0…1. */
+double cells_share_alive(struct cells *cells, uint32_t number);
+
+/* The peak from before there were cells. */
+void cells_peak_was(struct cells *cells, struct site_count live, uint64_t time_ns);
+void cells_site_peak_was(struct cells *cells, uint32_t number, struct site_count live);
+struct site_count cells_peak(const struct cells *cells, uint64_t *time_ns);
+struct site_count cells_site_peak(const struct cells *cells, uint32_t number);
 
 #endif
