@@ -15,6 +15,9 @@
 #define UNSEEN_DEATHS 0.1 /* of one a cell, that a figure of deaths may be wrong by */
 #define YOUNG_CELLS 8.0  /* that the mean of the young is of */
 #define SHORT_SHARE 0.02 /* of blocks that died in their cell: from there on a site's are looked at in halves */
+#define DEATHS_MIN 6       /* seen, for those of an age to be known by the last cells */
+#define AGES_MAX 4         /* mean ages at death: what is older may never die, and does not count for the mean life */
+#define NONE_SEEN 3.69     /* as many of mean 1 that none may be seen of, 97.5 % */
 #define REUSE_LOOKS 512  /* addresses a cell */
 
 enum { CNT, BYTES, FIGURES };
@@ -31,6 +34,7 @@ struct cohort {
 	struct tally variance; /* of alive, by chance of births */
 	struct tally spread;   /* … of deaths */
 	/* Means over cells: deaths by weight, their squares, of them those of others, and alive before. */
+	float deaths; /* … that were seen */
 	float died[FIGURES], died_squares[FIGURES], others[FIGURES], before[FIGURES];
 };
 
@@ -45,9 +49,11 @@ struct site_cells {
 	struct tally young, young_squares; /* alive at a cell's end and born in its second half: means over the last cells */
 	uint64_t at;          /* cells that cohorts have come through */
 	double deaths, ages;  /* weighed deaths, and the sum of the ages that they died at, ns of own time */
+	double turned, lived; /* of those not much older: deaths, and how long they had lived altogether */
 	uint64_t young_cell;
 	double born_cnt, short_cnt; /* ever in cells, and of these that died there */
 	/* In the cell that is on. */
+	unsigned now_deaths[CLASSES];
 	struct tally now_born, now_freed_here, now_temporary, now_short, now_dead[CLASSES], now_replaced[CLASSES], now_alive, now_young;
 	bool touched;
 };
@@ -71,6 +77,7 @@ struct cells {
 	double from_own[CLASSES];    /* … and own time */
 	double stands_for;           /* ns of own time that a cell stands for, lately */
 	double progress;             /* ns, of the cell */
+	double weight;               /* of the last one */
 	struct site_cells *v, all;   /* all: sums only, it has no cohorts */
 	struct tally alive, peak;    /* of all sites */
 	uint64_t peak_ns;
@@ -258,7 +265,7 @@ static void cohort_dies(const struct cells *c, struct site_cells *s, int class, 
 {
 	struct cohort *k = &s->cohorts[class];
 	const struct tally *dead = &s->now_dead[class], *replaced = &s->now_replaced[class];
-	double reused = reuse(c), turn = s->ages > 0 ? s->deaths / s->ages * own : 0;
+	double reused = reuse(c), turn = s->lived > 0 ? s->turned / s->lived * own : 0;
 	double age = fmax(c->weighing.own - class_own(c, class), 0);
 	double size = k->looking.v[CNT] > 0 ? k->looking.v[BYTES] / k->looking.v[CNT] : 0;
 
@@ -271,8 +278,10 @@ static void cohort_dies(const struct cells *c, struct site_cells *s, int class, 
 			continue;
 		taken = k->taken.v[f];
 		share = k->before[f] > 0 ? fmin(k->died[f] / k->before[f], 1) : 1;
-		memory = fmax(MEMORY_MIN, MEMORY_MAX * share);
+		memory = fmax(MEMORY_MIN, MEMORY_MAX * (k->deaths < DEATHS_MIN ? 1 : share));
 		keep = 1 - 1 / memory;
+		if (f == CNT)
+			k->deaths = (float)(keep * k->deaths + s->now_deaths[class]);
 		k->died[f] = (float)(keep * k->died[f] + died);
 		k->died_squares[f] = (float)(keep * k->died_squares[f] + died * died);
 		k->others[f] = (float)(keep * k->others[f] + taken);
@@ -287,11 +296,15 @@ static void cohort_dies(const struct cells *c, struct site_cells *s, int class, 
 			k->variance.v[f] *= (1 - share) * (1 - share);
 			k->spread.v[f] = k->spread.v[f] * (1 - share) * (1 - share) + memory * error;
 		}
-		if (f == CNT && died > 0 && alive > 0) {
+		if (f == CNT && alive > 0) {
 			double theirs = fmin(share * alive, died);
 
 			s->deaths += theirs;
 			s->ages += theirs * age;
+			if (age * s->deaths <= AGES_MAX * s->ages) {
+				s->turned += share * alive;
+				s->lived += alive * own * (share > 0.01 ? share / -log1p(-fmin(share, 0.999)) : 1);
+			}
 		}
 		taken += reused * share * alive + (weight - 1) * replaced->v[f];
 		taken *= 1 - -expm1(-turn) * (1 / weight + (1 - 1 / weight) * (1 - reused));
@@ -471,6 +484,7 @@ void cells_left(struct cells *c, const struct block *block, struct site_count co
 	add(&s->cohorts[class].looking, &t, -1);
 	if (freed) {
 		add(&s->now_dead[class], &t, 1);
+		s->now_deaths[class] += counts.cnt != 0;
 	} else if (why == CELLS_REPLACED) {
 		add(&s->now_replaced[class], &t, 1);
 	}
@@ -577,6 +591,8 @@ static void settle_cohorts(struct cells *c, struct site_cells *s, double weight,
 
 	s->deaths += weight * s->now_short.v[CNT];
 	s->ages += weight * s->now_short.v[CNT] * c->progress / 4;
+	s->turned += weight * s->now_short.v[CNT];
+	s->lived += weight * s->now_short.v[CNT] * c->progress / 4;
 	if (sure)
 		all_seen_die(s);
 	else
@@ -596,7 +612,7 @@ static void settle_cohorts(struct cells *c, struct site_cells *s, double weight,
 
 static void forget_cell(struct site_cells *s)
 {
-	memset(&s->now_born, 0, offsetof(struct site_cells, touched) - offsetof(struct site_cells, now_born));
+	memset(&s->now_deaths, 0, offsetof(struct site_cells, touched) - offsetof(struct site_cells, now_deaths));
 	s->touched = false;
 }
 
@@ -670,6 +686,7 @@ void cells_end(struct cells *c, const struct event_cell *end)
 	weight = fmax(weight, 1);
 	c->stands_for += (weight * (double)end->progress - c->stands_for) / (c->cnt < 8 ? (double)c->cnt + 1 : 8);
 	c->progress = (double)end->progress;
+	c->weight = weight;
 	look_at_reuse(c);
 	weigh_births(c, weight);
 	settle_all(c, weight);
@@ -726,12 +743,16 @@ static void estimate_sum(const struct weighing *w, const double sums[ESTIMATE_GR
 
 struct living {
 	double alive, variance;
+	double unit; /* what one block counts that is seen */
 };
 
 static struct living estimate_living(const struct cells *c, const struct site_cells *s, int f)
 {
 	double kept = exp(-(double)(c->cnt - s->young_cell) / YOUNG_CELLS);
 	struct living l = {.alive = kept * s->young.v[f], .variance = kept * s->young_squares.v[f]};
+	double size = s->seen_born.v[CNT] > 0 ? s->seen_born.v[BYTES] / s->seen_born.v[CNT] : 0;
+
+	l.unit = c->weight * (f == CNT ? s->seen_born.v[CNT] > 0 : size);
 
 	for (int k = 0; k < CLASSES; k++) {
 		l.alive += s->cohorts[k].alive.v[f];
@@ -757,6 +778,8 @@ static void estimate(const struct cells *c, const struct site_cells *s, uint64_t
 		estimate_sum(w, s->freed_here[f], here, factor, f, &site->freed_here, &b->freed_here);
 		*of(&site->temporary, f) = whole(temporary + factor * s->temporary.v[f]);
 		set(&site->live, &b->live, f, living[f].alive, estimate_interval(living[f].alive, living[f].variance, 0));
+		/* Where nothing was seen, there may have been some. */
+		*of(&b->live.high, f) = (uint64_t)fmax((double)*of(&b->live.high, f), living[f].unit * NONE_SEEN);
 		freed = fmax((double)*of(&site->allocated, f) - living[f].alive - s->gone.v[f], 0);
 		var = factor * factor * estimate_variance(w, s->born[f]) + living[f].variance;
 		set(&site->freed, &b->freed, f, freed, estimate_interval(freed, var, 0));

@@ -41,7 +41,7 @@ double weighing_end(struct weighing *w, const struct event_cell *end)
 	w->last_ns = end->head.time > w->last_ns ? end->head.time : w->last_ns;
 	if (weighing_is_sure(&w->begin))
 		return 1;
-	size = progress;
+	size = end->cpu ? (double)end->cpu : progress;
 	if (!w->cells)
 		w->size = size;
 	if (end->state == CELL_CUT)

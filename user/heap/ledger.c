@@ -34,7 +34,7 @@ struct ledger {
 	struct blocks *blocks;
 	struct sites *sites;
 	struct cells *cells; /* NULL: no budget has cut anything so far */
-	uint64_t free_mean;  /* of sampled frees now */
+	uint64_t mean, free_mean; /* of sampled stacks now */
 	struct map threads; /* tid → struct thread */
 	uint32_t last_tid;
 	struct thread *last_thread;         /* of last_tid, or NULL */
@@ -51,6 +51,7 @@ struct ledger *ledger_new(const struct ledger_options *options)
 	if (!l)
 		return NULL;
 	l->options = *options;
+	l->mean = options->sample_bytes;
 	l->free_mean = options->free_sample_bytes;
 	l->blocks = blocks_new(options->max_memory);
 	l->sites = sites_new();
@@ -355,7 +356,7 @@ static void on_realloc_begin(struct ledger *l, struct thread *t, const struct ev
 static void old_freed(struct ledger *l, struct thread *t, const struct event_block *ev)
 {
 	t->reallocating = false;
-	if (l->options.sample_bytes || l->free_mean) /* the old block's own sample */
+	if (l->mean) /* the old block's own sample */
 		ev = &t->begin;
 	if (t->known)
 		freed(l, &t->block, ev, false);
@@ -470,6 +471,7 @@ void ledger_cell(struct ledger *l, const struct event_cell *cell)
 	if (!l->cells)
 		return;
 	if (cell->state == CELL_BEGIN) {
+		l->mean = cell->sample_bytes;
 		l->free_mean = cell->free_sample_bytes;
 		cells_begin(l->cells, cell, tick_of(l, cell->head.time) + 1);
 	} else {
