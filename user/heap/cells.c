@@ -10,12 +10,9 @@
 
 #define CLASSES 12       /* of ages, in cells that were on: the first ones of one cell each, */
 #define SINGLES 4        /* … so many, and then each twice as long as the one before */
-#define MEMORY_MAX 60.0  /* cells that deaths of an age are pooled over: so many times the share that dies in one */
-#define MEMORY_MIN 3.0
 #define UNSEEN_DEATHS 0.1 /* of one a cell, that a figure of deaths may be wrong by */
 #define YOUNG_CELLS 8.0  /* that the mean of the young is of */
 #define SHORT_SHARE 0.02 /* of blocks that died in their cell: from there on a site's are looked at in halves */
-#define DEATHS_MIN 6       /* seen, for those of an age to be known by the last cells */
 #define AGES_MAX 4         /* mean ages at death: what is older may never die, and does not count for the mean life */
 #define NONE_SEEN 3.69     /* as many of mean 1 that none may be seen of, 97.5 % */
 #define REUSE_LOOKS 512  /* addresses a cell */
@@ -30,11 +27,10 @@ struct tally {
 struct cohort {
 	struct tally alive;    /* as estimated */
 	struct tally looking;  /* that nothing has shown to be dead */
-	struct tally taken;    /* of looking, those whose addresses others have by now */
+	struct tally free;     /* of looking, those that are dead and whose addresses nobody has taken */
 	struct tally variance; /* of alive, by chance of births */
 	struct tally spread;   /* … of deaths */
 	/* Means over cells: deaths by weight, their squares, of them those of others, and alive before. */
-	float deaths; /* … that were seen */
 	float died[FIGURES], died_squares[FIGURES], others[FIGURES], before[FIGURES];
 };
 
@@ -53,7 +49,6 @@ struct site_cells {
 	uint64_t young_cell;
 	double born_cnt, short_cnt; /* ever in cells, and of these that died there */
 	/* In the cell that is on. */
-	unsigned now_deaths[CLASSES];
 	struct tally now_born, now_freed_here, now_temporary, now_short, now_dead[CLASSES], now_replaced[CLASSES], now_alive, now_young;
 	bool touched;
 };
@@ -247,6 +242,7 @@ static double share_of_own(double died, double taken, double turn, double reused
 {
 	double low = 0, high = 1;
 
+	/* Too many were taken for dead before, or it is chance, of which only one half may not be left away. */
 	if (died <= turn * taken)
 		return 0;
 	for (int i = 0; i < 12; i++) {
@@ -261,27 +257,25 @@ static double share_of_own(double died, double taken, double turn, double reused
 }
 
 /* Deaths of a class in a cell, and at what age. */
+static const double memories[CLASSES] = {40, 40, 40, 40, 16, 8, 16, 16, 32, 32, 32, 32};
+
 static void cohort_dies(const struct cells *c, struct site_cells *s, int class, double weight, double own)
 {
 	struct cohort *k = &s->cohorts[class];
 	const struct tally *dead = &s->now_dead[class], *replaced = &s->now_replaced[class];
-	double reused = reuse(c), turn = s->lived > 0 ? s->turned / s->lived * own : 0;
+	double memory = memories[class], reused = reuse(c), turn = s->lived > 0 ? s->turned / s->lived * own : 0;
 	double age = fmax(c->weighing.own - class_own(c, class), 0);
 	double size = k->looking.v[CNT] > 0 ? k->looking.v[BYTES] / k->looking.v[CNT] : 0;
 
 	turn = weight * -expm1(-turn / weight);
 
 	for (int f = 0; f < FIGURES; f++) {
-		double died = weight * dead->v[f], alive = k->alive.v[f], share, memory, keep, error, taken, unit;
+		double died = weight * dead->v[f], alive = k->alive.v[f], share, keep, error, taken, unit, unseen;
 
 		if (!(k->looking.v[f] + dead->v[f] > 0) && !(k->before[f] > 0))
 			continue;
-		taken = k->taken.v[f];
-		share = k->before[f] > 0 ? fmin(k->died[f] / k->before[f], 1) : 1;
-		memory = fmax(MEMORY_MIN, MEMORY_MAX * (k->deaths < DEATHS_MIN ? 1 : share));
+		taken = fmax(k->looking.v[f] + dead->v[f] + replaced->v[f] - alive - k->free.v[f], 0);
 		keep = 1 - 1 / memory;
-		if (f == CNT)
-			k->deaths = (float)(keep * k->deaths + s->now_deaths[class]);
 		k->died[f] = (float)(keep * k->died[f] + died);
 		k->died_squares[f] = (float)(keep * k->died_squares[f] + died * died);
 		k->others[f] = (float)(keep * k->others[f] + taken);
@@ -292,7 +286,8 @@ static void cohort_dies(const struct cells *c, struct site_cells *s, int class, 
 			unit = weight * weight * (f == BYTES ? size : 1);
 			error = alive / k->before[f];
 			error *= error * (k->died_squares[f] + UNSEEN_DEATHS * memory * unit * unit);
-			k->alive.v[f] = fmin(alive * (1 - share), fmax(k->looking.v[f], 0));
+			k->alive.v[f] = fmin(alive * (1 - share), fmax(k->looking.v[f] - k->free.v[f], 0));
+			share = fmax(share, 0);
 			k->variance.v[f] *= (1 - share) * (1 - share);
 			k->spread.v[f] = k->spread.v[f] * (1 - share) * (1 - share) + memory * error;
 		}
@@ -306,9 +301,9 @@ static void cohort_dies(const struct cells *c, struct site_cells *s, int class, 
 				s->lived += alive * own * (share > 0.01 ? share / -log1p(-fmin(share, 0.999)) : 1);
 			}
 		}
-		taken += reused * share * alive + (weight - 1) * replaced->v[f];
-		taken *= 1 - -expm1(-turn) * (1 / weight + (1 - 1 / weight) * (1 - reused));
-		k->taken.v[f] = fmin(fmax(taken, 0), fmax(k->looking.v[f] - k->alive.v[f], 0));
+		unseen = (1 - 1 / weight) * (share * alive + -expm1(-turn) * taken);
+		k->free.v[f] += (1 - reused) * unseen - weight * replaced->v[f];
+		k->free.v[f] = fmin(fmax(k->free.v[f], 0), fmax(k->looking.v[f] - k->alive.v[f], 0));
 	}
 }
 
@@ -322,19 +317,17 @@ static void grow_older(struct site_cells *s, int class)
 	struct cohort *from = &s->cohorts[class], *to = from + 1;
 
 	for (int f = 0; f < FIGURES; f++) {
-		double share = from->before[f] > 0 ? from->died[f] / from->before[f] : 0;
-
 		/* What is wrong with deaths that are pooled is wrong in the same way for all that they are pooled of. */
-		if (MEMORY_MAX * share > (double)every(class))
+		if (memories[class] > (double)every(class))
 			to->spread.v[f] = square(sqrt(to->spread.v[f]) + sqrt(from->spread.v[f]));
 		else
 			to->spread.v[f] += from->spread.v[f];
 	}
 	add(&to->alive, &from->alive, 1);
 	add(&to->looking, &from->looking, 1);
-	add(&to->taken, &from->taken, 1);
+	add(&to->free, &from->free, 1);
 	add(&to->variance, &from->variance, 1);
-	from->alive = from->looking = from->taken = from->variance = from->spread = (struct tally){{0}};
+	from->alive = from->looking = from->free = from->variance = from->spread = (struct tally){{0}};
 }
 
 /* Cohorts go through a cell, the next one that they have not been through. */
@@ -484,9 +477,10 @@ void cells_left(struct cells *c, const struct block *block, struct site_count co
 	add(&s->cohorts[class].looking, &t, -1);
 	if (freed) {
 		add(&s->now_dead[class], &t, 1);
-		s->now_deaths[class] += counts.cnt != 0;
 	} else if (why == CELLS_REPLACED) {
 		add(&s->now_replaced[class], &t, 1);
+	} else {
+		add(&s->cohorts[class].free, &t, -1);
 	}
 }
 
@@ -612,7 +606,7 @@ static void settle_cohorts(struct cells *c, struct site_cells *s, double weight,
 
 static void forget_cell(struct site_cells *s)
 {
-	memset(&s->now_deaths, 0, offsetof(struct site_cells, touched) - offsetof(struct site_cells, now_deaths));
+	memset(&s->now_born, 0, offsetof(struct site_cells, touched) - offsetof(struct site_cells, now_born));
 	s->touched = false;
 }
 
