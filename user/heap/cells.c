@@ -257,7 +257,7 @@ static double share_of_own(double died, double taken, double turn, double reused
 }
 
 /* Deaths of a class in a cell, and at what age. */
-static const double memories[CLASSES] = {40, 40, 40, 40, 16, 8, 16, 16, 32, 32, 32, 32};
+static const double memories[CLASSES] = {40,40,40,40,16,8,16,16,32,32,32,32};
 
 static void cohort_dies(const struct cells *c, struct site_cells *s, int class, double weight, double own)
 {
@@ -278,13 +278,13 @@ static void cohort_dies(const struct cells *c, struct site_cells *s, int class, 
 		keep = 1 - 1 / memory;
 		k->died[f] = (float)(keep * k->died[f] + died);
 		k->died_squares[f] = (float)(keep * k->died_squares[f] + died * died);
-		k->others[f] = (float)(keep * k->others[f] + taken);
-		k->before[f] = (float)(keep * k->before[f] + alive);
+		k->others[f] = (float)(keep * k->others[f] + taken * own);
+		k->before[f] = (float)(keep * k->before[f] + alive * own);
 		share = 0;
 		if (k->before[f] > 0) {
-			share = share_of_own(k->died[f] / k->before[f], k->others[f] / k->before[f], turn, reused);
+			share = share_of_own(k->died[f] / k->before[f] * own, k->others[f] / k->before[f], turn, reused);
 			unit = weight * weight * (f == BYTES ? size : 1);
-			error = alive / k->before[f];
+			error = alive / k->before[f] * own;
 			error *= error * (k->died_squares[f] + UNSEEN_DEATHS * memory * unit * unit);
 			k->alive.v[f] = fmin(alive * (1 - share), fmax(k->looking.v[f] - k->free.v[f], 0));
 			share = fmax(share, 0);
@@ -590,7 +590,7 @@ static void settle_cohorts(struct cells *c, struct site_cells *s, double weight,
 	if (sure)
 		all_seen_die(s);
 	else
-		step(c, s, weight, c->stands_for);
+		step(c, s, weight, weight * c->progress);
 	add(&s->cohorts[0].alive, &s->now_alive, 1);
 	add(&s->cohorts[0].looking, &s->now_alive, 1);
 	if (!sure) {
