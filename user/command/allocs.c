@@ -93,7 +93,9 @@ void allocs_event(struct allocs *a, const struct event *ev)
 
 void allocs_cell(struct allocs *a, const struct event_cell *cell)
 {
-	if (cell->head.func == CELL_OBJECTS && a->objects)
+	if (cell->head.func == CELL_BLOCKS)
+		ledger_cell(a->ledger, cell);
+	else if (a->objects)
 		small_objects_cell(a->objects, cell);
 }
 
@@ -138,7 +140,8 @@ void allocs_sample(struct allocs *a, struct sample *sample, bool urgent)
 	uint64_t now = clock_monotonic_ns();
 	const struct survey_options options = {
 		.older_ns = a->options.older_ns,
-		.judge_ghosts = lost_events(a) || ledger_totals(a->ledger)->ghosts.cnt,
+		.judge_ghosts = lost_events(a) || ledger_totals(a->ledger)->ghosts.cnt ||
+				ledger_is_estimated(a->ledger),
 	};
 
 	a->rounded = ledger_totals(a->ledger)->live_rounded;
@@ -190,46 +193,55 @@ static struct bounds exactly(struct site_count figure)
 	return (struct bounds){figure, figure};
 }
 
-/* All is seen, but for stacks that are sampled. */
-static struct budget_view budget(const struct allocs *a)
+/* What is said of the budget beside the estimates. */
+static void fill_budget(struct allocs *a)
 {
 	const struct ledger_totals *t = &a->view.totals;
 	struct pace_view pace = {.duty = 1, .duty_now = 1};
 
+	struct budget_view *budget = &a->view.budget;
+
 	pace.share = toll_probe_share(&a->toll);
 	tracer_pace(a->tracer, a->process->pid, &pace);
-	return (struct budget_view){
-		.max_overhead = a->options.max_share,
-		.probe_share = pace.share,
-		.tracer_share = toll_our_share(&a->toll),
-		.duty = pace.duty,
-		.duty_now = pace.duty_now,
-		.estimated = a->options.sample_bytes != 0,
-		.totals = {exactly(t->live), exactly(t->allocated), exactly(t->freed), exactly(t->freed)},
-	};
+	budget->max_overhead = a->options.max_share;
+	budget->probe_share = pace.share;
+	budget->tracer_share = toll_our_share(&a->toll);
+	budget->duty = pace.duty;
+	budget->duty_now = pace.duty_now;
+	if (budget->estimated)
+		return;
+	budget->estimated = a->options.sample_bytes != 0; /* of sites only */
+	budget->totals = (struct site_bounds){exactly(t->live), exactly(t->allocated), exactly(t->freed),
+					      exactly(t->freed)};
 }
 
 static uint64_t unattributed(const struct allocs *a, const struct heap_state *heap)
 {
-	uint64_t live = heap_probed_live(heap);
+	uint64_t live = heap_probed_live(heap), rounded = a->rounded;
 
-	if (!a->rounded_ns || heap->taken_ns != a->rounded_ns || live == UNKNOWN ||
-	    a->rounded == UINT64_MAX)
+	if (ledger_is_estimated(a->ledger))
+		rounded = a->view.totals.live_rounded;
+	if (!a->rounded_ns || heap->taken_ns != a->rounded_ns || live == UNKNOWN || rounded == UINT64_MAX)
 		return UNKNOWN;
-	return live > a->rounded ? live - a->rounded : 0;
+	return live > rounded ? live - rounded : 0;
 }
 
 uint64_t allocs_live(const struct allocs *a)
 {
-	return ledger_totals(a->ledger)->live.bytes;
+	return ledger_live(a->ledger);
 }
 
 const struct allocation_view *allocs_view(struct allocs *a, const struct heap_state *heap)
 {
 	const struct survey_result *survey = survey_result(a->survey);
+	uint64_t now = clock_monotonic_ns();
 
 	a->view.before = a->view.totals;
-	a->view.totals = *ledger_totals(a->ledger);
+	a->view.budget.estimated = ledger_is_estimated(a->ledger);
+	if (a->view.budget.estimated)
+		ledger_estimate_totals(a->ledger, now, &a->view.totals, &a->view.budget.totals);
+	else
+		a->view.totals = *ledger_totals(a->ledger);
 	a->view.stacks = stacks_counts(a->stacks);
 	a->view.survey = survey;
 	a->view.unattributed = unattributed(a, heap);
@@ -237,12 +249,12 @@ const struct allocation_view *allocs_view(struct allocs *a, const struct heap_st
 	a->view.top = a->options.top;
 	a->view.sample_bytes = a->options.sample_bytes;
 	a->view.free_sample_bytes = a->options.free_sample_bytes;
-	a->view.budget = budget(a);
+	fill_budget(a);
 	a->view.objects = NULL;
 	if (a->objects) {
 		a->view.objects = small_objects_view(a->objects, heap);
 		if (!a->view.objects)
 			return NULL;
 	}
-	return site_rows_fill(&a->rows, a->ledger, a->stacks, survey, &a->view) ? NULL : &a->view;
+	return site_rows_fill(&a->rows, a->ledger, a->stacks, survey, now, &a->view) ? NULL : &a->view;
 }

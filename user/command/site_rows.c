@@ -15,11 +15,36 @@ void site_rows_free(struct site_rows *rows)
 {
 	free(rows->sites);
 	free(rows->by_number);
+	free(rows->figures);
+	free(rows->bounds);
 	*rows = (struct site_rows){.sites = NULL};
 }
 
+/* Half the width of what live bytes lie in, relative: the mean over the sites by live bytes. */
+static double mean_error(const struct site_rows *rows, uint32_t cnt)
+{
+	double width = 0, live = 0;
+
+	for (uint32_t i = 0; i < cnt; i++) {
+		width += (double)(rows->bounds[i].live.high.bytes - rows->bounds[i].live.low.bytes) / 2;
+		live += (double)rows->figures[i].live.bytes;
+	}
+	return live > 0 ? width / live : 0;
+}
+
+static int estimate(struct site_rows *rows, struct ledger *ledger, uint32_t cnt, uint64_t now_ns)
+{
+	rows->figures = calloc(cnt, sizeof(*rows->figures));
+	rows->bounds = calloc(cnt, sizeof(*rows->bounds));
+	if (!rows->figures || !rows->bounds)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < cnt; i++)
+		ledger_estimate(ledger, i, now_ns, &rows->figures[i], &rows->bounds[i]);
+	return 0;
+}
+
 int site_rows_fill(struct site_rows *rows, struct ledger *ledger, const struct stacks *stacks,
-		   const struct survey_result *survey, struct allocation_view *view)
+		   const struct survey_result *survey, uint64_t now_ns, struct allocation_view *view)
 {
 	struct sites *sites = ledger_sites(ledger);
 	uint32_t cnt = sites_cnt(sites);
@@ -32,8 +57,13 @@ int site_rows_fill(struct site_rows *rows, struct ledger *ledger, const struct s
 	view->by_number = rows->by_number = calloc(cnt, sizeof(*rows->by_number));
 	if (!rows->sites || !rows->by_number)
 		return -ENOMEM;
+	if (ledger_is_estimated(ledger)) {
+		if (estimate(rows, ledger, cnt, now_ns))
+			return -ENOMEM;
+		view->budget.error = mean_error(rows, cnt);
+	}
 	for (uint32_t i = 0; i < cnt; i++) {
-		const struct site *site = sites_at(sites, i);
+		const struct site *site = rows->figures ? &rows->figures[i] : sites_at(sites, i);
 		const struct stack *stack = stacks_find(stacks, site->stack);
 
 		if (!has_anything(site))
@@ -42,8 +72,9 @@ int site_rows_fill(struct site_rows *rows, struct ledger *ledger, const struct s
 			.number = i,
 			.figures = site,
 			.survey = survey && i < survey->site_cnt ? &survey->sites[i] : NULL,
-			.peak = ledger_at_peak(ledger, site),
+			.peak = ledger_at_peak(ledger, i),
 			.stack = stack,
+			.bounds = rows->bounds ? &rows->bounds[i] : NULL,
 		};
 		if (stack && stack->cut) {
 			site_count_add(&view->truncated[STACK_WHOLE], site->allocated);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "heap/cells.h"
 #include "heap/sampling.h"
 
 #define AHEAD 8 /* events that wait until the lines of the table that they need have come: a power of two */
@@ -32,6 +33,8 @@ struct ledger {
 	struct ledger_totals totals;
 	struct blocks *blocks;
 	struct sites *sites;
+	struct cells *cells; /* NULL: no budget has cut anything so far */
+	uint64_t mean, free_mean; /* of sampled stacks now */
 	struct map threads; /* tid → struct thread */
 	uint32_t last_tid;
 	struct thread *last_thread;         /* of last_tid, or NULL */
@@ -48,6 +51,8 @@ struct ledger *ledger_new(const struct ledger_options *options)
 	if (!l)
 		return NULL;
 	l->options = *options;
+	l->mean = options->sample_bytes;
+	l->free_mean = options->free_sample_bytes;
 	l->blocks = blocks_new(options->max_memory);
 	l->sites = sites_new();
 	if (l->blocks && l->sites)
@@ -84,6 +89,7 @@ void ledger_free(struct ledger *l)
 		return;
 	forget_threads(l, true);
 	map_free(&l->threads);
+	cells_free(l->cells);
 	sites_free(l->sites);
 	blocks_free(l->blocks);
 	free(l);
@@ -130,6 +136,8 @@ static void subtract(struct site_count *c, struct site_count less)
 
 struct site_count ledger_at_site(const struct ledger *l, const struct block *block)
 {
+	if (block->weight != BLOCK_AS_SAMPLED)
+		return cells_at_site(l->cells, block);
 	if (!l->options.sample_bytes)
 		return (struct site_count){1, block->size};
 	if (!block->site)
@@ -139,7 +147,7 @@ struct site_count ledger_at_site(const struct ledger *l, const struct block *blo
 
 bool ledger_is_sampled(const struct ledger *l)
 {
-	return l->options.sample_bytes != 0;
+	return l->options.sample_bytes || l->cells;
 }
 
 /*
@@ -150,7 +158,7 @@ bool ledger_is_sampled(const struct ledger *l)
 static struct site_count at_free(const struct ledger *l, const struct event_block *ev, uint64_t bytes,
 				 bool known)
 {
-	uint64_t mean = l->options.free_sample_bytes;
+	uint64_t mean = l->free_mean;
 
 	if (!mean || ev->head.kind == EVENT_REALLOC)
 		return (struct site_count){1, bytes};
@@ -171,7 +179,7 @@ static void keep_peak(const struct ledger *l, struct site *site)
 	site->peak_number = l->peak_number;
 }
 
-struct site_count ledger_at_peak(const struct ledger *l, const struct site *site)
+static struct site_count at_peak(const struct ledger *l, const struct site *site)
 {
 	return site->peak_number == l->peak_number ? site->seen_at_peak : site->live;
 }
@@ -199,12 +207,15 @@ static void enters(struct ledger *l, const struct block *block, uint64_t time)
 	}
 }
 
-static void leaves(struct ledger *l, const struct block *block)
+static void leaves(struct ledger *l, const struct block *block, enum cells_leave why)
 {
 	struct site *site = sites_at(l->sites, block->site);
+	struct site_count counts = ledger_at_site(l, block);
 
 	keep_peak(l, site);
-	subtract(&site->live, ledger_at_site(l, block));
+	subtract(&site->live, counts);
+	if (l->cells)
+		cells_left(l->cells, block, counts, why);
 	discount(&l->totals.live, block->size);
 	round_live(l, block->size, false);
 }
@@ -225,7 +236,7 @@ static bool track(struct ledger *l, const struct block *block, uint64_t time)
 		return false;
 	}
 	if (rc) {
-		leaves(l, &replaced);
+		leaves(l, &replaced, CELLS_REPLACED);
 		count(&l->totals.ghosts, replaced.size);
 	}
 	enters(l, block, time);
@@ -240,13 +251,28 @@ static void allocated(struct ledger *l, struct thread *t, const struct event_blo
 		.site = sites_get(l->sites, ev->stack),
 		.tick = tick_of(l, ev->head.time),
 	};
+	bool tracked;
 
 	if (ev->size < l->options.size_min || ev->size > l->options.size_max)
 		return;
+	if (l->cells)
+		cells_weigh(l->cells, &block);
 	site_count_add(&sites_at(l->sites, block.site)->allocated, ledger_at_site(l, &block));
 	count(&l->totals.allocated, block.size);
-	if (track(l, &block, ev->head.time))
+	tracked = track(l, &block, ev->head.time);
+	if (l->cells)
+		cells_born(l->cells, &block, ledger_at_site(l, &block), tracked);
+	if (tracked)
 		t->last = block.addr;
+}
+
+static void freed_here(struct ledger *l, const struct event_block *by, struct site_count counts)
+{
+	uint32_t number = sites_get(l->sites, by->stack);
+
+	site_count_add(&sites_at(l->sites, number)->freed_here, counts);
+	if (l->cells)
+		cells_freed_here(l->cells, number, counts);
 }
 
 /* A known block is freed, by the stack of that event. */
@@ -254,21 +280,19 @@ static void freed(struct ledger *l, const struct block *block, const struct even
 {
 	struct site *site = sites_at(l->sites, block->site);
 
-	leaves(l, block);
+	leaves(l, block, temporary ? CELLS_TEMPORARY : CELLS_FREED);
 	site_count_add(&site->freed, ledger_at_site(l, block));
 	if (temporary) {
 		site_count_add(&site->temporary, ledger_at_site(l, block));
 		count(&l->totals.temporary, block->size);
 	}
-	site_count_add(&sites_at(l->sites, sites_get(l->sites, by->stack))->freed_here,
-		       at_free(l, by, block->size, true));
+	freed_here(l, by, at_free(l, by, block->size, true));
 	count(&l->totals.freed, block->size);
 }
 
 static void freed_unknown(struct ledger *l, uint64_t usable, const struct event_block *by)
 {
-	site_count_add(&sites_at(l->sites, sites_get(l->sites, by->stack))->freed_here,
-		       at_free(l, by, usable, false));
+	freed_here(l, by, at_free(l, by, usable, false));
 	count(&l->totals.freed, usable);
 	count(&l->totals.freed_before, usable);
 }
@@ -287,7 +311,7 @@ static void restore(struct ledger *l, struct thread *t, bool suspect)
 		return;
 	t->block.suspect = suspect;
 	if (blocks_find(l->blocks, t->block.addr) || blocks_add(l->blocks, &t->block, &replaced)) {
-		leaves(l, &t->block);
+		leaves(l, &t->block, CELLS_BURIED);
 		count(&l->totals.ghosts, t->block.size);
 	}
 }
@@ -332,7 +356,7 @@ static void on_realloc_begin(struct ledger *l, struct thread *t, const struct ev
 static void old_freed(struct ledger *l, struct thread *t, const struct event_block *ev)
 {
 	t->reallocating = false;
-	if (l->options.sample_bytes) /* the old block's own sample */
+	if (l->mean) /* the old block's own sample */
 		ev = &t->begin;
 	if (t->known)
 		freed(l, &t->block, ev, false);
@@ -421,9 +445,45 @@ void ledger_event(struct ledger *l, const struct event *ev, uint64_t stack, cons
 	blocks_prefetch(l->blocks, w->block.addr);
 }
 
+/* Before the first cell that is not sure, or has other stacks than were asked for, nothing is estimated. */
+static bool needs_cells(const struct ledger *l, const struct event_cell *cell)
+{
+	return cell->chance < CELL_SURE || cell->sample_bytes != l->options.sample_bytes;
+}
+
+static struct cells *begin_cells(const struct ledger *l)
+{
+	struct cells *cells = cells_new(l->sites, l->blocks);
+
+	if (!cells)
+		return NULL;
+	cells_peak_was(cells, l->totals.peak, l->totals.peak_ns);
+	for (uint32_t i = 0; i < sites_cnt(l->sites); i++)
+		cells_site_peak_was(cells, i, at_peak(l, sites_at(l->sites, i)));
+	return cells;
+}
+
+void ledger_cell(struct ledger *l, const struct event_cell *cell)
+{
+	book_all(l);
+	if (!l->cells && cell->state == CELL_BEGIN && needs_cells(l, cell))
+		l->cells = begin_cells(l);
+	if (!l->cells)
+		return;
+	if (cell->state == CELL_BEGIN) {
+		l->mean = cell->sample_bytes;
+		l->free_mean = cell->free_sample_bytes;
+		cells_begin(l->cells, cell, tick_of(l, cell->head.time) + 1);
+	} else {
+		cells_end(l->cells, cell);
+	}
+}
+
 void ledger_exec(struct ledger *l)
 {
 	book_all(l);
+	if (l->cells)
+		cells_exec(l->cells);
 	forget_threads(l, true);
 	blocks_clear(l->blocks);
 	for (uint32_t i = 0; i < sites_cnt(l->sites); i++) {
@@ -472,7 +532,76 @@ bool ledger_bury(struct ledger *l, uint64_t addr)
 	book_all(l);
 	if (!blocks_remove(l->blocks, addr, &block))
 		return false;
-	leaves(l, &block);
+	leaves(l, &block, CELLS_BURIED);
 	count(&l->totals.ghosts, block.size);
 	return true;
+}
+
+bool ledger_is_estimated(const struct ledger *l)
+{
+	return l->cells != NULL;
+}
+
+void ledger_estimate(struct ledger *l, uint32_t number, uint64_t now_ns, struct site *figures,
+		     struct site_bounds *bounds)
+{
+	book_all(l);
+	cells_settle(l->cells);
+	*figures = *sites_at(l->sites, number);
+	cells_site(l->cells, number, now_ns, figures, bounds);
+}
+
+static struct site all_sites(const struct ledger *l)
+{
+	struct site all = {.stack = 0};
+
+	for (uint32_t i = 0; i < sites_cnt(l->sites); i++) {
+		const struct site *site = sites_at(l->sites, i);
+
+		site_count_add(&all.live, site->live);
+		site_count_add(&all.allocated, site->allocated);
+		site_count_add(&all.freed, site->freed);
+		site_count_add(&all.freed_here, site->freed_here);
+		site_count_add(&all.temporary, site->temporary);
+	}
+	return all;
+}
+
+void ledger_estimate_totals(struct ledger *l, uint64_t now_ns, struct ledger_totals *t, struct site_bounds *bounds)
+{
+	struct site all;
+
+	book_all(l);
+	cells_settle(l->cells);
+	all = all_sites(l);
+	cells_all(l->cells, now_ns, &all, bounds);
+	*t = l->totals;
+	t->allocated = all.allocated;
+	t->freed = all.freed_here;
+	t->freed_before = all.freed_here;
+	t->freed_before.cnt -= all.freed.cnt < all.freed_here.cnt ? all.freed.cnt : all.freed_here.cnt;
+	t->freed_before.bytes -= all.freed.bytes < all.freed_here.bytes ? all.freed.bytes : all.freed_here.bytes;
+	bounds->freed = bounds->freed_here;
+	t->temporary = all.temporary;
+	if (t->live_rounded != UINT64_MAX)
+		t->live_rounded = (uint64_t)((double)t->live_rounded / (double)(t->live.bytes ? t->live.bytes : 1) *
+					     (double)all.live.bytes);
+	t->live = all.live;
+	t->peak = cells_peak(l->cells, &t->peak_ns);
+}
+
+uint64_t ledger_live(struct ledger *l)
+{
+	book_all(l);
+	return l->cells ? cells_alive(l->cells) : l->totals.live.bytes;
+}
+
+struct site_count ledger_at_peak(const struct ledger *l, uint32_t number)
+{
+	return l->cells ? cells_site_peak(l->cells, number) : at_peak(l, sites_at(l->sites, number));
+}
+
+double ledger_share_alive(const struct ledger *l, uint32_t number)
+{
+	return l->cells ? cells_share_alive(l->cells, number) : 1;
 }

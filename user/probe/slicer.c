@@ -149,7 +149,7 @@ static void turn(const struct slicer *sl, struct sliced *s)
 			struct pace_step next = s->step;
 
 			s->step = was;
-			mark(sl, s, CELL_END, &now);
+			mark(sl, s, s->alarmed ? CELL_CUT : CELL_END, &now);
 			s->step = next;
 		}
 		if (s->step.on)
