@@ -41,13 +41,14 @@ struct slicer {
 	pthread_t thread;
 };
 
-static uint64_t cpu_time(const struct sliced *s)
+static uint64_t cpu_time(const struct slicer *sl, const struct sliced *s)
 {
 	struct timespec used;
 
 	if (clock_gettime(s->clock, &used))
 		return s->marked.cpu_ns; /* it has ended */
-	return (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec;
+	return (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec +
+	       gates_running(&sl->options.gates, s->pid);
 }
 
 /* proc(5): fields 14 and 15 of stat, in clock ticks. */
@@ -80,7 +81,7 @@ static void read_system(struct sliced *s, struct pace_reading *r)
 static struct pace_reading read_process(const struct slicer *sl, struct sliced *s)
 {
 	const struct probe_cost *cost = sl->options.cost;
-	struct pace_reading r = {.time_ns = clock_monotonic_ns(), .cpu_ns = cpu_time(s)};
+	struct pace_reading r = {.time_ns = clock_monotonic_ns(), .cpu_ns = cpu_time(sl, s)};
 	struct gate_sum sum;
 
 	gates_spent(&sl->options.gates, s->pid, &sum);
@@ -227,6 +228,7 @@ static void *run(void *arg)
 		struct sliced *s;
 		uint64_t due;
 
+		gates_see_clock(&sl->options.gates);
 		pthread_mutex_lock(sl->options.lock);
 		ring_buffer__consume(sl->alarms);
 		stop = sl->stop;
