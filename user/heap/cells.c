@@ -276,8 +276,8 @@ static void cohort_dies(const struct cells *c, struct site_cells *s, int class, 
 			continue;
 		taken = fmax(k->looking.v[f] + dead->v[f] + replaced->v[f] - alive - k->free.v[f], 0);
 		keep = 1 - 1 / memory;
-		k->died[f] = (float)(keep * k->died[f] + died);
 		k->died_squares[f] = (float)(keep * k->died_squares[f] + died * died);
+		k->died[f] = (float)(keep * k->died[f] + died);
 		k->others[f] = (float)(keep * k->others[f] + taken * own);
 		k->before[f] = (float)(keep * k->before[f] + alive * own);
 		share = 0;
@@ -286,7 +286,7 @@ static void cohort_dies(const struct cells *c, struct site_cells *s, int class, 
 			unit = weight * weight * (f == BYTES ? size : 1);
 			error = alive / k->before[f] * own;
 			error *= error * (k->died_squares[f] + UNSEEN_DEATHS * memory * unit * unit);
-			k->alive.v[f] = fmin(alive * (1 - share), fmax(k->looking.v[f] - k->free.v[f], 0));
+			k->alive.v[f] = fmin(alive * (1 - share), fmax(k->looking.v[f], 0));
 			share = fmax(share, 0);
 			k->variance.v[f] *= (1 - share) * (1 - share);
 			k->spread.v[f] = k->spread.v[f] * (1 - share) * (1 - share) + memory * error;
@@ -300,6 +300,12 @@ static void cohort_dies(const struct cells *c, struct site_cells *s, int class, 
 				s->turned += share * alive;
 				s->lived += alive * own * (share > 0.01 ? share / -log1p(-fmin(share, 0.999)) : 1);
 			}
+		}
+		if (age * s->deaths > AGES_MAX * s->ages && turn > 0 && k->before[f] + k->others[f] > 0) {
+			double occupied = k->died[f] / (k->before[f] + k->others[f]) * own / turn;
+
+			k->alive.v[f] = fmin(k->alive.v[f],
+					     fmax((1 - occupied) * (k->looking.v[f] - k->free.v[f]), 0));
 		}
 		unseen = (1 - 1 / weight) * (share * alive + -expm1(-turn) * taken);
 		k->free.v[f] += (1 - reused) * unseen - weight * replaced->v[f];
@@ -737,6 +743,7 @@ static void estimate_sum(const struct weighing *w, const double sums[ESTIMATE_GR
 
 struct living {
 	double alive, variance;
+	double most; /* by what looks alive */
 	double unit; /* what one block counts that is seen */
 };
 
@@ -744,14 +751,18 @@ static struct living estimate_living(const struct cells *c, const struct site_ce
 {
 	double kept = exp(-(double)(c->cnt - s->young_cell) / YOUNG_CELLS);
 	struct living l = {.alive = kept * s->young.v[f], .variance = kept * s->young_squares.v[f]};
-	double size = s->seen_born.v[CNT] > 0 ? s->seen_born.v[BYTES] / s->seen_born.v[CNT] : 0;
+	double born = 0, size = s->seen_born.v[CNT] > 0 ? s->seen_born.v[BYTES] / s->seen_born.v[CNT] : 0;
 
+	l.most = l.alive;
 	l.unit = c->weight * (f == CNT ? s->seen_born.v[CNT] > 0 : size);
 
 	for (int k = 0; k < CLASSES; k++) {
 		l.alive += s->cohorts[k].alive.v[f];
+		l.most += fmax(s->cohorts[k].looking.v[f], 0);
+		born += s->cohorts[k].variance.v[f];
 		l.variance += s->cohorts[k].variance.v[f] + s->cohorts[k].spread.v[f];
 	}
+	l.most += 2 * sqrt(born);
 	return l;
 }
 
@@ -772,6 +783,7 @@ static void estimate(const struct cells *c, const struct site_cells *s, uint64_t
 		estimate_sum(w, s->freed_here[f], here, factor, f, &site->freed_here, &b->freed_here);
 		*of(&site->temporary, f) = whole(temporary + factor * s->temporary.v[f]);
 		set(&site->live, &b->live, f, living[f].alive, estimate_interval(living[f].alive, living[f].variance, 0));
+		*of(&b->live.high, f) = (uint64_t)fmax(fmin((double)*of(&b->live.high, f), living[f].most), living[f].alive);
 		/* Where nothing was seen, there may have been some. */
 		*of(&b->live.high, f) = (uint64_t)fmax((double)*of(&b->live.high, f), living[f].unit * NONE_SEEN);
 		freed = fmax((double)*of(&site->allocated, f) - living[f].alive - s->gone.v[f], 0);
@@ -806,6 +818,7 @@ void cells_all(struct cells *c, uint64_t now_ns, struct site *figures, struct si
 			struct living l = estimate_living(c, &c->v[i], f);
 
 			living[f].alive += l.alive;
+			living[f].most += l.most;
 			living[f].variance += sqrt(l.variance);
 		}
 	}
