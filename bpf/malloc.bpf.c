@@ -248,20 +248,10 @@ static __always_inline u64 block_flags(u64 time)
 	return ring_flags(false);
 }
 
-bool blocks_ended; /* set by the loader: some processes' have, which their flags tell */
-
-/* All at once, before the probes are removed one after the other. */
-static __always_inline bool has_ended(u64 pid_tgid)
-{
-	const struct traced *process = blocks_ended ? traced_process(pid_tgid) : NULL;
-
-	return process && process->flags & TRACED_ENDED;
-}
-
 static __always_inline bool submit_block(u32 kind, u64 pid_tgid, u32 func, u64 addr, u64 size, u64 stack)
 {
 	u64 time = tick_time();
-	struct event_block *rec = has_ended(pid_tgid) ? NULL : ring_reserve(struct event_block);
+	struct event_block *rec = ring_reserve(struct event_block);
 
 	if (!rec)
 		return false;
@@ -273,16 +263,33 @@ static __always_inline bool submit_block(u32 kind, u64 pid_tgid, u32 func, u64 a
 	return true;
 }
 
+static __always_inline u64 counted_stack(struct pt_regs *ctx, const struct passage *passage, u64 pid_tgid,
+					 bool at_return)
+{
+	struct gate_spent *spent = passage->spent;
+	u64 from = passage->began ? bpf_ktime_get_ns() : 0,
+	    id = take_stack(ctx, pid_tgid, at_return ? STACK_AT_RETURN : STACK_AT_CALL);
+
+	if (spent) {
+		spent->stacks++;
+		if (from)
+			spent->stack_ns += (bpf_ktime_get_ns() - from) * GATE_TIMED;
+	}
+	return id;
+}
+
 /*
  * A block that is freed, or reallocated. That is sampled by its own size: by the new one's, perhaps
  * nothing, it would count for too much.
  */
-static __always_inline bool record_leaving(struct pt_regs *ctx, u32 kind, u64 pid_tgid, u64 cookie, u64 block)
+static __always_inline bool record_leaving(struct pt_regs *ctx, const struct passage *passage, u32 kind,
+					   u64 pid_tgid, u64 cookie, u64 block)
 {
 	u64 size = 0, header = take_header(block, pid_tgid, cookie, &size), stack = 0;
 
-	if (takes_stacks && (kind == EVENT_FREE || sample_bytes) && samples_free(header, size))
-		stack = take_stack(ctx, pid_tgid, false);
+	if (takes_stacks && (kind == EVENT_FREE || samples_stacks(passage)) &&
+	    samples_free(passage, header, size))
+		stack = counted_stack(ctx, passage, pid_tgid, false);
 	return submit_block(kind, pid_tgid, (u32)cookie, block, header, stack);
 }
 
@@ -311,7 +318,7 @@ static __always_inline u64 kept_of_alloc(struct pt_regs *ctx, u64 cookie)
 }
 
 /* What is kept of the call that begins here until its end; 0: its end is not to be seen. */
-static __always_inline u64 begin(struct pt_regs *ctx, u64 cookie)
+static __always_inline u64 begin(struct pt_regs *ctx, const struct passage *passage, u64 cookie)
 {
 	u64 old = is_realloc(cookie) ? read_argument(ctx, cookie, COOKIE_PTR_SHIFT) : 0;
 
@@ -319,7 +326,7 @@ static __always_inline u64 begin(struct pt_regs *ctx, u64 cookie)
 		return 0;
 	if (!old)
 		return kept_of_alloc(ctx, cookie);
-	if (!record_leaving(ctx, EVENT_REALLOC_BEGIN, bpf_get_current_pid_tgid(), cookie, old))
+	if (!record_leaving(ctx, passage, EVENT_REALLOC_BEGIN, bpf_get_current_pid_tgid(), cookie, old))
 		return 0;
 	return kept_of_realloc(ctx, cookie);
 }
@@ -345,7 +352,9 @@ static __always_inline void end(struct pt_regs *ctx, u64 pid_tgid, u32 func, u64
 {
 	u32 kind = kept >> KEPT_SIZE_BITS == KEPT_REALLOC ? EVENT_REALLOC : EVENT_ALLOC;
 	u64 block = ctx->ax, stack;
+	struct passage passage;
 
+	gate_return(&passage, pid_tgid);
 	if (kept >> KEPT_SIZE_BITS == KEPT_OUT) {
 		if ((u32)block) {
 			block = 0;
@@ -354,10 +363,12 @@ static __always_inline void end(struct pt_regs *ctx, u64 pid_tgid, u32 func, u64
 			return;
 		}
 	}
-	stack = takes_stacks && samples_alloc(kept & KEPT_SIZE_MAX) ? take_stack(ctx, pid_tgid, at_return)
-								    : 0;
+	stack = takes_stacks && samples_alloc(&passage, kept & KEPT_SIZE_MAX)
+			? counted_stack(ctx, &passage, pid_tgid, at_return)
+			: 0;
 	if (submit_block(kind, pid_tgid, func, block, kept & KEPT_SIZE_MAX, stack) && block)
 		remember(block, kept & KEPT_SIZE_MAX, pid_tgid);
+	gate_leave(&passage);
 }
 
 /* Ends the pending call whose return address is at sp. */
@@ -398,13 +409,19 @@ static __always_inline void claim(struct pt_regs *ctx)
 static __always_inline bool malloc_begin(struct pt_regs *ctx)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(ctx), kept;
+	struct passage passage;
+	bool ends;
 
 	if (!traced_process(pid_tgid))
 		return false;
 	claim(ctx);
+	if (!gate_enter(&passage, pid_tgid, cookie))
+		return false;
 	keeps_pending = true;
-	kept = begin(ctx, cookie);
-	return kept && keep_pending(ctx, pid_tgid, cookie, kept);
+	kept = begin(ctx, &passage, cookie);
+	ends = kept && keep_pending(ctx, pid_tgid, cookie, kept);
+	gate_leave(&passage);
+	return ends;
 }
 
 /* Entry of a function whose end is seen by another probe. */
@@ -456,6 +473,7 @@ SEC("uprobe/malloc")
 int malloc_session(struct pt_regs *ctx)
 {
 	u64 cookie, call, *kept;
+	struct passage passage;
 
 	if (!keeps_in_session)
 		return session_in_pending(ctx);
@@ -469,7 +487,10 @@ int malloc_session(struct pt_regs *ctx)
 	}
 	claim(ctx);
 	cookie = bpf_get_attach_cookie(ctx);
-	call = begin(ctx, cookie);
+	if (!gate_enter(&passage, bpf_get_current_pid_tgid(), cookie))
+		return 1;
+	call = begin(ctx, &passage, cookie);
+	gate_leave(&passage);
 	if (!call)
 		return 1;
 	if (has_room(call, (u32)cookie)) {
@@ -502,9 +523,13 @@ int free_own(struct pt_regs *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	u64 cookie = bpf_get_attach_cookie(ctx), block = context_word(ctx, di);
+	struct passage passage;
 
+	if (!gate_enter(&passage, pid_tgid_of(task), cookie))
+		return 0;
 	if (is_recorded(task, block, SP_AT_INSTRUCTION(ctx), cookie))
 		submit_block(EVENT_FREE_OWN, pid_tgid_of(task), (u32)cookie, block, 0, 0);
+	gate_leave(&passage);
 	return 0;
 }
 
@@ -513,10 +538,14 @@ int free_enter(struct pt_regs *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	u64 cookie = bpf_get_attach_cookie(ctx), block = read_argument(ctx, cookie, COOKIE_PTR_SHIFT);
+	struct passage passage;
 
 	claim(ctx);
+	if (!gate_enter(&passage, pid_tgid_of(task), cookie))
+		return 0;
 	if (is_recorded(task, block, SP_AT_INSTRUCTION(ctx), cookie))
-		record_leaving(ctx, EVENT_FREE, pid_tgid_of(task), cookie, block);
+		record_leaving(ctx, &passage, EVENT_FREE, pid_tgid_of(task), cookie, block);
+	gate_leave(&passage);
 	return 0;
 }
 

@@ -24,7 +24,7 @@ static __always_inline bool cover_child(const struct traced *parent, u64 pid_tgi
 		.flags = TRACED_FOLLOWED | TRACED_YOUNG,
 	};
 
-	if (!(parent->flags & TRACED_FOLLOWED) || parent->flags & TRACED_ENDED)
+	if (!(parent->flags & TRACED_FOLLOWED))
 		return false;
 	inherit_tables(pid_tgid >> 32, child);
 	__sync_fetch_and_add(&young_forked, 1);

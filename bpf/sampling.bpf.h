@@ -6,7 +6,8 @@
 #ifndef ALLOCTRACE_SAMPLING_BPF_H
 #define ALLOCTRACE_SAMPLING_BPF_H
 
-#include "events.bpf.h"
+#include "distance.bpf.h"
+#include "gate.bpf.h"
 
 /* Bytes until the next sample, of each CPU: to a process without memory it is one who counts. 0: not drawn
  * yet. */
@@ -25,34 +26,6 @@ struct {
 const volatile __u64 sample_bytes = 0, free_sample_bytes = 0; /* the means; 0: everything is taken */
 const volatile __u16 log2_fractions[SAMPLING_FRACTIONS] = {};
 
-/* −ln of a random number from 0 to 1, times the mean; at least 1. */
-static __always_inline s64 draw_distance(u64 mean)
-{
-	u32 random = bpf_get_prandom_u32() | 1, zeros = 0;
-	u64 log2;
-
-#pragma unroll
-	for (u32 bits = 16; bits; bits /= 2) {
-		if (random >> (32 - bits))
-			continue;
-		random <<= bits;
-		zeros += bits;
-	}
-	log2 = ((u64)(zeros + 1) << 16) - log2_fractions[random >> 23 & (SAMPLING_FRACTIONS - 1)];
-	return (s64)((log2 * 45426 >> 16) * mean >> 16) + 1; /* ln 2 = 45426 / 2^16 */
-}
-
-static __always_inline bool is_reached(s64 *left, u64 bytes, u64 mean)
-{
-	if (!*left)
-		*left = draw_distance(mean);
-	*left -= (s64)sampled_bytes(bytes);
-	if (*left > 0)
-		return false;
-	*left = draw_distance(mean);
-	return true;
-}
-
 static __always_inline struct distance *distance(void)
 {
 	u32 zero = 0;
@@ -60,25 +33,59 @@ static __always_inline struct distance *distance(void)
 	return bpf_map_lookup_elem(&distances, &zero);
 }
 
-/* Whether the stack of this allocation is to be taken. */
-static __always_inline bool samples_alloc(u64 size)
+/* Under a budget, what a process has left and its means; else those of all. */
+static __always_inline s64 *alloc_distance(const struct passage *passage, u64 *mean)
 {
-	struct distance *left = sample_bytes ? distance() : NULL;
+	struct distance *left;
 
-	return !left || is_reached(&left->allocs, size, sample_bytes);
+	if (passage->spent) {
+		*mean = passage->gate->sample_bytes;
+		return *mean ? &passage->spent->allocs : NULL;
+	}
+	*mean = sample_bytes;
+	left = sample_bytes ? distance() : NULL;
+	return left ? &left->allocs : NULL;
+}
+
+static __always_inline s64 *free_distance(const struct passage *passage, u64 *mean)
+{
+	struct distance *left;
+
+	if (passage->spent) {
+		*mean = passage->gate->free_sample_bytes;
+		return *mean ? &passage->spent->frees : NULL;
+	}
+	*mean = free_sample_bytes;
+	left = free_sample_bytes ? distance() : NULL;
+	return left ? &left->frees : NULL;
+}
+
+/* Whether reallocations' old blocks have samples of their own. */
+static __always_inline bool samples_stacks(const struct passage *passage)
+{
+	return passage->gate ? passage->gate->sample_bytes != 0 : sample_bytes != 0;
+}
+
+/* Whether the stack of this allocation is to be taken. */
+static __always_inline bool samples_alloc(const struct passage *passage, u64 size)
+{
+	u64 mean;
+	s64 *left = alloc_distance(passage, &mean);
+
+	return !left || is_reached(left, size, mean);
 }
 
 /* … of this free. header: the word before the block, EVENT_SIZE_KNOWN (of size bytes), or 0. */
-static __always_inline bool samples_free(u64 header, u64 size)
+static __always_inline bool samples_free(const struct passage *passage, u64 header, u64 size)
 {
-	struct distance *left = free_sample_bytes ? distance() : NULL;
+	u64 mean;
+	s64 *left = free_distance(passage, &mean);
 
 	if (!left)
 		return true;
 	if (!header)
 		return !(bpf_get_prandom_u32() % SAMPLING_FREES);
-	return is_reached(&left->frees, header == EVENT_SIZE_KNOWN ? size : SAMPLING_HEADER_BYTES(header),
-			  free_sample_bytes);
+	return is_reached(left, header == EVENT_SIZE_KNOWN ? size : SAMPLING_HEADER_BYTES(header), mean);
 }
 
 #endif

@@ -13,6 +13,9 @@
 #define RING_ALLOC (32 << 20)   /* with: half a second at a million records a second */
 #define RING_WAKE  (256 << 10)  /* bytes that wait before the reader is woken */
 #define TRACED_MAX 4096
+#define GATES_MAX  16      /* of one process's tracer, the calibration's child included */
+#define GATES_MANY 1024    /* … of one of many */
+#define ALARMS_SIZE 4096   /* of gates that have closed themselves */
 #define CPUS_MAX   1024
 #define CALLS_MAX  8192 /* threads in a purge or memory call at once */
 
@@ -24,6 +27,7 @@
 #define COOKIE_SHAPE_SHIFT 32
 #define COOKIE_HAS_RESULT  (1ULL << 40)
 #define COOKIE_HAS_HEADER  (1ULL << 41) /* the word before a block tells its size */
+#define COOKIE_STEPPED     (1ULL << 42) /* the kernel single-steps the instruction */
 #define COOKIE_PTR_SHIFT   44           /* enum arg_register, four bits */
 #define COOKIE_SIZE_SHIFT  48
 #define COOKIE_COUNT_SHIFT 52
@@ -67,6 +71,28 @@ enum arg_register {
 #define COOKIE_PLACE_SIZE_SHIFT     53 /* log2 of its bytes, two bits */
 #define COOKIE_PLACE_SIGNED         (1ULL << 55)
 #define COOKIE_PLACE_IN_MEMORY      (1ULL << 56)
+
+/*
+ * Attach cookie of a place in CPython's object allocator (user/probe/pool_code.h): what it does, and in which
+ * registers the pool and the block that it takes are, or the class that a pool is begun for.
+ */
+#define COOKIE_POOL_FUNC(cookie) ((cookie) & 0xffff)
+#define COOKIE_POOL_PLACE_SHIFT 16 /* its number in the plan, 12 bits */
+#define POOL_PLACES_MAX         4096
+#define COOKIE_POOL_ACT_SHIFT   32 /* enum pool_act */
+#define COOKIE_POOL_SHIFT       40 /* enum arg_register */
+#define COOKIE_POOL_BLOCK_SHIFT 44 /* … ARG_NONE: on the stack, so far from where rsp points, or rbp */
+#define COOKIE_POOL_STACK_SHIFT 48 /* so far, and POOL_STACK_MAX: 15 bits */
+#define COOKIE_POOL_BY_BP       (1ULL << 63)
+#define POOL_STACK_MAX          0x4000
+
+enum pool_act {
+	POOL_TAKE,  /* a block leaves its pool's list of free ones */
+	POOL_GIVE,  /* … comes back */
+	POOL_BEGIN, /* a pool that was free gives its first block: its list's, if it was of that class before */
+	POOL_CARVE, /* a pool that was of no class before gives its first block */
+	POOL_ACT_CNT
+};
 
 /* kfunc bpf_session_cookie, as the helper that stands for it until the loader binds it. */
 #define HELPER_SESSION_COOKIE 0x7ace0001
@@ -123,9 +149,71 @@ struct traced {
 	__u32 sees_loads; /* _dl_debug_state is probed: a dlopen without one mapped nothing */
 	__u32 flags;
 };
-#define TRACED_ENDED 1u    /* its allocations and frees are recorded no more */
-#define TRACED_FOLLOWED 2u /* its children inherit events (early.bpf.h): they are traced from their fork on */
-#define TRACED_YOUNG 4u    /* such a child, until its own probes are placed */
+#define TRACED_FOLLOWED 1u /* its children inherit events (early.bpf.h): they are traced from their fork on */
+#define TRACED_YOUNG 2u    /* such a child, until its own probes are placed */
+
+/*
+ * The gate of a process under a budget: its blocks are recorded while it is open. User space makes it,
+ * with cell_mark opens and closes it; when its hits have reached the limit it closes itself, and an alarm
+ * is given. Without a gate nothing is recorded of a process, where there is a budget.
+ */
+struct gate {
+	__u64 open;
+	__u64 hits;  /* of probes of blocks, whether the gate was open or not */
+	__u64 limit; /* of these */
+	__u64 cell;  /* that it was opened for last */
+	__u64 sample_bytes, free_sample_bytes; /* 0: all stacks */
+};
+
+/* What hits have taken, by CPU; cumulative, but for the last three lines. */
+#define GATE_TIMED 64 /* one program in so many is timed, and counts for all of them */
+
+struct gate_spent {
+	__u64 entries, returns; /* programs that ran at an entry, open or closed; at a return */
+	__u64 stepped;          /* entries at instructions that the kernel single-steps */
+	__u64 stacks;           /* programs that took one */
+	__u64 program_ns;       /* that programs ran behind the gate */
+	__u64 stack_ns;         /* … of these for stacks */
+	__u64 user_ns, system_ns; /* what the kernel's ticks added to a thread between two of its hits in succession, in a cell */
+	__u64 task, cell, utime, stime; /* whose hit was the last, in which one */
+	__u64 timed;              /* the program that runs is */
+	__s64 allocs, frees;      /* bytes until the next sample; 0: not drawn yet */
+};
+
+/* The arguments of cell_mark, in order: those of a raw tracepoint. */
+enum cell_argument {
+	CELL_ARG_TGID,
+	CELL_ARG_STATE,
+	CELL_ARG_NUMBER,
+	CELL_ARG_CHANCE,
+	CELL_ARG_SAMPLE,
+	CELL_ARG_FREE_SAMPLE,
+	CELL_ARG_PROGRESS,
+	CELL_ARG_ERROR,
+	CELL_ARG_CPU,
+	CELL_ARG_QUOTA, /* hits from a BEGIN on, or from now on */
+	CELL_ARG_CNT
+};
+#define CELL_GO_ON 0 /* in place of a state: only the quota is new; no record */
+
+#define OBJECTS_KNOWN_MAX (1 << 18) /* sampled blocks that are live, of all processes: 18 MiB of the kernel's memory */
+
+/*
+ * Of a process whose Python objects are recorded. Its threads hold the interpreter's lock where they write
+ * here; those of several interpreters may lose a count to each other.
+ */
+struct object_gate {
+	__u64 open;         /* 0: hits are counted, and leave no other trace */
+	__s64 quota;        /* hits until it closes by itself */
+	__u64 cut;          /* … which it has done */
+	__u64 sample_bytes; /* births are recorded of one in so many bytes, on average; 0: all */
+	__s64 left;         /* bytes to the next; 0: not drawn yet */
+	__u64 hits;
+	__u64 sampled;
+	__u64 taken, taken_bytes; /* blocks, as the pools round them */
+	__u64 given, given_bytes;
+	__u64 odd; /* hits of which pool and block do not go together */
+};
 
 /* Calls of a function that is to mark: so many a second are recorded of each, in each process. */
 #define MARKS_PER_SECOND 100

@@ -32,6 +32,7 @@ enum { false = 0, true = 1 };
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_HASH = 5,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_LRU_PERCPU_HASH = 10,
@@ -138,6 +139,7 @@ struct signal_struct {
 	int nr_threads, group_exit_code;
 	unsigned int flags;
 	struct list_head thread_head;
+	u64 utime, stime; /* by the tick, ns */
 	unsigned long min_flt, maj_flt; /* of threads that have ended */
 };
 
@@ -177,6 +179,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct uprobe_task *utask;
 	struct list_head thread_node;
+	u64 utime, stime; /* by the tick, ns */
 	unsigned long min_flt, maj_flt;
 };
 

@@ -45,11 +45,10 @@ def nothing(tree, pid):
 
 
 @contextlib.contextmanager
-def alloctrace(tree, pid, stack="all", final=None, *options):
+def attached(tree, pid, final, *options):
     """Entered once its first report is out; its last one goes into final."""
     with tempfile.TemporaryFile("w+") as out:
-        tracer = subprocess.Popen([tree.alloctrace, "attach", str(pid), "1", "--json", "--max-overhead", "none",
-                                   "--stack", stack, *options], stdout=out)
+        tracer = subprocess.Popen([tree.alloctrace, "attach", str(pid), "1", "--json", *options], stdout=out)
         try:
             while not os.fstat(out.fileno()).st_size:
                 if tracer.poll() is not None:
@@ -60,8 +59,12 @@ def alloctrace(tree, pid, stack="all", final=None, *options):
             tracer.terminate()
             tracer.wait()
         out.seek(0)
-        if final is not None:
-            final.update(json.loads(out.readlines()[-1]))
+        final.update(json.loads(out.readlines()[-1]))
+
+
+def alloctrace(tree, pid, stack="all", final=None, *options):
+    """All events, whatever they cost."""
+    return attached(tree, pid, {} if final is None else final, "--max-overhead", "none", "--stack", stack, *options)
 
 
 @contextlib.contextmanager
@@ -82,11 +85,11 @@ def shape(tree, pid, name):
 
 
 @contextlib.contextmanager
-def memleak(tree, pid):
+def memleak(tree, pid, *options):
     # To a terminal it prints at once, so that we know when its probes are in place.
     ours, its = pty.openpty()
-    process = subprocess.Popen([memleak_command(tree), "-p", str(pid), "1000"], stdin=subprocess.DEVNULL, stdout=its,
-                               stderr=its)
+    process = subprocess.Popen([memleak_command(tree), "-p", str(pid), *options, "1000"], stdin=subprocess.DEVNULL,
+                               stdout=its, stderr=its)
     os.close(its)
     said = b""
     try:

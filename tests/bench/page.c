@@ -152,7 +152,7 @@ static void make_sites(struct scene *x, size_t cnt)
 					     .number_cnt = (uint32_t)cnt,
 					     .survey = &x->survey,
 					     .unattributed = 9 * MIB,
-					     .probe_cpu_share = 0.04};
+					     .budget = {.max_overhead = 0.1, .probe_share = 0.04, .duty = 1, .duty_now = 1}};
 	x->survey = (struct survey_result){.sites = x->surveys, .site_cnt = (uint32_t)cnt};
 }
 

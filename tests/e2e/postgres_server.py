@@ -80,12 +80,14 @@ class Postgres:
         return self.process.returncode, "".join(self.log)
 
 
-@pytest.fixture
-def postgres():
+@contextlib.contextmanager
+def started():
+    """A server; None if there is no program for it."""
     programs = max(Path("/usr/lib/postgresql").glob("*/bin/pgbench"), default=None,
                    key=lambda path: int(path.parts[4]))
     if not programs:
-        pytest.skip("postgresql is not installed")
+        yield None
+        return
     with tempfile.TemporaryDirectory(prefix="alloctrace-postgres-") as folder:
         os.chown(folder, 65534, 65534)
         server = Postgres(programs.parent, folder)
@@ -94,3 +96,11 @@ def postgres():
         finally:
             status, log = server.stop()
         assert status == 0 and "terminated by signal" not in log, log
+
+
+@pytest.fixture
+def postgres():
+    with started() as server:
+        if not server:
+            pytest.skip("postgresql is not installed")
+        yield server

@@ -1,5 +1,5 @@
 """Missing-purge windows against the target's own log of when it freed and purged."""
-from attach_harness import MIB, PythonTarget, attached, mimalloc, purges
+from attach_harness import MIB, PythonTarget, attached, mimalloc, purges, settled
 
 OPTIONS = ["--retained-min", "64M", "--window-min", "0.5"]
 FREE = "data = fill(300); keep = data[::256]; data = None"
@@ -9,11 +9,11 @@ def retaining(report):
     return (report["purgeable"] or 0) > 200 * MIB
 
 
-def hold(tracer):
-    """Waits until the tracer has seen what was freed, and for three more objects."""
+def hold(tracer, target):
+    """Waits until the tracer has seen what was freed, all of it, and the window counts: the first object that shows some."""
     seen = tracer.until(retaining)
-    for _ in range(3):
-        tracer.next()
+    settled(tracer, target)
+    tracer.until(lambda report: report["windows"] and report["windows"][-1]["end"] is None)
     return seen
 
 
@@ -34,7 +34,7 @@ def test_windows_of_three_rounds(tree):
             target.do("data = fill(300); keep = data[::256]")
             target.do("data = None")
             freed = target.began
-            seen = hold(tracer)
+            seen = hold(tracer, target)
             drop = target.do("before = rss(); purge_glibc(); result = before - rss()")
             log.append((freed, seen, (target.began, target.ended), drop))
             tracer.until(lambda report: report["purgeable"] is not None and not retaining(report))
@@ -50,7 +50,7 @@ def test_ineffective_purges_do_not_close_it(tree):
     with PythonTarget() as target, attached(tree, target.pid, *OPTIONS) as tracer:
         target.do(f"mi = ctypes.CDLL({path!r})")
         target.do(FREE)
-        seen = hold(tracer)
+        seen = hold(tracer, target)
         target.do("mi.mi_collect(ctypes.c_bool(True)); mi.mi_collect(ctypes.c_bool(True))")
         tracer.until(lambda report: purges(report, "mi_collect"))
         report = tracer.next()
@@ -67,7 +67,7 @@ def test_ineffective_purges_do_not_close_it(tree):
 def test_open_at_the_end(tree):
     with PythonTarget() as target, attached(tree, target.pid, *OPTIONS) as tracer:
         target.do(FREE)
-        hold(tracer)
+        hold(tracer, target)
         window, = tracer.stop()["windows"]
         assert window["end"] is None
         assert window["peak_purgeable"] > 200 * MIB
@@ -78,7 +78,7 @@ def test_memory_in_use_again_ends_it(tree):
     """No purge took place: the window ends where the program uses the memory again."""
     with PythonTarget() as target, attached(tree, target.pid, *OPTIONS) as tracer:
         target.do(FREE)
-        hold(tracer)
+        hold(tracer, target)
         target.do("data = fill(300)")
         again = target.began
         tracer.until(lambda report: report["purgeable"] is not None and report["purgeable"] < 32 * MIB)

@@ -141,7 +141,7 @@ def test_the_report_after_an_oom_kill(tree):
 def test_a_parent_with_24_workers(tree):
     """One report; each worker's blocks are its own, the sites of all are one."""
     with PythonTarget() as parent:
-        with watching(tree, "--follow", parent.pid, "0.5") as tracer:
+        with watching(tree, "--follow", "--max-overhead", "none", parent.pid, "0.5") as tracer:
             ready(tracer, parent.pid)
             pids = parent.do("go, ready, end = os.pipe(), os.pipe(), os.pipe()\npids = []\n"
                       "for i in range(24):\n"

@@ -129,12 +129,11 @@ def test_a_disk_that_is_full_for_a_while(tree, tmp_path):
     with PythonTarget() as target, attach(tree, target.pid, "--no-alloc", "--prometheus", path) as tracer:
         tracer.ready()
         shutil.rmtree(path.parent)
+        tracer.until(lambda report: "cannot write" in tracer.stderr)
         for _ in range(3):
             tracer.next()
         path.parent.mkdir()
-        for _ in range(2):
-            tracer.next()
-        assert path.exists()
+        tracer.until(lambda report: path.exists())
         tracer.stop(signal.SIGTERM)
         assert tracer.stderr.count("cannot write") == 1
     assert not path.exists()

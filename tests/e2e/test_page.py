@@ -213,6 +213,20 @@ def data_of(path):
             return json.loads(data[at:at + length])
 
 
+def test_estimates_say_how_far_off_they_are(tree, browser, tmp_path):
+    """Of the recording that is a seed of the fuzzer: its first byte says that it is a file."""
+    recording, path = tmp_path / "estimates.rec", tmp_path / "estimates.html"
+    recording.write_bytes((ROOT / "tests" / "fuzz" / "record" / "estimates").read_bytes()[1:])
+    subprocess.run([tree.alloctrace, "report", "--format", "html", "-o", path, recording], check=True)
+    browser.open(path)
+    assert "Figures of sites are estimates: allocation probes on 12 % of the time, budget 10 %; sites ±4 %" in \
+        browser.text("#verdict")
+    rows = browser.ask("[...document.querySelectorAll('#table tbody tr')].map((row) => row.textContent)")
+    assert any("200 MiB ±3.0 %" in row and "make_row" in row for row in rows), rows
+    assert any("768 KiB ±40 %" in row for row in rows), rows
+    assert browser.complaints() == []
+
+
 def test_a_real_run(tree, browser, tmp_path):
     """Its figures are the program's own, and a recording's page is the same."""
     live, later, recording = tmp_path / "live.html", tmp_path / "later.html", tmp_path / "run.rec"

@@ -89,12 +89,10 @@ def test_dry_run_stops_nothing(tree):
     with PythonTarget() as target:
         target.do(FREE_MUCH)
         wait_for(lambda: waits_in(target.pid, 0))
-        before, memory, most = switches(target.pid), anonymous(target.pid), rss(target.pid)
+        before, memory = switches(target.pid), rss(target.pid)
         status, said, err = purge(tree, target.pid, "--dry-run")
         assert status == 0, err
-        assert switches(target.pid) == before and anonymous(target.pid) == memory
-        # Code that is looked at and was never run is mapped by the look, with its neighbours in the file.
-        assert most <= rss(target.pid) <= most + (256 << 10)
+        assert switches(target.pid) == before and rss(target.pid) == memory
         assert said["dry_run"] and not said["done"] and said["call"] is None and said["refused"] is None
         assert said["predicted"] > 100 * MIB
         assert said["threads"] == [{"tid": target.pid, "name": "python3", "system_call": "read", "why_not": None}]

@@ -88,6 +88,14 @@ def test_exec_is_followed(tree):
     assert report["command"].startswith("python3")
 
 
+def test_each_ends_once(tree):
+    """However often reports come: the one that is due when it has just ended is not another last one."""
+    done = run(tree, "sh", "-c", "for i in $(seq 60); do sleep 0.0$((i % 10)); done",
+               options=("--json", "--no-alloc", "--stack", "none", "--interval", "0.01"))
+    ended = [report["pid"] for report in reports(done) if report["final"]]
+    assert len(ended) > 20 and len(ended) == len(set(ended))
+
+
 def test_stdin_and_stdout_are_the_commands_own(tree):
     text = b"".join(b"line %d\n" % i for i in range(10000))
     done = run(tree, "cat", input=text)

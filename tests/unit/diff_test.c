@@ -197,6 +197,105 @@ static void lines_of_what_is_new_stay_apart(void **state)
 	diff_free(&d);
 }
 
+/* ---- estimates ---- */
+
+static struct site_bounds estimated_bounds[2][16];
+
+/* The sites of s are known to so many percent. */
+static void estimate(struct scene *s, unsigned percent)
+{
+	struct site_bounds *bounds = estimated_bounds[s == &b];
+	struct ledger_totals *t = &s->x.allocs.totals;
+	struct site all = {.live = t->live, .allocated = t->allocated, .freed = t->freed};
+
+	s->x.allocs.budget = (struct budget_view){.estimated = true, .duty = 0.1, .probe_share = -1, .tracer_share = -1,
+						  .totals = fixture_site_bounds(&all, percent)};
+	for (size_t i = 0; i < s->cnt; i++) {
+		bounds[i] = fixture_site_bounds(&s->figures[i], percent);
+		s->views[i].bounds = &bounds[i];
+	}
+}
+
+static void a_change_within_the_error_is_none(void **state)
+{
+	struct diff_range range;
+	char *text;
+
+	(void)state;
+	start(&a, 10);
+	start(&b, 10);
+	add(&a, stack_of("sure", "a.c", 1), 1000 * KIB, 1000 * KIB);
+	add(&a, stack_of("unsure", "a.c", 2), 100000 * KIB, 100000 * KIB);
+	add(&b, stack_of("sure", "a.c", 1), 1200 * KIB, 1200 * KIB);
+	add(&b, stack_of("unsure", "a.c", 2), 113000 * KIB, 113000 * KIB);
+	make(DIFF_BY_NOTHING, WEIGHT_LIVE);
+	row_is(0, DIFF_SAME, 100000 * KIB, 113000 * KIB); /* both exact: the larger change first */
+	assert_false(diff_range(&d, &d.rows[0], WEIGHT_LIVE, &range));
+	diff_free(&d);
+
+	estimate(&a, 9);
+	estimate(&b, 9); /* 90 and 108 of 200; 9,000 and 10,170 of 13,000 */
+	make(DIFF_BY_NOTHING, WEIGHT_LIVE);
+	row_is(0, DIFF_SAME, 1000 * KIB, 1200 * KIB);
+	assert_false(d.rows[0].within_error);
+	assert_true(diff_range(&d, &d.rows[0], WEIGHT_LIVE, &range));
+	assert_true(range.low > 59 * (int64_t)KIB && range.low < 60 * (int64_t)KIB); /* 200 − √(90² + 108²) */
+	assert_true(range.high > 340 * (int64_t)KIB && range.high < 341 * (int64_t)KIB);
+	assert_true(d.rows[1].within_error);
+	text = FORM_TEXT(diff_text(out, &d));
+	assert_non_null(strstr(text, "+200 KiB ±141 KiB"));
+	assert_null(strstr(text, "unsure"));
+	assert_non_null(strstr(text, "1 site has changed by no more than the error of the estimates"));
+	assert_non_null(strstr(text, "within the error"));
+	assert_non_null(strstr(text, "figures of its sites are estimates: allocation probes on 10 % of the time"));
+	free(text);
+	diff_free(&d);
+
+	/* Not known at all how far off (of a recording that was cut): no change is shown as one. */
+	estimated_bounds[1][0].live = (struct bounds){{0, 0}, {UNKNOWN, UNKNOWN}};
+	make(DIFF_BY_NOTHING, WEIGHT_LIVE);
+	assert_true(d.rows[0].within_error && d.rows[1].within_error);
+	diff_free(&d);
+}
+
+/* Under an estimate a site that is not there was not seen: it is not zero, has not shrunk by 100 %, and is not new. */
+static void what_is_not_seen_is_not_zero(void **state)
+{
+	struct diff_range range;
+	char *text;
+
+	(void)state;
+	start(&a, 10);
+	start(&b, 10);
+	add(&a, stack_of("left", "a.c", 1), 4 * MIB, 4 * MIB);
+	add(&b, stack_of("came", "b.c", 1), 5 * MIB, 5 * MIB);
+	estimate(&b, 10);
+	make(DIFF_BY_NOTHING, WEIGHT_LIVE);
+	row_is(0, DIFF_NEW, 0, 5 * MIB); /* A is exact */
+	row_is(1, DIFF_UNSEEN_B, 4 * MIB, 0);
+	assert_true(diff_range(&d, &d.rows[1], WEIGHT_LIVE, &range));
+	assert_true(range.low == -4 * (int64_t)MIB && range.high == INT64_MAX);
+	assert_false(d.rows[1].within_error);
+	text = FORM_TEXT(diff_text(out, &d));
+	assert_non_null(strstr(text, "≥ -4.00 MiB"));
+	assert_non_null(strstr(text, "not seen in B"));
+	free(text);
+	text = FORM_TEXT(diff_json(out, &d));
+	assert_non_null(strstr(text, "\"match\":\"unseen_in_b\",\"within_error\":false,\"live\":{\"a\":4194304,\"b\":null,"
+				     "\"change\":null,\"change_low\":-4194304,\"change_high\":null}"));
+	free(text);
+	text = FORM_TEXT(diff_html(out, &d));
+	assert_non_null(strstr(text, "not seen in B"));
+	free(text);
+	diff_free(&d);
+	estimate(&a, 10);
+	make(DIFF_BY_NOTHING, WEIGHT_LIVE);
+	row_is(0, DIFF_UNSEEN_A, 0, 5 * MIB);
+	assert_true(diff_range(&d, &d.rows[0], WEIGHT_LIVE, &range));
+	assert_true(range.low == INT64_MIN && range.high == (int64_t)(5 * MIB + 5 * MIB / 10));
+	diff_free(&d);
+}
+
 static uint64_t total(const char *key, unsigned side)
 {
 	struct diff_total totals[DIFF_TOTALS_MAX];
@@ -440,6 +539,8 @@ int main(void)
 		cmocka_unit_test(what_differs_in_more_than_lines_is_another),
 		cmocka_unit_test(moved_lines_are_matched_without_them),
 		cmocka_unit_test(lines_of_what_is_new_stay_apart),
+		cmocka_unit_test(a_change_within_the_error_is_none),
+		cmocka_unit_test(what_is_not_seen_is_not_zero),
 		cmocka_unit_test(a_is_scaled_to_b),
 		cmocka_unit_test(what_cannot_be_scaled_is_said),
 		cmocka_unit_test(figures_as_large_as_they_come),

@@ -77,6 +77,63 @@ static void what_opened_the_window_counts(void **unused)
 	end(&s);
 }
 
+/* The state before was read when nothing was freed yet, and compared when it was. */
+static void what_was_freed_while_a_state_was_read_counts(void **unused)
+{
+	struct scene s = begin();
+	const struct window_finding *w;
+
+	(void)unused;
+	frees(&s, 7, 50 * MIB); /* long before */
+	state(&s, 0);
+	frees(&s, 7, 3 * MIB);
+	state(&s, 0);
+	frees(&s, 8, 1 * MIB);
+	state(&s, 4 * MIB);
+	w = only_window(&s);
+	assert_int_equal(w->freed_cnt, 2);
+	assert_int_equal(w->freed[0].site, sites_get(s.sites, 7));
+	assert_int_equal(w->freed[0].bytes, 3 * MIB);
+	assert_int_equal(w->freed[1].bytes, 1 * MIB);
+	end(&s);
+}
+
+static void what_was_freed_in_a_window_before_does_not(void **unused)
+{
+	struct scene s = begin();
+	const struct window_finding *view;
+
+	(void)unused;
+	state(&s, 0);
+	frees(&s, 7, 2 * MIB);
+	state(&s, 2 * MIB);
+	frees(&s, 7, 2 * MIB);
+	state(&s, 0); /* closes */
+	frees(&s, 8, 3 * MIB);
+	state(&s, 3 * MIB);
+	assert_int_equal(window_detector_view(s.windows, s.now, &view), 2);
+	assert_int_equal(view[1].freed_cnt, 1);
+	assert_int_equal(view[1].freed[0].bytes, 3 * MIB);
+	/* Nor if a purge has closed it. */
+	window_detector_purge(s.windows, &(struct window_return){s.now, s.now}, true);
+	s.now += NSEC_PER_SEC;
+	frees(&s, 9, 4 * MIB);
+	state(&s, 4 * MIB);
+	assert_int_equal(window_detector_view(s.windows, s.now, &view), 3);
+	assert_int_equal(view[2].freed_cnt, 1);
+	assert_int_equal(view[2].freed[0].bytes, 4 * MIB);
+	frees(&s, 9, 5 * MIB);
+	window_detector_purge(s.windows, &(struct window_return){s.now, s.now}, true);
+	s.now += NSEC_PER_SEC;
+	state(&s, 0);
+	frees(&s, 8, 4 * MIB);
+	state(&s, 4 * MIB);
+	assert_int_equal(window_detector_view(s.windows, s.now, &view), 4);
+	assert_int_equal(view[3].freed_cnt, 1);
+	assert_int_equal(view[3].freed[0].bytes, 4 * MIB);
+	end(&s);
+}
+
 static void what_is_freed_until_it_closes_counts(void **unused)
 {
 	struct scene s = begin();
@@ -132,6 +189,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_opened_the_window_counts),
+		cmocka_unit_test(what_was_freed_while_a_state_was_read_counts),
+		cmocka_unit_test(what_was_freed_in_a_window_before_does_not),
 		cmocka_unit_test(what_is_freed_until_it_closes_counts),
 		cmocka_unit_test(only_the_largest_are_kept),
 		cmocka_unit_test(without_a_window_there_is_nothing_to_tell),

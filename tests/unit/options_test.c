@@ -135,7 +135,7 @@ static void allocation_options_have_defaults(void **state)
 	(void)state;
 	assert_int_equal(parse(options_parse_attach, "attach 7", &o), OPTIONS_GO);
 	assert_true(o.stacks.wanted && !o.stacks.sample_bytes && o.stacks.free_sample_bytes == 4096 &&
-		    !o.no_alloc && o.max_overhead == 25);
+		    !o.no_alloc && o.max_overhead == 10);
 	assert_true(!o.size_min && o.size_max == UINT64_MAX && !o.older_ns && !o.top && !o.max_memory);
 	assert_true(!o.files[FORM_FOLDED] && o.weight == WEIGHT_LIVE);
 	assert_int_equal(parse(options_parse_run, "run true", &o), OPTIONS_GO);

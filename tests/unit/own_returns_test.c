@@ -181,7 +181,7 @@ static void decay_is_no_false_alarm(void **state)
 			window_detector_sample(d, &(struct window_sample){ .time_ns = tenth * S / 10, .rss = 500 * MIB,
 									   .retained = left * MIB, .purgeable = left * MIB });
 		if (tenth >= 20 && add(call(MEMORY_MADVISE, tenth, 10), &jemalloc, &heap))
-			window_detector_own_return(d, tenth * S / 10);
+			window_detector_own_return(d, &(struct window_return){tenth * S / 10, tenth * S / 10});
 	}
 	assert_true(all.v[0].purges >= 2);
 	assert_int_equal(window_detector_view(d, 60 * S / 10, &view), 0);

@@ -125,6 +125,13 @@ static struct pace_reading reading(const struct scene *s)
 	};
 }
 
+static void look(const struct scene *s, struct pace_view *view)
+{
+	struct pace_reading at = reading(s);
+
+	pace_view(s->pace, &at, view);
+}
+
 static struct scene *begin(shape own_per_pair, double max_share)
 {
 	struct scene *s = calloc(1, sizeof(*s));
@@ -196,7 +203,7 @@ static void what_is_cheap_stays_on(void **state)
 
 	(void)state;
 	pass(s, 30);
-	pace_view(s->pace, &view);
+	look(s, &view);
 	assert_true(s->step.sure && !s->step.sample_bytes && s->switches == 0);
 	assert_true(!view.sliced && view.duty == 1 && view.duty_now == 1);
 	assert_true(fabs(view.share - (PAIR_NS + STACK_NS) / 200000) < 0.002);
@@ -220,7 +227,7 @@ static void keeps_to_the_budget(shape own_per_pair, double max_share)
 	struct pace_view view;
 
 	pass(s, 60);
-	pace_view(s->pace, &view);
+	look(s, &view);
 	print_message("most %.4f last %.4f duty %.5f true duty %.5f switches/s %.1f\n", most(s, 0),
 		      view.share, view.duty, s->on_own / s->own, s->switches / 60);
 	assert_true(view.sliced);
@@ -305,7 +312,7 @@ static void the_cost_is_corrected(void **state)
 	(void)state;
 	s->scale = 1.3;
 	pass(s, 80);
-	pace_view(s->pace, &view);
+	look(s, &view);
 	print_message("correction %.3f most %.4f\n", view.correction, most(s, 30));
 	assert_true(fabs(view.correction - 1.3) < 0.1);
 	assert_true(most(s, 30) < 0.1);

@@ -162,6 +162,7 @@ static void it_says_of_what_and_when_it_is(void **state)
 	start(&x);
 	fixture_blind_spots(&x);
 	x.allocs.sample_bytes = 64 * KIB;
+	x.allocs.budget.estimated = true;
 	p = profile_of(&x);
 	assert_string_equal(text(p, p->default_sample_type), "live");
 	assert_int_equal(p->time_nanos, 1700000100200000000);
@@ -171,7 +172,7 @@ static void it_says_of_what_and_when_it_is(void **state)
 	assert_int_equal(p->n_comment, 5);
 	assert_string_equal(text(p, p->comment[0]), "alloctrace " ALLOCTRACE_VERSION);
 	assert_string_equal(text(p, p->comment[1]), "process 4242 (python3)");
-	assert_string_equal(text(p, p->comment[2]), "estimates, from one stack in 64.0 KiB on average");
+	assert_string_equal(text(p, p->comment[2]), "estimates: allocation probes on all the time, one stack in 64.0 KiB, budget 25 %; sites are estimates");
 	assert_string_equal(text(p, p->comment[4]), "13 events were lost");
 	release(p);
 }

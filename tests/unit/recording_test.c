@@ -144,6 +144,132 @@ static void what_comes_out_is_what_went_in(void **state)
 	free(second);
 }
 
+/* All bounds of what is shown come back; of a picture that goes by the others are open, of the last one all are there. */
+static void bounds_come_back(void **state)
+{
+	struct fixture x;
+	const struct snapshot *v[] = {&x.s};
+	struct picture p;
+	struct recorder *recorder = record();
+	struct replay *r;
+	char *texts[3];
+
+	(void)state;
+	fill(&x);
+	for (int i = 0; i < 3; i++) {
+		if (i == 1) {
+			fixture_estimates(&x);
+			x.sites[0].live.bytes += 12345; /* bounds are not about their figures' own size */
+		}
+		if (i == 2) {
+			x.sites[1].allocated.bytes += 7;
+			x.bounds[1].live.high.bytes = UNKNOWN;
+			x.bounds[2].live.low.cnt -= 5;
+			x.views[1].bounds = NULL; /* has become exact */
+			x.s.final = true;
+		}
+		ranking_arrange(x.views, SITES_CNT, x.by_number);
+		p = picture_of(i == 2 ? PICTURE_FINAL : PICTURE_INTERVAL, v, 1);
+		texts[i] = json_of(&p);
+		recorder_picture(recorder, &p);
+	}
+	assert_int_equal(recorder_close(recorder), 0);
+	r = replay();
+	for (int i = 0; i < 3; i++) {
+		check_next(r, texts[i]);
+		free(texts[i]);
+	}
+	replay_close(r);
+}
+
+#define MANY (2 * SITE_BOUNDS_SHOWN + 100)
+
+static void an_interval_has_bounds_of_what_it_shows(void **state)
+{
+	static struct fixture x;
+	static struct site sites[MANY];
+	static struct site_bounds bounds[MANY];
+	static struct site_view views[MANY];
+	static const struct site_view *by_number[MANY];
+	const struct snapshot *v[] = {&x.s};
+	struct picture p;
+	struct recorder *recorder = record();
+	struct replay *r;
+
+	(void)state;
+	fill(&x);
+	fixture_estimates(&x);
+	for (unsigned i = 0; i < MANY; i++) {
+		uint64_t freed = i >= MANY - 10 ? GIB : 0;
+
+		sites[i] = (struct site){.live = {9, 9000 - i}, .allocated = {9, 9000}, .freed_here = {freed != 0, freed}};
+		bounds[i] = fixture_site_bounds(&sites[i], 50);
+		views[i] = (struct site_view){.number = i, .figures = &sites[i], .bounds = &bounds[i]};
+	}
+	ranking_arrange(views, MANY, by_number);
+	x.allocs.sites = views;
+	x.allocs.by_number = by_number;
+	x.allocs.site_cnt = x.allocs.number_cnt = MANY;
+	x.allocs.survey = NULL;
+	p = picture_of(PICTURE_INTERVAL, v, 1);
+	recorder_picture(recorder, &p);
+	sites[0].live.bytes = 1; /* no longer among the first: what was stored of it is of the picture before */
+	bounds[0] = fixture_site_bounds(&sites[0], 50);
+	ranking_arrange(views, MANY, by_number);
+	recorder_picture(recorder, &p);
+	x.s.final = true;
+	p = picture_of(PICTURE_FINAL, v, 1);
+	recorder_picture(recorder, &p);
+	recorder_close(recorder);
+	r = replay();
+	free(next(r, &p));
+	assert_int_equal(p.v[0]->allocs->by_number[0]->bounds->live.high.bytes, 13500);
+	for (int final = 0; final < 2; final++) {
+		free(next(r, &p));
+		assert_int_equal(p.v[0]->allocs->site_cnt, MANY);
+		for (unsigned i = 0; i < MANY; i++) {
+			const struct site_bounds *b = p.v[0]->allocs->by_number[i]->bounds;
+			bool shown = final || (i && i <= SITE_BOUNDS_SHOWN) || i >= MANY - 10;
+
+			assert_non_null(b); /* an estimate in any case */
+			assert_int_equal(b->live.high.bytes, shown ? bounds[i].live.high.bytes : UNKNOWN);
+			assert_int_equal(b->freed_here.low.bytes, shown ? bounds[i].freed_here.low.bytes : 0);
+		}
+	}
+	replay_close(r);
+}
+
+/* Recordings from before there was a budget are read: why probes had been removed is among what is not seen. */
+static void version_1_is_read(void **state)
+{
+	FILE *from = fopen("tests/fuzz/record/version1", "r"), *to = fopen(path, "w");
+	struct picture p;
+	struct replay *r;
+	char *text;
+	int c;
+
+	(void)state;
+	assert_true(from && to);
+	fgetc(from); /* as record_fuzz has it: a file */
+	while ((c = fgetc(from)) != EOF)
+		fputc(c, to);
+	fclose(from);
+	fclose(to);
+	r = replay();
+	text = next(r, &p);
+	assert_non_null(strstr(text, "\"max_overhead\":null,\"probe_cpu_share\":0.124,\"tracer_cpu_share\":null,"
+				     "\"duty\":1,\"duty_now\":1,\"estimated\":false"));
+	assert_non_null(strstr(text, "\"missing\":[]"));
+	assert_null(strstr(text, "_low"));
+	free(text);
+	text = next(r, &p);
+	assert_non_null(strstr(text, "\"missing\":[\"allocation probes removed: they took 41 %"));
+	free(text);
+	assert_int_equal(p.kind, PICTURE_FINAL);
+	assert_int_equal(p.v[0]->allocs->sites[0].figures->live.bytes, 200 * MIB);
+	replay_close(r);
+}
+
 /* The largest are the first of all, in the same order: more of them than fit into what is sorted at once. */
 static void the_largest_are_the_first(void **state)
 {
@@ -614,6 +740,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_comes_out_is_what_went_in),
+		cmocka_unit_test(version_1_is_read),
+		cmocka_unit_test(bounds_come_back),
+		cmocka_unit_test(an_interval_has_bounds_of_what_it_shows),
 		cmocka_unit_test(the_largest_are_the_first),
 		cmocka_unit_test(what_does_not_change_takes_no_room),
 		cmocka_unit_test(processes_keep_their_own_sites),

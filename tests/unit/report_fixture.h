@@ -109,6 +109,7 @@ struct fixture {
 	struct site_survey surveys[SITES_CNT];
 	struct site_view views[SITES_CNT];
 	const struct site_view *by_number[SITES_CNT + 1]; /* the last has no view */
+	struct site_bounds bounds[SITES_CNT];
 	struct survey_result survey;
 	struct allocation_view allocs;
 	struct collector_view collector;
@@ -548,7 +549,7 @@ static inline void fixture_allocs(struct fixture *x)
 		.truncated = {[STACK_WHOLE] = {31000, 93 * MIB}, [STACK_CUT_LIMIT] = {1000, MIB},
 			      [STACK_CUT_NO_TABLE] = {30000, 92 * MIB}},
 		.unattributed = 57 * MIB,
-		.probe_cpu_share = 0.124,
+		.budget = {.max_overhead = 0.25, .probe_share = 0.124, .tracer_share = 0.021, .duty = 1, .duty_now = 1},
 	};
 	fixture_sites(x);
 	t->live_rounded = t->live.bytes + 2 * MIB;
@@ -577,6 +578,44 @@ static inline void fixture_allocs(struct fixture *x)
 	x->windows[1].freed[3] = (struct window_freed){SITES_CNT + 1, 512};
 	x->windows[1].freed_cnt = 4;
 	x->s.allocs = &x->allocs;
+}
+
+static inline struct bounds fixture_bounds(const struct site_count *figure, unsigned percent)
+{
+	uint64_t bytes = figure->bytes * percent / 100, cnt = figure->cnt * percent / 100;
+
+	return (struct bounds){{figure->cnt - cnt, figure->bytes - bytes}, {figure->cnt + cnt, figure->bytes + bytes}};
+}
+
+static inline struct site_bounds fixture_site_bounds(const struct site *f, unsigned percent)
+{
+	return (struct site_bounds){fixture_bounds(&f->live, percent), fixture_bounds(&f->allocated, percent),
+				    fixture_bounds(&f->freed, percent), fixture_bounds(&f->freed_here, percent)};
+}
+
+/* Of that process an eighth of the time was seen: the more of a site, the better it is known. The last one is exact. */
+static inline void fixture_estimates(struct fixture *x)
+{
+	static const unsigned percents[SITES_CNT] = {3, 7, 40, 95, 100, 4, 0};
+	const struct ledger_totals *t = &x->allocs.totals;
+	struct site all = {.live = t->live, .allocated = t->allocated, .freed = t->freed, .freed_here = t->freed};
+
+	for (size_t i = 0; i < SITES_CNT; i++) {
+		struct site_view *view = &x->views[i];
+
+		x->bounds[view->number] = fixture_site_bounds(view->figures, percents[view->number]);
+		view->bounds = percents[view->number] ? &x->bounds[view->number] : NULL;
+	}
+	x->allocs.budget = (struct budget_view){
+		.max_overhead = 0.1,
+		.probe_share = 0.0934,
+		.tracer_share = 0.012,
+		.duty = 0.1234,
+		.duty_now = 0.05,
+		.estimated = true,
+		.error = 0.043,
+		.totals = fixture_site_bounds(&all, 2),
+	};
 }
 
 /* A CPython that collects seldom: one gap of each kind. */

@@ -72,10 +72,9 @@ static void allocations(void **state)
 	x.allocs.totals.untracked = (struct site_count){1234567, 300 * MIB};
 	x.allocs.totals.ghosts = (struct site_count){3, 4096};
 	x.allocs.totals.live_rounded = x.allocs.unattributed = UNKNOWN;
-	x.allocs.stopped = "allocation probes removed: they took 41 % of its CPU time (--max-overhead 25)";
 	x.allocs.top = 2;
-	check("allocs_stopped.json", &x);
-	x.allocs = (struct allocation_view){.unattributed = UNKNOWN, .probe_cpu_share = -1};
+	check("allocs_unsurveyed.json", &x);
+	x.allocs = (struct allocation_view){.unattributed = UNKNOWN, .budget = {.probe_share = -1, .tracer_share = -1, .duty = 1, .duty_now = 1}};
 	x.s.interval_ns = 0;
 	check("allocs_none.json", &x);
 }
@@ -135,6 +134,19 @@ static void python_reads_exact_integers(void **state)
 	assert_int_equal(pclose(python), 0);
 }
 
+/* Bounds are there where figures are estimates, and only there. */
+static void estimates(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_allocs(&x);
+	fixture_estimates(&x);
+	x.bounds[2].live.high = (struct site_count){UNKNOWN, UNKNOWN};
+	check("estimates.json", &x);
+}
+
 static void sites_add_up_for_python(void **state)
 {
 	FILE *python;
@@ -175,6 +187,7 @@ int main(void)
 		cmocka_unit_test(a_layer),
 		cmocka_unit_test(nothing),
 		cmocka_unit_test(allocations),
+		cmocka_unit_test(estimates),
 		cmocka_unit_test(sites_add_up_for_python),
 		cmocka_unit_test(hostile_names_stay_valid),
 		cmocka_unit_test(python_reads_exact_integers),

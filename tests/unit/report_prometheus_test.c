@@ -104,9 +104,35 @@ static void what_is_not_known_has_no_sample(void **state)
 	lint(text);
 	free(text);
 	first.s.allocs = &first.allocs;
-	first.allocs.probe_cpu_share = -1;
+	first.allocs.budget.probe_share = -1;
 	text = write_of(v, 1, NULL);
 	assert_null(strstr(text, "probe_cpu_ratio"));
+	free(text);
+}
+
+static void estimates_say_so(void **state)
+{
+	const struct snapshot *const v[] = {&first.s};
+	char *text;
+
+	(void)state;
+	everything_of(&first);
+	text = write_of(v, 1, NULL);
+	assert_non_null(strstr(text, "alloctrace_figures_estimated{pid=\"4242\",comm=\"python3\"} 0\n"));
+	assert_null(strstr(text, "site_error"));
+	free(text);
+	fixture_estimates(&first);
+	text = write_of(v, 1, NULL);
+	assert_non_null(strstr(text, "alloctrace_figures_estimated{pid=\"4242\",comm=\"python3\"} 1\n"));
+	assert_non_null(strstr(text, "alloctrace_probe_duty_ratio{pid=\"4242\",comm=\"python3\"} 0.050\n"));
+	assert_non_null(strstr(text, "alloctrace_probe_cpu_ratio{pid=\"4242\",comm=\"python3\"} 0.093\n"));
+	assert_non_null(strstr(text, "alloctrace_probe_cpu_budget_ratio{pid=\"4242\",comm=\"python3\"} 0.100\n"));
+	assert_non_null(strstr(text, "alloctrace_site_error_ratio{pid=\"4242\",comm=\"python3\"} 0.043\n"));
+	lint(text);
+	first.allocs.budget.max_overhead = 0;
+	free(text);
+	text = write_of(v, 1, NULL);
+	assert_null(strstr(text, "budget_ratio"));
 	free(text);
 }
 
@@ -146,6 +172,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everything),
 		cmocka_unit_test(what_is_not_known_has_no_sample),
+		cmocka_unit_test(estimates_say_so),
 		cmocka_unit_test(hostile_names_are_escaped),
 		cmocka_unit_test(one_that_has_ended_has_no_series),
 	};

@@ -167,6 +167,30 @@ static void allocations(void **state)
 	check("allocs_older.txt", &x, false);
 }
 
+/* Under a budget not all is seen: how much, how far off that is, and what it comes to beside what the heap says. */
+static void estimates(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_heap(&x, 1);
+	fixture_allocs(&x);
+	fixture_estimates(&x);
+	x.s.final = true;
+	check("estimates.txt", &x, false);
+	x.s.final = false;
+	x.views[0].bounds = x.views[1].bounds = NULL;
+	x.bounds[2].live.high = (struct site_count){UNKNOWN, UNKNOWN};
+	x.allocs.budget.totals.allocated.low = x.allocs.budget.totals.allocated.high = x.allocs.totals.allocated;
+	x.allocs.budget.duty = 1; /* only stacks are sampled, as was asked for */
+	x.allocs.budget.max_overhead = x.allocs.budget.error = 0;
+	x.allocs.sample_bytes = 64 * KIB;
+	x.allocs.budget.probe_share = -1;
+	x.heap.taken_ns = 0;
+	check("estimates_sampled.txt", &x, false);
+}
+
 /* What cannot be relied on is said where it matters. */
 static void allocations_in_doubt(void **state)
 {
@@ -182,13 +206,13 @@ static void allocations_in_doubt(void **state)
 	x.allocs.survey = NULL;
 	for (unsigned i = 0; i < SITES_CNT; i++)
 		x.views[i].survey = NULL;
-	x.allocs.probe_cpu_share = 0.41;
-	x.allocs.stopped = "allocation probes removed: they took 41 % of its CPU time (--max-overhead 25)";
-	check("allocs_stopped.txt", &x, false);
+	x.allocs.budget.max_overhead = 0;
+	x.allocs.budget.probe_share = 0.41;
+	check("allocs_unsurveyed.txt", &x, false);
 	x.heap.taken_ns = 0;
 	x.heap.allocator_cnt = 0;
 	x.allocs.older_ns = 90 * SEC;
-	check("allocs_stopped_unwalked.txt", &x, true);
+	check("allocs_unwalked.txt", &x, true);
 }
 
 static void before_the_first_allocation(void **state)
@@ -198,7 +222,7 @@ static void before_the_first_allocation(void **state)
 	(void)state;
 	fixture_start(&x);
 	fixture_heap(&x, 1);
-	x.allocs = (struct allocation_view){.unattributed = UNKNOWN, .probe_cpu_share = -1};
+	x.allocs = (struct allocation_view){.unattributed = UNKNOWN, .budget = {.probe_share = -1, .tracer_share = -1, .duty = 1, .duty_now = 1}};
 	x.s.allocs = &x.allocs;
 	check("allocs_none.txt", &x, false);
 }
@@ -299,6 +323,7 @@ int main(void)
 		cmocka_unit_test(before_the_first_walk),
 		cmocka_unit_test(hostile_names_are_harmless),
 		cmocka_unit_test(allocations),
+		cmocka_unit_test(estimates),
 		cmocka_unit_test(allocations_in_doubt),
 		cmocka_unit_test(before_the_first_allocation),
 		cmocka_unit_test(imports_are_one_line),

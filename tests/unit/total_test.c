@@ -62,6 +62,49 @@ static void two_are_twice_as_much(void **state)
 	total_free(total);
 }
 
+/* Errors of several are independent: 3 % of one and 3 % of another are less than 3 % of both. */
+static void errors_add_up_as_squares(void **state)
+{
+	struct fixture x, y, z;
+	const struct snapshot *const v[] = {&x.s, &y.s, &z.s};
+	struct total *total = total_new();
+	const struct site_view *site;
+	const struct budget_view *b;
+	struct snapshot sum;
+
+	(void)state;
+	start(&x, 10);
+	start(&y, 11);
+	start(&z, 12);
+	fixture_estimates(&x);
+	fixture_estimates(&y);
+	y.allocs.budget.duty = 0.5;
+	y.allocs.budget.probe_share = 0.02;
+	sum = sum_of(total, v, 3, false); /* z is exact */
+	b = &sum.allocs->budget;
+	assert_true(b->estimated && b->duty == x.allocs.budget.duty && b->probe_share == 0.124);
+	site = site_of(sum.allocs, x.views[0].stack);
+	assert_non_null(site->bounds);
+	assert_int_equal(site->figures->live.bytes, 600 * MIB);
+	assert_true(site->bounds->live.low.bytes < 592 * MIB && site->bounds->live.low.bytes > 591 * MIB);
+	assert_true(site->bounds->live.high.bytes > 608 * MIB && site->bounds->live.high.bytes < 609 * MIB);
+	assert_true(site->bounds->allocated.low.cnt > 3 * 900221 - 38194 - 2);
+	assert_true(site->bounds->allocated.low.cnt < 3 * 900221 - 38190);
+	assert_null(site_of(sum.allocs, x.views[6].stack)->bounds); /* exact in each */
+	assert_true(b->totals.live.low.bytes < sum.allocs->totals.live.bytes);
+	assert_true(b->error > 0.01 && b->error < 0.043);
+
+	/* What ended ones have had stays as uncertain; what lived in them is gone. */
+	total_keep(total, &x.s);
+	sum = sum_of(total, &v[2], 1, false);
+	site = site_of(sum.allocs, x.views[0].stack);
+	assert_true(sum.allocs->budget.estimated && site->bounds);
+	assert_int_equal(site->bounds->live.low.bytes, site->figures->live.bytes);
+	assert_int_equal(site->bounds->live.high.bytes, site->figures->live.bytes);
+	assert_true(site->bounds->allocated.low.bytes < site->figures->allocated.bytes);
+	total_free(total);
+}
+
 static void findings_say_whose_they_are(void **state)
 {
 	struct fixture x, y;
@@ -181,6 +224,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_are_twice_as_much),
+		cmocka_unit_test(errors_add_up_as_squares),
 		cmocka_unit_test(findings_say_whose_they_are),
 		cmocka_unit_test(what_one_does_not_know_all_do_not),
 		cmocka_unit_test(who_has_ended_has_done_and_holds_nothing),

@@ -38,14 +38,36 @@ static void sample(uint64_t second, uint64_t retained, uint64_t purgeable)
 							   .retained = retained * MIB, .purgeable = purgeable * MIB });
 }
 
+/* A reading that took from one second to another. */
+static void reading(uint64_t began, uint64_t ended, uint64_t purgeable)
+{
+	window_detector_sample(d, &(struct window_sample){ .began_ns = began * S, .time_ns = ended * S, .rss = 1000 * MIB,
+							   .retained = 500 * MIB, .purgeable = purgeable * MIB });
+}
+
+static void purge_from(uint64_t began, uint64_t ended, bool effective)
+{
+	window_detector_purge(d, &(struct window_return){ began * S, ended * S }, effective);
+}
+
 static void purge(uint64_t second, bool effective)
 {
-	window_detector_purge(d, second * S, effective);
+	purge_from(second, second, effective);
+}
+
+static void purge_begins(uint32_t tid, uint64_t second)
+{
+	window_detector_purge_begins(d, tid, second * S);
+}
+
+static void purge_is_over(uint32_t tid)
+{
+	window_detector_purge_is_over(d, tid);
 }
 
 static void own_return(uint64_t second)
 {
-	window_detector_own_return(d, second * S);
+	window_detector_own_return(d, &(struct window_return){ second * S, second * S });
 }
 
 static size_t windows(uint64_t second)
@@ -209,6 +231,112 @@ static void a_reading_that_a_purge_ran_into_opens_nothing(void **state)
 	window_detector_sample(d, &(struct window_sample){ .time_ns = 7 * S, .began_ns = 6 * S,
 							   .retained = 300 * MIB, .purgeable = 300 * MIB });
 	assert_int_equal(windows(9), 2);
+}
+
+/* The reading is given before the purge has ended: who looks at once is told by what it ends. */
+static void a_reading_in_the_midst_of_a_purge_ends_nothing(void **state)
+{
+	struct window_finding w;
+
+	(void)state;
+	start(100 * MIB, 0);
+	reading(1, 1, 400);
+	assert_int_equal(window_detector_news(d, S, false, &w), WINDOW_OPENED);
+	purge_begins(7, 3);
+	reading(2, 4, 10);
+	assert_int_equal(window_detector_news(d, 4 * S, false, &w), WINDOW_NO_NEWS);
+	purge_is_over(7);
+	purge_from(3, 5, true);
+	assert_int_equal(window_detector_news(d, 5 * S, false, &w), WINDOW_CLOSED);
+	assert_true(w.closed_by_purge);
+	assert_int_equal(w.end_ns, 5 * S);
+}
+
+/* It is the next one that counts, if the purge was none for the window. */
+static void a_reading_after_an_ineffective_purge_ends_it(void **state)
+{
+	(void)state;
+	start(100 * MIB, 0);
+	reading(1, 1, 400);
+	purge_begins(7, 3);
+	purge_begins(8, 3);
+	reading(4, 4, 10);
+	purge_is_over(7);
+	purge_from(3, 5, false);
+	reading(6, 6, 10);
+	assert_true(window_detector_is_open(d)); /* the other one goes on */
+	purge_is_over(8);
+	purge_from(3, 7, false);
+	reading(8, 8, 10);
+	assert_int_equal(windows(9), 1);
+	assert_int_equal(view[0].end_ns, 8 * S);
+	assert_int_equal(view[0].ineffective_purges, 2);
+	assert_false(view[0].closed_by_purge);
+}
+
+/* Records wait in the ring: it ended before the purge began. */
+static void a_reading_before_a_purge_in_flight_ends_it(void **state)
+{
+	(void)state;
+	start(100 * MIB, 0);
+	reading(1, 1, 400);
+	purge_begins(7, 5);
+	reading(3, 4, 10);
+	assert_false(window_detector_is_open(d));
+}
+
+/* The record of its end was lost, or its thread was. */
+static void a_purge_without_an_end_is_not_waited_for_for_ever(void **state)
+{
+	(void)state;
+	start(100 * MIB, 0);
+	reading(1, 1, 400);
+	for (uint32_t tid = 1; tid <= 100; tid++)
+		purge_begins(tid, 3);
+	purge_begins(100, 4); /* it was left by a longjmp */
+	reading(5, 5, 10);
+	assert_true(window_detector_is_open(d));
+	reading(4 + WINDOW_PURGE_NS / S, 5 + WINDOW_PURGE_NS / S, 10);
+	assert_false(window_detector_is_open(d));
+}
+
+/* What nobody announced is known at its end only. */
+static void a_purge_that_the_reading_met_is_what_ended_it(void **state)
+{
+	(void)state;
+	start(100 * MIB, 0);
+	reading(1, 1, 400);
+	reading(3, 5, 10);
+	assert_false(window_detector_is_open(d));
+	purge_from(4, 6, true);
+	assert_int_equal(windows(9), 1);
+	assert_true(view[0].closed_by_purge);
+	assert_int_equal(view[0].end_ns, 5 * S);
+	/* Not so of one that began after it, or had ended before it. */
+	reading(10, 11, 400);
+	reading(12, 13, 10);
+	purge_from(14, 15, true);
+	assert_int_equal(windows(19), 2);
+	assert_false(view[1].closed_by_purge);
+	reading(20, 21, 400);
+	reading(24, 25, 10);
+	purge_from(22, 23, true);
+	assert_int_equal(windows(29), 3);
+	assert_false(view[2].closed_by_purge);
+}
+
+static void a_return_that_the_reading_met_is_what_ended_it(void **state)
+{
+	(void)state;
+	start(100 * MIB, 0);
+	reading(1, 1, 400);
+	reading(3, 5, 10);
+	own_return(4);
+	assert_int_equal(windows(9), 1);
+	assert_true(view[0].closed_by_itself && !view[0].closed_by_purge);
+	purge_from(4, 6, true); /* it has its cause */
+	assert_int_equal(windows(9), 1);
+	assert_false(view[0].closed_by_purge);
 }
 
 static void a_sample_during_the_purge_moves_the_end(void **state)
@@ -424,6 +552,12 @@ int main(void)
 		TEST(byte_seconds_are_trapezoids),
 		TEST(unknown_samples_are_skipped),
 		TEST(a_reading_that_a_purge_ran_into_opens_nothing),
+		TEST(a_reading_in_the_midst_of_a_purge_ends_nothing),
+		TEST(a_reading_after_an_ineffective_purge_ends_it),
+		TEST(a_reading_before_a_purge_in_flight_ends_it),
+		TEST(a_purge_without_an_end_is_not_waited_for_for_ever),
+		TEST(a_purge_that_the_reading_met_is_what_ended_it),
+		TEST(a_return_that_the_reading_met_is_what_ended_it),
 		TEST(a_sample_during_the_purge_moves_the_end),
 		TEST(the_newest_are_kept_in_order),
 		TEST(what_was_freed_belongs_to_the_open_one),

@@ -21,7 +21,7 @@ static char *words; /* of the command line, from the next one on */
 static int rollup_fd = -1;
 
 /* The next number of the command line; 0 if there is none. */
-static size_t number(void)
+__attribute__((unused)) static size_t number(void)
 {
 	char *word = strsep(&words, " ");
 
@@ -29,7 +29,10 @@ static size_t number(void)
 }
 
 /* One answer: {"name": value, …} and a newline, built in place. */
-static char answer[2048];
+#ifndef ANSWER_SIZE
+#define ANSWER_SIZE 2048
+#endif
+static char answer[ANSWER_SIZE];
 static size_t answer_len;
 
 static void answer_field(const char *name, uint64_t value)
@@ -75,7 +78,7 @@ static uint64_t rss(void)
 }
 
 /* What RSS has fallen by since it was before. */
-static void answer_drop(uint64_t before)
+__attribute__((unused)) static void answer_drop(uint64_t before)
 {
 	uint64_t after = rss();
 

@@ -42,5 +42,6 @@ void clock_set_lead(int64_t lead_ns)
 
 double clock_epoch(uint64_t monotonic_ns)
 {
-	return (double)((int64_t)monotonic_ns + (lead.is_set ? lead.ns : clock_lead())) / 1e9;
+	/* Unsigned, since a lead out of a damaged recording may be anything. */
+	return (double)(int64_t)(monotonic_ns + (uint64_t)(lead.is_set ? lead.ns : clock_lead())) / 1e9;
 }

@@ -8,18 +8,22 @@
 #include "budget/progress.h"
 
 #define MS (NSEC_PER_SEC / 1000)
-#define ASK_NS (50 * MS) /* a sure cell is looked at so often */
+#define ASK_NS (50 * MS)       /* a sure cell is looked at so often; */
+#define CALM_ASK_NS (250 * MS) /* … one that takes little of the budget */
+#define CALM 0.25              /* … which is that part of it */
+#define BURST 0.2              /* of the budget of 5 s: most that may go before a jump of the rate is met */
 #define CELL_MIN_NS (5 * MS)
 #define CELL_MAX_NS (40 * MS)
 #define OFF_MAX_NS (4 * NSEC_PER_SEC)
-#define SURE 0.93              /* of the budget: what probes that are on all the time may take */
-#define SPREAD 1.7             /* standard deviations of what coins make of 5 s that are left free */
-#define NEAR 0.95              /* of the budget is as good as all of it */
-#define FLOOR_NS 2e6           /* that a process without any CPU time may be charged at once */
-#define HIT_NS 900.0           /* what a hit costs before any was seen */
-#define HITS_MIN 2000          /* of a quota */
-#define SETTLE_NS NSEC_PER_SEC /* in a mode before leaving it for a dearer one */
-#define CELLS_MIN 5            /* seen before their mean is believed */
+#define SURE 0.93                  /* of the budget: what probes that are on all the time may take */
+#define SPREAD 1.7                 /* standard deviations of what coins make of 5 s that are left free */
+#define NEAR 0.95                  /* of the budget is as good as all of it */
+#define FLOOR_NS 2e6               /* that a process without any CPU time may be charged at once */
+#define HIT_NS 900.0               /* what a hit costs before any was seen */
+#define HITS_MIN 2000              /* of a quota */
+#define SETTLE_NS NSEC_PER_SEC     /* in a mode before leaving it for a dearer one */
+#define RATE_NS (NSEC_PER_SEC / 2) /* of time off weigh as much as all that was seen before */
+#define CELLS_MIN 5                /* seen before their mean is believed */
 #define SAMPLE_FIRST 4096
 #define SAMPLE_MAX (1 << 20)
 
@@ -45,6 +49,7 @@ struct pace {
 	struct cell_means cell;
 	double pending_cost; /* of switching, since the last cell ended */
 	double off_rate;     /* own CPU time in ns of time, while off */
+	bool toss_again;     /* after this step, whose coins were all for off */
 	bool sliced;
 	uint64_t random;
 };
@@ -57,6 +62,17 @@ static double coin(struct pace *p)
 	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
 	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
 	return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
+}
+
+/* The last 5 s; before the beginning it is taken to have run as it has since. */
+static struct spent last_span(const struct pace *p, uint64_t now)
+{
+	struct spent last = account_last(&p->account, now, PACE_SPAN_NS);
+	double wall = p->account.total.wall;
+
+	if (wall > 0 && wall < PACE_SPAN_NS)
+		last.cpu += p->account.total.cpu * (PACE_SPAN_NS / wall - 1);
+	return last;
 }
 
 /* Of its CPU time, what probes that are on all the time may take. */
@@ -76,18 +92,21 @@ static double planned(const struct pace *p)
 
 static struct pace_step sure_step(struct pace *p, uint64_t now)
 {
-	struct spent last = account_last(&p->account, now, PACE_SPAN_NS);
+	struct spent last = last_span(p, now);
 	struct spent second = account_last(&p->account, now, NSEC_PER_SEC);
 	double rate = second.wall > 0 ? second.cpu / second.wall : 1;
-	double next = p->options.max_share * rate * (double)ASK_NS;
+	bool calm = second.wall > 0 && second.probe < CALM * p->options.max_share * second.cpu;
+	uint64_t length = calm ? CALM_ASK_NS : ASK_NS;
+	double next = p->options.max_share * rate * (double)length;
 	double left = fmax(sure_share(p) * last.cpu + next - last.probe, 1.5 * next);
 	double hit = p->cell.hits > 0 && p->cell.probe > 0 ? p->cell.probe / p->cell.hits : HIT_NS;
 
+	left = fmin(left, BURST * p->options.max_share * PACE_SPAN_NS * fmax(rate, 1));
 	return (struct pace_step){
 		.on = true,
 		.sure = true,
 		.chance = 1,
-		.length_ns = ASK_NS,
+		.length_ns = length,
 		.quota = (uint64_t)(fmax(left, FLOOR_NS) / hit) + HITS_MIN,
 	};
 }
@@ -120,7 +139,7 @@ static struct pace_step cell_step(struct pace *p, double chance)
  */
 static double mean_off(const struct pace *p, uint64_t now)
 {
-	struct spent last = account_last(&p->account, now, PACE_SPAN_NS);
+	struct spent last = last_span(p, now);
 	double rate = fmax(p->off_rate, 0.01);
 	double off = (p->cell.cost / planned(p) - p->cell.cpu) / rate;
 	double used = last.cpu > 0 ? last.probe / (planned(p) * last.cpu) : 0;
@@ -142,10 +161,12 @@ static struct pace_step toss(struct pace *p, uint64_t now)
 	double chance = fmin(fmax(length / (length + off), 1e-6), 1);
 	double cnt = chance < 1 ? floor(log(1 - coin(p)) / log1p(-chance)) : 0;
 
+	/* Coins do not remember: those of later are tossed then, when more is known of the rate. */
+	p->toss_again = cnt * length > (double)RATE_NS;
 	if (cnt < 1)
 		return cell_step(p, chance);
 	return (struct pace_step){.chance = chance,
-				  .length_ns = (uint64_t)fmin(cnt * length, (double)OFF_MAX_NS)};
+				  .length_ns = (uint64_t)fmin(cnt * length, (double)RATE_NS)};
 }
 
 static void enter(struct pace *p, enum mode mode, uint64_t now)
@@ -281,7 +302,7 @@ static void take_time(struct pace *p, const struct pace_reading *now, bool on)
 	} else if (!on) {
 		p->pending_cost += s.probe;
 		if (!p->step.on && s.wall >= (double)MS)
-			blend(&p->off_rate, s.own / s.wall, 8);
+			p->off_rate += (s.own / s.wall - p->off_rate) * s.wall / (s.wall + (double)RATE_NS);
 	}
 	p->last = *now;
 }
@@ -325,9 +346,10 @@ struct pace_step pace_next(struct pace *p, const struct pace_reading *now)
 		p->cell.cost =
 			fmax(FLOOR_NS, account_last(&p->account, now->time_ns, 2 * ACCOUNT_BUCKET_NS).probe);
 		p->cell.own = 0.2 * CELL_MIN_NS;
-		p->step =
-			(struct pace_step){.chance = 0.01, .length_ns = (uint64_t)mean_off(p, now->time_ns)};
-	} else if (was.on) {
+		p->toss_again = true;
+		p->step = (struct pace_step){.chance = 0.01,
+					     .length_ns = (uint64_t)fmin(mean_off(p, now->time_ns), RATE_NS)};
+	} else if (was.on || p->toss_again) {
 		p->step = toss(p, now->time_ns);
 	} else {
 		p->step = cell_step(p, was.chance);
@@ -366,19 +388,17 @@ uint64_t pace_progress(const struct pace *p, const struct pace_reading *from, co
 			    since(to->probe_ns, from->probe_ns), error);
 }
 
-void pace_view(const struct pace *p, struct pace_view *view)
+void pace_view(const struct pace *p, const struct pace_reading *now, struct pace_view *view)
 {
-	struct spent last = account_last(&p->account, p->last.time_ns, PACE_SPAN_NS);
-	const struct spent *all = &p->account.total;
+	struct spent last = account_last(&p->account, p->last.time_ns, PACE_SPAN_NS), all = p->account.total;
+	double own = (double)pace_progress(p, &p->last, now, NULL), on = p->step.on ? own : 0;
 
+	last.cpu += (double)since(now->cpu_ns, p->last.cpu_ns);
+	last.probe += p->correction.factor * (double)since(now->probe_ns, p->last.probe_ns);
 	*view = (struct pace_view){
-		.share = last.cpu > 0    ? last.probe / last.cpu
-			 : all->wall > 0 ? 0
-					 : -1,
-		.duty = all->own > 0 ? all->own_on / all->own : 1,
-		.duty_now = last.own > 0             ? last.own_on / last.own
-			    : p->mode == MODE_SLICED ? 0
-						     : 1,
+		.share = last.cpu > 0 ? fmin(last.probe / last.cpu, 1) : 0,
+		.duty = all.own + own > 0 ? (all.own_on + on) / (all.own + own) : 1,
+		.duty_now = last.own + own > 0 ? (last.own_on + on) / (last.own + own) : p->step.on,
 		.correction = p->correction.factor,
 		.sliced = p->sliced,
 	};

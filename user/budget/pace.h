@@ -71,13 +71,14 @@ uint64_t pace_progress(const struct pace *pace, const struct pace_reading *from,
 		       uint64_t *error);
 
 struct pace_view {
-	double share;    /* that the probes took of the last 5 s; negative: not known yet */
+	double share;    /* that the probes took of the last 5 s */
 	double duty;     /* of the process's own CPU time since the attach, that with the probes on */
 	double duty_now; /* … of the last 5 s */
 	double correction; /* what probes really cost, against what was calibrated; 1: as calibrated */
 	bool sliced;     /* there were cells that were off */
 };
 
-void pace_view(const struct pace *pace, struct pace_view *view);
+/* now: what has passed of the step is in it. */
+void pace_view(const struct pace *pace, const struct pace_reading *now, struct pace_view *view);
 
 #endif

@@ -1,15 +1,14 @@
 #include "command/allocs.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/units.h"
-#include "detect/brake.h"
+#include "command/site_rows.h"
+#include "command/small_objects.h"
+#include "command/toll.h"
 #include "detect/freed.h"
-#include "picture/ranking.h"
 
 #define SURVEY_STEP_NS (10 * NSEC_PER_SEC / 1000) /* at a time: the consumer of events waits meanwhile */
 #define SURVEY_INTERVAL_NS NSEC_PER_SEC           /* no more often, however cheap it is */
@@ -21,19 +20,16 @@ struct allocs {
 	struct ledger *ledger;
 	const struct stacks *stacks;
 	struct survey *survey;
-	struct brake brake;
 	struct freed freed;
-	char stopped[160];
+	struct toll toll;
 	uint64_t surveyed_ns; /* when the last survey began; 0: never */
 	uint64_t rounded;     /* live_rounded when the heap was read */
 	uint64_t rounded_ns;  /* that reading */
 
 	/* What the last view points to. */
 	struct allocation_view view;
-	struct site_view *sites;
-	struct site *figures;       /* estimates, by number; NULL: sites' own figures */
-	struct site_bounds *bounds; /* of these */
-	const struct site_view **by_number;
+	struct site_rows rows;
+	struct small_objects *objects; /* NULL: not asked for */
 };
 
 struct allocs *allocs_new(const struct allocs_options *options, const struct process *process,
@@ -57,8 +53,9 @@ struct allocs *allocs_new(const struct allocs_options *options, const struct pro
 	a->ledger = ledger_new(&ledger);
 	a->stacks = stacks;
 	a->survey = survey_new();
-	brake_init(&a->brake, options->max_share);
-	if (a->ledger && a->survey)
+	if (options->objects.wanted)
+		a->objects = small_objects_new(&options->objects, process, tracer, stacks);
+	if (a->ledger && a->survey && (a->objects || !options->objects.wanted))
 		return a;
 	allocs_free(a);
 	return NULL;
@@ -71,10 +68,8 @@ void allocs_free(struct allocs *a)
 	survey_free(a->survey);
 	ledger_free(a->ledger);
 	freed_free(&a->freed);
-	free(a->sites);
-	free(a->figures);
-	free(a->bounds);
-	free(a->by_number);
+	site_rows_free(&a->rows);
+	small_objects_free(a->objects);
 	free(a);
 }
 
@@ -87,19 +82,28 @@ void allocs_event(struct allocs *a, const struct event *ev)
 {
 	const struct traced_function *fn;
 
-	if (ev->head->kind == EVENT_CELL) {
-		ledger_cell(a->ledger, ev->cell);
-		return;
-	}
 	fn = tracer_function(a->tracer, ev->head->func);
-	if (fn)
+	if (fn && fn->allocator && fn->allocator->layer) {
+		if (a->objects)
+			small_objects_event(a->objects, ev, fn->allocator);
+	} else if (fn)
 		ledger_event(a->ledger, ev, stacks_own_id(a->stacks, ev->block->stack), fn->allocator,
 			     fn->on_null);
+}
+
+void allocs_cell(struct allocs *a, const struct event_cell *cell)
+{
+	if (cell->head.func == CELL_BLOCKS)
+		ledger_cell(a->ledger, cell);
+	else if (a->objects)
+		small_objects_cell(a->objects, cell);
 }
 
 void allocs_exec(struct allocs *a)
 {
 	ledger_exec(a->ledger);
+	if (a->objects)
+		small_objects_exec(a->objects);
 }
 
 /* Events whose loss can leave a block in the table that is not live any more. */
@@ -118,15 +122,6 @@ static struct heap_walk *walk_of(struct heap_state *heap)
 		if (heap->allocators[i].serving && heap->allocators[i].walked)
 			return &heap->allocators[i].walk;
 	return NULL;
-}
-
-/*
- * Without probes the blocks are as they were then. The heap is not: beside a later walk they
- * would pin what others hold, and be buried as if their frees had been lost.
- */
-static bool is_frozen(const struct allocs *a)
-{
-	return a->stopped[0] && survey_result(a->survey);
 }
 
 static bool survey_is_due(const struct allocs *a, uint64_t now)
@@ -151,7 +146,7 @@ void allocs_sample(struct allocs *a, struct sample *sample, bool urgent)
 
 	a->rounded = ledger_totals(a->ledger)->live_rounded;
 	a->rounded_ns = sample->heap.taken_ns;
-	if (is_frozen(a) || (!urgent && !survey_is_due(a, now)))
+	if (!urgent && !survey_is_due(a, now))
 		return;
 	survey_begin(a->survey, a->ledger, walk_of(&sample->heap), now, &options);
 	a->surveyed_ns = now;
@@ -167,30 +162,13 @@ bool allocs_is_busy(const struct allocs *a)
 	return survey_is_busy(a->survey);
 }
 
-static uint64_t target_cpu_ns(const struct process *process)
-{
-	struct timespec used;
-	clockid_t clock;
-
-	if (clock_getcpuclockid(process->pid, &clock) || clock_gettime(clock, &used))
-		return 0;
-	return (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec;
-}
-
 void allocs_tick(struct allocs *a)
 {
-	uint64_t now = clock_monotonic_ns();
-
+	if (a->objects)
+		small_objects_tick(a->objects);
 	if (ledger_totals(a->ledger)->untracked.cnt)
 		tracer_read_headers(a->tracer);
-	if (a->stopped[0] || !brake_is_due(&a->brake, now) ||
-	    !brake_sample(&a->brake, now, tracer_probe_ns(a->tracer, a->process->pid),
-			  target_cpu_ns(a->process)))
-		return;
-	tracer_drop_allocs(a->tracer, a->process->pid);
-	snprintf(a->stopped, sizeof(a->stopped),
-		 "allocation probes removed: they took %.0f %% of its CPU time (--max-overhead %g)",
-		 100 * a->brake.tripped_at, 100 * a->options.max_share);
+	toll_tick(&a->toll, a->tracer, a->process);
 }
 
 void allocs_before_sample(struct allocs *a, struct window_detector *d)
@@ -210,117 +188,55 @@ const struct stack *allocs_stack(const struct allocs *a, uint32_t site)
 	return site < sites_cnt(sites) ? stacks_find(a->stacks, sites_at(sites, site)->stack) : NULL;
 }
 
-static bool has_anything(const struct site *site)
+static struct bounds exactly(struct site_count figure)
 {
-	return site->allocated.cnt || site->freed_here.cnt;
+	return (struct bounds){figure, figure};
 }
 
-/* Estimates of all sites, and half the width of what live bytes lie in, relative, by live bytes. */
-static int estimate_sites(struct allocs *a, uint32_t cnt, uint64_t now)
+/* All is seen, but for stacks that are sampled. */
+static struct budget_view budget(const struct allocs *a)
 {
-	double width = 0, live = 0;
+	const struct ledger_totals *t = &a->view.totals;
+	struct pace_view pace = {.duty = 1, .duty_now = 1};
 
-	free(a->figures);
-	free(a->bounds);
-	a->figures = NULL;
-	a->bounds = NULL;
-	a->view.budget.error = 0;
-	if (!ledger_is_estimated(a->ledger))
-		return 0;
-	a->figures = calloc(cnt, sizeof(*a->figures));
-	a->bounds = calloc(cnt, sizeof(*a->bounds));
-	if (!a->figures || !a->bounds)
-		return -1;
-	for (uint32_t i = 0; i < cnt; i++) {
-		const struct bounds *b = &a->bounds[i].live;
-
-		ledger_estimate(a->ledger, i, now, &a->figures[i], &a->bounds[i]);
-		width += (double)(b->high.bytes - b->low.bytes) / 2;
-		live += (double)a->figures[i].live.bytes;
-	}
-	a->view.budget.error = live > 0 ? width / live : 0;
-	return 0;
-}
-
-static int fill_sites(struct allocs *a, const struct survey_result *survey, uint64_t now)
-{
-	struct sites *sites = ledger_sites(a->ledger);
-	uint32_t cnt = sites_cnt(sites);
-
-	free(a->sites);
-	free(a->by_number);
-	a->view.site_cnt = 0;
-	memset(a->view.truncated, 0, sizeof(a->view.truncated));
-	a->view.number_cnt = cnt;
-	a->sites = calloc(cnt, sizeof(*a->sites));
-	a->by_number = calloc(cnt, sizeof(*a->by_number));
-	a->view.sites = a->sites;
-	a->view.by_number = a->by_number;
-	if (!a->sites || !a->by_number || estimate_sites(a, cnt, now))
-		return -1;
-	for (uint32_t i = 0; i < cnt; i++) {
-		const struct site *site = a->figures ? &a->figures[i] : sites_at(sites, i);
-		const struct stack *stack = stacks_find(a->stacks, site->stack);
-
-		if (!has_anything(site))
-			continue;
-		a->sites[a->view.site_cnt++] = (struct site_view){
-			.number = i,
-			.figures = site,
-			.survey = survey && i < survey->site_cnt ? &survey->sites[i] : NULL,
-			.peak = ledger_at_peak(a->ledger, i),
-			.stack = stack,
-			.bounds = a->bounds ? &a->bounds[i] : NULL,
-		};
-		if (stack && stack->cut) {
-			site_count_add(&a->view.truncated[STACK_WHOLE], site->allocated);
-			site_count_add(&a->view.truncated[stack->cut], site->allocated);
-		}
-	}
-	ranking_arrange(a->sites, a->view.site_cnt, a->by_number);
-	return 0;
-}
-
-/* Bytes in blocks that probes can see: not those of layers. */
-static uint64_t probed_live(const struct heap_state *heap)
-{
-	uint64_t live = heap->live_heap;
-
-	for (size_t i = 0; i < heap->allocator_cnt && live != UNKNOWN; i++)
-		if (heap_is_layer(&heap->allocators[i]))
-			live -= heap->allocators[i].live_heap;
-	return live;
+	pace.share = toll_probe_share(&a->toll);
+	tracer_pace(a->tracer, a->process->pid, &pace);
+	return (struct budget_view){
+		.max_overhead = a->options.max_share,
+		.probe_share = pace.share,
+		.tracer_share = toll_our_share(&a->toll),
+		.duty = pace.duty,
+		.duty_now = pace.duty_now,
+		.estimated = a->options.sample_bytes != 0,
+		.totals = {exactly(t->live), exactly(t->allocated), exactly(t->freed), exactly(t->freed)},
+	};
 }
 
 static uint64_t unattributed(const struct allocs *a, const struct heap_state *heap)
 {
-	uint64_t live = probed_live(heap), rounded = a->rounded;
+	uint64_t live = heap_probed_live(heap);
 
-	if (a->view.budget.estimated)
-		rounded = a->view.totals.live_rounded;
-	if (a->stopped[0] || !a->rounded_ns || heap->taken_ns != a->rounded_ns || live == UNKNOWN ||
-	    rounded == UINT64_MAX)
+	uint64_t rounded = ledger_is_estimated(a->ledger) ? a->view.totals.live_rounded : a->rounded;
+
+	if (!a->rounded_ns || heap->taken_ns != a->rounded_ns || live == UNKNOWN || rounded == UINT64_MAX)
 		return UNKNOWN;
 	return live > rounded ? live - rounded : 0;
 }
 
 uint64_t allocs_live(const struct allocs *a)
 {
-	return a->stopped[0] ? UNKNOWN : ledger_live(a->ledger);
+	return ledger_live(a->ledger);
 }
 
 const struct allocation_view *allocs_view(struct allocs *a, const struct heap_state *heap)
 {
 	const struct survey_result *survey = survey_result(a->survey);
-
-	uint64_t now = clock_monotonic_ns();
+	struct site_bounds bounds;
 
 	a->view.before = a->view.totals;
-	a->view.budget.estimated = ledger_is_estimated(a->ledger);
-	if (a->view.budget.estimated)
-		ledger_estimate_totals(a->ledger, now, &a->view.totals, &a->view.budget.totals);
-	else
-		a->view.totals = *ledger_totals(a->ledger);
+	a->view.totals = *ledger_totals(a->ledger);
+	if (ledger_is_estimated(a->ledger))
+		ledger_estimate_totals(a->ledger, clock_monotonic_ns(), &a->view.totals, &bounds);
 	a->view.stacks = stacks_counts(a->stacks);
 	a->view.survey = survey;
 	a->view.unattributed = unattributed(a, heap);
@@ -328,7 +244,16 @@ const struct allocation_view *allocs_view(struct allocs *a, const struct heap_st
 	a->view.top = a->options.top;
 	a->view.sample_bytes = a->options.sample_bytes;
 	a->view.free_sample_bytes = a->options.free_sample_bytes;
-	a->view.probe_cpu_share = a->brake.share;
-	a->view.stopped = a->stopped[0] ? a->stopped : NULL;
-	return fill_sites(a, survey, now) ? NULL : &a->view;
+	a->view.budget = budget(a);
+	if (ledger_is_estimated(a->ledger)) {
+		a->view.budget.estimated = true;
+		a->view.budget.totals = bounds;
+	}
+	a->view.objects = NULL;
+	if (a->objects) {
+		a->view.objects = small_objects_view(a->objects, heap);
+		if (!a->view.objects)
+			return NULL;
+	}
+	return site_rows_fill(&a->rows, a->ledger, a->stacks, survey, &a->view) ? NULL : &a->view;
 }

@@ -24,7 +24,7 @@ _alloctrace()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} at i
 	local common="--json --verbose --help"
-	local events="--duration --retained-min --window-min --churn-min --walk-budget --no-alloc --stack --native
+	local events="--duration --retained-min --window-min --churn-min --walk-budget --no-alloc --stack --native --objects
 		--max-overhead --min-size --max-size --max-memory --symbol-prefix --object"
 	local watch="$events --top --older --output --events --folded --html --pprof --speedscope --perfetto --heaptrack
 		--push --push-interval --prometheus --on-window --apart --weight --mark"
@@ -73,6 +73,10 @@ _alloctrace()
 		mapfile -t COMPREPLY < <(compgen -d -- "${cur:-/sys/fs/cgroup/}")
 		return
 		;;
+	--objects)
+		mapfile -t COMPREPLY < <(compgen -W "paced all none sampled:4K" -- "$cur")
+		return
+		;;
 	--stack)
 		mapfile -t COMPREPLY < <(compgen -W "all none sampled:64K" -- "$cur")
 		return
@@ -98,7 +102,11 @@ _alloctrace()
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--symbol-prefix | -S | --mark | --kind | -k | --max-overhead | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --timeout | -t | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget | --push | --push-interval | --unit | --comm)
+	--max-overhead)
+		mapfile -t COMPREPLY < <(compgen -W "none" -- "$cur")
+		return
+		;;
+	--symbol-prefix | -S | --mark | --kind | -k | --top | -T | --older | --min-size | -z | --max-size | -Z | --max-memory | --interval | -i | --timeout | -t | --count | -n | --duration | -d | --retained-min | --window-min | --churn-min | --walk-budget | --push | --push-interval | --unit | --comm)
 		return
 		;;
 	esac

@@ -42,14 +42,18 @@ const struct option_row option_rows[] = {
 	{IN_ATTACH | IN_RUN | IN_TOP, 0, "stack", "WHICH", &type_stack, FIELD(stacks),
 	 "callers' stacks: all, but of frees one in 4096 bytes; none;\nor sampled:SIZE, one in so many bytes "
 	 "(all)"},
+	{IN_ATTACH | IN_RUN | IN_TOP, 0, "objects", "WHICH", &type_objects, FIELD(objects),
+	 "Python's objects of up to 512 bytes, by line: paced, for half of\n--max-overhead; or at any cost: "
+	 "all, or "
+	 "sampled:SIZE, births of\none in so many bytes (none)"},
 	{IN_ATTACH | IN_RUN | IN_TOP, 0, "native", NULL, &type_flag, FIELD(native),
 	 "show the C frames of the Python interpreter too"},
 	{IN_ATTACH | IN_TOP, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
-	 "remove the probes of malloc and free when they take\nmore than PCT % of the target's CPU for 2 s "
-	 "(25; none)"},
+	 "what probes may take of the target's CPU time, and alloctrace\nbeside it; where that does not suffice, "
+	 "malloc and free are\nsampled: figures are estimates (10; none: all is seen)"},
 	{IN_RUN, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
-	 "remove the probes of malloc and free when they take\nmore than PCT % of the command's CPU for 2 s "
-	 "(none)"},
+	 "what probes may take of the command's CPU time, and alloctrace\nbeside it; where that does not "
+	 "suffice, malloc and free are\nsampled: figures are estimates (none: all is seen)"},
 	{IN_ATTACH | IN_RUN, 'o', "output", "FILE", &type_file, FIELD(recording),
 	 "record to FILE, for alloctrace report"},
 	{IN_ATTACH | IN_RUN, 0, "events", NULL, &type_flag, FIELD(events),

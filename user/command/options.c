@@ -181,7 +181,7 @@ static int parse(const struct grammar *g, int argc, char **argv, struct options 
 		.churn_min = 20,
 		.walk_budget = 2,
 		.stacks = {.wanted = true, .free_sample_bytes = FREE_SAMPLE_BYTES},
-		.max_overhead = g->bit & (IN_ATTACH | IN_TOP) ? 25 : 0,
+		.max_overhead = g->bit & (IN_ATTACH | IN_TOP) ? 10 : 0,
 		.follow = g->bit == IN_RUN,
 		.size_max = UINT64_MAX,
 		.timeout_ns = 2 * NSEC_PER_SEC,

@@ -65,7 +65,8 @@ static int prepare(struct purge_run *run, struct error *err)
 		return error_set(err, -ESRCH, "process %d has ended", run->process.pid);
 	run->report.rss = usage.rss;
 	run->report.expected_ns = purge_method_duration(run->report.allocator);
-	return purge_plan_make(&run->process, run->mem, run->report.allocator->kind, &run->plan, err);
+	return purge_plan_make(&run->process, run->mem, run->report.allocator->kind, run->options->dry_run,
+			       &run->plan, err);
 }
 
 /* The call itself; what it comes to is in the report. */

@@ -113,23 +113,29 @@ static const struct stack *stack_of(const struct session *s, uint64_t id, uint64
 }
 
 /* An allocator has by itself returned as much as an effective purge does. */
-static void end_window(struct session *s, uint64_t time_ns)
+static void end_window(struct session *s, const struct window_return *own)
 {
 	if (s->allocs)
 		allocs_before_sample(s->allocs, s->windows);
-	window_detector_own_return(s->windows, time_ns);
+	window_detector_own_return(s->windows, own);
+}
+
+static struct window_return span_of(const struct event_purge *purge)
+{
+	return (struct window_return){purge->head.time, purge->head.time + purge->duration};
 }
 
 /* False: somebody else has called it. */
 static bool is_own_purge(struct session *s, const struct event_purge *purge, const struct allocator *kind)
 {
+	const struct window_return span = span_of(purge);
 	uint64_t returned = purge_returned(purge);
 
 	if (owners_find(s->owners, purge->caller) != kind)
 		return false;
 	returned_add_own_purge(&s->returned, returned);
 	if (own_returns_add_purge(&s->own_returns, purge, returned, kind, state_before(s, purge->head.time)))
-		end_window(s, purge->head.time + purge->duration);
+		end_window(s, &span);
 	return true;
 }
 
@@ -138,12 +144,19 @@ static uint64_t live_now(const struct session *s)
 	return s->allocs ? allocs_live(s->allocs) : UNKNOWN;
 }
 
+static void on_purge_begin(struct session *s, const struct event *ev)
+{
+	window_detector_purge_begins(s->windows, ev->head->tid, ev->head->time);
+}
+
 static void on_purge(struct session *s, const struct event *ev)
 {
 	const struct event_purge *purge = ev->purge;
+	const struct window_return span = span_of(purge);
 	const struct traced_function *fn = tracer_function(s->tracer, purge->head.func);
 	const struct purge_finding *found;
 
+	window_detector_purge_is_over(s->windows, purge->head.tid);
 	if (!fn || !fn->allocator || is_own_purge(s, purge, fn->allocator))
 		return;
 	found = purge_log_add(s->purges, purge, fn->symbol, fn->allocator, fn->has_result,
@@ -155,7 +168,7 @@ static void on_purge(struct session *s, const struct event *ev)
 	collector_purge(s->collector, purge->head.time);
 	if (s->allocs)
 		allocs_before_sample(s->allocs, s->windows);
-	window_detector_purge(s->windows, purge->head.time + purge->duration, found->effective);
+	window_detector_purge(s->windows, &span, found->effective);
 }
 
 static void on_dlopen(struct session *s, const struct event *ev)
@@ -174,7 +187,7 @@ static void own_return(struct session *s, const struct event_memory *ev)
 	const struct allocator *kind = ev->shrink ? owners_find(s->owners, ev->caller) : NULL;
 
 	if (kind && own_returns_add(&s->own_returns, ev, kind, state_before(s, ev->head.time)))
-		end_window(s, ev->head.time);
+		end_window(s, &(struct window_return){ev->head.time, ev->head.time});
 }
 
 static void on_memory(struct session *s, const struct event *ev)
@@ -222,6 +235,12 @@ static void on_alloc(struct session *s, const struct event *ev)
 		allocs_event(s->allocs, ev);
 }
 
+static void on_cell(struct session *s, const struct event *ev)
+{
+	if (s->allocs)
+		allocs_cell(s->allocs, ev->cell);
+}
+
 static void on_oom(struct session *s, const struct event *ev)
 {
 	(void)ev;
@@ -257,6 +276,7 @@ static void on_process_end(struct session *s, const struct event *ev)
 void session_event(const struct event *ev, void *session)
 {
 	static void (*const on[EVENT_KIND_CNT])(struct session * s, const struct event *ev) = {
+		[EVENT_PURGE_BEGIN] = on_purge_begin,
 		[EVENT_PURGE] = on_purge,
 		[EVENT_DLOPEN] = on_dlopen,
 		[EVENT_DLCLOSE] = on_dlclose,
@@ -270,7 +290,7 @@ void session_event(const struct event *ev, void *session)
 		[EVENT_REALLOC_BEGIN] = on_alloc,
 		[EVENT_REALLOC] = on_alloc,
 		[EVENT_FREE_OWN] = on_alloc,
-		[EVENT_CELL] = on_alloc,
+		[EVENT_CELL] = on_cell,
 		[EVENT_STACK] = on_stack,
 		[EVENT_CODE] = on_code,
 		[EVENT_COLLECTION] = on_collection,
@@ -314,6 +334,17 @@ static void read_marks(struct session *s, const struct sample *sample, bool fail
 	purge_log_reading(s->purges, &reading);
 }
 
+/* What was read in the midst of a purge that goes on does not tell what there was before it. */
+static void keep_before(struct session *s)
+{
+	if (window_detector_is_purged_at(s->windows, s->now.heap.taken_ns)) {
+		sample_free(&s->now);
+		return;
+	}
+	sample_free(&s->before);
+	s->before = s->now;
+}
+
 bool session_sample(struct session *s)
 {
 	struct sample sample;
@@ -328,8 +359,7 @@ bool session_sample(struct session *s)
 		sample_free(&sample);
 		return true;
 	}
-	sample_free(&s->before);
-	s->before = s->now;
+	keep_before(s);
 	s->now = sample;
 	s->usage = sample.usage;
 	read_marks(s, &s->now, false);
@@ -340,6 +370,7 @@ bool session_sample(struct session *s)
 	readings_add(&s->readings, &s->now, live_now(s));
 	window_detector_sample(s->windows, &(struct window_sample){
 						   .time_ns = sample.heap.taken_ns,
+						   .began_ns = sample.began_ns,
 						   .rss = sample.usage.rss,
 						   .retained = sample.heap.retained,
 						   .purgeable = sample.heap.purgeable,

@@ -152,7 +152,10 @@ static void end_with_target(struct watch *w)
 	end(w, w->ended_text);
 }
 
-/* Those that have ended are reported at once, unless it is all over: then the last report does it. */
+/*
+ * Those that have ended are reported at once, unless it is all over: then the last report does it. Before
+ * any other report, where they would come as final too.
+ */
 static void look_for_ends(struct watch *w)
 {
 	if (w->over || !group_has_dead(w->group))
@@ -173,10 +176,20 @@ static void on_events(struct watch *w)
 	look_for_ends(w);
 }
 
+/* All that waits in the ring now: no more than it holds, however fast more comes. */
+static void catch_up(struct watch *w)
+{
+	unsigned polls = 0;
+
+	do
+		consume_events(w);
+	while (w->behind && ++polls < TRACER_RING_POLLS);
+}
+
 /* What happened before a reading is booked before it is compared: records may wait in the ring. */
 static void on_processes(struct watch *w)
 {
-	consume_events(w);
+	catch_up(w);
 	group_act(w->group);
 	look_for_ends(w);
 }
@@ -205,6 +218,9 @@ static void on_interval(struct watch *w)
 	if (read(w->fd[FROM_INTERVAL], &ticks, sizeof(ticks)) != sizeof(ticks))
 		return;
 	consume_events(w);
+	look_for_ends(w);
+	if (w->over)
+		return;
 	if (w->options->count && w->reports + 1 >= w->options->count)
 		end(w, "the last of the summaries asked for");
 	else
@@ -257,7 +273,9 @@ static void on_audience(struct watch *w)
 		end(w, NULL);
 	} else if (wish == AUDIENCE_ASKS && !w->over) {
 		consume_events(w);
-		report(w);
+		look_for_ends(w);
+		if (!w->over)
+			report(w);
 	}
 }
 

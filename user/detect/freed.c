@@ -6,6 +6,7 @@
 void freed_free(struct freed *freed)
 {
 	free(freed->last.bytes);
+	free(freed->earlier.bytes);
 	free(freed->opened.bytes);
 	*freed = (struct freed){.was_open = false};
 }
@@ -57,14 +58,25 @@ void freed_before(struct freed *freed, struct sites *sites, struct window_detect
 	window_detector_freed(d, top, cnt);
 }
 
+static void swap(struct freed_mark *one, struct freed_mark *other)
+{
+	struct freed_mark mark = *one;
+
+	*one = *other;
+	*other = mark;
+}
+
 void freed_after(struct freed *freed, struct sites *sites, struct window_detector *d)
 {
-	struct freed_mark opened = freed->opened;
+	bool open = window_detector_is_open(d), in_window = open || freed->was_open || freed->left_open;
 
-	if (!freed->was_open && window_detector_is_open(d)) {
-		freed->opened = freed->last;
-		freed->last = opened;
+	if (open && !freed->was_open) {
+		swap(&freed->opened,
+		     freed->in_window || !freed->earlier.bytes ? &freed->last : &freed->earlier);
 		freed_before(freed, sites, d);
 	}
+	swap(&freed->earlier, &freed->last);
 	take_mark(&freed->last, sites);
+	freed->in_window = in_window;
+	freed->left_open = open;
 }

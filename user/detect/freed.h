@@ -1,7 +1,8 @@
 /*
  * Who freed most while memory was retained: marks of the sites' freed_here at each heap state,
- * and the difference over an open window. A window is seen open one state late, so it counts
- * from the state before.
+ * and the difference over an open window. A window is seen open one state late, and what is freed
+ * while a state is read, or waits to be compared, is in its mark already: it counts from the state
+ * before that, unless this one belongs to another window.
  */
 #ifndef ALLOCTRACE_DETECT_FREED_H
 #define ALLOCTRACE_DETECT_FREED_H
@@ -17,9 +18,11 @@ struct freed_mark {
 	uint32_t cnt;
 };
 
-struct freed {                          /* all zero: nothing seen */
-	struct freed_mark last, opened; /* at the last state; at the one before the window opened */
+struct freed {                                   /* all zero: nothing seen */
+	struct freed_mark last, earlier, opened; /* at the last state; at the one before; where the window counts from */
 	bool was_open;
+	bool in_window; /* the last state was in one, or the first after it */
+	bool left_open; /* by the last state */
 };
 
 void freed_free(struct freed *freed);

@@ -7,6 +7,7 @@
 #include "heap/state.h"
 
 #define RETAINED_MIN (32 * MIB)
+#define IN_FLIGHT_MAX 8 /* more purges at a time are not waited for */
 
 /*
  * The newest WINDOW_KEPT closed windows lie at kept[first…], with room for a copy of the
@@ -18,6 +19,12 @@ struct window_detector {
 	struct window_finding now; /* valid while open */
 	uint64_t last_retained;    /* at now.seen_ns */
 	uint64_t last_purge_ns;    /* the last effective one */
+	uint64_t closer_began_ns;  /* of the sample that ended the newest kept; 0: something else did */
+	struct in_flight {
+		uint32_t tid;
+		uint64_t began_ns;
+	} in_flight[IN_FLIGHT_MAX];
+	unsigned in_flight_cnt;
 	struct window_finding kept[2 * WINDOW_KEPT + 1];
 	size_t first, cnt;
 	uint64_t forgotten;
@@ -63,6 +70,7 @@ static void keep(struct window_detector *d, const struct window_finding *w)
 		d->first = 0;
 	}
 	d->kept[d->first + d->cnt++] = *w;
+	d->closer_began_ns = 0;
 }
 
 /* Integrates retained from the last sample to this moment: the area of a trapezoid. */
@@ -97,68 +105,115 @@ static bool was_told(const struct window_detector *d)
 	return d->told_open && d->told == d->forgotten + d->cnt;
 }
 
-static void close_window(struct window_detector *d, uint64_t time_ns)
+/* Whether it is kept. */
+static bool close_window(struct window_detector *d, uint64_t time_ns)
 {
 	d->open = false;
 	d->now.end_ns = time_ns;
-	if (has_lasted(d, &d->now, time_ns) || was_told(d))
-		keep(d, &d->now);
+	if (!has_lasted(d, &d->now, time_ns) && !was_told(d))
+		return false;
+	keep(d, &d->now);
+	return true;
+}
+
+bool window_detector_is_purged_at(const struct window_detector *d, uint64_t time_ns)
+{
+	for (unsigned i = 0; i < d->in_flight_cnt; i++)
+		if (time_ns >= d->in_flight[i].began_ns &&
+		    time_ns - d->in_flight[i].began_ns <= WINDOW_PURGE_NS)
+			return true;
+	return false;
 }
 
 void window_detector_sample(struct window_detector *d, const struct window_sample *s)
 {
-	uint64_t limit = window_threshold(&d->options, s->rss);
+	uint64_t limit = window_threshold(&d->options, s->rss),
+		 began = s->began_ns ? s->began_ns : s->time_ns;
+	bool ends;
 
 	if (s->retained == UNKNOWN || s->purgeable == UNKNOWN)
 		return;
 	/* What was read before the last purge ended would open the window again that it closed. */
-	if ((s->began_ns ? s->began_ns : s->time_ns) <= d->last_purge_ns)
+	if (began <= d->last_purge_ns)
 		return;
 	if (!d->open) {
 		if (s->retained > limit && s->purgeable > limit)
 			open_window(d, s);
 		return;
 	}
-	if (s->time_ns < d->now.seen_ns)
+	ends = s->retained < limit - limit / 5 || s->purgeable < limit - limit / 5;
+	if (s->time_ns < d->now.seen_ns || (ends && window_detector_is_purged_at(d, s->time_ns)))
 		return;
 	advance(d, s->time_ns, s->retained);
 	peak(&d->now, s);
-	if (s->retained < limit - limit / 5 || s->purgeable < limit - limit / 5)
-		close_window(d, s->time_ns);
+	if (ends && close_window(d, s->time_ns))
+		d->closer_began_ns = began;
 }
 
-/* What was retained is gone at that moment. False: no window was open. */
-static bool end_at(struct window_detector *d, uint64_t time_ns)
+void window_detector_purge_begins(struct window_detector *d, uint32_t tid, uint64_t time_ns)
 {
+	window_detector_purge_is_over(d, tid); /* the one before was left by longjmp */
+	if (d->in_flight_cnt == IN_FLIGHT_MAX)
+		memmove(d->in_flight, d->in_flight + 1, --d->in_flight_cnt * sizeof(d->in_flight[0]));
+	d->in_flight[d->in_flight_cnt++] = (struct in_flight){tid, time_ns};
+}
+
+void window_detector_purge_is_over(struct window_detector *d, uint32_t tid)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < d->in_flight_cnt; i++)
+		if (d->in_flight[i].tid != tid)
+			d->in_flight[kept++] = d->in_flight[i];
+	d->in_flight_cnt = kept;
+}
+
+/* The window that was ended by a sample which the return met; NULL: there is none. */
+static struct window_finding *ended_meanwhile(struct window_detector *d, const struct window_return *r)
+{
+	struct window_finding *newest = d->closer_began_ns ? &d->kept[d->first + d->cnt - 1] : NULL;
+
+	if (!newest || r->ended_ns < d->closer_began_ns || r->began_ns > newest->end_ns)
+		return NULL;
+	d->closer_began_ns = 0;
+	return newest;
+}
+
+/* What was retained is gone: the window that this has ended, to be marked; NULL: none. */
+static struct window_finding *end_by(struct window_detector *d, const struct window_return *r)
+{
+	uint64_t time_ns = r->ended_ns;
+
 	if (time_ns > d->last_purge_ns)
 		d->last_purge_ns = time_ns;
 	if (!d->open)
-		return false;
+		return ended_meanwhile(d, r);
 	if (time_ns < d->now.seen_ns) /* a sample was taken meanwhile */
 		time_ns = d->now.seen_ns;
 	advance(d, time_ns, d->last_retained);
-	return true;
+	return close_window(d, time_ns) ? &d->kept[d->first + d->cnt - 1] : NULL;
 }
 
-void window_detector_purge(struct window_detector *d, uint64_t time_ns, bool effective)
+void window_detector_purge(struct window_detector *d, const struct window_return *purge, bool effective)
 {
+	struct window_finding *ended;
+
 	if (!effective) {
 		if (d->open)
 			d->now.ineffective_purges++;
 		return;
 	}
-	if (!end_at(d, time_ns))
-		return;
-	d->now.closed_by_purge = true;
-	close_window(d, d->now.seen_ns);
+	ended = end_by(d, purge);
+	if (ended)
+		ended->closed_by_purge = true;
 }
 
-void window_detector_own_return(struct window_detector *d, uint64_t time_ns)
+void window_detector_own_return(struct window_detector *d, const struct window_return *own)
 {
-	if (!end_at(d, time_ns))
-		return;
-	d->now.closed_by_itself = true;
-	close_window(d, d->now.seen_ns);
+	struct window_finding *ended = end_by(d, own);
+
+	if (ended)
+		ended->closed_by_itself = true;
 }
 
 bool window_detector_is_open(const struct window_detector *d)

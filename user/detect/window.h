@@ -5,6 +5,9 @@
  * A window opens at a sample where both exceed the threshold; it ends when either falls
  * below 80 % of it (hysteresis), or at an effective purge, be it the allocator's own doing; it
  * counts once it has lasted min_ns. byte_seconds integrates retained over the window (trapezoids between samples).
+ *
+ * A sample may have seen a purge's work before the purge has ended: meanwhile none ends a window, and a
+ * purge that turns out to have met the one that did is what ended it.
  */
 #ifndef ALLOCTRACE_DETECT_WINDOW_H
 #define ALLOCTRACE_DETECT_WINDOW_H
@@ -13,8 +16,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/units.h"
+
 #define WINDOW_KEPT 1000
 #define WINDOW_FREED_MAX 5
+#define WINDOW_PURGE_NS (10 * NSEC_PER_SEC) /* a purge that goes on for longer has lost its end */
 
 struct window_options {
 	uint64_t retained_min; /* bytes; 0: the larger of 32 MiB and 20 % of RSS at each sample */
@@ -41,7 +47,7 @@ struct window_finding {
 
 struct window_sample {
 	uint64_t time_ns;  /* when the reading ended */
-	uint64_t began_ns; /* when it began; a reading that a purge ran into is skipped. 0: unknown, as time_ns */
+	uint64_t began_ns; /* when it began; one that a purge ran into opens nothing. 0: unknown, as time_ns */
 	uint64_t rss, retained, purgeable; /* retained, purgeable may be UNKNOWN: the sample is skipped */
 };
 
@@ -53,10 +59,22 @@ struct window_detector;
 struct window_detector *window_detector_new(const struct window_options *options);
 void window_detector_free(struct window_detector *d); /* NULL-safe */
 void window_detector_sample(struct window_detector *d, const struct window_sample *sample);
-/* time_ns: the purge's end. */
-void window_detector_purge(struct window_detector *d, uint64_t time_ns, bool effective);
+
+/* When memory went back. */
+struct window_return {
+	uint64_t began_ns, ended_ns;
+};
+
+/* A thread is in one purge at a time. */
+void window_detector_purge_begins(struct window_detector *d, uint32_t tid, uint64_t time_ns);
+/* Whatever comes of it. */
+void window_detector_purge_is_over(struct window_detector *d, uint32_t tid);
+/* Whether a purge may have done some of its work by then, and has not ended. */
+bool window_detector_is_purged_at(const struct window_detector *d, uint64_t time_ns);
+void window_detector_purge(struct window_detector *d, const struct window_return *purge, bool effective);
 /* An allocator has by itself returned what an effective purge returns. */
-void window_detector_own_return(struct window_detector *d, uint64_t time_ns);
+void window_detector_own_return(struct window_detector *d, const struct window_return *own);
+
 /* Whether a window is open, however short yet. */
 bool window_detector_is_open(const struct window_detector *d);
 /* Sets what was freed in the open window so far: at most WINDOW_FREED_MAX, largest first. */

@@ -196,8 +196,11 @@ void cells_weigh(const struct cells *c, struct block *block)
 	if (c->on && !c->sure) {
 		block->group = c->group + 1;
 		block->weight = BLOCK_OF_CELL;
-	} else {
+	} else if (c->on) {
 		block->weight = weight_code(stack_scale(c, block), block->addr);
+	} else {
+		/* It was on its way when the cell ended: of a few too many. */
+		block->weight = BLOCK_NOTHING;
 	}
 }
 

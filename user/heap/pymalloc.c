@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "heap/pymalloc_heap.h"
@@ -27,21 +28,45 @@ static const struct heap_words words = {
 		},
 };
 
+/*
+ * A thread that is preempted in the midst of a change leaves it so until it runs again, which other
+ * reads at once do not wait for: 1 ms at first, 64 ms before the last try.
+ */
+static void let_it_run(unsigned try)
+{
+	nanosleep(
+		&(struct timespec) { .tv_nsec = 1000000L << (try < TRIES - 1 ? try : TRIES - 1) }, NULL);
+}
+
+/* In the midst of a change its lists of pools look like no lists at all: where it is by its name, look again.
+ */
+static bool is_to_be_there(const struct maps *maps)
+{
+	for (size_t i = 0; i < maps->cnt; i++)
+		if (maps->v[i].exec && pymalloc_is_home(maps->v[i].name))
+			return true;
+	return false;
+}
+
 /* Looks again where a running target has changed under the search. */
 static int locate(struct memory *mem, unsigned file_version, struct heap *heap, struct error *err)
 {
-	int rc = -EAGAIN;
+	bool again = true;
+	int rc = 0;
 
-	for (unsigned try = 0; try < TRIES && rc == -EAGAIN; try++) {
+	for (unsigned try = 0; try < TRIES && again; try++) {
 		struct maps maps;
 
+		if (try)
+			let_it_run(try - 1);
 		rc = memory_maps(mem, &maps, err);
 		if (rc)
 			return rc;
 		rc = pymalloc_locate(mem, &maps, file_version, heap, err);
+		again = rc == -EAGAIN || (rc == -ENODATA && is_to_be_there(&maps));
 		maps_free(&maps);
 	}
-	return rc;
+	return rc == -ENODATA ? -ENOENT : rc;
 }
 
 static int pymalloc_find(struct memory *mem, unsigned file_version, struct heap **out, struct error *err)
@@ -86,6 +111,8 @@ static int walk_state(const struct heap *heap, const struct pymalloc_state *stat
 	int rc;
 
 	for (unsigned try = 0; try < TRIES; try++) {
+		if (try)
+			let_it_run(try - 1);
 		rc = pymalloc_read_arenas(heap, state, mem, &list);
 		if (rc != -EAGAIN)
 			break;

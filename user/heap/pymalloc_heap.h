@@ -69,9 +69,14 @@ struct pymalloc_arenas {
 	uint32_t cnt;
 };
 
-/* pymalloc_locate.c: −ENOENT if it never started, −ENOTSUP with err for a build without it. */
+/*
+ * pymalloc_locate.c: −ENOENT if it never started, −ENODATA if it is nowhere (or in the midst of a change),
+ * −ENOTSUP with err for a build without it.
+ */
 int pymalloc_locate(struct memory *mem, const struct maps *maps, unsigned file_version, struct heap *heap,
 		    struct error *err);
+/* Whether a file of that path is an interpreter, or the library of one, by its name. */
+bool pymalloc_is_home(const char *path);
 /* Whether the words at addr are a usedpools[]: for the states that are not main's. */
 bool pymalloc_is_used(const uint64_t words[USED_WORDS], uint64_t addr);
 

@@ -215,6 +215,14 @@ static bool is_python_name(const char *path)
 	return name && strstr(name, "python");
 }
 
+bool pymalloc_is_home(const char *path)
+{
+	const char *name = strrchr(path, '/');
+
+	return name && (!strncmp(name, "/python", strlen("/python")) ||
+			!strncmp(name, "/libpython", strlen("/libpython")));
+}
+
 int pymalloc_locate(struct memory *mem, const struct maps *maps, unsigned file_version, struct heap *heap,
 		    struct error *err)
 {
@@ -233,5 +241,5 @@ int pymalloc_locate(struct memory *mem, const struct maps *maps, unsigned file_v
 			if (rc != -ENOENT)
 				return rc;
 		}
-	return error_set(err, -ENOENT, "pymalloc has never been used in this process");
+	return error_set(err, idle ? -ENOENT : -ENODATA, "pymalloc has never been used in this process");
 }

@@ -64,6 +64,16 @@ void heap_reader_free(struct heap_reader *reader); /* NULL-safe */
  */
 int heap_state_read(struct heap_reader *reader, struct heap_state *state, struct error *err);
 void heap_state_free(struct heap_state *state); /* idempotent; zeroes */
+/* Bytes live in blocks that the probes of malloc can see: without those of layers. UNKNOWN. */
+static inline uint64_t heap_probed_live(const struct heap_state *state)
+{
+	uint64_t live = state->live_heap;
+
+	for (size_t i = 0; i < state->allocator_cnt && live != UNKNOWN; i++)
+		if (heap_is_layer(&state->allocators[i]))
+			live -= state->allocators[i].live_heap;
+	return live;
+}
 /* The allocator of that kind, or NULL (state may be NULL). */
 const struct heap_allocator *heap_state_find(const struct heap_state *state, const struct allocator *kind);
 

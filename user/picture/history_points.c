@@ -149,9 +149,8 @@ int history_points_add(struct history_points *p, const struct snapshot *s)
 	if (s->allocs) {
 		point.allocated = s->allocs->totals.allocated.bytes;
 		point.freed = s->allocs->totals.freed.bytes;
-	}
-	if (s->allocs && !s->allocs->stopped)
 		point.live = s->allocs->totals.live.bytes;
+	}
 	for (size_t i = 0; i < s->churn_cnt; i++)
 		point.reopens += more_reopens(p, s->churn[i]);
 	if (s->cgroup)

@@ -7,9 +7,15 @@
 #include "base/map.h"
 #include "heap/state.h"
 #include "picture/ranking.h"
+#include "picture/spread.h"
 
 /* As many distinct stacks as one process may have; what is beyond has no stack. */
 #define MERGED_MAX SITES_MAX
+
+struct merged_estimate {
+	struct spread kept, sum;
+	struct site_bounds bounds; /* of the sum */
+};
 
 struct merged_site {
 	struct stack *stack; /* a copy; NULL: no stack */
@@ -18,6 +24,7 @@ struct merged_site {
 	struct site_count kept_peak, peak;
 	struct site_survey survey;
 	bool surveyed;
+	struct merged_estimate *estimate; /* NULL: no part was one */
 	struct merged_site *same_hash;
 };
 
@@ -54,8 +61,11 @@ static struct merged_site *add_site(struct merged_sites *m, struct stack *stack)
 struct merged_sites *merged_sites_new(void)
 {
 	struct merged_sites *m = calloc(1, sizeof(*m));
+	struct merged_site *none = m ? add_site(m, NULL) : NULL;
 
-	if (m && add_site(m, NULL))
+	if (none)
+		none->estimate = calloc(1, sizeof(*none->estimate));
+	if (none && none->estimate)
 		return m;
 	merged_sites_free(m);
 	return NULL;
@@ -67,6 +77,7 @@ void merged_sites_free(struct merged_sites *m)
 		return;
 	for (uint32_t i = 0; i < m->cnt; i++) {
 		free(m->v[i]->stack);
+		free(m->v[i]->estimate);
 		free(m->v[i]);
 	}
 	map_free(&m->known);
@@ -133,13 +144,54 @@ static void add_survey(struct merged_site *site, const struct site_survey *part)
 				     : site->survey.alone + part->alone;
 }
 
+static struct bounded bounded_of(const struct site *f)
+{
+	return (struct bounded){f->live, f->allocated, f->freed, f->freed_here};
+}
+
+/* Without memory a sum would look exact; it goes to the site of no stack then, which has its own from the beginning. */
+static struct merged_site *with_estimate(struct merged_sites *m, struct merged_site *site,
+					 const struct site_view *view)
+{
+	if (view->bounds && !site->estimate)
+		site->estimate = calloc(1, sizeof(*site->estimate));
+	return view->bounds && !site->estimate ? m->v[0] : site;
+}
+
+static void add_error(struct spread *spread, const struct site_view *view)
+{
+	const struct bounded figures = bounded_of(view->figures);
+
+	spread_add(spread, &figures, view->bounds);
+}
+
+static void begin_error(struct merged_estimate *estimate, bool with_live)
+{
+	estimate->sum = estimate->kept;
+	if (!with_live)
+		spread_forget_live(&estimate->sum);
+}
+
+/* NULL: the sum is exact. */
+static const struct site_bounds *bounds_of(struct merged_site *site)
+{
+	const struct bounded sum = bounded_of(&site->sum);
+
+	if (!site->estimate || !site->estimate->sum.any)
+		return NULL;
+	spread_bounds(&site->estimate->sum, &sum, &site->estimate->bounds);
+	return &site->estimate->bounds;
+}
+
 void merged_sites_keep(struct merged_sites *m, const struct allocation_view *ended)
 {
 	for (size_t i = 0; i < ended->site_cnt; i++) {
 		const struct site_view *view = &ended->sites[i];
-		struct merged_site *site = get(m, view->stack);
+		struct merged_site *site = with_estimate(m, get(m, view->stack), view);
 
 		add_figures(&site->kept, view->figures);
+		if (site->estimate)
+			add_error(&site->estimate->kept, view);
 		site_count_add(&site->kept_peak, view->peak);
 	}
 }
@@ -155,15 +207,19 @@ void merged_sites_begin(struct merged_sites *m, bool with_live)
 		site->peak = site->kept_peak;
 		site->survey = (struct site_survey){.pinned = 0};
 		site->surveyed = false;
+		if (site->estimate)
+			begin_error(site->estimate, with_live);
 	}
 }
 
 void merged_sites_add(struct merged_sites *m, const struct allocation_view *view)
 {
 	for (size_t i = 0; i < view->site_cnt; i++) {
-		struct merged_site *site = get(m, view->sites[i].stack);
+		struct merged_site *site = with_estimate(m, get(m, view->sites[i].stack), &view->sites[i]);
 
 		add_figures(&site->sum, view->sites[i].figures);
+		if (site->estimate)
+			add_error(&site->estimate->sum, &view->sites[i]);
 		site_count_add(&site->peak, view->sites[i].peak);
 		add_survey(site, view->sites[i].survey);
 	}
@@ -192,6 +248,7 @@ int merged_sites_view(struct merged_sites *m, struct allocation_view *view)
 			.survey = site->surveyed ? &site->survey : NULL,
 			.peak = site->peak,
 			.stack = site->stack,
+			.bounds = bounds_of(site),
 		};
 	}
 	ranking_arrange(m->views, view->site_cnt, m->by_number);

@@ -40,13 +40,14 @@ struct site_view {
 /* What the allocation probes may cost, and how much of the process they see for that. */
 struct budget_view {
 	double max_overhead;  /* share of the process's CPU time that probes may take; 0: no limit */
-	double probe_share;   /* that they took of the last 5 s, measured; negative: not known yet */
+	double probe_share;   /* that they took of the last 5 s, measured, with or without a limit; negative: not known yet */
 	double tracer_share;  /* our own CPU time in the last 5 s, as a share of the process's; negative: not known yet */
 	double duty;          /* of the process's own CPU time since the attach, that with the probes on: 0…1 */
 	double duty_now;      /* the same of the last 5 s */
 	bool estimated;       /* some time or some stack was not seen: figures of events and sites are estimates */
 	double error;         /* half of the 95 % interval, relative, of live bytes: mean over the sites by live bytes; 0: exact */
-	struct site_bounds totals; /* of totals.live, allocated, freed (freed_here: as freed); where estimated */
+	struct site_bounds totals; /* of totals.live, allocated, freed (freed_here: as freed), which are exact where only
+				      stacks are sampled; where estimated */
 };
 
 /* What allocation events tell. */
@@ -66,8 +67,21 @@ struct allocation_view {
 	uint64_t sample_bytes;               /* figures of sites are estimates from one stack in so many bytes; 0: exact */
 	uint64_t free_sample_bytes;          /* the same of what they freed here */
 	struct budget_view budget;
-	double probe_cpu_share;              /* of the target's CPU time, 0…1 and beyond; negative: not known yet */
-	const char *stopped;                 /* NULL, or why the allocation probes were removed */
+	const struct objects_view *objects;  /* Python's small objects, which malloc never sees; NULL: not looked at */
+};
+
+/* Of Python's objects of up to 512 bytes those that were born while they were looked at. Bytes as pools round them. */
+struct objects_view {
+	/* Sites, and totals.live of all of them, are estimates where births are sampled. Other totals: those of sampled ones. */
+	struct allocation_view sites;
+	struct site_count born, died; /* exact, while they were looked at; died: those from before too */
+	uint64_t live_heap;           /* of pymalloc, by the walk; UNKNOWN */
+	bool on;                      /* they are being looked at, all the time or in cells */
+	bool in_cells;                /* … in cells: live is too much, since of deaths that were not seen only those are known
+					whose place is free */
+	double duty;                  /* of its own CPU time since then, what was seen */
+	bool scaled;                  /* sites stand for all; else for what was seen: duty is not known well enough */
+	double probe_share;           /* of its CPU time in the last 5 s; negative: not known */
 };
 
 /* The figures at one reading of the heap, for time lines; UNKNOWN as in the heap state. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "picture/budget_sum.h"
 #include "picture/merged_sites.h"
 
 #define KINDS_MAX 16
@@ -18,12 +19,14 @@ struct total {
 	uint64_t kept_purges, kept_marks;
 	struct finding_totals kept_totals;
 	struct ledger_totals kept;
+	struct budget_sum kept_budget;
 	bool kept_allocs; /* there was something to keep */
 
 	/* What the last sum points to. */
 	struct heap_state heap;
 	struct heap_allocator allocators[KINDS_MAX];
 	struct allocation_view allocs;
+	struct budget_sum budget;
 	struct survey_result survey;
 	const struct purge_finding **purges;
 	pid_t *purge_pids;
@@ -173,6 +176,7 @@ void total_keep(struct total *t, const struct snapshot *ended)
 		return;
 	t->kept_allocs = true;
 	add_totals(&t->kept, &ended->allocs->totals);
+	budget_sum_keep(&t->kept_budget, ended->allocs);
 	merged_sites_keep(t->sites, ended->allocs);
 }
 
@@ -247,13 +251,6 @@ static void add_stacks(struct stacks_counts *sum, const struct stacks_counts *pa
 	sum->refused += part->refused;
 }
 
-/* The dearest: what the probes take of one process's time is no part of another's. */
-static void add_share(double *sum, double part)
-{
-	if (part > *sum)
-		*sum = part;
-}
-
 static void add_allocs(struct total *t, const struct allocation_view *part)
 {
 	struct allocation_view *sum = &t->allocs;
@@ -272,9 +269,7 @@ static void add_allocs(struct total *t, const struct allocation_view *part)
 	add_stacks(&sum->stacks, &part->stacks);
 	for (int i = 0; i < STACK_CUT_CNT; i++)
 		site_count_add(&sum->truncated[i], part->truncated[i]);
-	add_share(&sum->probe_cpu_share, part->probe_cpu_share);
-	if (part->stopped)
-		sum->stopped = part->stopped;
+	budget_sum_add(&t->budget, part);
 	merged_sites_add(t->sites, part);
 }
 
@@ -282,11 +277,13 @@ static int sum_allocs(struct total *t, const struct snapshot *const *v, size_t c
 		      struct snapshot *sum)
 {
 	bool any = t->kept_allocs;
+	int rc;
 
 	t->survey = (struct survey_result){.walked_ns = 0};
-	t->allocs = (struct allocation_view){.totals = t->kept, .before = t->kept, .probe_cpu_share = -1};
+	t->allocs = (struct allocation_view){.totals = t->kept, .before = t->kept};
 	if (!with_ended)
 		t->allocs.totals.live = t->allocs.before.live = (struct site_count){0};
+	budget_sum_begin(&t->budget, &t->kept_budget, with_ended);
 	merged_sites_begin(t->sites, with_ended);
 	for (size_t i = 0; i < cnt; i++) {
 		any |= v[i]->allocs != NULL;
@@ -294,7 +291,10 @@ static int sum_allocs(struct total *t, const struct snapshot *const *v, size_t c
 			add_allocs(t, v[i]->allocs);
 	}
 	sum->allocs = any ? &t->allocs : NULL;
-	return any ? merged_sites_view(t->sites, &t->allocs) : 0;
+	rc = any ? merged_sites_view(t->sites, &t->allocs) : 0;
+	if (any && !rc)
+		budget_sum_view(&t->budget, &t->allocs);
+	return rc;
 }
 
 /* A finding, and whose it is, to be brought into the order of time. */

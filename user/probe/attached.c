@@ -7,7 +7,9 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "probe/functions.h"
+#include "probe/gates.h"
 #include "probe/missing.h"
+#include "probe/object_slices.h"
 #include "target/memory.h"
 #include "target/objects.h"
 
@@ -21,10 +23,10 @@ struct attached {
 	struct follow *follow;
 	struct python python;
 	int python_status; /* of python_find: 0, or −ENOENT as long as there is none */
-	bool allocs_dropped;
-	bool young;          /* what it has inherited records, until its own probes are placed */
-	struct early *early; /* what its children inherit; NULL: they are not followed */
-	uint64_t *hits;      /* by function, of those that leave a record */
+	bool young;                   /* what it has inherited records, until its own probes are placed */
+	struct object_slices *slices; /* of Python's objects; NULL: not in slices */
+	struct early *early;          /* what its children inherit; NULL: they are not followed */
+	uint64_t *hits;               /* by function, of those that leave a record */
 	uint32_t hits_cap;
 	uint64_t hit_cnt, charged_cnt; /* all of these; those when silent hits were charged last */
 	double silent_ns;              /* what hits without a record have cost it */
@@ -52,7 +54,6 @@ static int tell_kernel_side(struct attached *a)
 				      .sees_loads = a->follow && follow_sees_loads(a->follow),
 				      .followed = a->early && early_cnt(a->early),
 				      .young = a->young,
-				      .blocks_ended = a->allocs_dropped,
 			      });
 }
 
@@ -121,7 +122,7 @@ static void come_of_age(struct attached *a)
 {
 	a->young = false;
 	tell_kernel_side(a);
-	if (!a->early || a->allocs_dropped)
+	if (!a->early)
 		return;
 	follow_inherit(a->follow, a->early);
 	tell_kernel_side(a);
@@ -145,6 +146,8 @@ static int place(struct attached *a, struct error *err)
 	uint64_t begin = clock_monotonic_ns();
 	int ret = tell_kernel_side(a);
 
+	if (!ret && a->ctx->budgeted)
+		ret = gates_make(&a->ctx->gates, a->pid);
 	if (ret)
 		return error_set(err, ret, "cannot mark process %d as traced: %s", a->pid, strerror(-ret));
 	say_mode(a);
@@ -181,13 +184,24 @@ int attached_open(const struct attached_context *ctx, pid_t pid, const struct at
 	return ret;
 }
 
+static void end_objects(struct attached *a)
+{
+	object_slices_stop(a->slices);
+	a->slices = NULL;
+	if (a->follow)
+		follow_objects(a->follow, false);
+}
+
 void attached_close(struct attached *a)
 {
 	if (!a)
 		return;
+	end_objects(a);
 	follow_free(a->follow);
 	early_free(a->early);
 	programs_untrace(a->ctx->programs, a->pid);
+	if (a->ctx->budgeted)
+		gates_drop(&a->ctx->gates, a->pid);
 	if (a->ctx->tables)
 		unwind_tables_forget(a->ctx->tables, a->pid);
 	missing_free(a->missing);
@@ -259,6 +273,7 @@ static void act_on_exec(struct attached *a)
 {
 	struct error err = {.text = ""};
 
+	end_objects(a);
 	programs_forget_blocks(a->ctx->programs);
 	/* The tables are replaced as a whole: without any in between stacks would be lost. */
 	if (a->ctx->tables)
@@ -268,6 +283,11 @@ static void act_on_exec(struct attached *a)
 	find_python(a);
 	note_failure(a, follow_exec(a->follow, a->changed_leader, &err), &err);
 	say_mode(a);
+}
+
+bool attached_wants(const struct attached *a)
+{
+	return a->execed || a->loaded || a->cut || a->forked || follow_wants_tick(a->follow);
 }
 
 void attached_act(struct attached *a, uint64_t now)
@@ -328,26 +348,73 @@ void attached_charge(struct attached *a, double ns_per_hit, double ns)
 
 uint64_t attached_probe_ns(const struct attached *a, const struct probe_cost *cost)
 {
+	struct object_counts objects;
 	double ns = a->silent_ns;
 
+	/* In slices they have a budget of their own. */
+	if (!a->slices && programs_object_counts(a->ctx->programs, a->pid, &objects))
+		ns += (double)objects.hits * cost->entry +
+		      (double)objects.sampled * (cost->call - cost->entry);
 	for (uint32_t i = 0; i < a->hits_cap; i++) {
 		const struct traced_function *fn = a->hits[i] ? functions_get(a->ctx->functions, i) : NULL;
 
-		if (fn)
+		if (fn && !(fn->allocator && fn->allocator->layer))
 			ns += (double)a->hits[i] * ((fn->shape == PROBE_FREE ? cost->entry : cost->call) +
 						    (fn->stepped ? cost->stepped : 0));
 	}
 	return (uint64_t)ns;
 }
 
-void attached_drop_allocs(struct attached *a)
+static int slice_objects(struct attached *a, uint64_t sample_bytes, double max_share)
 {
-	a->allocs_dropped = true;
-	early_free(a->early);
-	a->early = NULL;
-	tell_kernel_side(a);
-	programs_end_blocks(a->ctx->programs);
-	follow_drop_allocs(a->follow);
+	const struct object_slices_options options = {
+		.pid = a->pid,
+		.programs = a->ctx->programs,
+		.keeper = a->ctx->keeper,
+		.backend = a->ctx->feature->backend,
+		.cost = *a->ctx->cost,
+		.sample_bytes = sample_bytes,
+		.max_share = max_share,
+	};
+	const struct object *obj;
+	const struct plan *plan = follow_objects_plan(a->follow, &obj);
+
+	if (!plan)
+		return -ENOENT;
+	if (!a->slices)
+		a->slices = object_slices_start(&options, obj, plan);
+	return a->slices ? 0 : -ENOMEM;
+}
+
+/* What counts the hits is there before the probes. */
+int attached_objects(struct attached *a, uint64_t sample_bytes, double max_share)
+{
+	int ret = a->ctx->feature->backend == LINK_PERF ? -ENOTSUP : 0;
+
+	if (!ret && max_share > 0)
+		return slice_objects(a, sample_bytes, max_share);
+	ret = ret ?: follow_has_objects(a->follow) ? 0 : -ENOENT;
+	ret = ret ?: programs_objects(a->ctx->programs, a->pid, true, sample_bytes);
+	if (!ret)
+		follow_objects(a->follow, true);
+	return ret;
+}
+
+bool attached_object_pace(const struct attached *a, struct pace_view *view)
+{
+	if (a->slices)
+		object_slices_view(a->slices, view);
+	return a->slices != NULL;
+}
+
+void attached_switch_allocs(struct attached *a, bool on)
+{
+	follow_switch_allocs(a->follow, on);
+}
+
+pid_t attached_pid(const struct attached *a)
+{
+	return a->pid;
 }
 
 unsigned attached_probe_cnt(const struct attached *a)

@@ -32,7 +32,10 @@ struct attached_context {
 	struct unwind_tables *tables; /* NULL: no stacks are taken */
 	struct keeper *keeper;
 	struct early_context *early;
+	const struct probe_cost *cost;
 	bool attaches_children; /* as they come */
+	struct gate_fds gates;
+	bool budgeted;          /* processes have gates */
 	bool follow;            /* … and they inherit what records them until then */
 };
 
@@ -47,6 +50,8 @@ void attached_close(struct attached *attached); /* NULL-safe; removes the probes
 /* Notes what an event of this process's asks for; attached_act does it. */
 void attached_note(struct attached *attached, const struct event *ev);
 void attached_act(struct attached *attached, uint64_t now);
+/* Whether there is anything for attached_act. */
+bool attached_wants(const struct attached *attached);
 
 /* NULL: none whose frames are read. */
 const struct python *attached_python(const struct attached *attached);
@@ -62,8 +67,12 @@ uint64_t attached_probe_ns(const struct attached *attached, const struct probe_c
 uint64_t attached_fresh_hits(const struct attached *attached);
 /* Of hits without a record, which are counted for all processes together: so much for each fresh hit, and so much more. */
 void attached_charge(struct attached *attached, double ns_per_hit, double ns);
-/* Its allocations and frees are recorded no more, at once; the probes go as fast as they can. */
-void attached_drop_allocs(struct attached *attached);
+/* As tracer_objects, tracer_object_pace. */
+int attached_objects(struct attached *attached, uint64_t sample_bytes, double max_share);
+bool attached_object_pace(const struct attached *attached, struct pace_view *view);
+/* Places or removes the probes of its allocations. */
+void attached_switch_allocs(struct attached *attached, bool on);
+pid_t attached_pid(const struct attached *attached);
 unsigned attached_probe_cnt(const struct attached *attached);
 unsigned attached_lost_cnt(const struct attached *attached); /* probes that could not be placed */
 

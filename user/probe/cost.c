@@ -9,6 +9,7 @@
 
 #include "../bpf/share.h"
 #include "base/clock.h"
+#include "probe/gates.h"
 #include "probe/own_code.h"
 
 #define BATCH_CALLS 100
@@ -60,11 +61,13 @@ static void __attribute__((noreturn)) child_main(int go, int result)
 	char byte;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (read(go, &byte, 1) != 1)
-		_exit(1);
-	for (int i = 0; i < CALL_CNT; i++)
-		ns[i] = measure(functions[i]);
-	_exit(write(result, ns, sizeof(ns)) != sizeof(ns));
+	while (read(go, &byte, 1) == 1) {
+		for (int i = 0; i < CALL_CNT; i++)
+			ns[i] = measure(functions[i]);
+		if (write(result, ns, sizeof(ns)) != sizeof(ns))
+			_exit(1);
+	}
+	_exit(0);
 }
 
 struct child {
@@ -100,17 +103,22 @@ static int child_start(struct child *child)
 	return -EAGAIN;
 }
 
+/* All calls, once more. */
 static int child_run(const struct child *child, double ns[CALL_CNT])
 {
-	ssize_t size = CALL_CNT * sizeof(*ns), got = -1;
+	const ssize_t size = CALL_CNT * sizeof(*ns);
 
-	if (write(child->go, "", 1) == 1)
-		got = read(child->result, ns, (size_t)size);
+	if (write(child->go, "", 1) != 1)
+		return -ECHILD;
+	return read(child->result, ns, (size_t)size) == size ? 0 : -ECHILD;
+}
+
+static void child_end(const struct child *child)
+{
 	close(child->go);
 	close(child->result);
 	while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	return got == size ? 0 : -ECHILD;
 }
 
 /* Attaches a role's programs to one place of our own code, in the child. */
@@ -162,34 +170,80 @@ static int attach_all(const struct programs *programs, const struct feature *fea
 				 links, cnt);
 }
 
-int cost_calibrate(struct programs *programs, const struct feature *feature, struct unwind_tables *tables,
-		   struct keeper *keeper, struct probe_cost *cost)
+/*
+ * Under a budget: what of a hit is spent before and after the programs behind the gate, which are timed
+ * in the target itself. ns: of calls with the gate closed, open: with it open.
+ */
+static void take_traps(const struct programs *programs, pid_t pid, const double ns[CALL_CNT],
+		       const double open[CALL_CNT], struct probe_cost *cost)
 {
+	const struct gate_fds fds = programs_gate_fds(programs);
+	double program_ns;
+	struct gate_sum sum;
+
+	cost->trap = ns[CALL_FREE];
+	cost->return_trap = cost->call - 2 * cost->trap; /* if nothing was timed: most of what is left */
+	if (!gates_spent(&fds, pid, &sum) || !sum.returns)
+		return;
+	program_ns = (double)sum.program_ns / (double)sum.returns; /* of one of each call */
+	cost->return_trap = open[CALL_ALLOC] + open[CALL_FREE] + (open[CALL_STEPPED] - cost->stepped) -
+			    3 * cost->trap - program_ns;
+	if (cost->return_trap < 0)
+		cost->return_trap = 0;
+}
+
+static int measure_open(const struct programs *programs, const struct child *child, double ns[CALL_CNT])
+{
+	const struct gate_fds fds = programs_gate_fds(programs);
+	const struct event_cell cell = {.state = CELL_BEGIN, .number = 1, .chance = CELL_SURE};
+	int ret = gates_mark(&fds, child->pid, &cell, UINT32_MAX);
+
+	return ret ? ret : child_run(child, ns);
+}
+
+static void take_costs(const double ns[CALL_CNT], struct probe_cost *cost)
+{
+	*cost = (struct probe_cost){
+		.entry = ns[CALL_FREE],
+		.call = ns[CALL_ALLOC],
+		.stepped = ns[CALL_STEPPED] > ns[CALL_FREE] ? ns[CALL_STEPPED] - ns[CALL_FREE] : 0,
+	};
+}
+
+int cost_calibrate(struct programs *programs, const struct feature *feature, struct unwind_tables *tables,
+		   struct keeper *keeper, bool budgeted, struct probe_cost *cost)
+{
+	const struct gate_fds gates = programs_gate_fds(programs);
+	double ns[CALL_CNT], open[CALL_CNT];
 	kept_link links[LINKS_MAX];
-	double ns[CALL_CNT];
 	struct child child = {0};
 	size_t cnt = 0;
-	int ret, run;
+	int ret;
 
-	*cost = (struct probe_cost){.entry = 700, .call = 1500, .stepped = 2000};
+	*cost = (struct probe_cost){
+		.entry = 700, .call = 1500, .stepped = 2000, .trap = 650, .return_trap = 550};
 	ret = child_start(&child);
 	if (ret)
 		return ret;
 	programs_trace(programs, child.pid, &(struct program_process){.sees_loads = false});
 	if (tables)
 		unwind_tables_update(tables, child.pid, NULL);
-	ret = attach_all(programs, feature, keeper, child.pid, links, &cnt);
-	run = child_run(&child, ns);
+	ret = budgeted ? gates_make(&gates, child.pid) : 0;
+	ret = ret ?: attach_all(programs, feature, keeper, child.pid, links, &cnt);
+	ret = ret ?: child_run(&child, ns);
+	if (budgeted)
+		ret = ret ?: measure_open(programs, &child, open);
+	child_end(&child);
 	keeper_drop(keeper, links, cnt);
+	if (!ret) {
+		take_costs(budgeted ? open : ns, cost);
+		if (budgeted)
+			take_traps(programs, child.pid, ns, open, cost);
+	}
 	if (tables)
 		unwind_tables_forget(tables, child.pid);
+	if (budgeted)
+		gates_drop(&gates, child.pid);
 	programs_untrace(programs, child.pid);
-	if (ret || run)
-		return ret ? ret : run;
-	*cost = (struct probe_cost){
-		.entry = ns[CALL_FREE],
-		.call = ns[CALL_ALLOC],
-		.stepped = ns[CALL_STEPPED] > ns[CALL_FREE] ? ns[CALL_STEPPED] - ns[CALL_FREE] : 0,
-	};
-	return 0;
+	return ret;
 }

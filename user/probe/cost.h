@@ -11,10 +11,10 @@
 
 /*
  * Some 15 ms; the keeper removes the links meanwhile. What the child does is in the ring
- * afterwards, under its PID. tables: so that its stacks are taken as the target's are; may be NULL.
+ * afterwards, under its PID. budgeted: programs have gates. tables: so that its stacks are taken as the target's are; may be NULL.
  * 0, or −errno and *cost is what other machines were seen to take.
  */
 int cost_calibrate(struct programs *programs, const struct feature *feature, struct unwind_tables *tables,
-		   struct keeper *keeper, struct probe_cost *cost);
+		   struct keeper *keeper, bool budgeted, struct probe_cost *cost);
 
 #endif

@@ -48,9 +48,19 @@ int follow_exec(struct follow *follow, bool changed_leader, struct error *err);
 void follow_sweep(struct follow *follow);
 /* Starts the sweep that was remembered, if the last is done. */
 void follow_tick(struct follow *follow);
+bool follow_wants_tick(const struct follow *follow);
 
-/* Removes the probes of allocation functions, for good; a thread waits for the kernel. */
-void follow_drop_allocs(struct follow *follow);
+/*
+ * Places or removes the probes of Python's objects, which are not placed before; until the next call what is
+ * loaded gets them too, or not. Removing is not waited for.
+ */
+void follow_objects(struct follow *follow, bool on);
+/* The file that has such places, mapped, and its plan, both valid until it is not mapped any more; NULL: there is none. */
+const struct plan *follow_objects_plan(const struct follow *follow, const struct object **obj);
+/* Whether there are any such places in what it has mapped. */
+bool follow_has_objects(const struct follow *follow);
+/* Places or removes the probes of allocation functions; what removes them waits for the kernel in a thread. */
+void follow_switch_allocs(struct follow *follow, bool on);
 
 unsigned follow_probe_cnt(const struct follow *follow);
 unsigned follow_lost_cnt(const struct follow *follow); /* probes that could not be placed */

@@ -287,6 +287,11 @@ void keeper_stop(struct keeper *keeper)
 	free(keeper);
 }
 
+pid_t keeper_pid(const struct keeper *keeper)
+{
+	return keeper->pid;
+}
+
 bool keeper_is_dead(struct keeper *keeper)
 {
 	struct pollfd fd = {.fd = keeper->socket};

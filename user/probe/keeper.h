@@ -27,6 +27,7 @@ typedef uint64_t kept_link; /* never 0 */
 int keeper_start(struct keeper **keeper);
 /* Removes what is left and waits for it (grace periods: 25–150 ms). NULL-safe. */
 void keeper_stop(struct keeper *keeper);
+pid_t keeper_pid(const struct keeper *keeper);
 /* It was killed, and all probes are gone with it. */
 bool keeper_is_dead(struct keeper *keeper);
 

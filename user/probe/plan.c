@@ -12,6 +12,7 @@
 #include "probe/own_free.h"
 #include "probe/place.h"
 #include "probe/python_gc.h"
+#include "probe/python_objects.h"
 
 #define EXITS_TEXT_MAX 256
 
@@ -245,6 +246,8 @@ static uint64_t make_cookie(const struct planning *p, uint32_t number, const str
 		cookie |= COOKIE_HAS_RESULT;
 	if (p->family->kind && p->family->kind->usable)
 		cookie |= COOKIE_HAS_HEADER;
+	if (args->stepped)
+		cookie |= COOKIE_STEPPED;
 	if (row->shape == PROBE_CONTROL_MIB)
 		return cookie | mib_bits(p);
 	return cookie | arg_bits(args, row->ptr, COOKIE_PTR_SHIFT) |
@@ -410,6 +413,8 @@ int plan_object(const struct plan_context *ctx, struct object *obj, bool program
 		ret = plan_rows(ctx, obj, &loader_family, plan);
 	if (!ret)
 		ret = python_gc_plan(ctx, obj, plan);
+	if (!ret && ctx->objects)
+		ret = python_objects_plan(ctx, obj, plan);
 	if (!ret)
 		ret = mark_points_plan(ctx, obj, program, plan);
 	if (!ret && !plan->cnt && object_is_static(obj))

@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,10 @@
 #include "alloctrace.skel.h"
 #include "base/clock.h"
 #include "probe/kfunc.h"
+
+_Static_assert(RING_ALLOC / (BPF_RINGBUF_HDR_SZ + sizeof(struct event_head)) <
+		       TRACER_RING_POLLS * TRACER_POLL_MAX,
+	       "as many as there are of the shortest records");
 
 /* How calls are seen from begin to end; one program serves one way. */
 enum mode {
@@ -55,6 +60,7 @@ static const struct row {
 	{"malloc_enter", PLAN_ALLOC_THROWS, MODE_ANY, LINK_AT_ENTRY},
 	{"free_own", PLAN_OWN_FREE, MODE_ANY, LINK_AT_ENTRY},
 	{"free_enter", PLAN_FREE, MODE_ANY, LINK_AT_ENTRY},
+	{"object_pass", PLAN_OBJECT, MODE_ANY, LINK_AT_ENTRY},
 	{"sweep", PLAN_ROLE_CNT, MODE_ANY, LINK_AT_ENTRY},
 };
 
@@ -76,6 +82,7 @@ struct programs {
 	enum mode mode;
 	struct bpf_link *tracepoints[TRACEPOINT_CNT];
 	struct bpf_link *watch; /* NULL: off */
+	pthread_mutex_t cell_lock; /* of what object_cell is to do */
 	uint32_t early_cnt;     /* numbers given out to inherited events */
 };
 
@@ -130,7 +137,8 @@ static bool bind_session(const struct programs *p)
 /* What the kernel must know before it loads them, and what it need not load. */
 static void prepare(struct programs *p, const struct feature *feature, const struct tracer_options *options)
 {
-	bool inherits = options->follow && options->allocs && feature->backend != LINK_PERF;
+	bool inherits =
+		options->follow && options->allocs && feature->backend != LINK_PERF && !options->max_overhead;
 	int cpu_cnt = libbpf_num_possible_cpus();
 	long online = sysconf(_SC_NPROCESSORS_ONLN);
 
@@ -139,19 +147,27 @@ static void prepare(struct programs *p, const struct feature *feature, const str
 	for (size_t i = 0; i < ROW_CNT; i++) {
 		struct bpf_program *prog = find(p, rows[i].name);
 
-		if (!(rows[i].modes & p->mode) || (plan_role_allocs(rows[i].role) && !options->allocs))
+		if (!(rows[i].modes & p->mode) || (plan_role_allocs(rows[i].role) && !options->allocs) ||
+		    (rows[i].role == PLAN_OBJECT && !options->objects))
 			continue;
 		bpf_program__set_autoload(prog, true);
 		bpf_program__set_expected_attach_type(prog, link_attach_type(feature->backend, rows[i].when));
 	}
+	bpf_program__set_autoload(p->skel->progs.object_cell, options->objects);
 	bpf_program__set_autoload(p->skel->progs.early_enter, inherits);
 	bpf_program__set_autoload(p->skel->progs.early_return, inherits && feature->return_probes);
 	bpf_map__set_max_entries(p->skel->maps.ring, options->allocs ? RING_ALLOC : RING_SIZE);
+	bpf_map__set_max_entries(p->skel->maps.objects_known, options->objects ? OBJECTS_KNOWN_MAX : 1);
 	bpf_map__set_max_entries(p->skel->maps.unwind_spaces,
 				 options->many ? UNWIND_SPACES_MANY : UNWIND_SPACES_MAX);
+	if (options->max_overhead > 0 && options->many) {
+		bpf_map__set_max_entries(p->skel->maps.gates, GATES_MANY);
+		bpf_map__set_max_entries(p->skel->maps.gates_spent, GATES_MANY);
+	}
 	p->skel->rodata->keeps_in_session = p->mode == MODE_SESSION && options->allocs && bind_session(p);
 	p->skel->rodata->tick_ns = kernel_tick();
 	p->skel->rodata->takes_stacks = options->stacks;
+	p->skel->rodata->is_budgeted = options->max_overhead > 0;
 	p->skel->rodata->sample_bytes = options->sample_bytes;
 	p->skel->rodata->free_sample_bytes = options->free_sample_bytes;
 	for (int i = 0; i < SAMPLING_FRACTIONS; i++)
@@ -244,6 +260,7 @@ int programs_load(const struct log *log, const struct feature *feature, const st
 	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* counts before 5.11 only; a failure shows in the load */
 	libbpf_log = log;
 	libbpf_set_print(print_to_log);
+	pthread_mutex_init(&p->cell_lock, NULL);
 	p->mode = mode_of(feature);
 	p->skel = alloctrace_bpf__open();
 	if (!p->skel) {
@@ -302,6 +319,16 @@ int programs_sweeper_fd(const struct programs *p)
 	return bpf_program__fd(p->skel->progs.sweep);
 }
 
+struct gate_fds programs_gate_fds(const struct programs *p)
+{
+	return (struct gate_fds){
+		.gates = bpf_map__fd(p->skel->maps.gates),
+		.spent = bpf_map__fd(p->skel->maps.gates_spent),
+		.alarms = bpf_map__fd(p->skel->maps.alarms),
+		.cell_mark = bpf_program__fd(p->skel->progs.cell_mark),
+	};
+}
+
 int programs_ring_fd(const struct programs *p)
 {
 	return bpf_map__fd(p->skel->maps.ring);
@@ -312,8 +339,7 @@ int programs_trace(const struct programs *p, pid_t pid, const struct program_pro
 	uint32_t tgid = (uint32_t)pid;
 	struct traced traced = {
 		.sees_loads = process->sees_loads,
-		.flags = (process->blocks_ended ? TRACED_ENDED : 0) |
-			 (process->followed ? TRACED_FOLLOWED : 0) | (process->young ? TRACED_YOUNG : 0),
+		.flags = (process->followed ? TRACED_FOLLOWED : 0) | (process->young ? TRACED_YOUNG : 0),
 	};
 
 	return bpf_map_update_elem(bpf_map__fd(p->skel->maps.traced), &tgid, &traced, BPF_ANY) ? -errno : 0;
@@ -324,6 +350,7 @@ void programs_untrace(const struct programs *p, pid_t pid)
 	uint32_t tgid = (uint32_t)pid;
 
 	bpf_map_delete_elem(bpf_map__fd(p->skel->maps.traced), &tgid);
+	bpf_map_delete_elem(bpf_map__fd(p->skel->maps.object_gates), &tgid);
 	programs_python(p, pid, NULL);
 }
 
@@ -394,14 +421,67 @@ void programs_settle(struct programs *p, uint64_t cnt)
 	p->skel->bss->young_settled = cnt;
 }
 
-void programs_end_blocks(struct programs *p)
-{
-	p->skel->bss->blocks_ended = true;
-}
-
 void programs_forget_blocks(struct programs *p)
 {
 	memset(p->skel->bss->recent, 0, sizeof(p->skel->bss->recent));
+}
+
+int programs_objects(struct programs *p, pid_t pid, bool open, uint64_t sample_bytes)
+{
+	const struct event_cell sure = {
+		.head = {.kind = EVENT_CELL, .tgid = (uint32_t)pid, .func = CELL_OBJECTS},
+		.number = 1,
+		.chance = CELL_SURE,
+		.sample_bytes = sample_bytes,
+		.state = open ? CELL_BEGIN : CELL_END,
+	};
+
+	return programs_object_cell(p, &sure, INT64_MAX);
+}
+
+int programs_object_cell(struct programs *p, const struct event_cell *cell, int64_t quota)
+{
+	int fd = bpf_map__fd(p->skel->maps.object_gates), ret;
+	const struct object_gate none = {.open = 0};
+	uint32_t tgid = cell->head.tgid;
+
+	if (bpf_map_update_elem(fd, &tgid, &none, BPF_NOEXIST) && errno != EEXIST)
+		return -errno;
+	pthread_mutex_lock(&p->cell_lock);
+	p->skel->bss->object_cell_now = *cell;
+	p->skel->bss->object_gate_then = (struct object_gate){
+		.open = cell->state == CELL_BEGIN,
+		.quota = quota,
+		.sample_bytes = cell->sample_bytes,
+	};
+	ret = run_once(p->skel->progs.object_cell);
+	pthread_mutex_unlock(&p->cell_lock);
+	return ret;
+}
+
+bool programs_object_counts(const struct programs *p, pid_t pid, struct object_counts *counts)
+{
+	struct object_gate gate;
+	uint32_t tgid = (uint32_t)pid;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(p->skel->maps.object_gates), &tgid, &gate))
+		return false;
+	*counts = (struct object_counts){
+		.hits = gate.hits,
+		.sampled = gate.sampled,
+		.cut = gate.cut,
+		.taken = gate.taken,
+		.taken_bytes = gate.taken_bytes,
+		.given = gate.given,
+		.given_bytes = gate.given_bytes,
+		.odd = gate.odd,
+	};
+	return true;
+}
+
+void programs_object_places(const struct programs *p, uint64_t hits[POOL_PLACES_MAX])
+{
+	memcpy(hits, p->skel->bss->object_place_hits, POOL_PLACES_MAX * sizeof(*hits));
 }
 
 void programs_read_headers(struct programs *p)

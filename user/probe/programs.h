@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "../bpf/share.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "event/source.h"
@@ -38,13 +39,19 @@ unsigned programs_of_role(const struct programs *programs, enum plan_role role, 
 /* One that does nothing: see follow.c. */
 int programs_sweeper_fd(const struct programs *programs);
 
+/* The maps of gates (bpf/gate.bpf.h), and the program that opens and closes them. */
+struct gate_fds {
+	int gates, spent, alarms, cell_mark;
+};
+
+struct gate_fds programs_gate_fds(const struct programs *programs);
+
 int programs_ring_fd(const struct programs *programs);
 /* What the kernel side knows of a traced process. */
 struct program_process {
 	bool sees_loads;   /* _dl_debug_state is probed */
 	bool followed;     /* its children inherit events: they are recorded from their fork on */
 	bool young;        /* its own probes are not all placed: what it inherited records */
-	bool blocks_ended; /* no allocation or free is recorded: their probes may be removed in any order */
 };
 
 /* Marks a process as traced, or says of one anew what holds. */
@@ -66,10 +73,16 @@ void programs_early_forget(const struct programs *programs, uint32_t event, uint
 int programs_early_fd(const struct programs *programs, enum link_when when);
 /* So many children that were recorded from their fork on have their own probes, or have ended, since a while. */
 void programs_settle(struct programs *programs, uint64_t cnt);
-/* From now on blocks_ended holds for those of whom it is said. */
-void programs_end_blocks(struct programs *programs);
 /* The program was replaced: none of its blocks is there any more. */
 void programs_forget_blocks(struct programs *programs);
+/* Whether Python objects of a process are recorded, births of one in so many bytes; what was seen of them stays. */
+int programs_objects(struct programs *programs, pid_t pid, bool open, uint64_t sample_bytes);
+/* The same, as a cell begins or ends, which goes into the ring: until quota hits. Of any thread. */
+int programs_object_cell(struct programs *programs, const struct event_cell *cell, int64_t quota);
+/* What was seen of them; false: nothing was ever asked for. */
+bool programs_object_counts(const struct programs *programs, pid_t pid, struct object_counts *counts);
+/* How often each place (its number in the cookie) was hit, in all processes together. */
+void programs_object_places(const struct programs *programs, uint64_t hits[POOL_PLACES_MAX]);
 /* From now on frees tell what stands before their block also if its allocation was recorded. */
 void programs_read_headers(struct programs *programs);
 /* How often a function that is a mark was called in a process. */

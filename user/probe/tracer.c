@@ -2,11 +2,13 @@
 
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -18,6 +20,7 @@
 #include "probe/missing.h"
 #include "probe/plans.h"
 #include "probe/python.h"
+#include "probe/slicer.h"
 #include "probe/unwind_tables.h"
 #include "probe/watch.h"
 
@@ -47,6 +50,8 @@ struct tracer {
 	unsigned lost_probes; /* of processes that have ended */
 	struct ring_buffer *ring;
 	struct watch watch;
+	struct slicer *slicer; /* NULL: there is no budget */
+	pthread_mutex_t lock;  /* of what processes have attached, and the slicer's */
 	struct keeper *keeper; /* of all links to targets and to children of ours */
 	struct probe_cost cost;
 	int epoll_fd, timer_fd;
@@ -70,11 +75,18 @@ static struct attached *attached_of(struct tracer *t, pid_t pid)
 
 static int add_process(struct tracer *t, pid_t pid, struct attached *attached, struct error *err)
 {
+	int ret = 0;
+
 	t->newest = NULL;
-	if (!map_set(&t->processes, (uint64_t)pid, attached))
-		return 0;
-	attached_close(attached);
-	return error_set(err, -ENOMEM, "out of memory");
+	pthread_mutex_lock(&t->lock);
+	if (map_set(&t->processes, (uint64_t)pid, attached)) {
+		attached_close(attached);
+		ret = error_set(err, -ENOMEM, "out of memory");
+	} else if (t->slicer) {
+		slicer_add(t->slicer, attached);
+	}
+	pthread_mutex_unlock(&t->lock);
+	return ret;
 }
 
 /* Event by event: notes what to do, and passes it on. A negative return ends the batch. */
@@ -140,13 +152,17 @@ static int open_wakeups(struct tracer *t)
 
 static void calibrate(struct tracer *t)
 {
-	int ret = cost_calibrate(t->programs, &t->feature, t->tables, t->keeper, &t->cost);
+	int ret = cost_calibrate(t->programs, &t->feature, t->tables, t->keeper, t->options.max_overhead > 0,
+				 &t->cost);
 
 	if (ret)
 		log_note(t->log, "what a probe costs is not measured, but taken from elsewhere: %s",
 			 strerror(-ret));
 	log_note(t->log, "a hit costs %.0f ns, with a return %.0f ns, single-stepped %.0f ns more",
 		 t->cost.entry, t->cost.call, t->cost.stepped);
+	if (t->options.max_overhead > 0)
+		log_note(t->log, "of these the trap takes %.0f ns at an entry, %.0f ns at a return",
+			 t->cost.trap, t->cost.return_trap);
 }
 
 /* What is made once for all processes. */
@@ -157,6 +173,7 @@ static int make_context(struct tracer *t, struct error *err)
 		.functions = t->functions,
 		.return_probes = t->feature.return_probes,
 		.allocs = t->options.allocs,
+		.objects = t->options.objects,
 		.more = t->options.more,
 		.marks = t->options.marks,
 	});
@@ -172,12 +189,35 @@ static int make_context(struct tracer *t, struct error *err)
 		.tables = t->tables,
 		.keeper = t->keeper,
 		.early = &t->early,
+		.cost = &t->cost,
 		.attaches_children = t->options.follow && t->options.allocs,
 		/* With perf links (6.1) following children that inherit events was seen to hang in a virtual
 		   machine. */
-		.follow = t->options.follow && t->options.allocs && t->feature.backend != LINK_PERF,
+		.follow = t->options.follow && t->options.allocs && t->feature.backend != LINK_PERF &&
+			  !t->options.max_overhead,
+		.gates = programs_gate_fds(t->programs),
+		.budgeted = t->options.max_overhead > 0,
 	};
 	return 0;
+}
+
+static int start_slicer(struct tracer *t, struct error *err)
+{
+	const struct slicer_options options = {
+		.log = t->log,
+		.gates = programs_gate_fds(t->programs),
+		.cost = &t->cost,
+		.lock = &t->lock,
+		.max_share = t->options.max_overhead,
+		.stacks_sampled = t->options.stacks_sampled,
+		.sample_bytes = t->options.sample_bytes,
+		.free_sample_bytes = t->options.free_sample_bytes,
+	};
+	int ret = slicer_start(&options, &t->slicer);
+
+	return ret ? error_set(err, ret, "cannot start the thread that keeps to the budget: %s",
+			       strerror(-ret))
+		   : 0;
 }
 
 int tracer_open(const struct log *log, const struct tracer_options *options, struct tracer **result,
@@ -191,6 +231,7 @@ int tracer_open(const struct log *log, const struct tracer_options *options, str
 	t->log = log;
 	t->options = *options;
 	t->epoll_fd = t->timer_fd = -1;
+	pthread_mutex_init(&t->lock, NULL);
 	t->functions = functions_new();
 	t->missing = missing_new();
 	if (!t->functions || !t->missing) {
@@ -228,6 +269,10 @@ int tracer_open(const struct log *log, const struct tracer_options *options, str
 		goto fail;
 	if (options->allocs)
 		calibrate(t);
+	if (options->allocs && options->max_overhead > 0)
+		ret = start_slicer(t, err);
+	if (ret)
+		goto fail;
 	log_note(log, "probes are attached by %s links, %s return probes",
 		 link_backend_names[t->feature.backend], t->feature.return_probes ? "with" : "without");
 	*result = t;
@@ -277,13 +322,18 @@ void tracer_detach(struct tracer *t, pid_t pid)
 	t->newest = NULL;
 	if (attached)
 		t->lost_probes += attached_lost_cnt(attached);
+	pthread_mutex_lock(&t->lock);
+	if (t->slicer)
+		slicer_remove(t->slicer, pid);
 	attached_close(attached);
+	pthread_mutex_unlock(&t->lock);
 }
 
 void tracer_free(struct tracer *t)
 {
 	if (!t)
 		return;
+	slicer_stop(t->slicer);
 	for (size_t i = 0; i < t->processes.cap; i++)
 		attached_close(t->processes.slots[i].value);
 	map_free(&t->processes);
@@ -298,6 +348,7 @@ void tracer_free(struct tracer *t)
 		close(t->epoll_fd);
 	if (t->timer_fd >= 0)
 		close(t->timer_fd);
+	pthread_mutex_destroy(&t->lock);
 	free(t);
 }
 
@@ -315,9 +366,15 @@ static void act(struct tracer *t)
 	if (ret)
 		missing_add(t->missing, "what other threads fault during a purge is not counted: %s",
 			    strerror(-ret));
-	for (size_t i = 0; i < t->processes.cap; i++)
-		if (t->processes.slots[i].value)
-			attached_act(t->processes.slots[i].value, now);
+	for (size_t i = 0; i < t->processes.cap; i++) {
+		struct attached *attached = t->processes.slots[i].value;
+
+		if (!attached || !attached_wants(attached))
+			continue;
+		pthread_mutex_lock(&t->lock);
+		attached_act(attached, now);
+		pthread_mutex_unlock(&t->lock);
+	}
 	if (t->young_cnt && now > t->young_last_ns + YOUNG_NS)
 		programs_settle(t->programs, t->young_cnt);
 }
@@ -455,8 +512,45 @@ uint64_t tracer_probe_ns(struct tracer *t, pid_t pid)
 {
 	const struct attached *attached = attached_of(t, pid);
 
+	if (t->slicer)
+		return slicer_probe_ns(t->slicer, pid);
 	charge_silent_hits(t);
 	return attached ? attached_probe_ns(attached, &t->cost) : 0;
+}
+
+int tracer_objects(struct tracer *t, pid_t pid, uint64_t sample_bytes, double max_share)
+{
+	struct attached *attached = attached_of(t, pid);
+
+	return attached ? attached_objects(attached, sample_bytes, max_share) : -ESRCH;
+}
+
+bool tracer_object_pace(struct tracer *t, pid_t pid, struct pace_view *view)
+{
+	const struct attached *attached = attached_of(t, pid);
+
+	return attached && attached_object_pace(attached, view);
+}
+
+bool tracer_object_counts(struct tracer *t, pid_t pid, struct object_counts *counts)
+{
+	return programs_object_counts(t->programs, pid, counts);
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec used;
+
+	return clock_gettime(clock, &used) ? 0
+					   : (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec;
+}
+
+uint64_t tracer_cpu_ns(const struct tracer *t)
+{
+	clockid_t keeper;
+	uint64_t ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+
+	return clock_getcpuclockid(keeper_pid(t->keeper), &keeper) ? ns : ns + clock_ns(keeper);
 }
 
 void tracer_read_headers(struct tracer *t)
@@ -464,12 +558,9 @@ void tracer_read_headers(struct tracer *t)
 	programs_read_headers(t->programs);
 }
 
-void tracer_drop_allocs(struct tracer *t, pid_t pid)
+bool tracer_pace(struct tracer *t, pid_t pid, struct pace_view *view)
 {
-	struct attached *attached = attached_of(t, pid);
-
-	if (attached)
-		attached_drop_allocs(attached);
+	return t->slicer && slicer_view(t->slicer, pid, view);
 }
 
 unsigned tracer_probe_cnt(struct tracer *t, pid_t pid)

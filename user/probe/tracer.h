@@ -7,6 +7,7 @@
  *   attached.c  one traced process
  *   plans.c     the plans of files, shared by processes
  *   plan.c      which functions of which objects: rows × mapped objects (× installed, not yet mapped)
+ *   python_objects.c  … and where CPython's small objects are born and die; pool_code.c finds that in code
  *   python_gc.c   … and the probes that CPython brings itself
  *   mark_point.c  … and the functions that the user has named as marks
  *   place.c     where exactly in a function (Zydis): entry, exits
@@ -18,6 +19,7 @@
  *   arrival.c   whether probes are where a process runs
  *   sweep.c     clears the children that are not traced
  *   programs.c  the BPF side, loaded; watch.c turns the costly part on while a purge is in flight
+ *   slicer.c    a thread that keeps processes to a budget; gates.c whether blocks are recorded, and what that takes
  *   feature.c   what this kernel can do, found by trying
  *   kfunc.c     functions of the kernel that programs call, whatever their prototype
  *   cost.c      what a hit costs, found out on a child of ours
@@ -33,6 +35,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "budget/pace.h"
 #include "event/source.h"
 #include "probe/allocator.h"
 #include "probe/mark_point.h"
@@ -44,18 +47,31 @@ struct probe_cost { /* of hits of allocation probes, ns of CPU time */
 	double entry;   /* a free; a call of which nothing is recorded */
 	double call;    /* an allocation, from begin to end */
 	double stepped; /* more where the kernel must single-step the instruction */
+	/* Under a budget, what of these is not the programs' behind the gate: of an entry, of a return. */
+	double trap, return_trap;
 };
 
 struct tracer_options {
 	bool allocs;                 /* probe the allocation functions too */
+	bool objects;                /* … and Python's small objects, as tracer_objects says */
 	bool stacks;                 /* record the stacks of callers: of purges and dlopen too */
 	uint64_t sample_bytes;       /* … of allocations one in so many bytes, on average; 0: all */
 	uint64_t free_sample_bytes;  /* … of frees */
 	uint64_t size_min, size_max; /* allocations of other sizes are not recorded; inclusive */
+	double max_overhead;         /* share of a process's CPU time that probes of allocations may take; 0: no limit */
+	bool stacks_sampled;         /* the means above were asked for: a budget leaves them */
 	bool follow;                 /* children are attached to: record them from their fork on */
 	bool many;                   /* more than one process will be attached to */
 	const struct allocator *const *more; /* probed beside the known ones (allocator_nth); must outlive the tracer */
 	const struct mark_points *marks;     /* whose calls are EVENT_MARK; must outlive the tracer; NULL: none */
+};
+
+struct object_counts { /* of Python objects while they were recorded, cumulative; bytes as pools round them */
+	uint64_t hits;
+	uint64_t sampled; /* births that were recorded */
+	bool cut;         /* the cell's quota is used up */
+	uint64_t taken, taken_bytes, given, given_bytes;
+	uint64_t odd; /* hits that were none: a place was taken for what it is not */
 };
 
 /* What the cookie in an event's head.func stands for. */
@@ -113,6 +129,7 @@ int tracer_fd(const struct tracer *tracer);
  * or more: there may be others left), or −errno.
  */
 #define TRACER_POLL_MAX 65536
+#define TRACER_RING_POLLS 17 /* so many consume more than the ring ever holds */
 int tracer_poll(struct tracer *tracer, void (*fn)(const struct event *ev, void *arg), void *arg);
 
 /* The process's CPython, if its frames are read; NULL: none. Valid until the next tracer_poll. */
@@ -136,10 +153,22 @@ size_t tracer_missing(struct tracer *tracer, pid_t pid, const char **lines, size
  * out on a child of ours. An estimate; 0 without allocation probes.
  */
 uint64_t tracer_probe_ns(struct tracer *tracer, pid_t pid);
+/*
+ * From now on Python's objects are recorded, births of one in so many bytes (0: all). max_share: of the process's
+ * CPU time, in cells (EVENT_CELL) that take no more of it; 0: always. −ENOENT: no place of theirs is known in what
+ * the process has mapped, yet.
+ */
+int tracer_objects(struct tracer *tracer, pid_t pid, uint64_t sample_bytes, double max_share);
+/* What that takes and sees; false: there are no cells. */
+bool tracer_object_pace(struct tracer *tracer, pid_t pid, struct pace_view *view);
+/* False: they never were recorded. */
+bool tracer_object_counts(struct tracer *tracer, pid_t pid, struct object_counts *counts);
+/* CPU time (ns) that we have used so far, the process that holds the probes included. */
+uint64_t tracer_cpu_ns(const struct tracer *tracer);
 /* Not every recorded block is known any more: frees are to tell sizes of all (event_block.size). */
 void tracer_read_headers(struct tracer *tracer);
-/* Removes the allocation probes of pid, for good; everything else stays. Returns at once, a thread waits for the kernel. */
-void tracer_drop_allocs(struct tracer *tracer, pid_t pid);
+/* How its probes keep to the budget; false: there is none, or it is not attached. */
+bool tracer_pace(struct tracer *tracer, pid_t pid, struct pace_view *view);
 unsigned tracer_probe_cnt(struct tracer *tracer, pid_t pid);
 
 #endif

@@ -22,10 +22,10 @@ static bool read_code(pid_t pid, uint64_t addr, uint8_t *bytes, size_t len)
 	return process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)len;
 }
 
-static bool remember(pid_t pid, uint64_t addr, size_t len, struct purge_code *code)
+static bool remember(const struct purge_plan *plan, uint64_t addr, size_t len, struct purge_code *code)
 {
-	code->addr = addr && read_code(pid, addr, code->bytes, len) ? addr : 0;
-	code->len = len;
+	code->len = plan->is_for_show ? 0 : len;
+	code->addr = addr && (!code->len || read_code(plan->process->pid, addr, code->bytes, len)) ? addr : 0;
 	return code->addr;
 }
 
@@ -35,7 +35,7 @@ static bool find_function(const struct purge_plan *plan, struct object *obj, con
 	struct object_symbol sym;
 
 	return !object_find_symbol(obj, name, &sym) &&
-	       remember(plan->process->pid, object_bias(obj, m) + sym.value, PURGE_CODE_LEN, code);
+	       remember(plan, object_bias(obj, m) + sym.value, PURGE_CODE_LEN, code);
 }
 
 static int find_method(struct purge_plan *plan, const struct allocator *kind, struct error *err)
@@ -72,7 +72,7 @@ static void find_helpers(struct purge_plan *plan)
 		if (!obj)
 			continue;
 		if (!plan->sigreturn.addr)
-			remember(plan->process->pid, sigreturn_find(obj, m), SIGRETURN_LEN, &plan->sigreturn);
+			remember(plan, sigreturn_find(obj, m), SIGRETURN_LEN, &plan->sigreturn);
 		if (!plan->errno_known)
 			plan->errno_known =
 				!errno_place_find(plan->process->pid, obj, m, &plan->errno_distance);
@@ -138,11 +138,11 @@ static int check_process(const struct process *p, struct error *err)
 }
 
 int purge_plan_make(const struct process *process, struct memory *mem, const struct allocator *kind,
-		    struct purge_plan *plan, struct error *err)
+		    bool is_for_show, struct purge_plan *plan, struct error *err)
 {
 	int result;
 
-	*plan = (struct purge_plan){.process = process, .kind = kind};
+	*plan = (struct purge_plan){.process = process, .kind = kind, .is_for_show = is_for_show};
 	result = check_process(process, err);
 	if (!result)
 		result = memory_maps(mem, &plan->maps, err);
@@ -179,7 +179,7 @@ static bool holds(pid_t pid, const struct purge_code *code)
 {
 	uint8_t now[PURGE_CODE_LEN];
 
-	return !code->addr ||
+	return !code->addr || !code->len ||
 	       (read_code(pid, code->addr, now, code->len) && !memcmp(now, code->bytes, code->len));
 }
 

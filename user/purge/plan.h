@@ -23,13 +23,14 @@
 /* Code that is to run in the target, and how it began when it was found: an exec puts other code there. */
 struct purge_code {
 	uint64_t addr; /* 0: there is none */
-	size_t len;    /* of bytes */
+	size_t len;    /* of bytes; 0: it was not read, and is not to run */
 	uint8_t bytes[PURGE_CODE_LEN];
 };
 
 struct purge_plan {
 	const struct process *process;
 	const struct allocator *kind;
+	bool is_for_show; /* nothing is to be called: code that was never run stays unmapped */
 	const struct purge_method *method;
 	char symbol[ALLOCATOR_SYMBOL_MAX]; /* of the method, with its prefix */
 	struct purge_code function, sigreturn, swab;
@@ -49,7 +50,7 @@ struct purge_plan {
  * be called in this process (why, in err); −ENOENT: its function is not found; −ESRCH, −ENOMEM.
  */
 int purge_plan_make(const struct process *process, struct memory *mem, const struct allocator *kind,
-		    struct purge_plan *plan, struct error *err);
+		    bool is_for_show, struct purge_plan *plan, struct error *err);
 void purge_plan_free(struct purge_plan *plan); /* idempotent */
 
 /* Whether all code is still what it was: false in the midst of an exec, or after one. */

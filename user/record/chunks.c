@@ -226,11 +226,12 @@ static int check_head(struct chunk_reader *r, struct error *err)
 		return error_set(err, (int)got, "%s", strerror((int)-got));
 	if ((size_t)got < sizeof(head) || memcmp(head.magic, RECORD_MAGIC, sizeof(head.magic)) != 0)
 		return error_set(err, -EBADMSG, "it is no recording of alloctrace");
-	if (head.version != RECORD_VERSION)
+	if (head.version < RECORD_VERSION_MIN || head.version > RECORD_VERSION)
 		return error_set(err, -EBADMSG,
 				 "it is of format %u and this alloctrace reads format %d: read it with %s",
 				 head.version, RECORD_VERSION,
 				 head.version > RECORD_VERSION ? "a newer one" : "the one that wrote it");
+	r->version = head.version;
 	r->lead_ns = head.lead_ns;
 	return 0;
 }

@@ -39,7 +39,8 @@ struct chunk_reader {
 	int status;              /* 0; 1: the stream is over; −EBADMSG: a number of more than 64 bits; −errno of the file */
 	enum chunk_ending ending;
 	int fd;
-	int64_t lead_ns;         /* of the head */
+	uint32_t version;        /* of the head */
+	int64_t lead_ns;         /* likewise */
 	uint64_t offset, limit;  /* bytes of the file: read so far, and up to the last whole record */
 	uint8_t *raw, *stored;
 };

@@ -5,6 +5,12 @@
 #include <string.h>
 
 #include "record/dictionary.h"
+#include "record/format.h"
+
+uint32_t codec_version(const struct codec *c)
+{
+	return c->in ? c->in->version : RECORD_VERSION;
+}
 
 bool codec_is_well(const struct codec *c)
 {

@@ -32,6 +32,8 @@ static inline bool codec_writes(const struct codec *c)
 	return c->out != NULL;
 }
 
+/* Of the format that is read (record/format.h), or written. */
+uint32_t codec_version(const struct codec *c);
 /* Whether going on makes sense. */
 bool codec_is_well(const struct codec *c);
 /* Reading: it makes no sense. */

@@ -13,7 +13,7 @@
  *   stream  := record*
  *   record  := tag (a varint, enum record_tag) and what the tag says:
  *   PICTURE, ENDS  picture/picture.h, and of each of its snapshots the parts in record/parts.c; sites as
- *            changes since that process's last snapshot (record/site_changes.h)
+ *            changes since that process's last snapshot (record/site_changes.h), and their bounds
  *   EVENT    event/row.h, as a difference from the event before (--events)
  *   NAMES    better names of locations that are known already; behind the final picture too
  *
@@ -21,6 +21,9 @@
  * number is one more than all so far, and what it stands for follows it at once.
  *
  * RECORD_VERSION rises with every change of what a reader must know. A reader refuses newer ones.
+ *
+ *   1  without a budget: of allocs the probes' share and why they were removed; no bounds of sites
+ *   2  the budget of the probes (record/parts.c), and bounds of sites (record/site_bounds.h) behind their changes
  */
 #ifndef ALLOCTRACE_RECORD_FORMAT_H
 #define ALLOCTRACE_RECORD_FORMAT_H
@@ -28,7 +31,8 @@
 #include <stdint.h>
 
 #define RECORD_MAGIC "alloctrc" /* 8 bytes, without the NUL */
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
+#define RECORD_VERSION_MIN 1 /* still read */
 #define CHUNK_MAGIC 0x4b435441u /* "ATCK" */
 
 #define CHUNK_RAW_MAX (1u << 20)  /* bytes; a chunk that says more is damaged */

@@ -1,9 +1,13 @@
 #include "record/parts.h"
 
+#include <errno.h>
+
 #define LOST_MAX 64
 #define MISSING_MAX 256
+#define SHARE_MAX 1e9
 
 _Static_assert(sizeof(struct ledger_totals) == 20 * sizeof(uint64_t), "a figure more: raise RECORD_VERSION");
+_Static_assert(sizeof(struct site_bounds) == 16 * sizeof(uint64_t), "a figure more: raise RECORD_VERSION");
 _Static_assert(sizeof(struct returned) == 6 * sizeof(uint64_t), "a figure more: raise RECORD_VERSION");
 _Static_assert(sizeof(struct state_sample) == 9 * sizeof(uint64_t), "a figure more: raise RECORD_VERSION");
 
@@ -45,6 +49,13 @@ static void code_memory(struct codec *c, struct cgroup_memory *m)
 	code_pressure(c, &m->full);
 }
 
+/* What is computed with must be a number of a size that it can have. */
+static void check_double(struct codec *c, double v, double most)
+{
+	if (!(v >= -most && v <= most))
+		codec_refuse(c);
+}
+
 static void code_cgroup(struct codec *c, struct cgroup_view *v)
 {
 	codec_name(c, &v->path);
@@ -55,6 +66,10 @@ static void code_cgroup(struct codec *c, struct cgroup_view *v)
 	codec_bool(c, &v->growing);
 	codec_double(c, &v->growth);
 	codec_double(c, &v->seconds_to_limit);
+	check_double(c, v->growth, 1e15);
+	if (v->growing && v->growth < 0)
+		codec_refuse(c);
+	check_double(c, v->seconds_to_limit, 1e10);
 	codec_figure(c, &v->limit);
 }
 
@@ -96,7 +111,32 @@ static void code_survey(struct codec *c, struct survey_result *r)
 	codec_unsigned(c, &r->site_cnt);
 }
 
-static void code_allocs(struct codec *c, struct allocation_view *a)
+/* What version 1 had in place of a budget. */
+static void read_cost(struct codec *c, struct budget_view *b, uint64_t sample_bytes, const char **removed)
+{
+	*b = (struct budget_view){.tracer_share = -1, .duty = 1, .duty_now = 1, .estimated = sample_bytes != 0};
+	codec_double(c, &b->probe_share);
+	codec_text(c, removed);
+}
+
+static void code_budget(struct codec *c, struct budget_view *b)
+{
+	codec_double(c, &b->max_overhead);
+	codec_double(c, &b->probe_share);
+	codec_double(c, &b->tracer_share);
+	codec_double(c, &b->duty);
+	codec_double(c, &b->duty_now);
+	codec_bool(c, &b->estimated);
+	codec_double(c, &b->error);
+	check_double(c, b->max_overhead, SHARE_MAX);
+	check_double(c, b->duty, SHARE_MAX);
+	check_double(c, b->error, SHARE_MAX);
+	if (b->estimated)
+		codec_figures(c, &b->totals, sizeof(b->totals));
+}
+
+/* *removed: why probes had been removed, of version 1. */
+static void code_allocs(struct codec *c, struct allocation_view *a, const char **removed)
 {
 	struct survey_result *survey;
 
@@ -111,8 +151,10 @@ static void code_allocs(struct codec *c, struct allocation_view *a)
 	codec_figures(c, a->truncated, sizeof(a->truncated));
 	codec_number(c, &a->sample_bytes);
 	codec_number(c, &a->free_sample_bytes);
-	codec_double(c, &a->probe_cpu_share);
-	codec_text(c, &a->stopped);
+	if (codec_version(c) == 1)
+		read_cost(c, &a->budget, a->sample_bytes, removed);
+	else
+		code_budget(c, &a->budget);
 	a->survey = survey = codec_part(c, a->survey, sizeof(*survey));
 	if (survey)
 		code_survey(c, survey);
@@ -149,6 +191,21 @@ static void code_lost(struct codec *c, uint64_t lost[SOURCE_LOSS_CNT])
 		codec_number(c, i < SOURCE_LOSS_CNT ? &lost[i] : &more);
 }
 
+/* One more thing that was not seen. */
+static void add_missing(struct codec *c, struct snapshot *s, const char *what)
+{
+	const char **list = arena_get(c->arena, (s->missing_cnt + 1) * sizeof(*list));
+
+	if (!list) {
+		c->status = -ENOMEM;
+		return;
+	}
+	for (size_t i = 0; i < s->missing_cnt; i++)
+		list[i] = s->missing[i];
+	list[s->missing_cnt++] = what;
+	s->missing = list;
+}
+
 static void code_missing(struct codec *c, struct snapshot *s)
 {
 	const char **list = codec_list(c, s->missing, &s->missing_cnt, sizeof(*list), MISSING_MAX);
@@ -161,6 +218,7 @@ static void code_missing(struct codec *c, struct snapshot *s)
 void code_snapshot(struct codec *c, struct snapshot *s)
 {
 	struct allocation_view *allocs;
+	const char *removed = NULL;
 	struct heap_state *heap;
 
 	code_process(c, s);
@@ -173,7 +231,9 @@ void code_snapshot(struct codec *c, struct snapshot *s)
 	code_findings(c, s);
 	s->allocs = allocs = codec_part(c, s->allocs, sizeof(*allocs));
 	if (allocs)
-		code_allocs(c, allocs);
+		code_allocs(c, allocs, &removed);
 	code_lost(c, s->lost);
 	code_missing(c, s);
+	if (removed)
+		add_missing(c, s, removed);
 }

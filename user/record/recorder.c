@@ -97,6 +97,12 @@ int recorder_close(struct recorder *r)
 	return status;
 }
 
+static void write_sites(struct codec *c, struct recorded_process *process, const struct snapshot *s)
+{
+	code_site_changes(c, &process->sites, s->allocs, NULL);
+	write_site_bounds(c, &process->sites.bounds, s->allocs, s->final || s->gone);
+}
+
 static void write_process(struct codec *c, struct recorder *r, const struct snapshot *s)
 {
 	struct recorded_process *process = recorded_process_of(&r->processes, s->pid, s->started_ns);
@@ -108,7 +114,7 @@ static void write_process(struct codec *c, struct recorder *r, const struct snap
 	}
 	code_snapshot(c, &copy);
 	if (s->allocs)
-		code_site_changes(c, &process->sites, s->allocs, NULL);
+		write_sites(c, process, s);
 	process->ended = s->gone;
 }
 

@@ -122,8 +122,11 @@ static void read_process(struct replay *r, struct shown *shown)
 		return;
 	}
 	shown->allocs = (struct allocation_view *)s->allocs; /* in our own arena */
-	if (shown->allocs)
+	if (shown->allocs) {
 		code_site_changes(c, &shown->process->sites, NULL, &r->left);
+		if (codec_version(c) > 1)
+			read_site_bounds(c, &shown->process->sites.bounds, &r->left);
+	}
 	shown->process->ended = s->gone;
 	if (r->in.ending != CHUNKS_FINAL && codec_is_well(c))
 		unfinished_add(&shown->process->unfinished, s);
@@ -186,6 +189,10 @@ static int make_final(struct replay *r, struct picture *picture, struct error *e
 	if (!r->last)
 		return error_set(err, -ENODATA, "cannot read %s: it ends before its first picture", r->name);
 	forget_ended(r);
+	if (!p->title) { /* there was none but of ends */
+		*p = r->ends.picture;
+		p->cnt = 0;
+	}
 	for (size_t i = 0; i < p->cnt; i++) {
 		if (!r->kept.shown[i].process)
 			continue;

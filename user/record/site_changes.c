@@ -17,6 +17,7 @@ _Static_assert(offsetof(struct site_state, stack) == FIGURE_CNT * sizeof(uint64_
 
 void site_states_free(struct site_states *s)
 {
+	bound_states_free(&s->bounds);
 	free(s->v);
 	*s = (struct site_states){0};
 }
@@ -233,7 +234,7 @@ static uint32_t find_largest(const struct site_states *s, const struct site_choi
 }
 
 static struct site_view view_of(const struct site_states *s, const struct site_state *state,
-				struct site_room *room, uint32_t surveyed)
+				struct site_room *room, struct site_bounds *bounds, uint32_t surveyed)
 {
 	uint32_t number = (uint32_t)(state - s->v);
 
@@ -244,7 +245,18 @@ static struct site_view view_of(const struct site_states *s, const struct site_s
 		.survey = number < surveyed ? &room->survey : NULL,
 		.peak = state->peak,
 		.stack = state->stack,
+		.bounds = bounds ? bound_states_view(&s->bounds, number, &room->site, bounds) : NULL,
 	};
+}
+
+/* Room for the bounds of so many; NULL: all are exact. */
+static struct site_bounds *bounds_for(struct codec *c, const struct site_states *s, size_t cnt)
+{
+	struct site_bounds *bounds = s->bounds.cnt ? arena_get(c->arena, cnt * sizeof(*bounds)) : NULL;
+
+	if (s->bounds.cnt && !bounds)
+		c->status = -ENOMEM;
+	return bounds;
 }
 
 void site_states_largest(struct codec *c, const struct site_states *s, const struct site_choice *choice,
@@ -254,6 +266,7 @@ void site_states_largest(struct codec *c, const struct site_states *s, const str
 	const struct site_state **found = arena_get(c->arena, 2 * choice->most * sizeof(*found));
 	struct site_view *views = arena_get(c->arena, choice->most * sizeof(*views));
 	struct site_room *rooms = arena_get(c->arena, choice->most * sizeof(*rooms));
+	struct site_bounds *bounds = bounds_for(c, s, choice->most);
 
 	a->site_cnt = a->number_cnt = 0;
 	if (!found || !views || !rooms) {
@@ -262,7 +275,7 @@ void site_states_largest(struct codec *c, const struct site_states *s, const str
 	}
 	a->site_cnt = find_largest(s, choice, found);
 	for (uint32_t i = 0; i < a->site_cnt; i++)
-		views[i] = view_of(s, found[i], &rooms[i], surveyed);
+		views[i] = view_of(s, found[i], &rooms[i], bounds ? &bounds[i] : NULL, surveyed);
 	a->sites = views;
 }
 
@@ -272,6 +285,7 @@ void site_states_view(struct codec *c, const struct site_states *s, struct alloc
 	const struct site_view **by_number = arena_get(c->arena, s->cnt * sizeof(*by_number));
 	struct site_view *views = arena_get(c->arena, s->cnt * sizeof(*views));
 	struct site_room *rooms = arena_get(c->arena, s->cnt * sizeof(*rooms));
+	struct site_bounds *bounds = bounds_for(c, s, s->cnt);
 
 	a->site_cnt = a->number_cnt = 0;
 	if (!by_number || !views || !rooms) {
@@ -281,7 +295,8 @@ void site_states_view(struct codec *c, const struct site_states *s, struct alloc
 	for (uint32_t i = 0; i < s->cnt; i++) {
 		if (!s->v[i].known)
 			continue;
-		views[a->site_cnt] = view_of(s, &s->v[i], &rooms[a->site_cnt], surveyed);
+		views[a->site_cnt] = view_of(s, &s->v[i], &rooms[a->site_cnt],
+					     bounds ? &bounds[a->site_cnt] : NULL, surveyed);
 		a->site_cnt++;
 	}
 	ranking_arrange(views, a->site_cnt, by_number);

@@ -11,6 +11,7 @@
 #define ALLOCTRACE_RECORD_SITE_CHANGES_H
 
 #include "record/codec.h"
+#include "record/site_bounds.h"
 #include "picture/snapshot.h"
 
 /* Figures first, in the order of their bits. */
@@ -24,6 +25,7 @@ struct site_state {
 struct site_states { /* all zero: none */
 	struct site_state *v; /* by number */
 	uint32_t cnt, cap;
+	struct bound_states bounds;
 };
 
 void site_states_free(struct site_states *states); /* idempotent */

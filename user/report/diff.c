@@ -259,11 +259,20 @@ static int by_change(const void *x, const void *y)
 	const struct diff_row *a = x, *b = y;
 	uint64_t left = (uint64_t)llabs(a->change), right = (uint64_t)llabs(b->change);
 
+	if (a->within_error != b->within_error)
+		return a->within_error ? 1 : -1;
 	if (left != right)
 		return left < right ? 1 : -1;
 	if (a->first[1] != b->first[1])
 		return a->first[1] < b->first[1] ? -1 : 1;
 	return a->first[0] < b->first[0] ? -1 : 1;
+}
+
+static bool is_estimated(const struct diff *d, unsigned side)
+{
+	const struct allocation_view *a = d->side[side].snapshot->allocs;
+
+	return a && a->budget.estimated;
 }
 
 static void rank(struct matching *m)
@@ -279,10 +288,11 @@ static void rank(struct matching *m)
 			continue;
 		*row = d->rows[i];
 		if (is_only(row, 0))
-			row->match = DIFF_GONE;
+			row->match = is_estimated(d, 1) ? DIFF_UNSEEN_B : DIFF_GONE;
 		if (is_only(row, 1))
-			row->match = DIFF_NEW;
+			row->match = is_estimated(d, 0) ? DIFF_UNSEEN_A : DIFF_NEW;
 		row->change = diff_change(diff_figure(d, row, 0, weight), diff_figure(d, row, 1, weight));
+		row->within_error = diff_within_error(d, row, weight);
 		cnt++;
 	}
 	d->cnt = cnt;

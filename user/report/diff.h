@@ -45,7 +45,11 @@ enum diff_match {
 	DIFF_OTHER_LINES, /* in both, but for lines */
 	DIFF_NEW,        /* only in B */
 	DIFF_GONE,       /* only in A */
+	DIFF_UNSEEN_A,   /* in B; A's figures are estimates, in which it was not seen: not zero, but unknown */
+	DIFF_UNSEEN_B,
+	DIFF_MATCH_CNT
 };
+extern const char *const diff_match_words[DIFF_MATCH_CNT]; /* "", "moved", "new", …, "not seen in A" */
 
 #define DIFF_NONE UINT32_MAX
 
@@ -54,6 +58,7 @@ struct diff_row {
 	enum diff_match match;
 	uint32_t first[2]; /* the sites of each side (allocs->sites), then next[side]; DIFF_NONE */
 	int64_t change;    /* of the figure that they are ranked by */
+	bool within_error; /* … which may be none: the intervals of the estimates are wider */
 };
 
 struct diff {
@@ -61,7 +66,7 @@ struct diff {
 	struct diff_side side[2];
 	struct weights weights[2];
 	double factor;         /* by which A's figures are multiplied; 1 by nothing */
-	struct diff_row *rows; /* largest change, up or down, first */
+	struct diff_row *rows; /* largest change, up or down, first; those within the error last */
 	size_t cnt;
 	uint32_t *next[2];     /* by place in the side's sites */
 };
@@ -75,6 +80,22 @@ void diff_free(struct diff *diff); /* idempotent */
 uint64_t diff_figure(const struct diff *diff, const struct diff_row *row, unsigned side,
 		     enum site_weight weight);
 bool diff_knows(const struct diff *diff, unsigned side, enum site_weight weight);
+/* Between what a change of estimates lies, with 95 %; INT64_MIN, INT64_MAX: without bound, of a site that was not seen. */
+struct diff_range {
+	int64_t low, high;
+};
+/* False: both sides are exact, or nothing is known of the error of that weight. */
+bool diff_range(const struct diff *diff, const struct diff_row *row, enum site_weight weight,
+		struct diff_range *range);
+bool diff_may_be_none(const struct diff_range *range);
+/* Whether that change of a row may be none. Of a site that was not seen on one side the other side shows that it is one. */
+bool diff_within_error(const struct diff *diff, const struct diff_row *row, enum site_weight weight);
+/* Whether a side of the row was not seen, its figure so not known. */
+bool diff_is_unseen(const struct diff_row *row, unsigned side);
+/* How a change of a range is shown: "+1.20 MiB ±300 KiB", "≤ +5.00 MiB" of one that was not seen; returns buf. range NULL: exact. */
+#define DIFF_CHANGE_MAX 64
+const char *diff_change_text(char buf[DIFF_CHANGE_MAX], int64_t change, const struct diff_range *range, bool is_count);
+
 /* A figure of A that counts from the attach on, scaled; UNKNOWN stays. */
 uint64_t diff_scaled(const struct diff *diff, uint64_t figure);
 /* B − A, at the ends of what there is room for. */
@@ -87,6 +108,8 @@ struct diff_total {
 	bool is_count;    /* else bytes */
 	bool since_attach; /* and A's scaled */
 	uint64_t a, b;    /* UNKNOWN */
+	bool estimated;   /* … and between what the change lies then */
+	struct diff_range range;
 };
 #define DIFF_TOTALS_MAX 24
 size_t diff_totals(const struct diff *diff, struct diff_total totals[DIFF_TOTALS_MAX]);

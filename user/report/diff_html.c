@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/printable.h"
+#include "report/budget_text.h"
 #include "report/diff.h"
 #include "report/figure.h"
 #include "report/site_text.h"
@@ -82,17 +83,17 @@ static const char *way(int64_t change)
 	return change > 0 ? "up" : change < 0 ? "down" : "";
 }
 
-static void put_change(FILE *out, int64_t change, bool is_count)
+static void put_change(FILE *out, int64_t change, const struct diff_range *range, bool is_count)
 {
-	char text[UNITS_TEXT_MAX];
+	char text[DIFF_CHANGE_MAX];
 
 	fprintf(out, "<td class=\"%s\"><b>%s</b></td>", way(change),
-		is_count ? figure_count_change(text, change) : figure_change(text, change));
+		diff_change_text(text, change, range, is_count));
 }
 
 static void put_side(FILE *out, char letter, const struct diff_side *side)
 {
-	char span[UNITS_TEXT_MAX], at[DIFF_TIME_MAX];
+	char span[UNITS_TEXT_MAX], at[DIFF_TIME_MAX], seen[BUDGET_TEXT_MAX];
 	const struct snapshot *s = side->snapshot;
 
 	fprintf(out, "<p><b>%c</b> ", letter);
@@ -107,6 +108,8 @@ static void put_side(FILE *out, char letter, const struct diff_side *side)
 		fputs(", ", out);
 		put_text(out, s->ended);
 	}
+	if (s->allocs && budget_seen_text(seen, s->allocs)[0])
+		fprintf(out, "; figures of its sites are estimates: %s", seen);
 	fputs("</span></p>\n", out);
 }
 
@@ -142,7 +145,7 @@ static void put_totals(FILE *out, const struct diff *d)
 		if (t->a == UNKNOWN || t->b == UNKNOWN)
 			fputs("<td>–</td>", out);
 		else
-			put_change(out, diff_change(t->a, t->b), t->is_count);
+			put_change(out, diff_change(t->a, t->b), t->estimated ? &t->range : NULL, t->is_count);
 		fprintf(out, "<td class=\"quiet\">%s</td></tr>\n", t->since_attach ? "since the attach" : "");
 	}
 	fputs("</table></section>\n", out);
@@ -173,17 +176,17 @@ struct ranked {
 static void put_site(FILE *out, const struct diff *d, enum site_weight weight, const struct ranked *r,
 		     int64_t most)
 {
-	static const char *const words[] = {
-		[DIFF_SAME] = "", [DIFF_OTHER_LINES] = "moved", [DIFF_NEW] = "new", [DIFF_GONE] = "gone"};
 	bool is_count = weight == WEIGHT_COUNT;
+	struct diff_range range;
 
 	fputs("<tr>", out);
-	put_change(out, r->change, is_count);
+	put_change(out, r->change, diff_range(d, r->row, weight, &range) ? &range : NULL, is_count);
 	fprintf(out, "<td class=\"bar\"><i class=\"%s\" style=\"width: %.1f%%\"></i></td>", way(r->change),
 		50 * (double)llabs(r->change) / (double)llabs(most));
-	put_figure(out, diff_figure(d, r->row, 0, weight), is_count);
-	put_figure(out, diff_figure(d, r->row, 1, weight), is_count);
-	fprintf(out, "<td class=\"quiet\">%s</td><td>", words[r->row->match]);
+	for (unsigned side = 0; side < 2; side++)
+		put_figure(out, diff_is_unseen(r->row, side) ? UNKNOWN : diff_figure(d, r->row, side, weight),
+			   is_count);
+	fprintf(out, "<td class=\"quiet\">%s</td><td>", diff_match_words[r->row->match]);
 	put_stack(out, r->row->stack);
 	fputs("</td></tr>\n", out);
 }
@@ -200,7 +203,7 @@ static size_t rank(const struct diff *d, enum site_weight weight, struct ranked 
 
 		while (at && llabs(top[at - 1].change) < llabs(change))
 			at--;
-		if (!change || at == max)
+		if (!change || at == max || diff_within_error(d, row, weight))
 			continue;
 		cnt += cnt < max;
 		memmove(top + at + 1, top + at, (cnt - 1 - at) * sizeof(*top));

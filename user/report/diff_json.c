@@ -20,9 +20,20 @@ static void side(struct json *j, const char *name, const struct diff_side *side)
 	json_seconds(j, o, "time", clock_epoch(s->time_ns));
 	json_text(j, o, "ended", s->ended);
 	json_integer(j, o, "marks", s->marks_total);
+	json_bool(j, o, "estimated", s->allocs && s->allocs->budget.estimated);
 }
 
-static void pair(struct json *j, cJSON *parent, const char *name, uint64_t a, uint64_t b)
+static void bound(struct json *j, cJSON *o, const char *name, int64_t value)
+{
+	if (value == INT64_MIN || value == INT64_MAX)
+		json_null(j, o, name);
+	else
+		json_signed(j, o, name, value);
+}
+
+/* range: NULL where nothing is estimated. */
+static void pair(struct json *j, cJSON *parent, const char *name, uint64_t a, uint64_t b,
+		 const struct diff_range *range)
 {
 	cJSON *o = json_object(j, parent, name);
 
@@ -32,6 +43,10 @@ static void pair(struct json *j, cJSON *parent, const char *name, uint64_t a, ui
 		json_null(j, o, "change");
 	else
 		json_signed(j, o, "change", diff_change(a, b));
+	if (!range)
+		return;
+	bound(j, o, "change_low", range->low);
+	bound(j, o, "change_high", range->high);
 }
 
 static void totals(struct json *j, const struct diff *d)
@@ -41,26 +56,29 @@ static void totals(struct json *j, const struct diff *d)
 	cJSON *o = json_object(j, j->root, "totals");
 
 	for (size_t i = 0; i < cnt; i++)
-		pair(j, o, rows[i].key, rows[i].a, rows[i].b);
+		pair(j, o, rows[i].key, rows[i].a, rows[i].b, rows[i].estimated ? &rows[i].range : NULL);
 }
 
 static uint64_t figure(const struct diff *d, const struct diff_row *row, unsigned side,
 		       enum site_weight weight)
 {
-	return diff_knows(d, side, weight) ? diff_figure(d, row, side, weight) : UNKNOWN;
+	return diff_knows(d, side, weight) && !diff_is_unseen(row, side) ? diff_figure(d, row, side, weight) : UNKNOWN;
 }
 
 static void site(struct json *j, cJSON *o, const struct diff *d, const struct diff_row *row)
 {
 	static const char *const words[] = {
-		[DIFF_SAME] = "same", [DIFF_OTHER_LINES] = "moved", [DIFF_NEW] = "new", [DIFF_GONE] = "gone"};
+		[DIFF_SAME] = "same", [DIFF_OTHER_LINES] = "moved",   [DIFF_NEW] = "new",
+		[DIFF_GONE] = "gone", [DIFF_UNSEEN_A] = "unseen_in_a", [DIFF_UNSEEN_B] = "unseen_in_b"};
+	struct diff_range range;
 
 	json_stack(j, o, row->stack);
 	json_bool(j, o, "truncated", row->stack && row->stack->cut);
 	json_text(j, o, "match", words[row->match]);
-	for (int weight = 0; weight < WEIGHT_CNT; weight++)
-		pair(j, o, site_weight_names[weight], figure(d, row, 0, (enum site_weight)weight),
-		     figure(d, row, 1, (enum site_weight)weight));
+	json_bool(j, o, "within_error", row->within_error);
+	for (enum site_weight weight = 0; weight < WEIGHT_CNT; weight++)
+		pair(j, o, site_weight_names[weight], figure(d, row, 0, weight), figure(d, row, 1, weight),
+		     diff_range(d, row, weight, &range) ? &range : NULL);
 }
 
 static void sites(struct json *j, const struct diff *d)

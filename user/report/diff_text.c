@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/printable.h"
+#include "report/budget_text.h"
 #include "report/diff.h"
 #include "report/emit.h"
 #include "report/figure.h"
@@ -35,6 +36,7 @@ const char *diff_time(char buf[DIFF_TIME_MAX], const struct diff_side *side)
 static void put_side(FILE *out, char letter, const struct diff_side *side)
 {
 	char at[DIFF_TIME_MAX], span[UNITS_TEXT_MAX], name[256], file[512], ended[256];
+	char seen[BUDGET_TEXT_MAX];
 	const struct snapshot *s = side->snapshot;
 
 	fprintf(out, "%c  %s: %s", letter, printable(file, sizeof(file), side->name),
@@ -45,6 +47,8 @@ static void put_side(FILE *out, char letter, const struct diff_side *side)
 	if (s->ended)
 		fprintf(out, ", %s", printable(ended, sizeof(ended), s->ended));
 	fputc('\n', out);
+	if (s->allocs && budget_seen_text(seen, s->allocs)[0])
+		fprintf(out, "   figures of its sites are estimates: %s\n", seen);
 }
 
 static void put_scale(FILE *out, const struct diff *d)
@@ -65,12 +69,12 @@ static void cell_figure(struct table *t, uint64_t figure, bool is_count)
 		table_bytes(t, TABLE_PLAIN, figure);
 }
 
-static void cell_change(struct table *t, enum table_style style, int64_t change, bool is_count)
+static void cell_change(struct table *t, enum table_style style, int64_t change,
+			const struct diff_range *range, bool is_count)
 {
-	char text[UNITS_TEXT_MAX];
+	char text[DIFF_CHANGE_MAX];
 
-	table_cell(t, style, "%s",
-		   is_count ? figure_count_change(text, change) : figure_change(text, change));
+	table_cell(t, style, "%s", diff_change_text(text, change, range, is_count));
 }
 
 static void total_row(struct table *t, const struct diff_total *total)
@@ -81,8 +85,11 @@ static void total_row(struct table *t, const struct diff_total *total)
 	if (total->a == UNKNOWN || total->b == UNKNOWN) {
 		table_cell(t, TABLE_PLAIN, "–");
 	} else {
-		cell_change(t, TABLE_BOLD, diff_change(total->a, total->b), total->is_count);
-		if (total->a && total->a != total->b)
+		cell_change(t, TABLE_BOLD, diff_change(total->a, total->b),
+			    total->estimated ? &total->range : NULL, total->is_count);
+		if (total->estimated && diff_may_be_none(&total->range))
+			table_cell(t, TABLE_PLAIN, "within the error");
+		else if (total->a && total->a != total->b)
 			table_cell(t, TABLE_PLAIN, "%+.0f %%",
 				   100 * ((double)total->b - (double)total->a) / (double)total->a);
 	}
@@ -136,29 +143,39 @@ static void heading(struct table *t, enum site_weight weight)
 static void cell_beside(struct table *t, const struct diff *d, const struct diff_row *row,
 			enum site_weight weight)
 {
-	if (are_known(d, weight))
-		cell_change(t, TABLE_PLAIN,
-			    diff_change(diff_figure(d, row, 0, weight), diff_figure(d, row, 1, weight)),
-			    false);
-	else
+	int64_t change = diff_change(diff_figure(d, row, 0, weight), diff_figure(d, row, 1, weight));
+
+	if (!are_known(d, weight))
 		table_cell(t, TABLE_PLAIN, "–");
+	else if (diff_within_error(d, row, weight))
+		table_cell(t, TABLE_PLAIN, change ? "?" : "0 B");
+	else
+		cell_change(t, TABLE_PLAIN, change, NULL, false);
+}
+
+static void cell_side(struct table *t, const struct diff *d, const struct diff_row *row, unsigned side,
+		      bool is_count)
+{
+	if (diff_is_unseen(row, side))
+		table_cell(t, TABLE_PLAIN, "not seen");
+	else
+		cell_figure(t, diff_figure(d, row, side, d->options.weight), is_count);
 }
 
 static void site_row(struct table *t, const struct diff *d, const struct diff_row *row)
 {
-	static const char *const words[] = {
-		[DIFF_SAME] = "", [DIFF_OTHER_LINES] = "moved", [DIFF_NEW] = "new", [DIFF_GONE] = "gone"};
 	enum site_weight weight = d->options.weight;
 	bool is_count = weight == WEIGHT_COUNT;
+	struct diff_range range;
 	char site[SITE_TEXT_MAX];
 
-	cell_change(t, TABLE_BOLD, row->change, is_count);
-	cell_figure(t, diff_figure(d, row, 0, weight), is_count);
-	cell_figure(t, diff_figure(d, row, 1, weight), is_count);
+	cell_change(t, TABLE_BOLD, row->change, diff_range(d, row, weight, &range) ? &range : NULL, is_count);
+	cell_side(t, d, row, 0, is_count);
+	cell_side(t, d, row, 1, is_count);
 	for (size_t i = 0; i < BESIDE_CNT; i++)
 		if (beside[i] != weight)
 			cell_beside(t, d, row, beside[i]);
-	table_cell(t, TABLE_PLAIN, "%s", words[row->match]);
+	table_cell(t, TABLE_PLAIN, "%s", diff_match_words[row->match]);
 	table_cell(t, TABLE_PLAIN, "%s", site_text(site, row->stack));
 	table_end_row(t);
 }
@@ -171,7 +188,7 @@ static size_t changed_cnt(const struct diff *d)
 	while (low < high) {
 		size_t mid = (low + high) / 2;
 
-		if (d->rows[mid].change)
+		if (d->rows[mid].change && !d->rows[mid].within_error)
 			low = mid + 1;
 		else
 			high = mid;
@@ -191,6 +208,19 @@ static void rest_row(struct table *t, const struct diff *d, size_t from, size_t 
 	table_line(t, "%s in %s more sites that have changed",
 		   is_count ? figure_count_change(change, sum) : figure_change(change, sum),
 		   figure_count(cnt, to - from));
+}
+
+/* What may be no change at all is counted, not listed. */
+static void put_uncertain(FILE *out, const struct diff *d)
+{
+	char cnt[UNITS_TEXT_MAX];
+	size_t uncertain = 0;
+
+	for (size_t i = 0; i < d->cnt; i++)
+		uncertain += d->rows[i].within_error && d->rows[i].change;
+	if (uncertain)
+		fprintf(out, "  %s site%s changed by no more than the error of the estimates\n",
+			figure_count(cnt, uncertain), uncertain > 1 ? "s have" : " has");
 }
 
 /* Of a process that has ended as it should nothing lives. */
@@ -214,6 +244,7 @@ static int put_sites(FILE *out, const struct diff *d)
 
 	if (!changed || !are_known(d, d->options.weight)) {
 		fprintf(out, "  %s\n", none_changed(d));
+		put_uncertain(out, d);
 		return 0;
 	}
 	t = table_new("rrrrrrll");
@@ -223,6 +254,7 @@ static int put_sites(FILE *out, const struct diff *d)
 	if (shown < changed)
 		rest_row(t, d, shown, changed);
 	result = table_print(t, out, "  ", d->options.colour);
+	put_uncertain(out, d);
 	table_free(t);
 	return result;
 }

@@ -8,6 +8,7 @@
 #include "base/printable.h"
 #include "base/units.h"
 #include "heap/state.h"
+#include "report/budget_text.h"
 #include "report/numbering.h"
 #include "report/stack_steps.h"
 
@@ -279,7 +280,7 @@ static void put_steps(struct writer *w)
 
 static void put_head(struct writer *w)
 {
-	char name[FRAME_TEXT_MAX];
+	char name[FRAME_TEXT_MAX], seen[BUDGET_TEXT_MAX];
 	uint64_t calls = 0;
 
 	for (size_t i = 0; i < w->s->allocs->site_cnt; i++)
@@ -290,6 +291,8 @@ static void put_head(struct writer *w)
 	fprintf(w->out, "v %x %x\nX %s", WRITER_VERSION, FORMAT_VERSION, name);
 	if (w->s->pid)
 		fprintf(w->out, " (%d)", (int)w->s->pid);
+	if (w->s->allocs->budget.estimated)
+		fprintf(w->out, ", estimates: %s", budget_seen_text(seen, w->s->allocs));
 	if (w->unit > 1)
 		fprintf(w->out, ", a call here stands for %" PRIu64, w->unit);
 	fprintf(w->out, "\nI %x 0\n", PAGE_SIZE);

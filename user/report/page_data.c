@@ -1,6 +1,7 @@
 #include "report/page_data.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -229,10 +230,53 @@ static bool weighs(const uint64_t *weights)
 	return false;
 }
 
+/* Half of a site's interval; infinite where its bounds are not known. */
+static double half_of(const struct site_bounds *b, enum site_weight weight)
+{
+	const struct bounds *of = weight == WEIGHT_LIVE ? &b->live : weight == WEIGHT_FREED ? &b->freed_here : &b->allocated;
+
+	if (weight == WEIGHT_COUNT)
+		return of->high.cnt == UNKNOWN ? INFINITY : (double)(of->high.cnt - of->low.cnt) / 2;
+	return of->high.bytes == UNKNOWN ? INFINITY : (double)(of->high.bytes - of->low.bytes) / 2;
+}
+
+/* Of stacks that are one node here: as independent errors add up. */
+static void put_errors_of(struct page *p, const uint64_t *weights, double *squares, enum site_weight weight)
+{
+	const struct allocation_view *a = p->s->allocs;
+
+	memset(squares, 0, p->tree.node_cnt * sizeof(*squares));
+	for (size_t i = 0; i < a->site_cnt; i++) {
+		double half = a->sites[i].bounds ? half_of(a->sites[i].bounds, weight) : 0;
+
+		squares[p->tree.leaves[p->sites[i]]] += half * half;
+	}
+	for (uint32_t i = 0; i < p->tree.node_cnt; i++)
+		if (weighs(&weights[(size_t)i * WEIGHT_CNT]))
+			packer_number(p->out, squares[i] < 0x1p120 ? (uint64_t)ceil(sqrt(squares[i])) + 1 : 0);
+}
+
+static int put_errors(struct page *p, const uint64_t *weights)
+{
+	static const enum site_weight bounded[] = {WEIGHT_LIVE, WEIGHT_ALLOCATED, WEIGHT_FREED, WEIGHT_COUNT};
+	double *squares;
+
+	if (!p->s->allocs || !p->s->allocs->budget.estimated)
+		return 0;
+	squares = calloc(p->tree.node_cnt, sizeof(*squares));
+	if (!squares)
+		return -ENOMEM;
+	for (size_t i = 0; i < sizeof(bounded) / sizeof(bounded[0]); i++)
+		put_errors_of(p, weights, squares, bounded[i]);
+	free(squares);
+	return 0;
+}
+
 static int put_weights(struct page *p)
 {
 	uint64_t *weights = calloc((size_t)p->tree.node_cnt * WEIGHT_CNT, sizeof(*weights));
 	uint32_t cnt = 0, last = 0;
+	int rc;
 
 	if (!weights)
 		return -ENOMEM;
@@ -250,8 +294,9 @@ static int put_weights(struct page *p)
 		for (uint32_t i = 0; i < p->tree.node_cnt && weight_is_known(&p->weights, k); i++)
 			if (weighs(&weights[(size_t)i * WEIGHT_CNT]))
 				packer_number(p->out, weights[(size_t)i * WEIGHT_CNT + k]);
+	rc = put_errors(p, weights);
 	free(weights);
-	return 0;
+	return rc;
 }
 
 static int put_steps(struct page *p)

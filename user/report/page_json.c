@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "picture/history.h"
+#include "report/budget_text.h"
 #include "report/json_tree.h"
 #include "picture/weight.h"
 
@@ -93,6 +94,7 @@ static void processes(struct json *j, cJSON *o, const struct snapshot *s)
 static int put_extras(FILE *out, const struct snapshot *s)
 {
 	struct history_view view = {.incomplete = false};
+	char seen[BUDGET_TEXT_MAX], cost[BUDGET_TEXT_MAX];
 	struct json j;
 
 	if (s->history)
@@ -103,6 +105,10 @@ static int put_extras(FILE *out, const struct snapshot *s)
 	marks(&j, j.root, s);
 	processes(&j, j.root, s);
 	json_bool(&j, j.root, "incomplete", view.incomplete);
+	if (s->allocs) {
+		json_text(&j, j.root, "seen", budget_seen_text(seen, s->allocs));
+		json_text(&j, j.root, "cost", budget_cost_text(cost, s->allocs));
+	}
 	return json_write(&j, out);
 }
 

@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/printable.h"
 #include "heap/state.h"
 #include "picture/history.h"
+#include "report/budget_text.h"
 
 #define SEQUENCE 1
 #define TRACE_PACKET_TAG (1 << 3 | 2) /* Trace.packet: field 1, with a length */
@@ -122,9 +124,14 @@ static void put_process(struct perfetto *p)
 {
 	Perfetto__TrackDescriptor track = PERFETTO__TRACK_DESCRIPTOR__INIT;
 	Perfetto__ProcessDescriptor process = PERFETTO__PROCESS_DESCRIPTOR__INIT;
-	char name[FRAME_TEXT_MAX];
+	char name[FRAME_TEXT_MAX + BUDGET_TEXT_MAX + 16], seen[BUDGET_TEXT_MAX];
+	size_t used;
 
-	printable(name, sizeof(name), p->s->command ? p->s->command : "");
+	printable(name, FRAME_TEXT_MAX, p->s->command ? p->s->command : "");
+	used = strlen(name);
+	if (p->s->allocs && p->s->allocs->budget.estimated)
+		snprintf(name + used, sizeof(name) - used, ", estimates: %s",
+			 budget_seen_text(seen, p->s->allocs));
 	process.pid = p->pid;
 	process.process_name = name;
 	track.process = &process;

@@ -7,6 +7,7 @@
 #include "base/gzip.h"
 #include "base/units.h"
 #include "heap/state.h"
+#include "report/budget_text.h"
 #include "report/heaviest.h"
 #include "report/pprof_tables.h"
 #include "picture/weight.h"
@@ -216,7 +217,7 @@ static void choose_types(struct profile *p)
 static size_t comment(struct profile *p, int64_t comments[COMMENTS_MAX])
 {
 	const struct snapshot *s = p->s;
-	char text[128], bytes[UNITS_TEXT_MAX];
+	char text[BUDGET_TEXT_MAX + 16], seen[BUDGET_TEXT_MAX];
 	uint64_t lost = 0;
 	size_t cnt = 0;
 
@@ -228,9 +229,8 @@ static size_t comment(struct profile *p, int64_t comments[COMMENTS_MAX])
 	else
 		snprintf(text, sizeof(text), "%s", s->command ? s->command : "");
 	comments[cnt++] = pprof_text(p->tables, text);
-	if (s->allocs && s->allocs->sample_bytes) {
-		snprintf(text, sizeof(text), "estimates, from one stack in %s on average",
-			 units_bytes(bytes, s->allocs->sample_bytes));
+	if (s->allocs && s->allocs->budget.estimated) {
+		snprintf(text, sizeof(text), "estimates: %s", budget_seen_text(seen, s->allocs));
 		comments[cnt++] = pprof_text(p->tables, text);
 	}
 	if (weight_is_known(&p->weights, WEIGHT_RETAINED))

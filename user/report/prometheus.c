@@ -68,14 +68,35 @@ static double window_start(const struct snapshot *s)
 	return -1;
 }
 
+/* Of the allocation probes; negative, and so absent, without them. */
 static double probe_share(const struct snapshot *s)
 {
-	return s->allocs ? s->allocs->probe_cpu_share : -1;
+	return s->allocs ? s->allocs->budget.probe_share : -1;
 }
 
-static double probes_removed(const struct snapshot *s)
+static double tracer_share(const struct snapshot *s)
 {
-	return s->allocs ? s->allocs->stopped != NULL : -1;
+	return s->allocs ? s->allocs->budget.tracer_share : -1;
+}
+
+static double max_overhead(const struct snapshot *s)
+{
+	return s->allocs && s->allocs->budget.max_overhead > 0 ? s->allocs->budget.max_overhead : -1;
+}
+
+static double duty(const struct snapshot *s)
+{
+	return s->allocs ? s->allocs->budget.duty_now : -1;
+}
+
+static double estimated(const struct snapshot *s)
+{
+	return s->allocs ? s->allocs->budget.estimated : -1;
+}
+
+static double error_of_sites(const struct snapshot *s)
+{
+	return s->allocs && s->allocs->budget.estimated ? s->allocs->budget.error : -1;
 }
 
 /* clang-format off */
@@ -150,7 +171,12 @@ static const struct row rows[] = {
 	{"freed_bytes_total", "Bytes freed.", NULL, ALLOCS(totals.freed.bytes)},
 	{"temporary_allocations_total", "Allocations freed by the same thread's next event.", NULL, ALLOCS(totals.temporary.cnt)},
 	{"probe_cpu_ratio", "What the probes of malloc and free take of the process's CPU time.", NULL, VALUE(probe_share)},
-	{"probes_removed", "Whether these probes were removed: --max-overhead.", NULL, VALUE(probes_removed)},
+	{"probe_cpu_budget_ratio", "What they may take of it: --max-overhead; absent without.", NULL, VALUE(max_overhead)},
+	{"probe_duty_ratio", "Of the process's own CPU time in the last seconds, that with these probes on.", NULL, VALUE(duty)},
+	{"tracer_cpu_ratio", "The CPU time of alloctrace itself, as a share of the process's.", NULL, VALUE(tracer_share)},
+	{"figures_estimated", "Whether figures of events (live_bytes, allocations_total, …) are estimates: 0 or 1.", NULL,
+	 VALUE(estimated)},
+	{"site_error_ratio", "Half of the 95 % interval of sites' live bytes, relative, on average.", NULL, VALUE(error_of_sites)},
 
 	{"gc_collections_total", "Runs of Python's garbage collector.", NULL, COLLECTOR(cnt)},
 	{"gc_collected_objects_total", "Objects that they found in unreachable cycles.", NULL, COLLECTOR(collected)},

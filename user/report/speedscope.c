@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/printable.h"
+#include "report/budget_text.h"
 #include "report/frame_numbers.h"
 #include "picture/weight.h"
 
@@ -245,12 +247,16 @@ static void put_profile(FILE *out, struct scope *sc, enum site_weight weight)
 
 static void put_name(FILE *out, const struct snapshot *s)
 {
-	char name[128];
+	char name[128 + BUDGET_TEXT_MAX], seen[BUDGET_TEXT_MAX];
+	size_t used;
 
 	if (s->pid)
-		snprintf(name, sizeof(name), "%s (%d)", s->command ? s->command : "process", s->pid);
+		snprintf(name, 128, "%s (%d)", s->command ? s->command : "process", s->pid);
 	else
-		snprintf(name, sizeof(name), "%s", s->command ? s->command : "processes");
+		snprintf(name, 128, "%s", s->command ? s->command : "processes");
+	used = strlen(name);
+	if (s->allocs && s->allocs->budget.estimated)
+		snprintf(name + used, sizeof(name) - used, ", estimates: %s", budget_seen_text(seen, s->allocs));
 	put_string(out, name);
 }
 

@@ -64,9 +64,6 @@ static void put_head(FILE *out, const struct snapshot *s, const struct style *st
 		put_figures(out, s, style);
 	else
 		fputs(verdict_sentence(s, sentence), out);
-	if (s->allocs && s->allocs->stopped)
-		fprintf(out, " — %s%s%s", style->bold,
-			printable(sentence, sizeof(sentence), s->allocs->stopped), style->end);
 	fputc('\n', out);
 }
 

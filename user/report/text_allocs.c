@@ -2,15 +2,11 @@
 
 #include <inttypes.h>
 
+#include "report/budget_text.h"
 #include "report/figure.h"
-#include "picture/ranking.h"
-#include "report/site_text.h"
-#include "report/table.h"
 #include "report/text_findings.h"
+#include "report/text_sites.h"
 
-#define ROWS_INTERVAL 5
-#define ROWS_FINAL 10
-#define CLASSES_SHOWN 2
 /* What no site has is not worth a line below that: caches, and what came and went during the walk. */
 #define REST_MIN MIB
 
@@ -31,12 +27,25 @@ static const char *blocks_text(char buf[UNITS_TEXT_MAX + 8], uint64_t cnt)
 	return buf;
 }
 
+/* Of sampled stacks the sites' figures are, and totals are not. */
+static bool are_estimates(const struct allocation_view *a)
+{
+	const struct bounds *b = &a->budget.totals.allocated;
+
+	return a->budget.estimated && (b->low.cnt != b->high.cnt || b->low.bytes != b->high.bytes);
+}
+
+static const char *about(const struct allocation_view *a)
+{
+	return are_estimates(a) ? ", about" : "";
+}
+
 static void put_turnover(FILE *out, const struct snapshot *s)
 {
 	const struct ledger_totals *now = &s->allocs->totals, *before = &s->allocs->before;
 	char bytes[UNITS_TEXT_MAX], cnt[UNITS_TEXT_MAX], speed[UNITS_TEXT_MAX];
 
-	fprintf(out, "  since the attach: allocated %s in %s calls (%s)",
+	fprintf(out, "  since the attach%s: allocated %s in %s calls (%s)", about(s->allocs),
 		units_bytes(bytes, now->allocated.bytes), figure_count(cnt, now->allocated.cnt),
 		rate(speed, s, &now->allocated, &before->allocated));
 	fprintf(out, ", freed %s in %s (%s)", units_bytes(bytes, now->freed.bytes),
@@ -48,8 +57,6 @@ static void put_turnover(FILE *out, const struct snapshot *s)
 
 static const char *live_when(const struct snapshot *s)
 {
-	if (s->allocs->stopped)
-		return "when the probes were removed";
 	if (s->gone)
 		return s->processes ? "when its process ended" : "when it ended";
 	return "now";
@@ -60,7 +67,7 @@ static void put_live(FILE *out, const struct snapshot *s)
 	const struct ledger_totals *t = &s->allocs->totals;
 	char bytes[UNITS_TEXT_MAX], cnt[UNITS_TEXT_MAX + 8], at[TEXT_CLOCK_MAX];
 
-	fprintf(out, "  of it live %s %s in %s", live_when(s), units_bytes(bytes, t->live.bytes),
+	fprintf(out, "  of it live %s%s %s in %s", live_when(s), about(s->allocs), units_bytes(bytes, t->live.bytes),
 		blocks_text(cnt, t->live.cnt));
 	if (t->peak_ns)
 		fprintf(out, ", peak %s at %s", units_bytes(bytes, t->peak.bytes),
@@ -76,9 +83,10 @@ static void put_before(FILE *out, const struct allocation_view *a)
 {
 	const struct site_count *freed = &a->totals.freed_before;
 	char bytes[UNITS_TEXT_MAX], cnt[UNITS_TEXT_MAX + 8];
-	const char *separator = "  from before the attach or not recorded: ";
+	const char *separator = are_estimates(a) ? "  from before the attach or not seen: "
+						    : "  from before the attach or not recorded: ";
 
-	if (a->unattributed != UNKNOWN && a->unattributed >= REST_MIN && !a->stopped) {
+	if (a->unattributed != UNKNOWN && a->unattributed >= REST_MIN) {
 		fprintf(out, "%s%s of live heap", separator, units_bytes(bytes, a->unattributed));
 		separator = ", ";
 	}
@@ -104,18 +112,41 @@ static void put_doubts(FILE *out, const struct allocation_view *a)
 	if (t->ghosts.cnt)
 		fprintf(out, "  %s (%s) whose free was not seen: proved dead, no longer live\n",
 			blocks_text(cnt, t->ghosts.cnt), units_bytes(bytes, t->ghosts.bytes));
-	if (a->probe_cpu_share >= 0 && !a->stopped)
-		fprintf(out, "  allocation probes take %s of the target's CPU time\n",
-			figure_share(cnt, a->probe_cpu_share));
 }
 
-static void put_sampling(FILE *out, const struct allocation_view *a)
+/* What the probes see and cost; and how far what the sites have goes towards what is there. */
+static void put_budget(FILE *out, const struct snapshot *s)
 {
-	char bytes[UNITS_TEXT_MAX];
+	const struct allocation_view *a = s->allocs;
+	char seen[BUDGET_TEXT_MAX], cost[BUDGET_TEXT_MAX];
 
-	if (a->sample_bytes)
-		fprintf(out, "  by site: estimates, from one stack in %s on average\n",
-			units_bytes(bytes, a->sample_bytes));
+	budget_seen_text(seen, a);
+	budget_cost_text(cost, a);
+	if (seen[0])
+		fprintf(out, "  %s%s%s\n", seen, cost[0] ? "; " : "", cost);
+	else if (cost[0])
+		fprintf(out, "  allocation %s\n", cost);
+}
+
+/* Against the heap's own figure, which is exact, as the allocator rounds blocks. */
+static void put_sum(FILE *out, const struct snapshot *s)
+{
+	const struct allocation_view *a = s->allocs;
+	uint64_t whole = s->heap->taken_ns ? heap_probed_live(s->heap) : UNKNOWN;
+	const struct ledger_totals *t = &a->totals;
+	char sum[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
+	double rounded = 0;
+
+	if (!a->budget.estimated || whole == UNKNOWN || t->live_rounded == UNKNOWN)
+		return;
+	for (size_t i = 0; i < a->site_cnt; i++)
+		rounded += (double)a->sites[i].figures->live.bytes;
+	if (t->live.bytes)
+		rounded *= (double)t->live_rounded / (double)t->live.bytes;
+	if (rounded >= 0x1p63) /* out of a damaged recording */
+		return;
+	fprintf(out, "  sites add up to %s of %s live\n", units_bytes(sum, (uint64_t)rounded),
+		units_bytes(all, whole));
 }
 
 static void put_truncated(FILE *out, const struct allocation_view *a)
@@ -148,236 +179,8 @@ static void put_truncated(FILE *out, const struct allocation_view *a)
 			a->stacks.refused);
 }
 
-static size_t rows_max(const struct snapshot *s)
-{
-	if (s->allocs->top)
-		return s->allocs->top;
-	return s->final ? ROWS_FINAL : ROWS_INTERVAL;
-}
-
-static void cell_count(struct table *t, uint64_t cnt)
-{
-	char text[UNITS_TEXT_MAX];
-
-	table_cell(t, TABLE_PLAIN, "%s", figure_count(text, cnt));
-}
-
-static void cell_share(struct table *t, uint64_t part, uint64_t whole)
-{
-	char text[UNITS_TEXT_MAX];
-
-	table_cell(t, TABLE_PLAIN, "%s", figure_share(text, whole ? (double)part / (double)whole : 0));
-}
-
-static void cell_site(struct table *t, const struct site_view *view)
-{
-	char text[SITE_TEXT_MAX];
-
-	table_cell(t, TABLE_PLAIN, "%s", site_text(text, view ? view->stack : NULL));
-}
-
-/* One of the tables: what sites are ranked by, and how a row of them looks. */
-struct site_table {
-	const char *align;
-	const char *const *names;
-	uint64_t (*weigh)(const struct site_view *view);
-	void (*row)(struct table *t, const struct ranked_site *site, uint64_t total);
-	const char *rest; /* "and 3 more sites " this " 1.20 MiB" */
-};
-
-static int put_table(FILE *out, const struct snapshot *s, const struct site_table *form, bool colour)
-{
-	char bytes[UNITS_TEXT_MAX], cnt[UNITS_TEXT_MAX];
-	struct table *t = table_new(form->align);
-	struct ranking sites;
-	uint64_t rest;
-	size_t shown;
-	int result = ranking_make(&sites, s->allocs, form->weigh);
-
-	if (result || !sites.cnt)
-		goto out;
-	rest = sites.total;
-	shown = sites.cnt < rows_max(s) ? sites.cnt : rows_max(s);
-	table_heading(t, form->names);
-	for (size_t i = 0; i < shown; i++)
-		stack_want(s->names, sites.sites[i].view->stack);
-	names_wait(s->names);
-	for (size_t i = 0; i < shown; i++) {
-		form->row(t, &sites.sites[i], sites.total);
-		rest -= sites.sites[i].weight;
-	}
-	result = table_print(t, out, "  ", colour);
-	if (shown < sites.cnt)
-		fprintf(out, "  and %s more %s %s %s\n", figure_count(cnt, sites.cnt - shown),
-			sites.cnt - shown == 1 ? "site" : "sites", form->rest, units_bytes(bytes, rest));
-out:
-	ranking_free(&sites);
-	table_free(t);
-	return result;
-}
-
-static void live_row(struct table *t, const struct ranked_site *site, uint64_t total)
-{
-	const struct site *f = site->view->figures;
-
-	table_bytes(t, TABLE_BOLD, site->weight);
-	cell_count(t, f->live.cnt);
-	cell_share(t, site->weight, total);
-	table_bytes(t, TABLE_PLAIN, f->allocated.bytes);
-	table_bytes(t, TABLE_PLAIN, f->freed.bytes);
-	cell_site(t, site->view);
-}
-
-static int put_live_sites(FILE *out, const struct snapshot *s, bool colour)
-{
-	static const char *const names[] = {"live by site", "blocks", "share", "allocated",
-					    "freed",        "by",     NULL};
-	const struct site_table form = {.align = "rrrrrl",
-					.names = names,
-					.weigh = ranking_weigh[WEIGHT_LIVE],
-					.row = live_row,
-					.rest = "with"};
-
-	return put_table(out, s, &form, colour);
-}
-
-static uint64_t old_bytes(const struct site_view *view)
-{
-	return view->survey ? view->survey->old.bytes : 0;
-}
-
-static void old_row(struct table *t, const struct ranked_site *site, uint64_t total)
-{
-	table_bytes(t, TABLE_BOLD, site->weight);
-	cell_count(t, site->view->survey->old.cnt);
-	cell_share(t, site->weight, total);
-	cell_site(t, site->view);
-}
-
-/* --older: in place of the live ones. */
-static int put_old_sites(FILE *out, const struct snapshot *s, bool colour)
-{
-	char age[UNITS_TEXT_MAX], heading[UNITS_TEXT_MAX + 16];
-	const char *const names[] = {heading, "blocks", "share", "by", NULL};
-	const struct site_table form = {
-		.align = "rrrl", .names = names, .weigh = old_bytes, .row = old_row, .rest = "with"};
-
-	units_time(age, s->allocs->older_ns);
-	if (!s->allocs->survey) {
-		fprintf(out, "  live for %s or more: not known yet\n", age);
-		return 0;
-	}
-	snprintf(heading, sizeof(heading), "live for %s", age);
-	return put_table(out, s, &form, colour);
-}
-
-static void freed_row(struct table *t, const struct ranked_site *site, uint64_t total)
-{
-	table_bytes(t, TABLE_BOLD, site->weight);
-	cell_count(t, site->view->figures->freed_here.cnt);
-	cell_share(t, site->weight, total);
-	cell_site(t, site->view);
-}
-
-static int put_freed_sites(FILE *out, const struct snapshot *s, bool colour)
-{
-	const char *const names[] = {s->allocs->free_sample_bytes ? "freed here, about" : "freed here",
-				     "blocks", "share", "by", NULL};
-	const struct site_table form = {.align = "rrrl",
-					.names = names,
-					.weigh = ranking_weigh[WEIGHT_FREED],
-					.row = freed_row,
-					.rest = "that freed"};
-
-	return put_table(out, s, &form, colour);
-}
-
-static void pin_row(struct table *t, const struct ranked_site *site, uint64_t total)
-{
-	(void)total;
-	table_bytes(t, TABLE_PLAIN, site->view->figures->live.bytes);
-	cell_count(t, site->view->figures->live.cnt);
-	table_bytes(t, TABLE_BOLD, site->weight);
-	table_bytes(t, TABLE_PLAIN, site->view->survey->alone);
-	cell_site(t, site->view);
-}
-
-/* "64–127 bytes", "4.00–8.00 KiB" */
-static const char *class_text(char buf[2 * UNITS_TEXT_MAX], unsigned class)
-{
-	char from[UNITS_TEXT_MAX], to[UNITS_TEXT_MAX];
-	uint64_t min = 1ULL << class;
-
-	if (min < KIB)
-		snprintf(buf, 2 * UNITS_TEXT_MAX, "%" PRIu64 "–%" PRIu64 " bytes", min, 2 * min - 1);
-	else
-		snprintf(buf, 2 * UNITS_TEXT_MAX, "%s–%s", units_bytes(from, min), units_bytes(to, 2 * min));
-	return buf;
-}
-
-/* The heaviest class that is lighter than last, or as heavy and of larger blocks; HEAP_CLASS_CNT: none. */
-static unsigned next_class(const struct survey_result *survey, unsigned last)
-{
-	const struct heap_blocks *class = survey->rest_class;
-	unsigned best = HEAP_CLASS_CNT;
-
-	for (unsigned i = 0; i < HEAP_CLASS_CNT; i++) {
-		bool after = last == HEAP_CLASS_CNT || class[i].bytes < class[last].bytes ||
-			     (class[i].bytes == class[last].bytes && i > last);
-
-		if (class[i].bytes && after && (best == HEAP_CLASS_CNT || class[i].bytes > class[best].bytes))
-			best = i;
-	}
-	return best;
-}
-
-static void put_other_pins(FILE *out, const struct survey_result *survey)
-{
-	char bytes[UNITS_TEXT_MAX], size[2 * UNITS_TEXT_MAX];
-	unsigned class = next_class(survey, HEAP_CLASS_CNT), shown;
-
-	if (survey->rest.pinned < REST_MIN)
-		return;
-	fprintf(out, "  blocks from before the attach or cached hold %s",
-		units_bytes(bytes, survey->rest.pinned));
-	for (shown = 0; class < HEAP_CLASS_CNT && shown < CLASSES_SHOWN; shown++) {
-		fprintf(out, "%s%s%s those of %s", shown ? "" : ":", shown ? ", " : " ",
-			units_bytes(bytes, survey->rest_class[class].bytes), class_text(size, class));
-		class = next_class(survey, class);
-	}
-	fputs(class < HEAP_CLASS_CNT ? ", …\n" : "\n", out);
-}
-
-/* What was freed since the walk holds nothing any more. */
-static uint64_t held_by_live(const struct site_view *view)
-{
-	return view->figures->live.cnt ? ranking_weigh[WEIGHT_PINNED](view) : 0;
-}
-
-static int put_pins(FILE *out, const struct snapshot *s, bool colour)
-{
-	const struct survey_result *survey = s->allocs->survey;
-	char age[UNITS_TEXT_MAX], heading[UNITS_TEXT_MAX + 32] = "hold free memory";
-	const char *const names[] = {"live blocks from here", "number", heading,
-				     "pages kept alone",      "by",     NULL};
-	const struct site_table form = {
-		.align = "rrrrl", .names = names, .weigh = held_by_live, .row = pin_row, .rest = "with"};
-	int result;
-
-	if (!survey)
-		return 0;
-	if (s->time_ns > survey->walked_ns + 10 * NSEC_PER_SEC)
-		snprintf(heading, sizeof(heading), "held free memory %s ago",
-			 units_time(age, s->time_ns - survey->walked_ns));
-	result = put_table(out, s, &form, colour);
-	put_other_pins(out, survey);
-	return result;
-}
-
 int text_allocs(FILE *out, const struct snapshot *s, bool colour)
 {
-	int result;
-
 	if (!s->allocs)
 		return 0;
 	if (s->allocs->totals.events) {
@@ -386,14 +189,10 @@ int text_allocs(FILE *out, const struct snapshot *s, bool colour)
 	} else {
 		fputs("  no allocation or free seen since the attach\n", out);
 	}
+	put_sum(out, s);
 	put_before(out, s->allocs);
 	put_doubts(out, s->allocs);
-	put_sampling(out, s->allocs);
+	put_budget(out, s);
 	put_truncated(out, s->allocs);
-	result = s->allocs->older_ns ? put_old_sites(out, s, colour) : put_live_sites(out, s, colour);
-	if (result == 0)
-		result = put_freed_sites(out, s, colour);
-	if (result == 0)
-		result = put_pins(out, s, colour);
-	return result;
+	return text_sites(out, s, colour);
 }

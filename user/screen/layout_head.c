@@ -102,22 +102,13 @@ static void put_state(const struct head *h, char buf[NOTE_MAX])
 /* How old and how good that is, and what it costs. */
 static void put_quality(const struct head *h, char buf[NOTE_MAX])
 {
-	char share[UNITS_TEXT_MAX];
-	const char *separator = "";
 	size_t used = 0;
 
 	buf[0] = '\0';
-	if (h->age > 1) {
-		used += (size_t)snprintf(buf, NOTE_MAX, "heap as of %.1f s ago", h->age);
-		separator = ", ";
-	}
-	if (h->probe_share >= 0 && !h->stopped[0]) {
-		used += (size_t)snprintf(buf + used, NOTE_MAX - used, "%sprobes take %s of its CPU time",
-					 separator, figure_share(share, h->probe_share));
-		separator = ", ";
-	}
-	if (h->estimated)
-		snprintf(buf + used, NOTE_MAX - used, "%sfigures of sites are estimates", separator);
+	if (h->age > 1)
+		used = (size_t)snprintf(buf, NOTE_MAX, "heap as of %.1f s ago", h->age);
+	if (h->budget[0])
+		snprintf(buf + used, NOTE_MAX - used, "%s%s", used ? ", " : "", h->budget);
 }
 
 static void add_note(struct note notes[NOTES_MAX], unsigned *cnt, enum canvas_style style, const char *text)
@@ -140,7 +131,6 @@ unsigned layout_notes(const struct head *h, struct note notes[NOTES_MAX])
 	add_note(notes, &cnt, STYLE_PLAIN, text);
 	put_quality(h, text);
 	add_note(notes, &cnt, STYLE_PLAIN, text);
-	add_note(notes, &cnt, STYLE_ALARM, h->stopped);
 	add_note(notes, &cnt, STYLE_ALARM, h->doubt);
 	add_note(notes, &cnt, STYLE_PLAIN, h->cgroup);
 	add_note(notes, &cnt, STYLE_DIM, h->missing);

@@ -53,7 +53,7 @@ struct model *model_new(void)
 	m->tables[PANE_PROCESSES] = (struct row_table){
 		.columns = process_columns, .column_cnt = PROCESS_COLUMN_CNT, .text_name = "process"};
 	m->head.rss = m->head.live = m->head.retained = m->head.purgeable = m->head.pinned = UNKNOWN;
-	m->head.age = m->head.probe_share = -1;
+	m->head.age = -1;
 	return m;
 }
 
@@ -273,9 +273,6 @@ static void take_doubts(struct head *h, const struct snapshot *s)
 						 source_loss_names[i]);
 	if (s->missing_cnt)
 		printable(h->missing, sizeof(h->missing), s->missing[0]);
-	h->stopped[0] = '\0';
-	if (s->allocs && s->allocs->stopped)
-		printable(h->stopped, sizeof(h->stopped), s->allocs->stopped);
 }
 
 static void take_head(struct head *h, const struct snapshot *s)
@@ -292,12 +289,12 @@ static void take_head(struct head *h, const struct snapshot *s)
 		.purgeable = read ? heap->purgeable : UNKNOWN,
 		.pinned = read ? heap->pinned : UNKNOWN,
 		.age = read ? verdict_state_age(s) : -1,
-		.probe_share = s->allocs ? s->allocs->probe_cpu_share : -1,
 		.has_sites = s->allocs != NULL,
-		.estimated = s->allocs && s->allocs->sample_bytes,
 		.final = s->final,
 	};
 	h->purge_call = verdict_purge_call(s);
+	if (s->allocs && !budget_seen_text(h->budget, s->allocs)[0])
+		budget_cost_text(h->budget, s->allocs);
 	if (s->processes && !s->processes->cnt) {
 		h->rss = UNKNOWN;
 		snprintf(h->sentence, sizeof(h->sentence), "no process is there now: waiting for one");

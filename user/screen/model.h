@@ -7,6 +7,7 @@
 #define ALLOCTRACE_SCREEN_MODEL_H
 
 #include "picture/snapshot.h"
+#include "report/budget_text.h"
 #include "verdict/words.h"
 
 enum pane {
@@ -81,12 +82,11 @@ struct head {
 	double age;            /* of the heap's figures, seconds; negative: no heap was read yet */
 	char sentence[VERDICT_MAX]; /* what a purge would return, or why nobody knows */
 	const char *purge_call; /* "malloc_trim(0)"; NULL: none */
-	double probe_share;    /* negative: not known, or no probes */
-	char stopped[160];     /* "", or why allocation probes were removed */
+	char budget[BUDGET_TEXT_MAX]; /* "", or what probes see, or cost where they see all */
 	char cgroup[256];      /* "", or a line */
 	char doubt[256];       /* "", or what was lost */
 	char missing[256];     /* "", or the first that is not seen */
-	bool has_sites, estimated;
+	bool has_sites;
 	bool final;
 	char ended[160];
 };

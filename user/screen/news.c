@@ -18,7 +18,6 @@ enum thing {
 	THING_WINDOW_END,
 	THING_CHURN,
 	THING_END,
-	THING_STOPPED,
 };
 
 static bool is_news(struct journal *j, enum thing thing, uint64_t what, uint64_t whose)
@@ -155,18 +154,11 @@ static void tell_end(struct journal *j, const struct snapshot *s)
 	journal_add(j, s->time_ns, s->killed, text);
 }
 
-static void tell_stopped(struct journal *j, const struct snapshot *s)
-{
-	if (s->allocs && s->allocs->stopped && is_news(j, THING_STOPPED, (uint64_t)s->pid, 0))
-		journal_add(j, s->time_ns, true, s->allocs->stopped);
-}
-
 void news_tell(struct journal *j, const struct snapshot *s, uint64_t told_ns)
 {
 	tell_purges(j, s, told_ns);
 	tell_marks(j, s, told_ns);
 	tell_windows(j, s, told_ns);
 	tell_churn(j, s);
-	tell_stopped(j, s);
 	tell_end(j, s);
 }

@@ -2,16 +2,30 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/printable.h"
 #include "verdict/rule.h"
 
-static void say_stopped(const struct rule_case *c, struct verdict_line *line)
+/* What would tell more of the sites. */
+static void advise_budget(const struct allocation_view *a, struct verdict_line *line)
 {
-	char why[256];
+	double max = 100 * a->budget.max_overhead;
 
-	rule_say(line, VERDICT_NOTE, 0, "%s: who holds and who frees is as it was then",
-		 printable(why, sizeof(why), c->s->allocs->stopped));
-	rule_advise(line, "--stack sampled:64K costs less; --max-overhead says how much the probes may take");
+	if (max > 0 && max < 50)
+		rule_advise(line, "--max-overhead %g or none would tell more; a longer run does", 2 * max);
+	else if (max > 0)
+		rule_advise(line, "--max-overhead none would tell more; a longer run does");
+	else
+		rule_advise(line, "--stack all would tell more; a longer run does");
+}
+
+static void say_error(const struct rule_case *c, struct verdict_line *line)
+{
+	const struct budget_view *b = &c->s->allocs->budget;
+
+	rule_say(line, VERDICT_NOTE, 0, "sites are known to ±%.0f %%: what is said of them is an estimate, totals of the heap are exact",
+		 100 * b->error);
+	advise_budget(c->s->allocs, line);
+	rule_real(line, "error", b->error);
+	rule_real(line, "duty", b->duty);
 }
 
 void rule_uncertain(const struct rule_case *c, struct verdict_line *line)
@@ -20,9 +34,7 @@ void rule_uncertain(const struct rule_case *c, struct verdict_line *line)
 	uint64_t untracked = a ? a->totals.untracked.cnt : 0, events = a ? a->totals.events : 0;
 	char share[32] = "";
 
-	if (a && a->stopped) {
-		say_stopped(c, line);
-	} else if (c->lost && c->lost >= (events + c->lost) / LOST_ONE_IN) {
+	if (c->lost && c->lost >= (events + c->lost) / LOST_ONE_IN) {
 		if (events)
 			snprintf(share, sizeof(share), " (%.1f %%)",
 				 100 * (double)c->lost / (double)(events + c->lost));
@@ -37,6 +49,8 @@ void rule_uncertain(const struct rule_case *c, struct verdict_line *line)
 			 "%" PRIu64 " live blocks did not fit into --max-memory: live by site is too low",
 			 untracked);
 		rule_advise(line, "raise --max-memory");
+	} else if (a && a->budget.estimated && a->budget.error >= ERROR_LARGE && c->span_ns >= FINE_SPAN_NS) {
+		say_error(c, line);
 	}
 	if (!line->sentence[0])
 		return;

@@ -34,6 +34,15 @@ static struct reason main_reason(const struct rule_case *c)
 	return most;
 }
 
+/* What it holds at the least: of a block that was not seen to go another site's may be in its place. */
+static double surely_pinned(const struct site_view *v)
+{
+	uint64_t live = v->figures->live.bytes;
+	double part = v->bounds && live ? (double)v->bounds->live.low.bytes / (double)live : 1;
+
+	return part * (double)v->survey->pinned;
+}
+
 static const struct site_view *main_pinner(const struct rule_case *c)
 {
 	const struct allocation_view *a = c->s->allocs;
@@ -42,7 +51,7 @@ static const struct site_view *main_pinner(const struct rule_case *c)
 	for (size_t i = 0; a && a->survey && i < a->site_cnt; i++)
 		if (a->sites[i].survey && (!most || a->sites[i].survey->pinned > most->survey->pinned))
 			most = &a->sites[i];
-	if (!most || (double)most->survey->pinned < PIN_SHARE_MIN * (double)c->pinned)
+	if (!most || surely_pinned(most) < PIN_SHARE_MIN * (double)c->pinned)
 		return NULL;
 	return most;
 }
@@ -54,8 +63,8 @@ static void say_pinner(const struct rule_case *c, const struct site_view *v, str
 	char live[UNITS_TEXT_MAX], pinned[UNITS_TEXT_MAX], place[OWN_LINE_MAX];
 
 	rule_whom(c, line, v->stack, place);
-	snprintf(buf, size, ": %s in %" PRIu64 " live block%s of %s keep %s of it",
-		 units_bytes(live, v->figures->live.bytes), v->figures->live.cnt,
+	snprintf(buf, size, ": %s%s in %" PRIu64 " live block%s of %s keep %s of it",
+		 v->bounds ? "about " : "", units_bytes(live, v->figures->live.bytes), v->figures->live.cnt,
 		 v->figures->live.cnt == 1 ? "" : "s", place[0] ? place : "a site without a name",
 		 units_bytes(pinned, v->survey->pinned));
 	rule_bytes(line, "site_live", v->figures->live.bytes);

@@ -10,15 +10,16 @@ struct growth {
 	uint64_t grown; /* all of them */
 	double per_second;
 	const struct site_view *most;
-	uint64_t most_grown;
+	uint64_t most_grown, most_sure; /* … at the least, where it is an estimate */
 	uint64_t unclear; /* what the one grew by that grew most, but not clearly (yet) */
 };
 
-/* What the figures of a site may be off by: of sampled stacks, and of frees that were lost. */
-static double error_of(const struct rule_case *c, const struct site *site)
+/* What the figures of a site may be off by, beyond its bounds: of sampled stacks, and of frees that were lost. */
+static double error_of(const struct rule_case *c, const struct site_view *view)
 {
 	const struct ledger_totals *t = &c->s->allocs->totals;
-	double error = LEAK_ERRORS * sqrt((double)c->s->allocs->sample_bytes * (double)site->live.bytes);
+	double live = (double)view->figures->live.bytes;
+	double error = view->bounds ? 0 : LEAK_ERRORS * sqrt((double)c->s->allocs->sample_bytes * live);
 
 	if (t->allocated.cnt)
 		error += 2 * (double)c->lost * (double)t->allocated.bytes / (double)t->allocated.cnt;
@@ -39,8 +40,7 @@ static struct growth sites_that_grow(const struct rule_case *c)
 		rise = trend_rise_of_site(c->trend, view->number);
 		if (!rise.clear && rise.grown > g.unclear)
 			g.unclear = rise.grown;
-		if (!rise.clear || rise.grown < LEAK_GROWN_MIN ||
-		    (double)rise.grown < error_of(c, view->figures))
+		if (!rise.clear || rise.sure < LEAK_GROWN_MIN || (double)rise.sure < error_of(c, view))
 			continue;
 		g.sites++;
 		g.grown += rise.grown;
@@ -48,6 +48,7 @@ static struct growth sites_that_grow(const struct rule_case *c)
 		if (rise.grown > g.most_grown) {
 			g.most = view;
 			g.most_grown = rise.grown;
+			g.most_sure = rise.sure;
 		}
 	}
 	return g;
@@ -94,7 +95,7 @@ static void say_until_its_end(const struct rule_case *c, struct verdict_line *li
 
 	before.cnt--;
 	rise = whole_rise(c, &before);
-	if (!c->s->gone || !rise.clear || rise.grown < LEAK_GROWN_MIN)
+	if (!c->s->gone || !rise.clear || rise.sure < LEAK_GROWN_MIN)
 		return;
 	rule_say(line, VERDICT_NOTE, rise.grown,
 		 "live grew by %s a minute, clearly, until the program ended and freed it",
@@ -107,16 +108,18 @@ static void say_sites(const struct rule_case *c, const struct growth *g, struct 
 {
 	char grown[UNITS_TEXT_MAX], pace[UNITS_TEXT_MAX], live[UNITS_TEXT_MAX], span[UNITS_TEXT_MAX],
 		place[OWN_LINE_MAX], others[64] = "";
+	const char *about = g->most->bounds ? "about " : "";
 
 	rule_whom(c, line, g->most->stack, place);
 	if (g->sites > 1)
 		snprintf(others, sizeof(others), " and %zu more site%s", g->sites - 1,
 			 g->sites > 2 ? "s" : "");
 	rule_say(line, severity_of(c), g->grown,
-		 "live grows by %s a minute, clearly, over %s: %s%s holds %s by now and grew by %s",
+		 "live grows by %s a minute, clearly, over %s: %s%s holds %s%s by now and grew by %s%s",
 		 units_bytes(pace, (uint64_t)(g->per_second * 60)), units_time(span, c->span_ns),
 		 place[0] ? place : "a site without a name", others,
-		 units_bytes(live, g->most->figures->live.bytes), units_bytes(grown, g->most_grown));
+		 about, units_bytes(live, g->most->figures->live.bytes), about,
+		 units_bytes(grown, g->most_grown));
 	if (is_command(c))
 		advise_command(line);
 	else
@@ -129,6 +132,8 @@ static void say_sites(const struct rule_case *c, const struct growth *g, struct 
 	rule_bytes(line, "site_live", g->most->figures->live.bytes);
 	rule_count(line, "site_blocks", g->most->figures->live.cnt);
 	rule_bytes(line, "site_grown", g->most_grown);
+	if (g->most->bounds)
+		rule_bytes(line, "site_grown_least", g->most_sure);
 }
 
 /* The layer that grows as much as the whole; NULL: none does. */
@@ -151,7 +156,8 @@ static void say_unseen(const struct rule_case *c, const struct trend_rise *rise,
 		snprintf(where, sizeof(where), ", in %s (%s)", verdict_name(layer, name, sizeof(name)),
 			 layer->kind->layer);
 	else if (c->s->allocs)
-		snprintf(where, sizeof(where), ", at no single site that is seen");
+		snprintf(where, sizeof(where), ", at no single site that is %s",
+			 c->s->allocs->budget.estimated ? "known well enough" : "seen");
 	rule_say(line, severity_of(c), rise->grown, "live grows by %s a minute, clearly, over %s%s",
 		 units_bytes(pace, (uint64_t)(rise->per_second * 60)), units_time(span, c->span_ns), where);
 	if (is_command(c))
@@ -159,11 +165,12 @@ static void say_unseen(const struct rule_case *c, const struct trend_rise *rise,
 	else if (layer)
 		rule_advise(line, "who allocates there no probe sees: Python's tracemalloc tells, or "
 				  "PYTHONMALLOC=malloc from the start and this again");
-	else if (!c->s->allocs || c->s->allocs->stopped)
+	else if (!c->s->allocs)
 		rule_advise(line, "attach with probes on malloc (without --no-alloc, or with --stack "
 				  "sampled:64K) to see who allocates");
 	else
-		rule_advise(line, "a longer run, or the sites by live bytes, may tell who allocates");
+		rule_advise(line, "a longer run, or the sites by live bytes%s, may tell who allocates",
+			    c->s->allocs->budget.estimated ? ", or a larger --max-overhead" : "");
 	say_figures(line, rise->grown, rise->per_second, c);
 }
 
@@ -183,7 +190,7 @@ void rule_leak(const struct rule_case *c, struct verdict_line *line)
 
 	if (!c->trend)
 		return;
-	if (c->s->allocs && !c->s->allocs->stopped)
+	if (c->s->allocs)
 		g = sites_that_grow(c);
 	if (is_garbage(c, g.grown > whole.grown ? g.grown : whole.grown))
 		return;
@@ -193,7 +200,7 @@ void rule_leak(const struct rule_case *c, struct verdict_line *line)
 		return;
 	if (g.sites && !layer && whole.grown >= g.grown / 2)
 		say_sites(c, &g, line);
-	else if (whole.clear && whole.grown >= LEAK_UNSEEN_MIN && g.grown < whole.grown / 2)
+	else if (whole.clear && whole.sure >= LEAK_UNSEEN_MIN && g.grown < whole.grown / 2)
 		say_unseen(c, &whole, layer, line);
 	else if (!g.sites)
 		say_until_its_end(c, line);

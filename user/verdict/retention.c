@@ -43,9 +43,20 @@ struct freer {
 	char place[OWN_LINE_MAX];
 	const struct stack *stack; /* the one that freed most */
 	uint64_t bytes, most;
+	double sure; /* of bytes, at the least */
 };
 
-static void add_freer(struct freer *v, size_t *cnt, const struct stack *stack, uint64_t bytes)
+/* What part of what a site freed is sure; 1: all. */
+static double sure_part(const struct rule_case *c, uint32_t number)
+{
+	const struct allocation_view *a = c->s->allocs;
+	const struct site_view *v = number < a->number_cnt ? a->by_number[number] : NULL;
+	uint64_t freed = v ? v->figures->freed_here.bytes : 0;
+
+	return v && v->bounds && freed ? (double)v->bounds->freed_here.low.bytes / (double)freed : 1;
+}
+
+static void add_freer(struct freer *v, size_t *cnt, const struct stack *stack, uint64_t bytes, double sure)
 {
 	char place[OWN_LINE_MAX];
 	size_t i = 0;
@@ -61,6 +72,7 @@ static void add_freer(struct freer *v, size_t *cnt, const struct stack *stack, u
 		(*cnt)++;
 	}
 	v[i].bytes += bytes;
+	v[i].sure += (double)bytes * sure;
 	if (bytes > v[i].most) {
 		v[i].most = bytes;
 		v[i].stack = stack;
@@ -75,7 +87,7 @@ static void name_freers(const struct rule_case *c)
 	names_wait(c->s->names);
 }
 
-/* The line that freed most in the windows; NULL: none did by far, or by too few samples. */
+/* The line that freed most in the windows; NULL: none did by far at the least, or by too few samples. */
 static const struct stack *main_freer(const struct rule_case *c)
 {
 	struct freer freers[FREERS_MAX];
@@ -91,14 +103,14 @@ static const struct stack *main_freer(const struct rule_case *c)
 			const struct window_freed *f = &c->s->windows[i].freed[k];
 
 			sum += f->bytes;
-			add_freer(freers, &cnt, rule_site_stack(c, f->site), f->bytes);
+			add_freer(freers, &cnt, rule_site_stack(c, f->site), f->bytes, sure_part(c, f->site));
 		}
 	}
 	for (size_t i = 0; i < cnt; i++)
 		if (!best || freers[i].bytes > best->bytes)
 			best = &freers[i];
 	sample = c->s->allocs->free_sample_bytes;
-	if (!best || (double)best->bytes < PLACE_SHARE_MIN * (double)sum ||
+	if (!best || best->sure < PLACE_SHARE_MIN * (double)sum ||
 	    best->bytes < PLACE_SAMPLES_MIN * sample)
 		return NULL;
 	return best->stack;

@@ -117,6 +117,8 @@ rule_fn rule_limit;
 rule_fn rule_uncertain, rule_fine;
 /* Losses worth a word: one event in so many. */
 #define LOST_ONE_IN 1000
+/* Half of the interval of sites' live bytes, on average, that is worth a word: the largest may be another one. */
+#define ERROR_LARGE 0.25
 /* A run that long, with a heap that was read, has shown what there is to see by now. */
 #define FINE_SPAN_NS (10 * NSEC_PER_SEC)
 

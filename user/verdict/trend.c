@@ -1,5 +1,6 @@
 #include "verdict/trend.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,13 +92,24 @@ static uint64_t net_live(const struct snapshot *s)
 	return TREND_NET_ZERO + t->live.bytes - t->freed_before.bytes;
 }
 
+static void fill_error(struct trend_mark *m, const struct allocation_view *a)
+{
+	const struct bounds *live = &a->budget.totals.live;
+
+	m->estimated = true;
+	m->net_low -= a->totals.live.bytes - live->low.bytes;
+	m->net_high += live->high.bytes - a->totals.live.bytes;
+}
+
 static void fill_figures(struct trend_mark *m, const struct snapshot *s)
 {
 	bool known = s->heap->taken_ns != 0;
 
 	m->figures[TREND_RSS] = s->rss;
 	m->figures[TREND_LIVE] = known ? s->heap->live_heap : UNKNOWN;
-	m->figures[TREND_NET_LIVE] = net_live(s);
+	m->figures[TREND_NET_LIVE] = m->net_low = m->net_high = net_live(s);
+	if (s->allocs && s->allocs->budget.estimated)
+		fill_error(m, s->allocs);
 	if (!known)
 		m->figures[TREND_PINNED] = m->figures[TREND_LAYER_LIVE] = m->figures[TREND_LAYER_RETAINED] =
 			UNKNOWN;
@@ -127,9 +139,14 @@ static void fill_sites(struct trend_mark *m, const struct allocation_view *a)
 	while (cnt < a->site_cnt && cnt < TREND_SITES && a->sites[cnt].figures->live.bytes >= TREND_SITE_MIN)
 		cnt++;
 	m->sites = cnt ? calloc(cnt, sizeof(*m->sites)) : NULL;
-	for (size_t i = 0; m->sites && i < cnt; i++)
-		m->sites[m->site_cnt++] =
-			(struct trend_site){a->sites[i].number, a->sites[i].figures->live.bytes};
+	for (size_t i = 0; m->sites && i < cnt; i++) {
+		const struct site_view *v = &a->sites[i];
+		uint64_t live = v->figures->live.bytes;
+
+		m->sites[m->site_cnt++] = (struct trend_site){v->number, live,
+							      v->bounds ? v->bounds->live.low.bytes : live,
+							      v->bounds ? v->bounds->live.high.bytes : live};
+	}
 	if (m->site_cnt)
 		qsort(m->sites, m->site_cnt, sizeof(*m->sites), by_number);
 }
@@ -205,8 +222,16 @@ const struct trend *trends_add(struct trends *trends, const struct snapshot *s)
 struct series {
 	size_t cnt;
 	uint64_t time_ns[TREND_MARKS];
-	double v[TREND_MARKS];
+	double v[TREND_MARKS], low[TREND_MARKS], high[TREND_MARKS];
 };
+
+static void add_moment(struct series *s, uint64_t time_ns, double v, double low, double high)
+{
+	s->time_ns[s->cnt] = time_ns;
+	s->v[s->cnt] = v;
+	s->low[s->cnt] = low;
+	s->high[s->cnt++] = high;
+}
 
 static size_t part_of(const struct series *s, size_t i)
 {
@@ -216,8 +241,8 @@ static size_t part_of(const struct series *s, size_t i)
 	return part < PARTS ? part : PARTS - 1;
 }
 
-/* The lowest of each part and when it was; false: a part has none. */
-static bool find_lows(const struct series *s, double low[PARTS], uint64_t at[PARTS])
+/* The lowest of each part and which it was; false: a part has none. */
+static bool find_lows(const struct series *s, double low[PARTS], size_t at[PARTS])
 {
 	bool has[PARTS] = {false}, all = true;
 
@@ -228,7 +253,7 @@ static bool find_lows(const struct series *s, double low[PARTS], uint64_t at[PAR
 			continue;
 		has[part] = true;
 		low[part] = s->v[i];
-		at[part] = s->time_ns[i];
+		at[part] = i;
 	}
 	for (size_t i = 0; i < PARTS; i++)
 		all &= has[i];
@@ -265,7 +290,7 @@ static struct trend_rise rise_of(const struct series *s)
 {
 	struct trend_rise rise = {.clear = false};
 	double low[PARTS], mean, steps[PARTS - 1];
-	uint64_t at[PARTS];
+	size_t at[PARTS];
 
 	if (s->cnt < TREND_RISE_MARKS_MIN ||
 	    s->time_ns[s->cnt - 1] - s->time_ns[0] < TREND_RISE_SPAN_MIN_NS || !find_lows(s, low, at) ||
@@ -275,7 +300,9 @@ static struct trend_rise rise_of(const struct series *s)
 		steps[i] = low[i + 1] - low[i];
 	mean = (steps[1] + steps[2]) / 2;
 	rise.grown = (uint64_t)(low[3] - low[1]);
-	rise.per_second = (low[3] - low[1]) * 1e9 / (double)(at[3] - at[1]);
+	rise.per_second = (low[3] - low[1]) * 1e9 / (double)(s->time_ns[at[3]] - s->time_ns[at[1]]);
+	if (s->low[at[3]] > s->high[at[1]])
+		rise.sure = (uint64_t)(s->low[at[3]] - s->high[at[1]]);
 	rise.clear = steps[0] >= 0 && steps[1] >= mean / 2 && steps[2] >= mean / 2 &&
 		     steps[2] * 3 >= steps[1] * 2 && lowest_lately(s) >= low[3] + mean / 4 &&
 		     low[3] - low[1] > deepest_fall(s);
@@ -285,24 +312,23 @@ static struct trend_rise rise_of(const struct series *s)
 struct trend_rise trend_rise(const struct trend *t, enum trend_figure figure)
 {
 	struct series s = {.cnt = 0};
+	bool net = figure == TREND_NET_LIVE;
 
 	for (size_t i = 0; t && i < t->cnt; i++) {
 		if (t->marks[i].figures[figure] == UNKNOWN)
 			continue;
-		s.time_ns[s.cnt] = t->marks[i].time_ns;
-		s.v[s.cnt++] = (double)t->marks[i].figures[figure];
+		add_moment(&s, t->marks[i].time_ns, (double)t->marks[i].figures[figure],
+			   net ? (double)t->marks[i].net_low : (double)t->marks[i].figures[figure],
+			   net ? (double)t->marks[i].net_high : (double)t->marks[i].figures[figure]);
 	}
 	return rise_of(&s);
 }
 
-static uint64_t site_live(const struct trend_mark *m, uint32_t number)
+static const struct trend_site *site_at(const struct trend_mark *m, uint32_t number)
 {
-	const struct trend_site *found = m->site_cnt
-						 ? bsearch(&(struct trend_site){.number = number}, m->sites,
-							   m->site_cnt, sizeof(*m->sites), by_number)
-						 : NULL;
-
-	return found ? found->live : 0;
+	return m->site_cnt ? bsearch(&(struct trend_site){.number = number}, m->sites, m->site_cnt,
+				     sizeof(*m->sites), by_number)
+			   : NULL;
 }
 
 struct trend_rise trend_rise_of_site(const struct trend *t, uint32_t number)
@@ -310,8 +336,13 @@ struct trend_rise trend_rise_of_site(const struct trend *t, uint32_t number)
 	struct series s = {.cnt = 0};
 
 	for (size_t i = 0; t && i < t->cnt; i++) {
-		s.time_ns[s.cnt] = t->marks[i].time_ns;
-		s.v[s.cnt++] = (double)site_live(&t->marks[i], number);
+		const struct trend_mark *m = &t->marks[i];
+		const struct trend_site *site = site_at(m, number);
+
+		if (site)
+			add_moment(&s, m->time_ns, (double)site->live, (double)site->low, (double)site->high);
+		else
+			add_moment(&s, m->time_ns, 0, 0, m->estimated ? INFINITY : 0);
 	}
 	return rise_of(&s);
 }

@@ -33,12 +33,15 @@ enum trend_figure { /* bytes; UNKNOWN where nobody knows */
 struct trend_site {
 	uint32_t number; /* site_view.number */
 	uint64_t live;
+	uint64_t low, high; /* its bounds; live where it is exact */
 };
 
 struct trend_mark {
 	uint64_t time_ns;
 	uint64_t figures[TREND_FIGURE_CNT];
 	bool stays;               /* a spacing after the one before it; else the next one takes its place */
+	bool estimated;           /* figures of events are: a site that is not there was not seen */
+	uint64_t net_low, net_high; /* bounds of TREND_NET_LIVE */
 	struct trend_site *sites; /* by number */
 	uint32_t site_cnt;
 };
@@ -79,10 +82,11 @@ struct trend_rise {
 	bool clear;
 	uint64_t grown;    /* bytes, from the second part's low to the last one's */
 	double per_second; /* bytes */
+	uint64_t sure;     /* of grown, what it is at the least where figures are estimates: from the upper bound to the lower one */
 };
 
 struct trend_rise trend_rise(const struct trend *trend, enum trend_figure figure);
-/* Of a site; where a mark does not have it, it was too small to be kept: 0. */
+/* Of a site; where a mark does not have it, it was too small to be kept: 0, and of estimates without an upper bound. */
 struct trend_rise trend_rise_of_site(const struct trend *trend, uint32_t number);
 /* Whether the figure did not go below bytes for so long, until now; at least two marks must say so. */
 bool trend_has_lasted(const struct trend *trend, enum trend_figure figure, uint64_t bytes, uint64_t ns);

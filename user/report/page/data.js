@@ -103,6 +103,19 @@ function readWeights(r, names) {
 	return { nodes, weights };
 }
 
+// Half of the 95 % interval of each, where figures are estimates; null: not known.
+function readErrors(r, report, cnt) {
+	const errors = {};
+
+	for (const name of report.allocs?.estimated ? ['live', 'allocated', 'freed', 'count'] : [])
+		errors[name] = Array.from({ length: cnt }, () => {
+			const half = r.number();
+
+			return half ? half - 1 : null;
+		});
+	return errors;
+}
+
 const FIGURES = ['rss', 'held', 'resident', 'live_heap', 'retained', 'purgeable', 'pinned', 'live', 'allocated',
 	'freed', 'cgroup_current', 'cgroup_limit', 'reopens'];
 
@@ -153,9 +166,9 @@ function readSteps(r, started) {
 export async function readData(base64) {
 	const r = new Reader(await inflate(bytesOf(base64)));
 	const { report, page } = JSON.parse(r.text());
+	const frames = readFrames(r), tree = readNodes(r), weighed = readWeights(r, page.weights);
 	const data = {
-		report, page, frames: readFrames(r), tree: readNodes(r),
-		...readWeights(r, page.weights),
+		report, page, frames, tree, ...weighed, errors: readErrors(r, report, weighed.nodes.length),
 		points: readPoints(r, report.started),
 		steps: readSteps(r, report.started),
 	};

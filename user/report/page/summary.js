@@ -13,12 +13,17 @@ export function fillHead(data) {
 	document.getElementById('footer').prepend(`alloctrace ${page.version} · `);
 }
 
+// How much of the process the figures of sites are from, where that is not all.
+function sampling({ seen, cost }) {
+	return seen ? `Figures of sites are estimates: ${seen}${cost ? `; ${cost}` : ''}.` : '';
+}
+
 // The verdict: what it concludes, worst first; where nothing is concluded, what the heap says of itself.
-function conclusions(report) {
+function conclusions(report, seen) {
 	const lines = (report.verdict ?? []).map(({ severity, sentence, advice }, i) =>
 		el(`div.conclusion.${/^[a-z]+$/.test(severity) ? severity : 'note'}`, el('span.badge', severity),
 			el(i ? 'p' : 'p.sentence', sentence), advice ? el('p.advice', `→ ${advice}`) : ''));
-	const facts = [...lines.length ? [] : [report.sentence, report.layer_sentence], report.allocs?.stopped];
+	const facts = [...lines.length ? [] : [report.sentence, report.layer_sentence], seen];
 
 	return [...lines, ...facts.filter(Boolean).map((text) => el(text === report.sentence ? 'p.sentence' : 'p', text))];
 }
@@ -85,7 +90,7 @@ export function fillVerdict(data) {
 	const unseen = [...report.missing, ...Object.entries(report.lost).map(([name, n]) => `${count(n)} lost: ${name}`),
 		...(data.page.incomplete ? ['the history is not complete: there was no memory for it'] : [])];
 
-	document.getElementById('verdict').append(...conclusions(report), division(report) ?? '', tiles(report),
+	document.getElementById('verdict').append(...conclusions(report, sampling(data.page)), division(report) ?? '', tiles(report),
 		unseen.length ? el('details.unseen', el('summary', `${unseen.length} thing${unseen.length > 1 ? 's' : ''} not seen`),
 			el('ul', ...unseen.map((text) => el('li', text)))) : '');
 }

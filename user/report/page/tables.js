@@ -1,5 +1,5 @@
 // Tables of what was found: a tab each.
-import { bytes, clock, count, el, frameText, seconds } from './words.js';
+import { bytes, clock, count, el, frameText, seconds, share } from './words.js';
 
 const ROWS_FIRST = 50;
 const SITES_MOST = 1000;
@@ -133,6 +133,15 @@ function allocators({ report }) {
 	};
 }
 
+// A figure, and how far it may be off.
+function estimate(words, value, errors, i) {
+	const half = errors?.[i];
+
+	if (!errors || half === 0)
+		return words;
+	return el('span', words, el('span.quiet', half === null || !value ? ' ±?' : ` ±${share(half, value)}`));
+}
+
 // Stacks with what each weighs by all weights; a row leads to its place in the flame graph.
 function sites(data, tree, name, by) {
 	const weights = data.page.weights, first = weights.indexOf(by);
@@ -143,7 +152,7 @@ function sites(data, tree, name, by) {
 	return {
 		name, sort: first, rows: most.slice(0, SITES_MOST),
 		columns: [
-			...weights.map((w) => number(w, (i) => data.weights[w][i], w === 'count' ? count : bytes)),
+			...weights.map((w) => number(w, (i) => data.weights[w][i], (v, i) => estimate(w === 'count' ? count(v) : bytes(v), v, data.errors[w], i))),
 			text('by', (i) => data.nodes[i], (node) => chain(frames(node))),
 		],
 		node: (i) => data.nodes[i],
@@ -249,7 +258,7 @@ export class Tables {
 
 	row(table, row) {
 		const cells = table.columns.map(({ get, show, number: right }) =>
-			el(right ? `td.number${get(row) ? '' : '.zero'}` : 'td', show(get(row))));
+			el(right ? `td.number${get(row) ? '' : '.zero'}` : 'td', show(get(row), row)));
 		const line = el('tr', ...cells);
 
 		if (table.time)

@@ -1,0 +1,134 @@
+/*
+ * The gate of a process under a budget: counts its hits, what they take, and says which are recorded.
+ * Without a budget none of this is there. The maps belong to gate.bpf.c.
+ */
+#ifndef ALLOCTRACE_GATE_BPF_H
+#define ALLOCTRACE_GATE_BPF_H
+
+#include "events.bpf.h"
+
+struct gates_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, u32); /* tgid */
+	__type(value, struct gate);
+	__uint(max_entries, GATES_MAX);
+};
+extern struct gates_map gates SEC(".maps");
+
+struct gates_spent_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__type(key, u32);
+	__type(value, struct gate_spent);
+	__uint(max_entries, GATES_MAX);
+};
+extern struct gates_spent_map gates_spent SEC(".maps");
+
+struct alarms_map {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, ALARMS_SIZE);
+};
+extern struct alarms_map alarms SEC(".maps");
+
+extern const volatile bool is_budgeted; /* set by the loader */
+
+/* A program on its way. */
+struct passage {
+	struct gate *gate;        /* NULL: there is no budget */
+	struct gate_spent *spent; /* with it */
+	u64 began;                /* ns; 0: it is not timed */
+};
+
+static __always_inline struct gate_spent *gate_spent(u32 tgid)
+{
+	return bpf_map_lookup_elem(&gates_spent, &tgid);
+}
+
+/*
+ * Between two hits of a thread on this CPU, with no other's there, its ticks were the probes' and its own.
+ * In one cell only: between two of them there were no probes, and all was its own.
+ */
+static __always_inline void see_ticks(struct gate_spent *spent, u64 cell)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	u64 utime = task->utime, stime = task->stime;
+
+	if (spent->task == (u64)task && spent->cell == cell) {
+		spent->user_ns += utime - spent->utime;
+		spent->system_ns += stime - spent->stime;
+	}
+	spent->task = (u64)task;
+	spent->cell = cell;
+	spent->utime = utime;
+	spent->stime = stime;
+}
+
+static __always_inline void close_by_limit(struct gate *gate, u32 tgid)
+{
+	u64 *alarm = bpf_ringbuf_reserve(&alarms, sizeof(*alarm), 0);
+
+	gate->open = 0;
+	if (!alarm)
+		return;
+	*alarm = tgid;
+	bpf_ringbuf_submit(alarm, BPF_RB_FORCE_WAKEUP);
+}
+
+static __always_inline void begin_timing(struct passage *passage, u64 cnt)
+{
+	passage->spent->timed = !(cnt & (GATE_TIMED - 1));
+	passage->began = passage->spent->timed ? bpf_ktime_get_ns() : 0;
+}
+
+/* At an entry; false: it is not recorded. */
+static __always_inline bool gate_enter(struct passage *passage, u64 pid_tgid, u64 cookie)
+{
+	u32 tgid = pid_tgid >> 32;
+	struct gate_spent *spent;
+	struct gate *gate;
+
+	*passage = (struct passage){0};
+	if (!is_budgeted)
+		return true;
+	gate = bpf_map_lookup_elem(&gates, &tgid);
+	spent = gate ? gate_spent(tgid) : NULL;
+	if (!spent)
+		return false;
+	passage->gate = gate;
+	passage->spent = spent;
+	spent->entries++;
+	spent->stepped += (cookie & COOKIE_STEPPED) != 0;
+	__sync_fetch_and_add(&gate->hits, 1);
+	if (!gate->open)
+		return false;
+	see_ticks(spent, gate->cell);
+	if (gate->hits >= gate->limit)
+		close_by_limit(gate, tgid);
+	begin_timing(passage, spent->entries);
+	return true;
+}
+
+/* At the return of a call whose entry was recorded: this is too, whatever has become of the gate. */
+static __always_inline void gate_return(struct passage *passage, u64 pid_tgid)
+{
+	u32 tgid = pid_tgid >> 32;
+
+	*passage = (struct passage){0};
+	if (!is_budgeted)
+		return;
+	passage->gate = bpf_map_lookup_elem(&gates, &tgid);
+	passage->spent = passage->gate ? gate_spent(tgid) : NULL;
+	if (!passage->spent) {
+		passage->gate = NULL;
+		return;
+	}
+	passage->spent->returns++;
+	begin_timing(passage, passage->spent->returns);
+}
+
+static __always_inline void gate_leave(const struct passage *passage)
+{
+	if (passage->spent && passage->began)
+		passage->spent->program_ns += (bpf_ktime_get_ns() - passage->began) * GATE_TIMED;
+}
+
+#endif

@@ -1,0 +1,384 @@
+#include "probe/slicer.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/map.h"
+#include "base/units.h"
+#include "probe/gates.h"
+
+#define SYSTEM_TIME_NS NSEC_PER_SEC /* what /proc tells of user and system time is read so often */
+
+struct sliced {
+	struct attached *attached;
+	pid_t pid;
+	clockid_t clock;
+	struct pace *pace;
+	struct pace_step step;
+	uint64_t due;
+	uint64_t number;            /* of the newest cell */
+	bool open;                  /* its gate, as far as we know */
+	bool placed;                /* its probes are */
+	bool alarmed;               /* its gate has closed itself */
+	struct pace_reading marked; /* at the last mark */
+	struct pace_reading system; /* when user and system time were read */
+};
+
+struct slicer {
+	struct slicer_options options;
+	struct map processes; /* pid → struct sliced; under the lock */
+	struct ring_buffer *alarms;
+	int epoll_fd, wake_fd;
+	bool stop; /* under the lock */
+	pthread_t thread;
+};
+
+static uint64_t cpu_time(const struct sliced *s)
+{
+	struct timespec used;
+
+	if (clock_gettime(s->clock, &used))
+		return s->marked.cpu_ns; /* it has ended */
+	return (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec;
+}
+
+/* proc(5): fields 14 and 15 of stat, in clock ticks. */
+static void read_system(struct sliced *s, struct pace_reading *r)
+{
+	unsigned long long user, system;
+	char path[32], line[1024], *from;
+	FILE *file;
+
+	r->all_user_ns = s->system.all_user_ns;
+	r->all_system_ns = s->system.all_system_ns;
+	if (s->system.time_ns && r->time_ns - s->system.time_ns < SYSTEM_TIME_NS)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/stat", s->pid);
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	from = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
+	if (from &&
+	    sscanf(from + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &system) == 2) {
+		uint64_t tick = NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK);
+
+		r->all_user_ns = user * tick;
+		r->all_system_ns = system * tick;
+		s->system = *r;
+	}
+	fclose(file);
+}
+
+static struct pace_reading read_process(const struct slicer *sl, struct sliced *s)
+{
+	const struct probe_cost *cost = sl->options.cost;
+	struct pace_reading r = {.time_ns = clock_monotonic_ns(), .cpu_ns = cpu_time(s)};
+	struct gate_sum sum;
+
+	gates_spent(&sl->options.gates, s->pid, &sum);
+	r.hits = sum.entries;
+	r.stack_ns = sum.stack_ns;
+	r.probe_ns = sum.program_ns +
+		     (uint64_t)(cost->trap * (double)sum.entries + cost->return_trap * (double)sum.returns +
+				cost->stepped * (double)sum.stepped);
+	r.user_ns = sum.user_ns;
+	r.system_ns = sum.system_ns;
+	read_system(s, &r);
+	return r;
+}
+
+static void mark(const struct slicer *sl, struct sliced *s, enum cell_state state,
+		 const struct pace_reading *at)
+{
+	struct event_cell cell = {
+		.number = s->number,
+		.chance = s->step.sure ? CELL_SURE : (uint64_t)(s->step.chance * CELL_SURE),
+		.sample_bytes = s->step.sample_bytes,
+		.free_sample_bytes = s->step.free_sample_bytes,
+		.state = state,
+	};
+	uint64_t error;
+
+	cell.chance += !cell.chance;
+	cell.progress = pace_progress(s->pace, &s->marked, at, &error);
+	cell.progress_error = error;
+	cell.cpu = state == CELL_BEGIN ? 0 : at->cpu_ns - s->marked.cpu_ns;
+	if (!gates_mark(&sl->options.gates, s->pid, &cell, s->step.quota))
+		s->open = state == CELL_BEGIN;
+	s->marked = *at;
+}
+
+static bool goes_on(const struct pace_step *was, const struct pace_step *next)
+{
+	return was->on && next->on && was->sure && next->sure && was->sample_bytes == next->sample_bytes &&
+	       was->free_sample_bytes == next->free_sample_bytes;
+}
+
+static void begin(const struct slicer *sl, struct sliced *s)
+{
+	struct pace_reading now;
+
+	if (!s->placed) {
+		attached_switch_allocs(s->attached, true);
+		s->placed = true;
+		now = read_process(sl, s);
+		pace_begun(s->pace, &now);
+	} else {
+		now = read_process(sl, s);
+	}
+	s->number++;
+	mark(sl, s, CELL_BEGIN, &now);
+}
+
+/* The step has ended: the next one. */
+static void turn(const struct slicer *sl, struct sliced *s)
+{
+	struct pace_step was = s->step;
+	struct pace_reading now = read_process(sl, s);
+
+	s->step = pace_next(s->pace, &now);
+	if (!goes_on(&was, &s->step) || !gates_go_on(&sl->options.gates, s->pid, s->step.quota)) {
+		if (s->open) {
+			struct pace_step next = s->step;
+
+			s->step = was;
+			mark(sl, s, CELL_END, &now);
+			s->step = next;
+		}
+		if (s->step.on)
+			begin(sl, s);
+	}
+	if (!s->step.on && s->placed) {
+		attached_switch_allocs(s->attached, false);
+		s->placed = false;
+	}
+	s->alarmed = false;
+	s->due = clock_monotonic_ns() + s->step.length_ns;
+}
+
+/* Who is to have its turn next: before all others, cells that are to end. */
+static struct sliced *most_urgent(const struct slicer *sl, uint64_t now)
+{
+	struct sliced *found = NULL;
+
+	for (size_t i = 0; i < sl->processes.cap; i++) {
+		struct sliced *s = sl->processes.slots[i].value;
+
+		if (!s || !(s->alarmed || now >= s->due))
+			continue;
+		if (!found || (s->step.on && !found->step.on) ||
+		    (s->step.on == found->step.on && s->due < found->due))
+			found = s;
+	}
+	return found;
+}
+
+/* When the next is due; UINT64_MAX: there is none. */
+static uint64_t next_due(const struct slicer *sl)
+{
+	uint64_t due = UINT64_MAX;
+
+	for (size_t i = 0; i < sl->processes.cap; i++) {
+		const struct sliced *s = sl->processes.slots[i].value;
+
+		if (s && s->due < due)
+			due = s->due;
+	}
+	return due;
+}
+
+static int take_alarm(void *ctx, void *data, size_t len)
+{
+	struct slicer *sl = ctx;
+	struct sliced *s = len >= sizeof(uint64_t) ? map_get(&sl->processes, *(const uint64_t *)data) : NULL;
+
+	if (s && s->open)
+		s->alarmed = true;
+	return 0;
+}
+
+/* Milliseconds are too coarse for a cell: epoll_pwait2 is of 5.11. */
+static void wait_until(struct slicer *sl, uint64_t due)
+{
+	uint64_t now = clock_monotonic_ns(), ns = due > now ? due - now : 0;
+	struct timespec left = {.tv_sec = (time_t)(ns / NSEC_PER_SEC), .tv_nsec = (long)(ns % NSEC_PER_SEC)};
+	struct epoll_event event;
+	eventfd_t value;
+
+	epoll_pwait2(sl->epoll_fd, &event, 1, due == UINT64_MAX ? NULL : &left, NULL);
+	eventfd_read(sl->wake_fd, &value);
+}
+
+/* One at a time: placing probes takes some milliseconds, in which others' cells end and the lock is wanted.
+ */
+static void *run(void *arg)
+{
+	struct slicer *sl = arg;
+	bool stop = false;
+
+	while (!stop) {
+		struct sliced *s;
+		uint64_t due;
+
+		pthread_mutex_lock(sl->options.lock);
+		ring_buffer__consume(sl->alarms);
+		stop = sl->stop;
+		s = stop ? NULL : most_urgent(sl, clock_monotonic_ns());
+		if (s)
+			turn(sl, s);
+		due = next_due(sl);
+		pthread_mutex_unlock(sl->options.lock);
+		if (!s && !stop)
+			wait_until(sl, due);
+	}
+	return NULL;
+}
+
+static int watch(const struct slicer *sl, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	return fd < 0 || epoll_ctl(sl->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+static void slicer_free(struct slicer *sl)
+{
+	for (size_t i = 0; i < sl->processes.cap; i++) {
+		struct sliced *s = sl->processes.slots[i].value;
+
+		if (s)
+			pace_free(s->pace);
+		free(s);
+	}
+	map_free(&sl->processes);
+	ring_buffer__free(sl->alarms);
+	if (sl->epoll_fd >= 0)
+		close(sl->epoll_fd);
+	if (sl->wake_fd >= 0)
+		close(sl->wake_fd);
+	free(sl);
+}
+
+int slicer_start(const struct slicer_options *options, struct slicer **result)
+{
+	struct slicer *sl = calloc(1, sizeof(*sl));
+	int ret;
+
+	if (!sl)
+		return -ENOMEM;
+	sl->options = *options;
+	sl->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	sl->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	sl->alarms = ring_buffer__new(options->gates.alarms, take_alarm, sl, NULL);
+	ret = sl->alarms ? watch(sl, sl->wake_fd) : -errno;
+	ret = ret ?: watch(sl, ring_buffer__epoll_fd(sl->alarms));
+	ret = ret ?: -pthread_create(&sl->thread, NULL, run, sl);
+	if (ret)
+		slicer_free(sl);
+	else
+		*result = sl;
+	return ret;
+}
+
+void slicer_stop(struct slicer *sl)
+{
+	if (!sl)
+		return;
+	pthread_mutex_lock(sl->options.lock);
+	sl->stop = true;
+	pthread_mutex_unlock(sl->options.lock);
+	eventfd_write(sl->wake_fd, 1);
+	pthread_join(sl->thread, NULL);
+	slicer_free(sl);
+}
+
+static int sliced_start(const struct slicer *sl, struct sliced *s)
+{
+	const struct pace_options options = {
+		.max_share = sl->options.max_share,
+		.stacks_sampled = sl->options.stacks_sampled,
+		.sample_bytes = sl->options.sample_bytes,
+		.free_sample_bytes = sl->options.free_sample_bytes,
+		.seed = clock_monotonic_ns() ^ (uint64_t)s->pid << 32,
+	};
+
+	if (clock_getcpuclockid(s->pid, &s->clock))
+		return -ESRCH;
+	s->marked = read_process(sl, s);
+	s->pace = pace_new(&options, &s->marked);
+	if (!s->pace)
+		return -ENOMEM;
+	s->placed = true;
+	turn(sl, s);
+	return 0;
+}
+
+int slicer_add(struct slicer *sl, struct attached *attached)
+{
+	struct sliced *s = calloc(1, sizeof(*s));
+	int ret;
+
+	if (!s)
+		return -ENOMEM;
+	s->attached = attached;
+	s->pid = attached_pid(attached);
+	ret = sliced_start(sl, s);
+	if (!ret && !map_set(&sl->processes, (uint64_t)s->pid, s)) {
+		eventfd_write(sl->wake_fd, 1);
+		return 0;
+	}
+	pace_free(s->pace);
+	free(s);
+	return ret ? ret : -ENOMEM;
+}
+
+void slicer_remove(struct slicer *sl, pid_t pid)
+{
+	struct sliced *s = map_remove(&sl->processes, (uint64_t)pid);
+	struct pace_reading now;
+
+	if (!s)
+		return;
+	if (s->open) {
+		now = read_process(sl, s);
+		mark(sl, s, CELL_END, &now);
+	}
+	pace_free(s->pace);
+	free(s);
+}
+
+bool slicer_view(struct slicer *sl, pid_t pid, struct pace_view *view)
+{
+	struct pace_reading now;
+	struct sliced *s;
+
+	pthread_mutex_lock(sl->options.lock);
+	s = map_get(&sl->processes, (uint64_t)pid);
+	if (s) {
+		now = read_process(sl, s);
+		pace_view(s->pace, &now, view);
+	}
+	pthread_mutex_unlock(sl->options.lock);
+	return s;
+}
+
+uint64_t slicer_probe_ns(struct slicer *sl, pid_t pid)
+{
+	struct sliced *s;
+	uint64_t ns = 0;
+
+	pthread_mutex_lock(sl->options.lock);
+	s = map_get(&sl->processes, (uint64_t)pid);
+	if (s)
+		ns = read_process(sl, s).probe_ns;
+	pthread_mutex_unlock(sl->options.lock);
+	return ns;
+}

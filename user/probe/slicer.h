@@ -1,0 +1,45 @@
+/*
+ * Keeps processes to a budget: a thread that opens and closes their gates and places and removes the
+ * probes of their allocations, as user/budget/pace.h says.
+ *
+ * The order: probes are placed behind a closed gate, which opens when all stand; it closes before they
+ * are removed. The process's CPU time and what hits have taken are read right before a mark.
+ */
+#ifndef ALLOCTRACE_PROBE_SLICER_H
+#define ALLOCTRACE_PROBE_SLICER_H
+
+#include <pthread.h>
+
+#include "base/log.h"
+#include "budget/pace.h"
+#include "probe/attached.h"
+
+struct slicer;
+
+struct slicer_options { /* what it points to must outlive the slicer */
+	const struct log *log;
+	struct gate_fds gates;
+	const struct probe_cost *cost;
+	pthread_mutex_t *lock; /* held while the probes of a process are touched */
+	double max_share;
+	bool stacks_sampled;
+	uint64_t sample_bytes, free_sample_bytes;
+};
+
+/* Starts the thread. −ENOMEM, −errno. */
+int slicer_start(const struct slicer_options *options, struct slicer **slicer);
+void slicer_stop(struct slicer *slicer); /* NULL-safe; gates stay as they are, no probe is removed */
+
+/*
+ * A process whose probes stand and whose gate is closed: its first cell begins. To be removed before the
+ * attached is closed. Under the lock, both. −ENOMEM.
+ */
+int slicer_add(struct slicer *slicer, struct attached *attached);
+void slicer_remove(struct slicer *slicer, pid_t pid);
+
+/* False: it is not among them. */
+bool slicer_view(struct slicer *slicer, pid_t pid, struct pace_view *view);
+/* CPU time (ns) that its probes have taken so far, as calibrated; 0: it is not among them. */
+uint64_t slicer_probe_ns(struct slicer *slicer, pid_t pid);
+
+#endif
