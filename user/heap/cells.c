@@ -11,6 +11,7 @@
 #define CLASSES 12       /* of ages, in cells that were on: the first ones of one cell each, */
 #define SINGLES 4        /* … so many, and then each twice as long as the one before */
 #define UNSEEN_DEATHS 0.1 /* of one a cell, that a figure of deaths may be wrong by */
+#define SPREAD 0.3          /* of the variance that deaths would have if each cell's were a chance of its own; by simulation */
 #define YOUNG_CELLS 8.0  /* that the mean of the young is of */
 #define SHORT_SHARE 0.02 /* of blocks that died in their cell: from there on a site's are looked at in halves */
 #define AGES_MAX 4         /* mean ages at death: what is older may never die, and does not count for the mean life */
@@ -260,7 +261,7 @@ static double share_of_own(double died, double taken, double turn, double reused
 }
 
 /* Deaths of a class in a cell, and at what age. */
-static const double memories[CLASSES] = {40,40,40,40,16,8,16,16,32,32,32,32};
+static const double memories[CLASSES] = {40, 40, 40, 40, 16, 8, 8, 8, 8, 16, 16, 32};
 
 static void cohort_dies(const struct cells *c, struct site_cells *s, int class, double weight, double own)
 {
@@ -292,7 +293,7 @@ static void cohort_dies(const struct cells *c, struct site_cells *s, int class, 
 			k->alive.v[f] = fmin(alive * (1 - share), fmax(k->looking.v[f], 0));
 			share = fmax(share, 0);
 			k->variance.v[f] *= (1 - share) * (1 - share);
-			k->spread.v[f] = k->spread.v[f] * (1 - share) * (1 - share) + memory * error;
+			k->spread.v[f] = k->spread.v[f] * (1 - share) * (1 - share) + SPREAD * memory * error;
 		}
 		if (f == CNT && alive > 0) {
 			double theirs = fmin(share * alive, died);
