@@ -16,6 +16,7 @@ static __always_inline void fill_cell(struct event_cell *cell, const u64 *args)
 	cell->free_sample_bytes = args[CELL_ARG_FREE_SAMPLE];
 	cell->progress = args[CELL_ARG_PROGRESS];
 	cell->progress_error = args[CELL_ARG_ERROR];
+	cell->cpu = args[CELL_ARG_CPU];
 	cell->state = args[CELL_ARG_STATE];
 	cell->pad = 0;
 }

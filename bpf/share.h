@@ -191,6 +191,7 @@ enum cell_argument {
 	CELL_ARG_FREE_SAMPLE,
 	CELL_ARG_PROGRESS,
 	CELL_ARG_ERROR,
+	CELL_ARG_CPU,
 	CELL_ARG_QUOTA, /* hits from a BEGIN on, or from now on */
 	CELL_ARG_CNT
 };

@@ -173,7 +173,7 @@ static void sim_say(struct sim *s, uint32_t kind, uint64_t addr, uint64_t size, 
 	ledger_event(s->ledger, &ev, block.stack, &sim_allocator, REALLOC_FREES_ZERO);
 	s->clock += s->hit_cost;
 	if (!s->sure && ++s->hits >= s->quota)
-		sim_close(s, CELL_CUT);
+		sim_close(s, CELL_END);
 }
 
 static void sim_count(struct site_count *c, uint64_t cnt, uint64_t bytes)

@@ -193,34 +193,31 @@ static struct bounds exactly(struct site_count figure)
 	return (struct bounds){figure, figure};
 }
 
-/* What is said of the budget beside the estimates. */
-static void fill_budget(struct allocs *a)
+/* All is seen, but for stacks that are sampled. */
+static struct budget_view budget(const struct allocs *a)
 {
 	const struct ledger_totals *t = &a->view.totals;
 	struct pace_view pace = {.duty = 1, .duty_now = 1};
 
-	struct budget_view *budget = &a->view.budget;
-
 	pace.share = toll_probe_share(&a->toll);
 	tracer_pace(a->tracer, a->process->pid, &pace);
-	budget->max_overhead = a->options.max_share;
-	budget->probe_share = pace.share;
-	budget->tracer_share = toll_our_share(&a->toll);
-	budget->duty = pace.duty;
-	budget->duty_now = pace.duty_now;
-	if (budget->estimated)
-		return;
-	budget->estimated = a->options.sample_bytes != 0; /* of sites only */
-	budget->totals = (struct site_bounds){exactly(t->live), exactly(t->allocated), exactly(t->freed),
-					      exactly(t->freed)};
+	return (struct budget_view){
+		.max_overhead = a->options.max_share,
+		.probe_share = pace.share,
+		.tracer_share = toll_our_share(&a->toll),
+		.duty = pace.duty,
+		.duty_now = pace.duty_now,
+		.estimated = a->options.sample_bytes != 0,
+		.totals = {exactly(t->live), exactly(t->allocated), exactly(t->freed), exactly(t->freed)},
+	};
 }
 
 static uint64_t unattributed(const struct allocs *a, const struct heap_state *heap)
 {
-	uint64_t live = heap_probed_live(heap), rounded = a->rounded;
+	uint64_t live = heap_probed_live(heap);
 
-	if (ledger_is_estimated(a->ledger))
-		rounded = a->view.totals.live_rounded;
+	uint64_t rounded = ledger_is_estimated(a->ledger) ? a->view.totals.live_rounded : a->rounded;
+
 	if (!a->rounded_ns || heap->taken_ns != a->rounded_ns || live == UNKNOWN || rounded == UINT64_MAX)
 		return UNKNOWN;
 	return live > rounded ? live - rounded : 0;
@@ -234,14 +231,12 @@ uint64_t allocs_live(const struct allocs *a)
 const struct allocation_view *allocs_view(struct allocs *a, const struct heap_state *heap)
 {
 	const struct survey_result *survey = survey_result(a->survey);
-	uint64_t now = clock_monotonic_ns();
+	struct site_bounds bounds;
 
 	a->view.before = a->view.totals;
-	a->view.budget.estimated = ledger_is_estimated(a->ledger);
-	if (a->view.budget.estimated)
-		ledger_estimate_totals(a->ledger, now, &a->view.totals, &a->view.budget.totals);
-	else
-		a->view.totals = *ledger_totals(a->ledger);
+	a->view.totals = *ledger_totals(a->ledger);
+	if (ledger_is_estimated(a->ledger))
+		ledger_estimate_totals(a->ledger, clock_monotonic_ns(), &a->view.totals, &bounds);
 	a->view.stacks = stacks_counts(a->stacks);
 	a->view.survey = survey;
 	a->view.unattributed = unattributed(a, heap);
@@ -249,12 +244,16 @@ const struct allocation_view *allocs_view(struct allocs *a, const struct heap_st
 	a->view.top = a->options.top;
 	a->view.sample_bytes = a->options.sample_bytes;
 	a->view.free_sample_bytes = a->options.free_sample_bytes;
-	fill_budget(a);
+	a->view.budget = budget(a);
+	if (ledger_is_estimated(a->ledger)) {
+		a->view.budget.estimated = true;
+		a->view.budget.totals = bounds;
+	}
 	a->view.objects = NULL;
 	if (a->objects) {
 		a->view.objects = small_objects_view(a->objects, heap);
 		if (!a->view.objects)
 			return NULL;
 	}
-	return site_rows_fill(&a->rows, a->ledger, a->stacks, survey, now, &a->view) ? NULL : &a->view;
+	return site_rows_fill(&a->rows, a->ledger, a->stacks, survey, &a->view) ? NULL : &a->view;
 }

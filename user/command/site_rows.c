@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "picture/ranking.h"
 
 static bool has_anything(const struct site *site)
@@ -20,31 +21,29 @@ void site_rows_free(struct site_rows *rows)
 	*rows = (struct site_rows){.sites = NULL};
 }
 
-/* Half the width of what live bytes lie in, relative: the mean over the sites by live bytes. */
-static double mean_error(const struct site_rows *rows, uint32_t cnt)
+/* Estimates of all sites, and half the width of what live bytes lie in, relative, by live bytes. */
+static int estimate_sites(struct site_rows *rows, struct ledger *ledger, uint32_t cnt, struct allocation_view *view)
 {
+	uint64_t now = clock_monotonic_ns();
 	double width = 0, live = 0;
 
-	for (uint32_t i = 0; i < cnt; i++) {
-		width += (double)(rows->bounds[i].live.high.bytes - rows->bounds[i].live.low.bytes) / 2;
-		live += (double)rows->figures[i].live.bytes;
-	}
-	return live > 0 ? width / live : 0;
-}
-
-static int estimate(struct site_rows *rows, struct ledger *ledger, uint32_t cnt, uint64_t now_ns)
-{
 	rows->figures = calloc(cnt, sizeof(*rows->figures));
 	rows->bounds = calloc(cnt, sizeof(*rows->bounds));
 	if (!rows->figures || !rows->bounds)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < cnt; i++)
-		ledger_estimate(ledger, i, now_ns, &rows->figures[i], &rows->bounds[i]);
+	for (uint32_t i = 0; i < cnt; i++) {
+		const struct bounds *b = &rows->bounds[i].live;
+
+		ledger_estimate(ledger, i, now, &rows->figures[i], &rows->bounds[i]);
+		width += (double)(b->high.bytes - b->low.bytes) / 2;
+		live += (double)rows->figures[i].live.bytes;
+	}
+	view->budget.error = live > 0 ? width / live : 0;
 	return 0;
 }
 
 int site_rows_fill(struct site_rows *rows, struct ledger *ledger, const struct stacks *stacks,
-		   const struct survey_result *survey, uint64_t now_ns, struct allocation_view *view)
+		   const struct survey_result *survey, struct allocation_view *view)
 {
 	struct sites *sites = ledger_sites(ledger);
 	uint32_t cnt = sites_cnt(sites);
@@ -57,11 +56,8 @@ int site_rows_fill(struct site_rows *rows, struct ledger *ledger, const struct s
 	view->by_number = rows->by_number = calloc(cnt, sizeof(*rows->by_number));
 	if (!rows->sites || !rows->by_number)
 		return -ENOMEM;
-	if (ledger_is_estimated(ledger)) {
-		if (estimate(rows, ledger, cnt, now_ns))
-			return -ENOMEM;
-		view->budget.error = mean_error(rows, cnt);
-	}
+	if (ledger_is_estimated(ledger) && estimate_sites(rows, ledger, cnt, view))
+		return -ENOMEM;
 	for (uint32_t i = 0; i < cnt; i++) {
 		const struct site *site = rows->figures ? &rows->figures[i] : sites_at(sites, i);
 		const struct stack *stack = stacks_find(stacks, site->stack);

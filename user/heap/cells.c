@@ -11,6 +11,7 @@
 #define CLASSES 12       /* of ages, in cells that were on: the first ones of one cell each, */
 #define SINGLES 4        /* … so many, and then each twice as long as the one before */
 #define UNSEEN_DEATHS 0.1 /* of one a cell, that a figure of deaths may be wrong by */
+#define SPREAD 0.3          /* of the variance that deaths would have if each cell's were a chance of its own; by simulation */
 #define YOUNG_CELLS 8.0  /* that the mean of the young is of */
 #define SHORT_SHARE 0.02 /* of blocks that died in their cell: from there on a site's are looked at in halves */
 #define AGES_MAX 4         /* mean ages at death: what is older may never die, and does not count for the mean life */
@@ -196,8 +197,11 @@ void cells_weigh(const struct cells *c, struct block *block)
 	if (c->on && !c->sure) {
 		block->group = c->group + 1;
 		block->weight = BLOCK_OF_CELL;
-	} else {
+	} else if (c->on) {
 		block->weight = weight_code(stack_scale(c, block), block->addr);
+	} else {
+		/* It was on its way when the cell ended: of a few too many. */
+		block->weight = BLOCK_NOTHING;
 	}
 }
 
@@ -257,7 +261,7 @@ static double share_of_own(double died, double taken, double turn, double reused
 }
 
 /* Deaths of a class in a cell, and at what age. */
-static const double memories[CLASSES] = {40,40,40,40,16,8,16,16,32,32,32,32};
+static const double memories[CLASSES] = {40, 40, 40, 40, 16, 8, 8, 8, 8, 16, 16, 32};
 
 static void cohort_dies(const struct cells *c, struct site_cells *s, int class, double weight, double own)
 {
@@ -276,8 +280,8 @@ static void cohort_dies(const struct cells *c, struct site_cells *s, int class, 
 			continue;
 		taken = fmax(k->looking.v[f] + dead->v[f] + replaced->v[f] - alive - k->free.v[f], 0);
 		keep = 1 - 1 / memory;
-		k->died[f] = (float)(keep * k->died[f] + died);
 		k->died_squares[f] = (float)(keep * k->died_squares[f] + died * died);
+		k->died[f] = (float)(keep * k->died[f] + died);
 		k->others[f] = (float)(keep * k->others[f] + taken * own);
 		k->before[f] = (float)(keep * k->before[f] + alive * own);
 		share = 0;
@@ -286,10 +290,10 @@ static void cohort_dies(const struct cells *c, struct site_cells *s, int class, 
 			unit = weight * weight * (f == BYTES ? size : 1);
 			error = alive / k->before[f] * own;
 			error *= error * (k->died_squares[f] + UNSEEN_DEATHS * memory * unit * unit);
-			k->alive.v[f] = fmin(alive * (1 - share), fmax(k->looking.v[f] - k->free.v[f], 0));
+			k->alive.v[f] = fmin(alive * (1 - share), fmax(k->looking.v[f], 0));
 			share = fmax(share, 0);
 			k->variance.v[f] *= (1 - share) * (1 - share);
-			k->spread.v[f] = k->spread.v[f] * (1 - share) * (1 - share) + memory * error;
+			k->spread.v[f] = k->spread.v[f] * (1 - share) * (1 - share) + SPREAD * memory * error;
 		}
 		if (f == CNT && alive > 0) {
 			double theirs = fmin(share * alive, died);
@@ -300,6 +304,12 @@ static void cohort_dies(const struct cells *c, struct site_cells *s, int class, 
 				s->turned += share * alive;
 				s->lived += alive * own * (share > 0.01 ? share / -log1p(-fmin(share, 0.999)) : 1);
 			}
+		}
+		if (age * s->deaths > AGES_MAX * s->ages && turn > 0 && k->before[f] + k->others[f] > 0) {
+			double occupied = k->died[f] / (k->before[f] + k->others[f]) * own / turn;
+
+			k->alive.v[f] = fmin(k->alive.v[f],
+					     fmax((1 - occupied) * (k->looking.v[f] - k->free.v[f]), 0));
 		}
 		unseen = (1 - 1 / weight) * (share * alive + -expm1(-turn) * taken);
 		k->free.v[f] += (1 - reused) * unseen - weight * replaced->v[f];
@@ -737,6 +747,7 @@ static void estimate_sum(const struct weighing *w, const double sums[ESTIMATE_GR
 
 struct living {
 	double alive, variance;
+	double most; /* by what looks alive */
 	double unit; /* what one block counts that is seen */
 };
 
@@ -744,14 +755,18 @@ static struct living estimate_living(const struct cells *c, const struct site_ce
 {
 	double kept = exp(-(double)(c->cnt - s->young_cell) / YOUNG_CELLS);
 	struct living l = {.alive = kept * s->young.v[f], .variance = kept * s->young_squares.v[f]};
-	double size = s->seen_born.v[CNT] > 0 ? s->seen_born.v[BYTES] / s->seen_born.v[CNT] : 0;
+	double born = 0, size = s->seen_born.v[CNT] > 0 ? s->seen_born.v[BYTES] / s->seen_born.v[CNT] : 0;
 
+	l.most = l.alive;
 	l.unit = c->weight * (f == CNT ? s->seen_born.v[CNT] > 0 : size);
 
 	for (int k = 0; k < CLASSES; k++) {
 		l.alive += s->cohorts[k].alive.v[f];
+		l.most += fmax(s->cohorts[k].looking.v[f], 0);
+		born += s->cohorts[k].variance.v[f];
 		l.variance += s->cohorts[k].variance.v[f] + s->cohorts[k].spread.v[f];
 	}
+	l.most += 2 * sqrt(born);
 	return l;
 }
 
@@ -772,6 +787,7 @@ static void estimate(const struct cells *c, const struct site_cells *s, uint64_t
 		estimate_sum(w, s->freed_here[f], here, factor, f, &site->freed_here, &b->freed_here);
 		*of(&site->temporary, f) = whole(temporary + factor * s->temporary.v[f]);
 		set(&site->live, &b->live, f, living[f].alive, estimate_interval(living[f].alive, living[f].variance, 0));
+		*of(&b->live.high, f) = (uint64_t)fmax(fmin((double)*of(&b->live.high, f), living[f].most), living[f].alive);
 		/* Where nothing was seen, there may have been some. */
 		*of(&b->live.high, f) = (uint64_t)fmax((double)*of(&b->live.high, f), living[f].unit * NONE_SEEN);
 		freed = fmax((double)*of(&site->allocated, f) - living[f].alive - s->gone.v[f], 0);
@@ -806,6 +822,7 @@ void cells_all(struct cells *c, uint64_t now_ns, struct site *figures, struct si
 			struct living l = estimate_living(c, &c->v[i], f);
 
 			living[f].alive += l.alive;
+			living[f].most += l.most;
 			living[f].variance += sqrt(l.variance);
 		}
 	}

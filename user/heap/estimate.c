@@ -42,12 +42,6 @@ double weighing_end(struct weighing *w, const struct event_cell *end)
 	if (weighing_is_sure(&w->begin))
 		return 1;
 	size = end->cpu ? (double)end->cpu : progress;
-	if (!w->cells)
-		w->size = size;
-	if (end->state == CELL_CUT)
-		size = fmax(size, w->size);
-	else
-		w->size += (size - w->size) / 8;
 	weight = 0x1p32 / (double)w->begin.chance;
 	if (progress > 0)
 		weight *= size / progress;

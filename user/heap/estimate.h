@@ -20,7 +20,6 @@ struct weighing {
 	double error;         /* Σ weight × progress_error */
 	double squares;       /* Σ (weight × progress)² */
 	double recent_own, recent_weighed; /* the same two, the last cells' */
-	double size;          /* mean CPU time of a cell that was not cut */
 	double rate;          /* own progress a ns of time, lately */
 	uint64_t last_ns;     /* when the last cell began or ended */
 	uint64_t cells;

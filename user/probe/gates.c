@@ -51,6 +51,7 @@ int gates_mark(const struct gate_fds *fds, pid_t pid, const struct event_cell *c
 		[CELL_ARG_FREE_SAMPLE] = cell->free_sample_bytes,
 		[CELL_ARG_PROGRESS] = cell->progress,
 		[CELL_ARG_ERROR] = cell->progress_error,
+		[CELL_ARG_CPU] = cell->cpu,
 		[CELL_ARG_QUOTA] = quota,
 	};
 	uint32_t result;
