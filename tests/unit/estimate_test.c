@@ -4,9 +4,21 @@
 #include <cmocka.h>
 #include <stdio.h>
 
+/*
+ * A thousand runs of a simulated process, whose sites are known: what is estimated from cells holds the truth as often
+ * as its bounds say.
+ *
+ *   ESTIMATE_RUNS=N  so many of each scenario, and a table of what came out
+ *   ESTIMATE_ONLY=S  scenarios with that in their name
+ */
 #include "estimate_sim.h"
 
 #define MS 1e6
+#define COVERED 0.92      /* that intervals must hold of the truth */
+#define MANY 50           /* sites a run: their coverage is known well; of one site alone it varies with the runs */
+#define COVERED_ALONE 0.8
+#define ERROR 0.02        /* signed, of sums of large sites */
+#define LIVE_ERROR 0.06   /* … of what is live, where nothing else is said */
 
 /* One step of a scenario: allocates (and frees) what comes at this moment. */
 struct scenario {
@@ -17,6 +29,7 @@ struct scenario {
 	double reuse;
 	uint64_t mean, quota;
 	bool walks, changes;
+	double live_error; /* what is known of it: heap/estimate.h */
 };
 
 static uint32_t skewed(struct sim *s)
@@ -101,25 +114,25 @@ static const struct scenario scenarios[] = {
 	{.name = "long lives", .step = long_lives, .rate = 10},
 	{.name = "long, no reuse", .step = long_lives, .rate = 10, .reuse = 0.01},
 	{.name = "long, walks", .step = long_lives, .rate = 10, .walks = true, .reuse = .5},
-	{.name = "middle lives", .step = middle_lives, .rate = 10},
-	{.name = "middle, no reuse", .step = middle_lives, .rate = 10, .reuse = 0.01},
-	{.name = "middle, walks", .step = middle_lives, .rate = 10, .walks = true, .reuse = .5},
-	{.name = "short lives", .step = short_lives, .rate = 10},
-	{.name = "phases", .step = phases, .rate = 10},
-	{.name = "phases, walks", .step = phases, .rate = 10, .walks = true},
-	{.name = "period of cells", .step = bursts, .rate = 20},
-	{.name = "LRU of 20000", .step = lru, .rate = 20},
-	{.name = "LRU, 5 %", .step = lru, .rate = 20, .chance = 0.05},
-	{.name = "leak beside churn", .step = leak_beside, .rate = 10},
-	{.name = "leak within churn", .step = leak_within, .rate = 10},
-	{.name = "leak within short", .step = leak_within_short, .rate = 10},
+	{.name = "middle lives", .step = middle_lives, .rate = 10, .live_error = 0.4},
+	{.name = "middle, no reuse", .step = middle_lives, .rate = 10, .reuse = 0.01, .live_error = INFINITY},
+	{.name = "middle, walks", .step = middle_lives, .rate = 10, .walks = true, .reuse = .5, .live_error = 1},
+	{.name = "short lives", .step = short_lives, .rate = 10, .live_error = 0.12},
+	{.name = "phases", .step = phases, .rate = 10, .live_error = 0.8},
+	{.name = "phases, walks", .step = phases, .rate = 10, .walks = true, .live_error = 0.6},
+	{.name = "period of cells", .step = bursts, .rate = 20, .live_error = 0.3},
+	{.name = "LRU of 20000", .step = lru, .rate = 20, .live_error = 0.5},
+	{.name = "LRU, 5 %", .step = lru, .rate = 20, .chance = 0.05, .live_error = 0.6},
+	{.name = "leak beside churn", .step = leak_beside, .rate = 10, .live_error = 0.5},
+	{.name = "leak within churn", .step = leak_within, .rate = 10, .live_error = 0.8},
+	{.name = "leak within short", .step = leak_within_short, .rate = 10, .live_error = 0.25},
 	{.name = "chances change", .step = long_lives, .rate = 10, .changes = true},
-	{.name = "stacks sampled", .step = long_lives, .rate = 10, .mean = 512},
-	{.name = "cut by quota", .step = bursts, .rate = 20, .quota = 80},
+	{.name = "stacks sampled", .step = long_lives, .rate = 10, .mean = 512, .live_error = 0.15},
+	{.name = "cut by quota", .step = bursts, .rate = 20, .quota = 80, .live_error = 0.3},
 };
 #define SCENARIO_CNT (sizeof(scenarios) / sizeof(scenarios[0]))
 
-enum figure { ALLOCATED, FREED, FREED_HERE, LIVE, FIGURE_CNT };
+enum judged { ALLOCATED, FREED, FREED_HERE, LIVE, JUDGED_CNT };
 
 struct score {
 	uint64_t in, of;
@@ -147,7 +160,7 @@ static void judge(struct score *score, uint64_t estimate, uint64_t low, uint64_t
 	}
 }
 
-static void judge_site(struct score score[FIGURE_CNT], const struct site *e, const struct site_bounds *b,
+static void judge_site(struct score score[JUDGED_CNT], const struct site *e, const struct site_bounds *b,
 		       const struct sim_site *t, const struct sim_site *all)
 {
 	judge(&score[ALLOCATED], e->allocated.bytes, b->allocated.low.bytes, b->allocated.high.bytes, t->allocated.bytes,
@@ -158,10 +171,10 @@ static void judge_site(struct score score[FIGURE_CNT], const struct site *e, con
 	judge(&score[LIVE], e->live.bytes, b->live.low.bytes, b->live.high.bytes, t->live.bytes, all->live.bytes);
 }
 
-static void run(const struct scenario *sc, uint64_t seed, struct score sites[FIGURE_CNT], struct score all[FIGURE_CNT])
+static void run(const struct scenario *sc, uint64_t seed, struct score sites[JUDGED_CNT], struct score all[JUDGED_CNT])
 {
 	struct sim *s = sim_new(seed, sc->chance > 0 ? sc->chance : 0.1, sc->cell > 0 ? sc->cell : 5 * MS);
-	double until = (6000 + 2000 * sim_uniform(s)) * MS, walk = 1000 * MS, end = until;
+	double until = (3500 + 1500 * sim_uniform(s)) * MS, walk = 1000 * MS, end = until;
 	struct sim_site truth = {.live = {0}};
 	struct site e;
 	struct site_bounds b;
@@ -211,12 +224,12 @@ static void run(const struct scenario *sc, uint64_t seed, struct score sites[FIG
 	sim_delete(s);
 }
 
-static void print(const char *name, const char *of, const struct score score[FIGURE_CNT])
+static void print(const char *name, const char *of, const struct score score[JUDGED_CNT])
 {
 	static const char *const names[] = {"allocated", "freed", "freed here", "live"};
 
 	printf("%-18s %-5s", name, of);
-	for (int f = 0; f < FIGURE_CNT; f++) {
+	for (int f = 0; f < JUDGED_CNT; f++) {
 		const struct score *s = &score[f];
 		double n = fmax((double)s->large, 1);
 
@@ -227,22 +240,51 @@ static void print(const char *name, const char *of, const struct score score[FIG
 	printf("\n");
 }
 
+/* Whether a scenario's figures are what they must be, as far as so many runs tell. */
+static bool holds(const struct scenario *sc, const struct score score[JUDGED_CNT], uint64_t runs)
+{
+	static const char *const names[] = {"allocated", "freed", "freed here", "live"};
+	bool good = true;
+
+	for (int f = 0; f < JUDGED_CNT; f++) {
+		const struct score *s = &score[f];
+		double covered = (double)s->in / (double)s->of, least = s->of > MANY * runs ? COVERED : COVERED_ALONE;
+		double error = fabs(s->error) / fmax(s->truth, 1), chance = 2.5 * sqrt(s->square) / fmax((double)s->large, 1);
+		double most = f == LIVE ? (sc->live_error > 0 ? sc->live_error : LIVE_ERROR) : ERROR;
+
+		if (f == FREED) /* allocated less live: as good as that */
+			most = least = -1;
+		if (covered < least || (most >= 0 && error > most + chance)) {
+			print_error("%s, %s: %.1f %% covered, error %+.1f %%, %.1f %% of it by chance\n", sc->name, names[f],
+				    100 * covered, 100 * error, 100 * chance);
+			good = false;
+		}
+	}
+	return good;
+}
+
 static void estimates_hold(void **state)
 {
 	const char *asked = getenv("ESTIMATE_RUNS"), *only = getenv("ESTIMATE_ONLY");
-	uint64_t runs = asked ? strtoull(asked, NULL, 10) : 56;
+	uint64_t runs = asked ? strtoull(asked, NULL, 10) : 56; /* of each: a thousand in all */
+	unsigned held = 0, cnt = 0;
 
 	(void)state;
 	for (size_t i = 0; i < SCENARIO_CNT; i++) {
-		struct score sites[FIGURE_CNT] = {{0}}, all[FIGURE_CNT] = {{0}};
+		struct score sites[JUDGED_CNT] = {{0}}, all[JUDGED_CNT] = {{0}};
 
 		if (only && !strstr(scenarios[i].name, only))
 			continue;
 		for (uint64_t n = 0; n < runs; n++)
 			run(&scenarios[i], 1000 * (i + 1) + n, sites, all);
-		print(scenarios[i].name, "sites", sites);
-		print("", "all", all);
+		if (asked) {
+			print(scenarios[i].name, "sites", sites);
+			print("", "all", all);
+		}
+		held += holds(&scenarios[i], sites, runs);
+		cnt++;
 	}
+	assert_int_equal(held, cnt);
 }
 
 int main(void)

@@ -212,6 +212,21 @@ static struct budget_view budget(const struct allocs *a)
 	};
 }
 
+/* There is no more alive than the walk has found. */
+static void clip_live(struct ledger_totals *t, struct site_bounds *b, uint64_t live)
+{
+	double share = (double)live / (double)t->live_rounded;
+
+	if (live == UNKNOWN || t->live_rounded == UINT64_MAX || live >= t->live_rounded)
+		return;
+	t->live.cnt = (uint64_t)(share * (double)t->live.cnt);
+	t->live.bytes = (uint64_t)(share * (double)t->live.bytes);
+	t->live_rounded = live;
+	b->live.high = t->live;
+	b->live.low.cnt = b->live.low.cnt < t->live.cnt ? b->live.low.cnt : t->live.cnt;
+	b->live.low.bytes = b->live.low.bytes < t->live.bytes ? b->live.low.bytes : t->live.bytes;
+}
+
 static uint64_t unattributed(const struct allocs *a, const struct heap_state *heap)
 {
 	uint64_t live = heap_probed_live(heap);
@@ -235,8 +250,11 @@ const struct allocation_view *allocs_view(struct allocs *a, const struct heap_st
 
 	a->view.before = a->view.totals;
 	a->view.totals = *ledger_totals(a->ledger);
-	if (ledger_is_estimated(a->ledger))
+	if (ledger_is_estimated(a->ledger)) {
 		ledger_estimate_totals(a->ledger, clock_monotonic_ns(), &a->view.totals, &bounds);
+		if (a->rounded_ns && heap->taken_ns == a->rounded_ns)
+			clip_live(&a->view.totals, &bounds, heap_probed_live(heap));
+	}
 	a->view.stacks = stacks_counts(a->stacks);
 	a->view.survey = survey;
 	a->view.unattributed = unattributed(a, heap);

@@ -3,46 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/map.h"
-#include "heap/cells.h"
+#include "heap/ledger_book.h"
 #include "heap/sampling.h"
 
-#define AHEAD 8 /* events that wait until the lines of the table that they need have come: a power of two */
 #define THREADS_MAX 4096 /* remembered at once; beyond, those with nothing under way are forgotten */
-
-/* What a thread did last. */
-struct thread {
-	uint64_t last;      /* address that its last event allocated, or 0 */
-	uint64_t own;       /* block that the allocator itself is about to free, or 0 */
-	bool reallocating;  /* a realloc has begun: its old block is here */
-	bool known;         /* … and was in the table */
-	struct block block; /* … as it was; of an unknown one only the address */
-	uint64_t usable;    /* … bytes of an unknown one by its header */
-	struct event_block begin;
-};
-
-/* An event with what ledger_event was told of it. */
-struct waiting {
-	struct event_block block;
-	const struct allocator *allocator;
-	enum realloc_null on_null;
-};
-
-struct ledger {
-	struct ledger_options options;
-	struct ledger_totals totals;
-	struct blocks *blocks;
-	struct sites *sites;
-	struct cells *cells; /* NULL: no budget has cut anything so far */
-	uint64_t mean, free_mean; /* of sampled stacks now */
-	struct map threads; /* tid → struct thread */
-	uint32_t last_tid;
-	struct thread *last_thread;         /* of last_tid, or NULL */
-	uint64_t peak_number;               /* how often the peak has risen */
-	uint64_t (*rounded)(uint64_t size); /* of the allocator seen last; NULL: none yet */
-	struct waiting waiting[AHEAD];      /* a ring */
-	uint64_t arrived;                   /* in it since it was empty */
-};
 
 struct ledger *ledger_new(const struct ledger_options *options)
 {
@@ -179,7 +143,7 @@ static void keep_peak(const struct ledger *l, struct site *site)
 	site->peak_number = l->peak_number;
 }
 
-static struct site_count at_peak(const struct ledger *l, const struct site *site)
+struct site_count ledger_seen_at_peak(const struct ledger *l, const struct site *site)
 {
 	return site->peak_number == l->peak_number ? site->seen_at_peak : site->live;
 }
@@ -220,7 +184,7 @@ static void leaves(struct ledger *l, const struct block *block, enum cells_leave
 	round_live(l, block->size, false);
 }
 
-static uint32_t tick_of(const struct ledger *l, uint64_t time)
+uint32_t ledger_tick(const struct ledger *l, uint64_t time)
 {
 	return time > l->options.began_ns ? (uint32_t)((time - l->options.began_ns) / BLOCK_TICK_NS) : 0;
 }
@@ -249,7 +213,7 @@ static void allocated(struct ledger *l, struct thread *t, const struct event_blo
 		.addr = ev->addr,
 		.size = ev->size,
 		.site = sites_get(l->sites, ev->stack),
-		.tick = tick_of(l, ev->head.time),
+		.tick = ledger_tick(l, ev->head.time),
 	};
 	bool tracked;
 
@@ -424,7 +388,7 @@ static void book(struct ledger *l, const struct waiting *w)
 }
 
 /* Who looks at the figures sees every event that came before. */
-static void book_all(struct ledger *l)
+void ledger_book_all(struct ledger *l)
 {
 	uint64_t first = l->arrived > AHEAD ? l->arrived - AHEAD : 0;
 
@@ -445,43 +409,9 @@ void ledger_event(struct ledger *l, const struct event *ev, uint64_t stack, cons
 	blocks_prefetch(l->blocks, w->block.addr);
 }
 
-/* Before the first cell that is not sure, or has other stacks than were asked for, nothing is estimated. */
-static bool needs_cells(const struct ledger *l, const struct event_cell *cell)
-{
-	return cell->chance < CELL_SURE || cell->sample_bytes != l->options.sample_bytes;
-}
-
-static struct cells *begin_cells(const struct ledger *l)
-{
-	struct cells *cells = cells_new(l->sites, l->blocks);
-
-	if (!cells)
-		return NULL;
-	cells_peak_was(cells, l->totals.peak, l->totals.peak_ns);
-	for (uint32_t i = 0; i < sites_cnt(l->sites); i++)
-		cells_site_peak_was(cells, i, at_peak(l, sites_at(l->sites, i)));
-	return cells;
-}
-
-void ledger_cell(struct ledger *l, const struct event_cell *cell)
-{
-	book_all(l);
-	if (!l->cells && cell->state == CELL_BEGIN && needs_cells(l, cell))
-		l->cells = begin_cells(l);
-	if (!l->cells)
-		return;
-	if (cell->state == CELL_BEGIN) {
-		l->mean = cell->sample_bytes;
-		l->free_mean = cell->free_sample_bytes;
-		cells_begin(l->cells, cell, tick_of(l, cell->head.time) + 1);
-	} else {
-		cells_end(l->cells, cell);
-	}
-}
-
 void ledger_exec(struct ledger *l)
 {
-	book_all(l);
+	ledger_book_all(l);
 	if (l->cells)
 		cells_exec(l->cells);
 	forget_threads(l, true);
@@ -499,19 +429,19 @@ void ledger_exec(struct ledger *l)
 
 const struct ledger_totals *ledger_totals(struct ledger *l)
 {
-	book_all(l);
+	ledger_book_all(l);
 	return &l->totals;
 }
 
 struct sites *ledger_sites(struct ledger *l)
 {
-	book_all(l);
+	ledger_book_all(l);
 	return l->sites;
 }
 
 struct blocks *ledger_blocks(struct ledger *l)
 {
-	book_all(l);
+	ledger_book_all(l);
 	return l->blocks;
 }
 
@@ -529,79 +459,10 @@ bool ledger_bury(struct ledger *l, uint64_t addr)
 {
 	struct block block;
 
-	book_all(l);
+	ledger_book_all(l);
 	if (!blocks_remove(l->blocks, addr, &block))
 		return false;
 	leaves(l, &block, CELLS_BURIED);
 	count(&l->totals.ghosts, block.size);
 	return true;
-}
-
-bool ledger_is_estimated(const struct ledger *l)
-{
-	return l->cells != NULL;
-}
-
-void ledger_estimate(struct ledger *l, uint32_t number, uint64_t now_ns, struct site *figures,
-		     struct site_bounds *bounds)
-{
-	book_all(l);
-	cells_settle(l->cells);
-	*figures = *sites_at(l->sites, number);
-	cells_site(l->cells, number, now_ns, figures, bounds);
-}
-
-static struct site all_sites(const struct ledger *l)
-{
-	struct site all = {.stack = 0};
-
-	for (uint32_t i = 0; i < sites_cnt(l->sites); i++) {
-		const struct site *site = sites_at(l->sites, i);
-
-		site_count_add(&all.live, site->live);
-		site_count_add(&all.allocated, site->allocated);
-		site_count_add(&all.freed, site->freed);
-		site_count_add(&all.freed_here, site->freed_here);
-		site_count_add(&all.temporary, site->temporary);
-	}
-	return all;
-}
-
-void ledger_estimate_totals(struct ledger *l, uint64_t now_ns, struct ledger_totals *t, struct site_bounds *bounds)
-{
-	struct site all;
-
-	book_all(l);
-	cells_settle(l->cells);
-	all = all_sites(l);
-	cells_all(l->cells, now_ns, &all, bounds);
-	*t = l->totals;
-	t->allocated = all.allocated;
-	t->freed = all.freed_here;
-	t->freed_before = all.freed_here;
-	t->freed_before.cnt -= all.freed.cnt < all.freed_here.cnt ? all.freed.cnt : all.freed_here.cnt;
-	t->freed_before.bytes -= all.freed.bytes < all.freed_here.bytes ? all.freed.bytes : all.freed_here.bytes;
-	bounds->freed = bounds->freed_here;
-	t->temporary = all.temporary;
-	if (t->live_rounded != UINT64_MAX)
-		t->live_rounded = (uint64_t)((double)t->live_rounded / (double)(t->live.bytes ? t->live.bytes : 1) *
-					     (double)all.live.bytes);
-	t->live = all.live;
-	t->peak = cells_peak(l->cells, &t->peak_ns);
-}
-
-uint64_t ledger_live(struct ledger *l)
-{
-	book_all(l);
-	return l->cells ? cells_alive(l->cells) : l->totals.live.bytes;
-}
-
-struct site_count ledger_at_peak(const struct ledger *l, uint32_t number)
-{
-	return l->cells ? cells_site_peak(l->cells, number) : at_peak(l, sites_at(l->sites, number));
-}
-
-double ledger_share_alive(const struct ledger *l, uint32_t number)
-{
-	return l->cells ? cells_share_alive(l->cells, number) : 1;
 }

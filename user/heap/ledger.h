@@ -3,10 +3,11 @@
  * and the figures of the sites. Totals are exact, sums over all sites where no stack is sampled. It knows
  * nothing of probes: what it must know of the function that an event comes from is given with it.
  *
- *   ledger.c  events → blocks, sites, totals
- *   blocks.c  the table of live blocks
- *   sites.c   figures by stack
- *   survey.c  a pass over the live blocks beside a walk: pins, age, ghosts
+ *   ledger.c        events → blocks, sites, totals
+ *   ledger_cells.c  where only some of the time is seen: estimates (cells.c, cohorts.c, estimate.c)
+ *   blocks.c        the table of live blocks
+ *   sites.c         figures by stack
+ *   survey.c        a pass over the live blocks beside a walk: pins, age, ghosts
  */
 #ifndef ALLOCTRACE_HEAP_LEDGER_H
 #define ALLOCTRACE_HEAP_LEDGER_H
