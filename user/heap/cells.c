@@ -400,11 +400,11 @@ void cells_end(struct cells *c, const struct event_cell *end)
 	weight = fmax(weight, 1);
 	c->ages.own = c->weighing.own;
 	c->ages.weight = weight;
-	c->ages.stands_for += (weight * (double)end->progress - c->ages.stands_for) /
+	c->ages.stands_for += (weight * c->weighing.progress - c->ages.stands_for) /
 			      (c->ages.cells < 8 ? (double)c->ages.cells + 1 : 8);
 	look_at_reuse(c);
 	weigh_births(c, weight);
-	settle_all(c, weight, (double)end->progress);
+	settle_all(c, weight, c->weighing.progress);
 	c->tick = ++c->last_tick;
 	ages_pass(&c->ages, c->tick);
 	c->on = false;
