@@ -48,6 +48,7 @@ struct cells *cells_new(struct sites *sites, struct blocks *blocks)
 		return NULL;
 	c->sites = sites;
 	c->blocks = blocks;
+	c->scale = 1;
 	if (make_room(c, cnt - 1)) {
 		free(c);
 		return NULL;

@@ -44,6 +44,8 @@ static struct living living_of(const struct cells *c, const struct site_cells *s
 	l.alive += kept * s->young.v[f];
 	l.most += kept * s->young.v[f];
 	l.variance += kept * s->young_squares.v[f];
+	l.alive *= c->scale;
+	l.variance *= c->scale; /* how it is shared out is known no better: relative, more than before */
 	return l;
 }
 
@@ -151,9 +153,16 @@ struct site_count cells_site_peak(const struct cells *c, uint32_t number)
 	return number < c->v_cnt ? rounded(&c->v[number].peak) : (struct site_count){0};
 }
 
+void cells_walked(struct cells *c, double bytes)
+{
+	double alive = c->alive.v[BYTES] + c->all.young.v[BYTES];
+
+	c->scale = bytes < alive ? bytes / alive : 1;
+}
+
 uint64_t cells_alive(const struct cells *c)
 {
-	return whole(c->alive.v[BYTES] + c->all.young.v[BYTES]);
+	return whole(c->scale * (c->alive.v[BYTES] + c->all.young.v[BYTES]));
 }
 
 double cells_share_alive(struct cells *c, uint32_t number)
@@ -161,5 +170,5 @@ double cells_share_alive(struct cells *c, uint32_t number)
 	if (number >= c->v_cnt)
 		return 1;
 	cells_catch_up(c, &c->v[number]);
-	return cohorts_share_alive(&c->v[number].cohorts);
+	return c->scale * cohorts_share_alive(&c->v[number].cohorts);
 }

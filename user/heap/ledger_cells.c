@@ -87,6 +87,18 @@ void ledger_estimate_totals(struct ledger *l, uint64_t now_ns, struct ledger_tot
 	t->peak = cells_peak(l->cells, &t->peak_ns);
 }
 
+void ledger_walked(struct ledger *l, uint64_t rounded)
+{
+	double bytes = (double)rounded;
+
+	ledger_book_all(l);
+	if (!l->cells)
+		return;
+	if (l->totals.live_rounded && l->totals.live_rounded != UINT64_MAX)
+		bytes *= (double)l->totals.live.bytes / (double)l->totals.live_rounded;
+	cells_walked(l->cells, bytes);
+}
+
 uint64_t ledger_live(struct ledger *l)
 {
 	ledger_book_all(l);
