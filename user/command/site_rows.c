@@ -22,7 +22,8 @@ void site_rows_free(struct site_rows *rows)
 }
 
 /* Estimates of all sites, and half the width of what live bytes lie in, relative, by live bytes. */
-static int estimate_sites(struct site_rows *rows, struct ledger *ledger, uint32_t cnt, struct allocation_view *view)
+static int estimate_sites(struct site_rows *rows, struct ledger *ledger, uint32_t cnt,
+			  struct allocation_view *view)
 {
 	uint64_t now = clock_monotonic_ns();
 	double width = 0, live = 0;

@@ -8,7 +8,8 @@
 #include "heap/cells_book.h"
 #include "heap/sampling.h"
 
-#define SHORT_SHARE 0.02 /* of blocks that died in their cell: from there on a site's are looked at in halves */
+#define SHORT_SHARE                                                                                          \
+	0.02 /* of blocks that died in their cell: from there on a site's are looked at in halves */
 
 static int make_room(struct cells *c, uint32_t site)
 {
@@ -36,7 +37,8 @@ static void begin_exact(struct site_cells *s, const struct site *site)
 
 	old->alive = old->looking = tally_of(site->live);
 	s->gone.v[CNT] = (double)site->allocated.cnt - (double)site->freed.cnt - (double)site->live.cnt;
-	s->gone.v[BYTES] = (double)site->allocated.bytes - (double)site->freed.bytes - (double)site->live.bytes;
+	s->gone.v[BYTES] =
+		(double)site->allocated.bytes - (double)site->freed.bytes - (double)site->live.bytes;
 }
 
 struct cells *cells_new(struct sites *sites, struct blocks *blocks)
@@ -301,7 +303,8 @@ static void settle_young(struct cells *c, struct site_cells *s)
 
 	for (enum figure f = 0; f < FIGURE_CNT; f++) {
 		s->young.v[f] = kept * s->young.v[f] + s->now_young.v[f] / YOUNG_CELLS;
-		s->young_squares.v[f] = kept * s->young_squares.v[f] + s->now_young.v[f] * s->now_young.v[f] / YOUNG_CELLS;
+		s->young_squares.v[f] =
+			kept * s->young_squares.v[f] + s->now_young.v[f] * s->now_young.v[f] / YOUNG_CELLS;
 	}
 	s->young_cell = c->ages.cells;
 }
