@@ -247,7 +247,8 @@ struct event_mark {
  */
 enum cell_state {
 	CELL_BEGIN = 1,
-	CELL_END, /* a while before it the kernel side may have found the cell's quota of hits used up, and ended it */
+	CELL_END,
+	CELL_CUT, /* an end before its time: its quota of hits was used up, since when nothing was recorded */
 };
 
 /* What is recorded in a cell: blocks, or Python's objects, whose probes cost too much to be on as often. */

@@ -163,6 +163,7 @@ struct gate {
 	__u64 limit; /* of these */
 	__u64 cell;  /* that it was opened for last */
 	__u64 sample_bytes, free_sample_bytes; /* 0: all stacks */
+	__u64 signal; /* its struct signal_struct, once it was hit; 0: not known */
 };
 
 /* What hits have taken, by CPU; cumulative, but for the last three lines. */

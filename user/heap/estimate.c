@@ -74,8 +74,9 @@ double weighing_end(struct weighing *w, const struct event_cell *end)
 		weight *= size / progress;
 	passes(w, progress);
 	w->recent_weighed += weight * progress;
-	weight *=
-		(w->recent_own + PRIOR * weight * progress) / (w->recent_weighed + PRIOR * weight * progress);
+	if (w->recent_weighed + progress > 0) /* an idle process has none */
+		weight *= (w->recent_own + PRIOR * weight * progress) /
+			  (w->recent_weighed + PRIOR * weight * progress);
 	w->recent_own *= 1 - 1 / RECENT;
 	w->recent_weighed *= 1 - 1 / RECENT;
 	w->weighed += weight * progress;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "base/units.h"
 #include "probe/gates.h"
 
+#define SLICER_NICE (-20) /* a cell that ends late costs the process what it is to be spared */
 #define SYSTEM_TIME_NS NSEC_PER_SEC /* what /proc tells of user and system time is read so often */
 
 struct sliced {
@@ -41,13 +43,14 @@ struct slicer {
 	pthread_t thread;
 };
 
-static uint64_t cpu_time(const struct sliced *s)
+static uint64_t cpu_time(const struct slicer *sl, const struct sliced *s)
 {
 	struct timespec used;
 
 	if (clock_gettime(s->clock, &used))
 		return s->marked.cpu_ns; /* it has ended */
-	return (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec;
+	return (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec +
+	       gates_running(&sl->options.gates, s->pid);
 }
 
 /* proc(5): fields 14 and 15 of stat, in clock ticks. */
@@ -80,7 +83,7 @@ static void read_system(struct sliced *s, struct pace_reading *r)
 static struct pace_reading read_process(const struct slicer *sl, struct sliced *s)
 {
 	const struct probe_cost *cost = sl->options.cost;
-	struct pace_reading r = {.time_ns = clock_monotonic_ns(), .cpu_ns = cpu_time(s)};
+	struct pace_reading r = {.time_ns = clock_monotonic_ns(), .cpu_ns = cpu_time(sl, s)};
 	struct gate_sum sum;
 
 	gates_spent(&sl->options.gates, s->pid, &sum);
@@ -150,7 +153,7 @@ static void turn(const struct slicer *sl, struct sliced *s)
 			struct pace_step next = s->step;
 
 			s->step = was;
-			mark(sl, s, CELL_END, &now);
+			mark(sl, s, s->alarmed ? CELL_CUT : CELL_END, &now);
 			s->step = next;
 		}
 		if (s->step.on)
@@ -224,10 +227,12 @@ static void *run(void *arg)
 	struct slicer *sl = arg;
 	bool stop = false;
 
+	setpriority(PRIO_PROCESS, (id_t)gettid(), SLICER_NICE);
 	while (!stop) {
 		struct sliced *s;
 		uint64_t due;
 
+		gates_see_clock(&sl->options.gates);
 		pthread_mutex_lock(sl->options.lock);
 		ring_buffer__consume(sl->alarms);
 		stop = sl->stop;
