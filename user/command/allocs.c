@@ -146,6 +146,8 @@ void allocs_sample(struct allocs *a, struct sample *sample, bool urgent)
 
 	a->rounded = ledger_totals(a->ledger)->live_rounded;
 	a->rounded_ns = sample->heap.taken_ns;
+	if (heap_probed_live(&sample->heap) != UNKNOWN)
+		ledger_walked(a->ledger, heap_probed_live(&sample->heap));
 	if (!urgent && !survey_is_due(a, now))
 		return;
 	survey_begin(a->survey, a->ledger, walk_of(&sample->heap), now, &options);
