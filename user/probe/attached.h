@@ -66,8 +66,11 @@ uint64_t attached_probe_ns(const struct attached *attached, const struct probe_c
 uint64_t attached_fresh_hits(const struct attached *attached);
 /* Of hits without a record, which are counted for all processes together: so much for each fresh hit, and so much more. */
 void attached_charge(struct attached *attached, double ns_per_hit, double ns);
-/* Places or removes the probes of its allocations. */
-void attached_switch_allocs(struct attached *attached, bool on);
+/*
+ * Places or removes the probes of its allocations; from another thread than all else. False: not now, others
+ * are being placed.
+ */
+bool attached_switch_allocs(struct attached *attached, bool on);
 pid_t attached_pid(const struct attached *attached);
 unsigned attached_probe_cnt(const struct attached *attached);
 unsigned attached_lost_cnt(const struct attached *attached); /* probes that could not be placed */
