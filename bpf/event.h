@@ -159,6 +159,11 @@ struct event_exit {
  */
 #define EVENT_SIZE_KNOWN 1 /* the block was allocated lately: by its ALLOC; no header is that */
 
+/*
+ * Of Python objects (head.func is of the allocator pymalloc) only those are recorded whose birth is sampled: an
+ * ALLOC with its stack, and a FREE. size is what the pool rounds to, of a FREE too: 0: it died unseen, another
+ * object was born there.
+ */
 struct event_block {
 	struct event_head head;
 	__u64 addr;
@@ -242,13 +247,18 @@ struct event_mark {
  */
 enum cell_state {
 	CELL_BEGIN = 1,
-	CELL_END, /* a while before it the kernel side may have found the cell's quota of hits used up, and ended it */
+	CELL_END,
+	CELL_CUT, /* an end before its time: its quota of hits was used up, since when nothing was recorded */
 };
+
+/* What is recorded in a cell: blocks, or Python's objects, whose probes cost too much to be on as often. */
+#define CELL_BLOCKS 0
+#define CELL_OBJECTS 1
 
 #define CELL_SURE (1ULL << 32) /* event_cell.chance: the cell was sure to be on, and goes on as long as the budget suffices */
 
 struct event_cell {
-	struct event_head head; /* func: 0 */
+	struct event_head head; /* func: CELL_BLOCKS or CELL_OBJECTS, each with cells of its own */
 	__u64 number;           /* of the cell, from 1 on, never reused in a process */
 	__u64 chance;           /* that it is on, of 2^32; never 0 */
 	__u64 sample_bytes, free_sample_bytes; /* stacks in it are of one in so many bytes; 0: all */
@@ -256,6 +266,7 @@ struct event_cell {
 	   the end of the last one. */
 	__u64 progress;
 	__u64 progress_error; /* ns, one standard error of that */
+	__u64 cpu; /* END, CUT: ns of CPU time that the process has had in the cell, probes included; 0: not known */
 	__u32 state;          /* enum cell_state */
 	__u32 pad;
 };

@@ -63,8 +63,14 @@ static __always_inline void scratch_give(struct scratch *s)
 	__sync_lock_test_and_set(&s->busy, 0);
 }
 
-/* Where the registers are those of the caller already (at a return), or those at the callee's edge. */
-static __always_inline void unwind_from(struct unwinding *u, struct pt_regs *ctx, bool at_return, bool tracks_bx)
+enum stack_begin {
+	STACK_AT_CALL,   /* the stack pointer is at the return address: the callee's edge */
+	STACK_AT_RETURN, /* the registers are those of the caller already */
+	STACK_INSIDE,    /* at any instruction of a function, which is the first frame */
+};
+
+static __always_inline void unwind_from(struct unwinding *u, struct pt_regs *ctx, enum stack_begin begin,
+					bool tracks_bx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 
@@ -73,12 +79,12 @@ static __always_inline void unwind_from(struct unwinding *u, struct pt_regs *ctx
 	u->sp = sp;
 	u->fp = context_word(ctx, bp);
 	u->bx = context_word(ctx, bx);
-	u->exact = false;
+	u->exact = begin == STACK_INSIDE;
 	u->window_len = 0;
 	u->mapping = 0;
 	u->tracks_bx = tracks_bx;
 	u->trampoline = task->utask ? BPF_CORE_READ(task, mm, uprobes_state.xol_area, vaddr) : 0;
-	if (at_return) {
+	if (begin != STACK_AT_CALL) {
 		u->pc = context_word(ctx, ip);
 	} else {
 		u->pc = user_word(sp);
@@ -88,22 +94,18 @@ static __always_inline void unwind_from(struct unwinding *u, struct pt_regs *ctx
 	}
 }
 
-/*
- * The id of the stack that leads into an allocation function; 0: none could be had. at_return:
- * of a return probe's or session's program at the return; else at an instruction where the
- * stack pointer is at the return address.
- */
-static __always_inline u64 take_stack(struct pt_regs *ctx, u64 pid_tgid, bool at_return)
+/* The id of the stack that leads to where the registers are; 0: none could be had. */
+static __always_inline u64 take_stack(struct pt_regs *ctx, u64 pid_tgid, enum stack_begin begin)
 {
 	const struct unwind_space *space = unwind_space_of(pid_tgid);
 	struct scratch *s = space ? scratch_take() : NULL;
 	u64 id = 0;
 
 	if (s) {
-		unwind_from(&s->at, ctx, at_return, false);
+		unwind_from(&s->at, ctx, begin, false);
 		id = unwind(s, space, pid_tgid);
 		if (s->rec.end == UNWIND_AGAIN) {
-			unwind_from(&s->at, ctx, at_return, true);
+			unwind_from(&s->at, ctx, begin, true);
 			id = unwind(s, space, pid_tgid);
 		}
 		scratch_give(s);

@@ -83,7 +83,7 @@ static __always_inline struct open_call *open_begin(struct pt_regs *ctx)
 		return NULL;
 	}
 	call->caller = user_word(key.sp);
-	call->stack = takes_stacks ? take_stack(ctx, key.pid_tgid, false) : 0;
+	call->stack = takes_stacks ? take_stack(ctx, key.pid_tgid, STACK_AT_CALL) : 0;
 	call->func = (u32)cookie;
 	call->shape = cookie >> COOKIE_SHAPE_SHIFT & 0xff;
 	call->total_vm = BPF_CORE_READ(task, mm, total_vm);

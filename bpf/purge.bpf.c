@@ -118,7 +118,7 @@ static __always_inline bool purge_begin(struct pt_regs *ctx)
 	bpf_map_update_elem(&watches, &mm, (void *)&unwatched, BPF_NOEXIST);
 	call.sp = SP_AT_INSTRUCTION(ctx);
 	call.caller = user_word(call.sp);
-	call.stack = takes_stacks ? take_stack(ctx, pid_tgid, false) : 0;
+	call.stack = takes_stacks ? take_stack(ctx, pid_tgid, STACK_AT_CALL) : 0;
 	call.func = (u32)cookie;
 	call.shape = SHAPE_PURGE;
 	call.flags = (cookie & COOKIE_HAS_RESULT ? PURGE_HAS_RESULT : 0) |

@@ -72,6 +72,28 @@ enum arg_register {
 #define COOKIE_PLACE_SIGNED         (1ULL << 55)
 #define COOKIE_PLACE_IN_MEMORY      (1ULL << 56)
 
+/*
+ * Attach cookie of a place in CPython's object allocator (user/probe/pool_code.h): what it does, and in which
+ * registers the pool and the block that it takes are, or the class that a pool is begun for.
+ */
+#define COOKIE_POOL_FUNC(cookie) ((cookie) & 0xffff)
+#define COOKIE_POOL_PLACE_SHIFT 16 /* its number in the plan, 12 bits */
+#define POOL_PLACES_MAX         4096
+#define COOKIE_POOL_ACT_SHIFT   32 /* enum pool_act */
+#define COOKIE_POOL_SHIFT       40 /* enum arg_register */
+#define COOKIE_POOL_BLOCK_SHIFT 44 /* … ARG_NONE: on the stack, so far from where rsp points, or rbp */
+#define COOKIE_POOL_STACK_SHIFT 48 /* so far, and POOL_STACK_MAX: 15 bits */
+#define COOKIE_POOL_BY_BP       (1ULL << 63)
+#define POOL_STACK_MAX          0x4000
+
+enum pool_act {
+	POOL_TAKE,  /* a block leaves its pool's list of free ones */
+	POOL_GIVE,  /* … comes back */
+	POOL_BEGIN, /* a pool that was free gives its first block: its list's, if it was of that class before */
+	POOL_CARVE, /* a pool that was of no class before gives its first block */
+	POOL_ACT_CNT
+};
+
 /* kfunc bpf_session_cookie, as the helper that stands for it until the loader binds it. */
 #define HELPER_SESSION_COOKIE 0x7ace0001
 
@@ -141,6 +163,7 @@ struct gate {
 	__u64 limit; /* of these */
 	__u64 cell;  /* that it was opened for last */
 	__u64 sample_bytes, free_sample_bytes; /* 0: all stacks */
+	__u64 signal; /* its struct signal_struct, once it was hit; 0: not known */
 };
 
 /* What hits have taken, by CPU; cumulative, but for the last three lines. */
@@ -168,10 +191,30 @@ enum cell_argument {
 	CELL_ARG_FREE_SAMPLE,
 	CELL_ARG_PROGRESS,
 	CELL_ARG_ERROR,
+	CELL_ARG_CPU,
 	CELL_ARG_QUOTA, /* hits from a BEGIN on, or from now on */
 	CELL_ARG_CNT
 };
 #define CELL_GO_ON 0 /* in place of a state: only the quota is new; no record */
+
+#define OBJECTS_KNOWN_MAX (1 << 18) /* sampled blocks that are live, of all processes: 18 MiB of the kernel's memory */
+
+/*
+ * Of a process whose Python objects are recorded. Its threads hold the interpreter's lock where they write
+ * here; those of several interpreters may lose a count to each other.
+ */
+struct object_gate {
+	__u64 open;         /* 0: hits are counted, and leave no other trace */
+	__s64 quota;        /* hits until it closes by itself */
+	__u64 cut;          /* … which it has done */
+	__u64 sample_bytes; /* births are recorded of one in so many bytes, on average; 0: all */
+	__s64 left;         /* bytes to the next; 0: not drawn yet */
+	__u64 hits;
+	__u64 sampled;
+	__u64 taken, taken_bytes; /* blocks, as the pools round them */
+	__u64 given, given_bytes;
+	__u64 odd; /* hits of which pool and block do not go together */
+};
 
 /* Calls of a function that is to mark: so many a second are recorded of each, in each process. */
 #define MARKS_PER_SECOND 100

@@ -144,12 +144,12 @@ def attached(tree, pid, *words):
 class PythonTarget(Target):
     """A Python process that runs what it is told to (tests/workload/python_target.py)."""
 
-    def __init__(self, preload=None, prefix=(), **env):
+    def __init__(self, preload=None, prefix=(), python=PYTHON, **env):
         env = {**os.environ, **env}
         env.pop("LD_PRELOAD", None)
         if preload:
             env["LD_PRELOAD"] = preload
-        super().__init__([*prefix, PYTHON, ROOT / "tests" / "workload" / "python_target.py"], env=env)
+        super().__init__([*prefix, python, ROOT / "tests" / "workload" / "python_target.py"], env=env)
 
     def do(self, code):
         """Runs the statements; what they assigned to `result`, and when they began and ended."""

@@ -1,14 +1,17 @@
 """A Python process that does what a test says: one JSON string of statements a line on stdin,
 one JSON object a line on stdout, with what they left in `result` and when they ran. The
 statements share one namespace; `purge_glibc()` and `rss()` are there from the start."""
-import ctypes
 import json
 import os
 import sys
 import time
 import traceback
 
-libc = ctypes.CDLL("libc.so.6")
+try:
+    import ctypes
+    libc = ctypes.CDLL("libc.so.6")
+except ImportError:  # a Python that was only unpacked: its libffi is not here
+    ctypes = libc = None
 
 
 def purge_glibc():

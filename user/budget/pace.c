@@ -370,7 +370,7 @@ struct pace *pace_new(const struct pace_options *options, const struct pace_read
 	p->last = *begin;
 	p->all_user0 = begin->all_user_ns;
 	p->all_system0 = begin->all_system_ns;
-	p->correction = (struct correction){.factor = 1, .error = 0.1};
+	p->correction = (struct correction){.factor = 1, .error = 0.2};
 	p->mode_since = begin->time_ns;
 	p->random = options->seed;
 	return p;
@@ -385,7 +385,7 @@ uint64_t pace_progress(const struct pace *p, const struct pace_reading *from, co
 		       uint64_t *error)
 {
 	return progress_own(&p->correction, since(to->cpu_ns, from->cpu_ns),
-			    since(to->probe_ns, from->probe_ns), error);
+			    since(to->probe_ns, from->probe_ns), since(to->hits, from->hits), error);
 }
 
 void pace_view(const struct pace *p, const struct pace_reading *now, struct pace_view *view)

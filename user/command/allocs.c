@@ -5,9 +5,10 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "command/site_rows.h"
+#include "command/small_objects.h"
 #include "command/toll.h"
 #include "detect/freed.h"
-#include "picture/ranking.h"
 
 #define SURVEY_STEP_NS (10 * NSEC_PER_SEC / 1000) /* at a time: the consumer of events waits meanwhile */
 #define SURVEY_INTERVAL_NS NSEC_PER_SEC           /* no more often, however cheap it is */
@@ -27,8 +28,8 @@ struct allocs {
 
 	/* What the last view points to. */
 	struct allocation_view view;
-	struct site_view *sites;
-	const struct site_view **by_number;
+	struct site_rows rows;
+	struct small_objects *objects; /* NULL: not asked for */
 };
 
 struct allocs *allocs_new(const struct allocs_options *options, const struct process *process,
@@ -52,7 +53,9 @@ struct allocs *allocs_new(const struct allocs_options *options, const struct pro
 	a->ledger = ledger_new(&ledger);
 	a->stacks = stacks;
 	a->survey = survey_new();
-	if (a->ledger && a->survey)
+	if (options->objects.wanted)
+		a->objects = small_objects_new(&options->objects, process, tracer, stacks);
+	if (a->ledger && a->survey && (a->objects || !options->objects.wanted))
 		return a;
 	allocs_free(a);
 	return NULL;
@@ -65,8 +68,8 @@ void allocs_free(struct allocs *a)
 	survey_free(a->survey);
 	ledger_free(a->ledger);
 	freed_free(&a->freed);
-	free(a->sites);
-	free(a->by_number);
+	site_rows_free(&a->rows);
+	small_objects_free(a->objects);
 	free(a);
 }
 
@@ -80,14 +83,27 @@ void allocs_event(struct allocs *a, const struct event *ev)
 	const struct traced_function *fn;
 
 	fn = tracer_function(a->tracer, ev->head->func);
-	if (fn)
+	if (fn && fn->allocator && fn->allocator->layer) {
+		if (a->objects)
+			small_objects_event(a->objects, ev, fn->allocator);
+	} else if (fn)
 		ledger_event(a->ledger, ev, stacks_own_id(a->stacks, ev->block->stack), fn->allocator,
 			     fn->on_null);
+}
+
+void allocs_cell(struct allocs *a, const struct event_cell *cell)
+{
+	if (cell->head.func == CELL_BLOCKS)
+		ledger_cell(a->ledger, cell);
+	else if (a->objects)
+		small_objects_cell(a->objects, cell);
 }
 
 void allocs_exec(struct allocs *a)
 {
 	ledger_exec(a->ledger);
+	if (a->objects)
+		small_objects_exec(a->objects);
 }
 
 /* Events whose loss can leave a block in the table that is not live any more. */
@@ -124,7 +140,8 @@ void allocs_sample(struct allocs *a, struct sample *sample, bool urgent)
 	uint64_t now = clock_monotonic_ns();
 	const struct survey_options options = {
 		.older_ns = a->options.older_ns,
-		.judge_ghosts = lost_events(a) || ledger_totals(a->ledger)->ghosts.cnt,
+		.judge_ghosts = lost_events(a) || ledger_totals(a->ledger)->ghosts.cnt ||
+				ledger_is_estimated(a->ledger),
 	};
 
 	a->rounded = ledger_totals(a->ledger)->live_rounded;
@@ -147,6 +164,8 @@ bool allocs_is_busy(const struct allocs *a)
 
 void allocs_tick(struct allocs *a)
 {
+	if (a->objects)
+		small_objects_tick(a->objects);
 	if (ledger_totals(a->ledger)->untracked.cnt)
 		tracer_read_headers(a->tracer);
 	toll_tick(&a->toll, a->tracer, a->process);
@@ -193,70 +212,49 @@ static struct budget_view budget(const struct allocs *a)
 	};
 }
 
-static bool has_anything(const struct site *site)
+/* There is no more alive than the walk has found. */
+static void clip_live(struct ledger_totals *t, struct site_bounds *b, uint64_t live)
 {
-	return site->allocated.cnt || site->freed_here.cnt;
-}
+	double share = (double)live / (double)t->live_rounded;
 
-static int fill_sites(struct allocs *a, const struct survey_result *survey)
-{
-	struct sites *sites = ledger_sites(a->ledger);
-	uint32_t cnt = sites_cnt(sites);
-
-	free(a->sites);
-	free(a->by_number);
-	a->view.site_cnt = 0;
-	memset(a->view.truncated, 0, sizeof(a->view.truncated));
-	a->view.number_cnt = cnt;
-	a->sites = calloc(cnt, sizeof(*a->sites));
-	a->by_number = calloc(cnt, sizeof(*a->by_number));
-	a->view.sites = a->sites;
-	a->view.by_number = a->by_number;
-	if (!a->sites || !a->by_number)
-		return -1;
-	for (uint32_t i = 0; i < cnt; i++) {
-		const struct site *site = sites_at(sites, i);
-		const struct stack *stack = stacks_find(a->stacks, site->stack);
-
-		if (!has_anything(site))
-			continue;
-		a->sites[a->view.site_cnt++] = (struct site_view){
-			.number = i,
-			.figures = site,
-			.survey = survey && i < survey->site_cnt ? &survey->sites[i] : NULL,
-			.peak = ledger_at_peak(a->ledger, site),
-			.stack = stack,
-		};
-		if (stack && stack->cut) {
-			site_count_add(&a->view.truncated[STACK_WHOLE], site->allocated);
-			site_count_add(&a->view.truncated[stack->cut], site->allocated);
-		}
-	}
-	ranking_arrange(a->sites, a->view.site_cnt, a->by_number);
-	return 0;
+	if (live == UNKNOWN || t->live_rounded == UINT64_MAX || live >= t->live_rounded)
+		return;
+	t->live.cnt = (uint64_t)(share * (double)t->live.cnt);
+	t->live.bytes = (uint64_t)(share * (double)t->live.bytes);
+	t->live_rounded = live;
+	b->live.high = t->live;
+	b->live.low.cnt = b->live.low.cnt < t->live.cnt ? b->live.low.cnt : t->live.cnt;
+	b->live.low.bytes = b->live.low.bytes < t->live.bytes ? b->live.low.bytes : t->live.bytes;
 }
 
 static uint64_t unattributed(const struct allocs *a, const struct heap_state *heap)
 {
 	uint64_t live = heap_probed_live(heap);
 
-	if (!a->rounded_ns || heap->taken_ns != a->rounded_ns || live == UNKNOWN ||
-	    a->rounded == UINT64_MAX)
+	uint64_t rounded = ledger_is_estimated(a->ledger) ? a->view.totals.live_rounded : a->rounded;
+
+	if (!a->rounded_ns || heap->taken_ns != a->rounded_ns || live == UNKNOWN || rounded == UINT64_MAX)
 		return UNKNOWN;
-	return live > a->rounded ? live - a->rounded : 0;
+	return live > rounded ? live - rounded : 0;
 }
 
 uint64_t allocs_live(const struct allocs *a)
 {
-	return ledger_totals(a->ledger)->live.bytes;
+	return ledger_live(a->ledger);
 }
 
 const struct allocation_view *allocs_view(struct allocs *a, const struct heap_state *heap)
 {
 	const struct survey_result *survey = survey_result(a->survey);
+	struct site_bounds bounds;
 
 	a->view.before = a->view.totals;
 	a->view.totals = *ledger_totals(a->ledger);
+	if (ledger_is_estimated(a->ledger)) {
+		ledger_estimate_totals(a->ledger, clock_monotonic_ns(), &a->view.totals, &bounds);
+		if (a->rounded_ns && heap->taken_ns == a->rounded_ns)
+			clip_live(&a->view.totals, &bounds, heap_probed_live(heap));
+	}
 	a->view.stacks = stacks_counts(a->stacks);
 	a->view.survey = survey;
 	a->view.unattributed = unattributed(a, heap);
@@ -265,5 +263,15 @@ const struct allocation_view *allocs_view(struct allocs *a, const struct heap_st
 	a->view.sample_bytes = a->options.sample_bytes;
 	a->view.free_sample_bytes = a->options.free_sample_bytes;
 	a->view.budget = budget(a);
-	return fill_sites(a, survey) ? NULL : &a->view;
+	if (ledger_is_estimated(a->ledger)) {
+		a->view.budget.estimated = true;
+		a->view.budget.totals = bounds;
+	}
+	a->view.objects = NULL;
+	if (a->objects) {
+		a->view.objects = small_objects_view(a->objects, heap);
+		if (!a->view.objects)
+			return NULL;
+	}
+	return site_rows_fill(&a->rows, a->ledger, a->stacks, survey, &a->view) ? NULL : &a->view;
 }

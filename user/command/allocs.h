@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "command/small_objects.h"
 #include "detect/window.h"
 #include "heap/sampler.h"
 #include "probe/tracer.h"
@@ -19,6 +20,7 @@ struct allocs_options {
 	uint64_t max_memory;         /* bytes for live blocks */
 	uint64_t size_min, size_max; /* as the tracer's */
 	uint64_t sample_bytes, free_sample_bytes; /* as the tracer's */
+	struct small_objects_options objects;
 	uint64_t older_ns;
 	uint64_t top;
 	double max_share;    /* of the target's CPU time that probes may take; 0: no limit */
@@ -35,6 +37,7 @@ void allocs_free(struct allocs *allocs); /* NULL-safe */
 /* Another max_memory from now on. */
 void allocs_limit(struct allocs *allocs, uint64_t max_memory);
 void allocs_event(struct allocs *allocs, const struct event *ev);
+void allocs_cell(struct allocs *allocs, const struct event_cell *cell);
 void allocs_exec(struct allocs *allocs);
 /* A new reading: begins a survey if the last one is long enough ago, or at once if it is urgent. */
 void allocs_sample(struct allocs *allocs, struct sample *sample, bool urgent);

@@ -24,7 +24,7 @@ _alloctrace()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} at i
 	local common="--json --verbose --help"
-	local events="--duration --retained-min --window-min --churn-min --walk-budget --no-alloc --stack --native
+	local events="--duration --retained-min --window-min --churn-min --walk-budget --no-alloc --stack --native --objects
 		--max-overhead --min-size --max-size --max-memory --symbol-prefix --object"
 	local watch="$events --top --older --output --events --folded --html --pprof --speedscope --perfetto --heaptrack
 		--push --push-interval --prometheus --on-window --apart --weight --mark"
@@ -71,6 +71,10 @@ _alloctrace()
 		;;
 	--cgroup)
 		mapfile -t COMPREPLY < <(compgen -d -- "${cur:-/sys/fs/cgroup/}")
+		return
+		;;
+	--objects)
+		mapfile -t COMPREPLY < <(compgen -W "paced all none sampled:4K" -- "$cur")
 		return
 		;;
 	--stack)

@@ -162,6 +162,26 @@ static int parse_stack(const char *text, void *field)
 	return choice->sample_bytes && choice->sample_bytes <= SAMPLE_BYTES_MAX ? 0 : -EINVAL;
 }
 
+#define OBJECT_SAMPLE_BYTES 512 /* a stack costs little more than the two hits of an object */
+
+static int parse_objects(const char *text, void *field)
+{
+	struct objects_choice *choice = field;
+	struct stack_choice stack;
+
+	*choice = (struct objects_choice){.paced = !strcmp(text, "paced")};
+	if (choice->paced) {
+		choice->wanted = true;
+		choice->sample_bytes = OBJECT_SAMPLE_BYTES;
+		return 0;
+	}
+	if (parse_stack(text, &stack))
+		return -EINVAL;
+	choice->wanted = stack.wanted;
+	choice->sample_bytes = stack.sample_bytes;
+	return 0;
+}
+
 /* What names of functions may begin with. */
 static int parse_prefix(const char *text, void *field)
 {
@@ -239,6 +259,7 @@ const struct option_type type_period = {"seconds, 0.01 at least", parse_period};
 const struct option_type type_integer = {"a whole number", parse_integer};
 const struct option_type type_percent = {"a percentage, above 0 and up to 100", parse_percent};
 const struct option_type type_overhead = {"a percentage, above 0 and up to 100, or none", parse_overhead};
+const struct option_type type_objects = {"paced, all, none or sampled:SIZE, as sampled:64K", parse_objects};
 const struct option_type type_stack = {"all, none or sampled:SIZE, as sampled:64K", parse_stack};
 const struct option_type type_weight = {"live, allocated, freed, count, pinned, peak, temporary or retained",
 					parse_weight};

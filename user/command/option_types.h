@@ -18,6 +18,7 @@ extern const struct option_type type_size, type_integer; /* uint64_t */
 extern const struct option_type type_seconds, type_period; /* uint64_t, ns; the second not too short */
 extern const struct option_type type_percent, type_overhead; /* double; "none" is 0 */
 extern const struct option_type type_stack;  /* struct stack_choice */
+extern const struct option_type type_objects; /* struct objects_choice */
 extern const struct option_type type_diff_form, type_diff_by; /* enum diff_form_number, diff_by */
 extern const struct option_type type_weight; /* enum site_weight */
 extern const struct option_type type_format; /* enum form_number */

@@ -43,6 +43,11 @@ struct options {
 		uint64_t free_sample_bytes; /* of frees */
 		bool wanted;
 	} stacks;            /* --stack */
+	struct objects_choice {
+		uint64_t sample_bytes; /* of births, the mean distance; 0: every one */
+		bool wanted;
+		bool paced; /* within half of max_overhead; else at any cost */
+	} objects;                     /* --objects: Python's */
 	double max_overhead; /* percent of the target's CPU time that probes may take: 10; 0: no limit (run's default) */
 	uint64_t older_ns;   /* 0: all */
 	uint64_t size_min, size_max;

@@ -235,6 +235,12 @@ static void on_alloc(struct session *s, const struct event *ev)
 		allocs_event(s->allocs, ev);
 }
 
+static void on_cell(struct session *s, const struct event *ev)
+{
+	if (s->allocs)
+		allocs_cell(s->allocs, ev->cell);
+}
+
 static void on_oom(struct session *s, const struct event *ev)
 {
 	(void)ev;
@@ -284,6 +290,7 @@ void session_event(const struct event *ev, void *session)
 		[EVENT_REALLOC_BEGIN] = on_alloc,
 		[EVENT_REALLOC] = on_alloc,
 		[EVENT_FREE_OWN] = on_alloc,
+		[EVENT_CELL] = on_cell,
 		[EVENT_STACK] = on_stack,
 		[EVENT_CODE] = on_code,
 		[EVENT_COLLECTION] = on_collection,

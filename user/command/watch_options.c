@@ -41,6 +41,16 @@ static struct session_options session_options(const struct options *options, con
 				.size_max = options->size_max,
 				.sample_bytes = options->stacks.sample_bytes,
 				.free_sample_bytes = options->stacks.free_sample_bytes,
+				.objects =
+					{
+						.wanted = options->objects.wanted,
+						.sample_bytes = options->objects.sample_bytes,
+						.max_share = options->objects.paced
+								     ? options->max_overhead / 200
+								     : 0,
+						.max_memory = memory_limit(options),
+						.top = options->top,
+					},
 				.older_ns = options->older_ns,
 				.top = options->top,
 				.max_share = options->max_overhead / 100,
@@ -53,6 +63,7 @@ struct tracer_options watch_tracer_options(const struct options *options)
 {
 	return (struct tracer_options){
 		.allocs = !options->no_alloc,
+		.objects = options->objects.wanted && options->stacks.wanted && !options->no_alloc,
 		.stacks = options->stacks.wanted,
 		.sample_bytes = options->stacks.sample_bytes,
 		.free_sample_bytes = options->stacks.free_sample_bytes,

@@ -67,6 +67,21 @@ struct allocation_view {
 	uint64_t sample_bytes;               /* figures of sites are estimates from one stack in so many bytes; 0: exact */
 	uint64_t free_sample_bytes;          /* the same of what they freed here */
 	struct budget_view budget;
+	const struct objects_view *objects;  /* Python's small objects, which malloc never sees; NULL: not looked at */
+};
+
+/* Of Python's objects of up to 512 bytes those that were born while they were looked at. Bytes as pools round them. */
+struct objects_view {
+	/* Sites, and totals.live of all of them, are estimates where births are sampled. Other totals: those of sampled ones. */
+	struct allocation_view sites;
+	struct site_count born, died; /* exact, while they were looked at; died: those from before too */
+	uint64_t live_heap;           /* of pymalloc, by the walk; UNKNOWN */
+	bool on;                      /* they are being looked at, all the time or in cells */
+	bool in_cells;                /* … in cells: live is too much, since of deaths that were not seen only those are known
+					whose place is free */
+	double duty;                  /* of its own CPU time since then, what was seen */
+	bool scaled;                  /* sites stand for all; else for what was seen: duty is not known well enough */
+	double probe_share;           /* of its CPU time in the last 5 s; negative: not known */
 };
 
 /* The figures at one reading of the heap, for time lines; UNKNOWN as in the heap state. */

@@ -10,6 +10,7 @@
 #include "probe/functions.h"
 #include "probe/gates.h"
 #include "probe/missing.h"
+#include "probe/object_slices.h"
 #include "target/memory.h"
 #include "target/objects.h"
 
@@ -23,10 +24,11 @@ struct attached {
 	struct follow *follow;
 	pthread_mutex_t placing; /* what follow does with links */
 	struct python python;
-	int python_status;   /* of python_find: 0, or −ENOENT as long as there is none */
-	bool young;          /* what it has inherited records, until its own probes are placed */
-	struct early *early; /* what its children inherit; NULL: they are not followed */
-	uint64_t *hits;      /* by function, of those that leave a record */
+	int python_status; /* of python_find: 0, or −ENOENT as long as there is none */
+	bool young;                   /* what it has inherited records, until its own probes are placed */
+	struct object_slices *slices; /* of Python's objects; NULL: not in slices */
+	struct early *early;          /* what its children inherit; NULL: they are not followed */
+	uint64_t *hits;               /* by function, of those that leave a record */
 	uint32_t hits_cap;
 	uint64_t hit_cnt, charged_cnt; /* all of these; those when silent hits were charged last */
 	double silent_ns;              /* what hits without a record have cost it */
@@ -185,10 +187,26 @@ int attached_open(const struct attached_context *ctx, pid_t pid, const struct at
 	return ret;
 }
 
+static void switch_objects(struct attached *a, bool on)
+{
+	pthread_mutex_lock(&a->placing);
+	follow_objects(a->follow, on);
+	pthread_mutex_unlock(&a->placing);
+}
+
+static void end_objects(struct attached *a)
+{
+	object_slices_stop(a->slices);
+	a->slices = NULL;
+	if (a->follow)
+		switch_objects(a, false);
+}
+
 void attached_close(struct attached *a)
 {
 	if (!a)
 		return;
+	end_objects(a);
 	follow_free(a->follow);
 	early_free(a->early);
 	programs_untrace(a->ctx->programs, a->pid);
@@ -266,6 +284,7 @@ static void act_on_exec(struct attached *a)
 {
 	struct error err = {.text = ""};
 
+	end_objects(a);
 	programs_forget_blocks(a->ctx->programs);
 	/* The tables are replaced as a whole: without any in between stacks would be lost. */
 	if (a->ctx->tables)
@@ -344,16 +363,63 @@ void attached_charge(struct attached *a, double ns_per_hit, double ns)
 
 uint64_t attached_probe_ns(const struct attached *a, const struct probe_cost *cost)
 {
+	struct object_counts objects;
 	double ns = a->silent_ns;
 
+	/* In slices they have a budget of their own. */
+	if (!a->slices && programs_object_counts(a->ctx->programs, a->pid, &objects))
+		ns += (double)objects.hits * cost->entry +
+		      (double)objects.sampled * (cost->call - cost->entry);
 	for (uint32_t i = 0; i < a->hits_cap; i++) {
 		const struct traced_function *fn = a->hits[i] ? functions_get(a->ctx->functions, i) : NULL;
 
-		if (fn)
+		if (fn && !(fn->allocator && fn->allocator->layer))
 			ns += (double)a->hits[i] * ((fn->shape == PROBE_FREE ? cost->entry : cost->call) +
 						    (fn->stepped ? cost->stepped : 0));
 	}
 	return (uint64_t)ns;
+}
+
+static int slice_objects(struct attached *a, uint64_t sample_bytes, double max_share)
+{
+	const struct object_slices_options options = {
+		.pid = a->pid,
+		.programs = a->ctx->programs,
+		.keeper = a->ctx->keeper,
+		.backend = a->ctx->feature->backend,
+		.cost = *a->ctx->cost,
+		.sample_bytes = sample_bytes,
+		.max_share = max_share,
+	};
+	const struct object *obj;
+	const struct plan *plan = follow_objects_plan(a->follow, &obj);
+
+	if (!plan)
+		return -ENOENT;
+	if (!a->slices)
+		a->slices = object_slices_start(&options, obj, plan);
+	return a->slices ? 0 : -ENOMEM;
+}
+
+/* What counts the hits is there before the probes. */
+int attached_objects(struct attached *a, uint64_t sample_bytes, double max_share)
+{
+	int ret = a->ctx->feature->backend == LINK_PERF ? -ENOTSUP : 0;
+
+	if (!ret && max_share > 0)
+		return slice_objects(a, sample_bytes, max_share);
+	ret = ret ?: follow_has_objects(a->follow) ? 0 : -ENOENT;
+	ret = ret ?: programs_objects(a->ctx->programs, a->pid, true, sample_bytes);
+	if (!ret)
+		switch_objects(a, true);
+	return ret;
+}
+
+bool attached_object_pace(const struct attached *a, struct pace_view *view)
+{
+	if (a->slices)
+		object_slices_view(a->slices, view);
+	return a->slices != NULL;
 }
 
 bool attached_switch_allocs(struct attached *a, bool on)

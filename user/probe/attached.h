@@ -32,6 +32,7 @@ struct attached_context {
 	struct unwind_tables *tables; /* NULL: no stacks are taken */
 	struct keeper *keeper;
 	struct early_context *early;
+	const struct probe_cost *cost;
 	bool attaches_children; /* as they come */
 	struct gate_fds gates;
 	bool budgeted;          /* processes have gates */
@@ -66,6 +67,9 @@ uint64_t attached_probe_ns(const struct attached *attached, const struct probe_c
 uint64_t attached_fresh_hits(const struct attached *attached);
 /* Of hits without a record, which are counted for all processes together: so much for each fresh hit, and so much more. */
 void attached_charge(struct attached *attached, double ns_per_hit, double ns);
+/* As tracer_objects, tracer_object_pace. */
+int attached_objects(struct attached *attached, uint64_t sample_bytes, double max_share);
+bool attached_object_pace(const struct attached *attached, struct pace_view *view);
 /*
  * Places or removes the probes of its allocations; from another thread than all else. False: not now, others
  * are being placed.

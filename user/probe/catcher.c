@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "../bpf/event.h"
 #include "../bpf/share.h"
 #include "alloctrace.skel.h"
 #include "probe/keeper.h"

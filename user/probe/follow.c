@@ -36,6 +36,7 @@ struct follow {
 	bool allocs;    /* allocation functions too, at the moment */
 	bool switched;  /* … they were not, at some time */
 	bool switching; /* what cannot be placed was said the first time */
+	bool objects;   /* … and the places of Python's objects */
 	struct file *files;
 	size_t file_cnt, file_cap;
 	struct installed installed;
@@ -59,7 +60,7 @@ struct follow *follow_new(pid_t pid, const struct follow_context *ctx)
 	return NULL;
 }
 
-enum which_links { LINKS_ALL, LINKS_OF_GONE, LINKS_OF_ALLOCS };
+enum which_links { LINKS_ALL, LINKS_OF_GONE, LINKS_OF_ALLOCS, LINKS_OF_OBJECTS };
 
 static bool is_one_of(enum which_links which, const struct file *file, size_t link)
 {
@@ -68,6 +69,8 @@ static bool is_one_of(enum which_links which, const struct file *file, size_t li
 		return !file->present;
 	case LINKS_OF_ALLOCS:
 		return plan_role_allocs(file->roles[link]);
+	case LINKS_OF_OBJECTS:
+		return file->roles[link] == PLAN_OBJECT;
 	default:
 		return true;
 	}
@@ -218,7 +221,7 @@ static void attach_role(struct follow *f, struct file *file, enum plan_role role
 
 static bool is_wanted(const struct follow *f, enum plan_role role)
 {
-	return f->allocs || !plan_role_allocs(role);
+	return role == PLAN_OBJECT ? f->objects : f->allocs || !plan_role_allocs(role);
 }
 
 static void attach(struct follow *f, struct file *file)
@@ -477,6 +480,43 @@ void follow_tick(struct follow *f)
 	sweep_start(f->sweep);
 }
 
+static bool has_role(const struct follow *f, enum plan_role role)
+{
+	for (size_t i = 0; i < f->file_cnt; i++)
+		for (size_t k = 0; f->files[i].mapped && f->files[i].plan && k < f->files[i].plan->cnt; k++)
+			if (f->files[i].plan->v[k].role == role)
+				return true;
+	return false;
+}
+
+void follow_objects(struct follow *f, bool on)
+{
+	if (f->objects == on)
+		return;
+	f->objects = on;
+	if (!on)
+		reap_links(f, LINKS_OF_OBJECTS);
+	for (size_t i = 0; on && i < f->file_cnt; i++)
+		if (f->files[i].obj)
+			attach_role(f, &f->files[i], PLAN_OBJECT);
+}
+
+const struct plan *follow_objects_plan(const struct follow *f, const struct object **obj)
+{
+	for (size_t i = 0; i < f->file_cnt; i++)
+		for (size_t k = 0; f->files[i].mapped && f->files[i].plan && k < f->files[i].plan->cnt; k++)
+			if (f->files[i].plan->v[k].role == PLAN_OBJECT) {
+				*obj = f->files[i].obj;
+				return f->files[i].plan;
+			}
+	return NULL;
+}
+
+bool follow_has_objects(const struct follow *f)
+{
+	return has_role(f, PLAN_OBJECT);
+}
+
 bool follow_wants_tick(const struct follow *f)
 {
 	return f->sweep && sweep_is_due(f->sweep);
@@ -513,15 +553,6 @@ unsigned follow_probe_cnt(const struct follow *f)
 unsigned follow_lost_cnt(const struct follow *f)
 {
 	return f->lost_cnt;
-}
-
-static bool has_role(const struct follow *f, enum plan_role role)
-{
-	for (size_t i = 0; i < f->file_cnt; i++)
-		for (size_t k = 0; f->files[i].mapped && f->files[i].plan && k < f->files[i].plan->cnt; k++)
-			if (f->files[i].plan->v[k].role == role)
-				return true;
-	return false;
 }
 
 bool follow_sees_loads(const struct follow *f)

@@ -50,6 +50,15 @@ void follow_sweep(struct follow *follow);
 void follow_tick(struct follow *follow);
 bool follow_wants_tick(const struct follow *follow);
 
+/*
+ * Places or removes the probes of Python's objects, which are not placed before; until the next call what is
+ * loaded gets them too, or not. Removing is not waited for.
+ */
+void follow_objects(struct follow *follow, bool on);
+/* The file that has such places, mapped, and its plan, both valid until it is not mapped any more; NULL: there is none. */
+const struct plan *follow_objects_plan(const struct follow *follow, const struct object **obj);
+/* Whether there are any such places in what it has mapped. */
+bool follow_has_objects(const struct follow *follow);
 /* Places or removes the probes of allocation functions; what removes them waits for the kernel in a thread. */
 void follow_switch_allocs(struct follow *follow, bool on);
 

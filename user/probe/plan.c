@@ -12,6 +12,7 @@
 #include "probe/own_free.h"
 #include "probe/place.h"
 #include "probe/python_gc.h"
+#include "probe/python_objects.h"
 
 #define EXITS_TEXT_MAX 256
 
@@ -412,6 +413,8 @@ int plan_object(const struct plan_context *ctx, struct object *obj, bool program
 		ret = plan_rows(ctx, obj, &loader_family, plan);
 	if (!ret)
 		ret = python_gc_plan(ctx, obj, plan);
+	if (!ret && ctx->objects)
+		ret = python_objects_plan(ctx, obj, plan);
 	if (!ret)
 		ret = mark_points_plan(ctx, obj, program, plan);
 	if (!ret && !plan->cnt && object_is_static(obj))

@@ -37,6 +37,7 @@ enum plan_role {
 	PLAN_FREE,
 	PLAN_ALLOC,        /* entry and, where return probes are used, return */
 	PLAN_ALLOC_THROWS, /* entry only: no return probe on what may throw */
+	PLAN_OBJECT,       /* where Python's objects are born and die: one link, opened and closed apart from all others */
 	PLAN_ROLE_CNT
 };
 
@@ -65,6 +66,7 @@ struct plan_context {
 	struct missing *missing;
 	bool return_probes;
 	bool allocs; /* allocation functions too */
+	bool objects; /* … and Python's objects */
 	const struct allocator *const *more; /* beside the known ones: allocator_nth */
 	const struct mark_points *marks;     /* NULL: none */
 };

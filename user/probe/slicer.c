@@ -50,13 +50,14 @@ struct slicer {
 	pthread_t thread;
 };
 
-static uint64_t cpu_time(const struct sliced *s)
+static uint64_t cpu_time(const struct slicer *sl, const struct sliced *s)
 {
 	struct timespec used;
 
 	if (clock_gettime(s->clock, &used))
 		return s->marked.cpu_ns; /* it has ended */
-	return (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec;
+	return (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec +
+	       gates_running(&sl->options.gates, s->pid);
 }
 
 /* proc(5): fields 14 and 15 of stat, in clock ticks. */
@@ -89,7 +90,7 @@ static void read_system(struct sliced *s, struct pace_reading *r)
 static struct pace_reading read_process(const struct slicer *sl, struct sliced *s)
 {
 	const struct probe_cost *cost = sl->options.cost;
-	struct pace_reading r = {.time_ns = clock_monotonic_ns(), .cpu_ns = cpu_time(s)};
+	struct pace_reading r = {.time_ns = clock_monotonic_ns(), .cpu_ns = cpu_time(sl, s)};
 	struct gate_sum sum;
 
 	gates_spent(&sl->options.gates, s->pid, &sum);
@@ -119,6 +120,7 @@ static void mark(const struct slicer *sl, struct sliced *s, enum cell_state stat
 	cell.chance += !cell.chance;
 	cell.progress = pace_progress(s->pace, &s->marked, at, &error);
 	cell.progress_error = error;
+	cell.cpu = state == CELL_BEGIN ? 0 : at->cpu_ns - s->marked.cpu_ns;
 	if (gates_mark(&sl->options.gates, s->pid, &cell, s->step.quota)) {
 		s->open = false; /* what has passed is in the next mark's progress */
 		return;
@@ -179,7 +181,7 @@ static void choose(const struct slicer *sl, struct sliced *s)
 
 	s->goes_on = goes_on(&was, &next) && gates_go_on(&sl->options.gates, s->pid, next.quota);
 	if (!s->goes_on && s->open)
-		mark(sl, s, CELL_END, &now);
+		mark(sl, s, s->alarmed ? CELL_CUT : CELL_END, &now);
 	s->step = next;
 }
 
@@ -300,6 +302,7 @@ static void *run(void *arg)
 		struct sliced *s;
 		uint64_t due;
 
+		gates_see_clock(&sl->options.gates);
 		pthread_mutex_lock(sl->options.lock);
 		ring_buffer__consume(sl->alarms);
 		stop = sl->stop;

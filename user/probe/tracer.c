@@ -173,6 +173,7 @@ static int make_context(struct tracer *t, struct error *err)
 		.functions = t->functions,
 		.return_probes = t->feature.return_probes,
 		.allocs = t->options.allocs,
+		.objects = t->options.objects,
 		.more = t->options.more,
 		.marks = t->options.marks,
 	});
@@ -188,6 +189,7 @@ static int make_context(struct tracer *t, struct error *err)
 		.tables = t->tables,
 		.keeper = t->keeper,
 		.early = &t->early,
+		.cost = &t->cost,
 		.attaches_children = t->options.follow && t->options.allocs,
 		/* With perf links (6.1) following children that inherit events was seen to hang in a virtual
 		   machine. */
@@ -514,6 +516,25 @@ uint64_t tracer_probe_ns(struct tracer *t, pid_t pid)
 		return slicer_probe_ns(t->slicer, pid);
 	charge_silent_hits(t);
 	return attached ? attached_probe_ns(attached, &t->cost) : 0;
+}
+
+int tracer_objects(struct tracer *t, pid_t pid, uint64_t sample_bytes, double max_share)
+{
+	struct attached *attached = attached_of(t, pid);
+
+	return attached ? attached_objects(attached, sample_bytes, max_share) : -ESRCH;
+}
+
+bool tracer_object_pace(struct tracer *t, pid_t pid, struct pace_view *view)
+{
+	const struct attached *attached = attached_of(t, pid);
+
+	return attached && attached_object_pace(attached, view);
+}
+
+bool tracer_object_counts(struct tracer *t, pid_t pid, struct object_counts *counts)
+{
+	return programs_object_counts(t->programs, pid, counts);
 }
 
 static uint64_t clock_ns(clockid_t clock)

@@ -7,6 +7,7 @@
  *   attached.c  one traced process
  *   plans.c     the plans of files, shared by processes
  *   plan.c      which functions of which objects: rows × mapped objects (× installed, not yet mapped)
+ *   python_objects.c  … and where CPython's small objects are born and die; pool_code.c finds that in code
  *   python_gc.c   … and the probes that CPython brings itself
  *   mark_point.c  … and the functions that the user has named as marks
  *   place.c     where exactly in a function (Zydis): entry, exits
@@ -52,6 +53,7 @@ struct probe_cost { /* of hits of allocation probes, ns of CPU time */
 
 struct tracer_options {
 	bool allocs;                 /* probe the allocation functions too */
+	bool objects;                /* … and Python's small objects, as tracer_objects says */
 	bool stacks;                 /* record the stacks of callers: of purges and dlopen too */
 	uint64_t sample_bytes;       /* … of allocations one in so many bytes, on average; 0: all */
 	uint64_t free_sample_bytes;  /* … of frees */
@@ -62,6 +64,14 @@ struct tracer_options {
 	bool many;                   /* more than one process will be attached to */
 	const struct allocator *const *more; /* probed beside the known ones (allocator_nth); must outlive the tracer */
 	const struct mark_points *marks;     /* whose calls are EVENT_MARK; must outlive the tracer; NULL: none */
+};
+
+struct object_counts { /* of Python objects while they were recorded, cumulative; bytes as pools round them */
+	uint64_t hits;
+	uint64_t sampled; /* births that were recorded */
+	bool cut;         /* the cell's quota is used up */
+	uint64_t taken, taken_bytes, given, given_bytes;
+	uint64_t odd; /* hits that were none: a place was taken for what it is not */
 };
 
 /* What the cookie in an event's head.func stands for. */
@@ -143,6 +153,16 @@ size_t tracer_missing(struct tracer *tracer, pid_t pid, const char **lines, size
  * out on a child of ours. An estimate; 0 without allocation probes.
  */
 uint64_t tracer_probe_ns(struct tracer *tracer, pid_t pid);
+/*
+ * From now on Python's objects are recorded, births of one in so many bytes (0: all). max_share: of the process's
+ * CPU time, in cells (EVENT_CELL) that take no more of it; 0: always. −ENOENT: no place of theirs is known in what
+ * the process has mapped, yet.
+ */
+int tracer_objects(struct tracer *tracer, pid_t pid, uint64_t sample_bytes, double max_share);
+/* What that takes and sees; false: there are no cells. */
+bool tracer_object_pace(struct tracer *tracer, pid_t pid, struct pace_view *view);
+/* False: they never were recorded. */
+bool tracer_object_counts(struct tracer *tracer, pid_t pid, struct object_counts *counts);
 /* CPU time (ns) that we have used so far, the process that holds the probes included. */
 uint64_t tracer_cpu_ns(const struct tracer *tracer);
 /* Not every recorded block is known any more: frees are to tell sizes of all (event_block.size). */

@@ -153,9 +153,8 @@ static void site(struct json *j, cJSON *o, const struct site_view *v)
 }
 
 /* There may be a hundred thousand of them: all only in the last object. */
-static void sites(struct json *j, cJSON *parent, const struct snapshot *s)
+static void sites(struct json *j, cJSON *parent, const struct snapshot *s, const struct allocation_view *a)
 {
-	const struct allocation_view *a = s->allocs;
 	size_t max = a->top ? a->top : s->final ? SIZE_MAX : SITES_INTERVAL;
 	cJSON *list = json_array(j, parent, "sites");
 	struct json item;
@@ -169,6 +168,34 @@ static void sites(struct json *j, cJSON *parent, const struct snapshot *s)
 		json_flat(j, list, NULL, &item);
 	}
 	json_integer(j, parent, "sites_total", a->site_cnt);
+}
+
+static void objects(struct json *j, cJSON *parent, const struct snapshot *s)
+{
+	const struct objects_view *v = s->allocs->objects;
+	cJSON *o;
+
+	if (!v) {
+		json_null(j, parent, "objects");
+		return;
+	}
+	o = json_object(j, parent, "objects");
+	json_bool(j, o, "on", v->on);
+	json_number(j, o, "duty", v->duty);
+	json_bool(j, o, "in_cells", v->in_cells);
+	json_bool(j, o, "scaled", v->scaled);
+	if (v->probe_share >= 0)
+		json_number(j, o, "probe_cpu_share", v->probe_share);
+	else
+		json_null(j, o, "probe_cpu_share");
+	count(j, o, "born", &v->born);
+	count(j, o, "died", &v->died);
+	json_integer(j, o, "live", v->sites.totals.live.bytes);
+	json_integer(j, o, "live_blocks", v->sites.totals.live.cnt);
+	json_figure(j, o, "live_heap", v->live_heap);
+	json_figure(j, o, "sample_bytes", v->sites.sample_bytes ? v->sites.sample_bytes : UNKNOWN);
+	truncated(j, o, v->sites.truncated);
+	sites(j, o, s, &v->sites);
 }
 
 void json_allocs(struct json *j, cJSON *parent, const struct snapshot *s)
@@ -191,7 +218,8 @@ void json_allocs(struct json *j, cJSON *parent, const struct snapshot *s)
 	json_figure(j, o, "sample_bytes", a->sample_bytes ? a->sample_bytes : UNKNOWN);
 	json_figure(j, o, "free_sample_bytes", a->free_sample_bytes ? a->free_sample_bytes : UNKNOWN);
 	survey(j, o, s);
-	sites(j, o, s);
+	sites(j, o, s, a);
+	objects(j, o, s);
 }
 
 void json_window_freed(struct json *j, cJSON *parent, const struct snapshot *s,

@@ -57,18 +57,19 @@ struct site_table {
 	uint64_t (*weigh)(const struct site_view *view);
 	void (*row)(struct table *t, const struct site_table *form, const struct ranked_site *site,
 		    uint64_t total);
-	bool errors; /* a column says how far the figures may be off */
+	bool errors;      /* a column says how far the figures may be off */
 	const char *rest; /* "and 3 more sites " this " 1.20 MiB" */
 };
 
-static int put_table(FILE *out, const struct snapshot *s, const struct site_table *form, bool colour)
+static int put_table_of(FILE *out, const struct snapshot *s, const struct allocation_view *allocs,
+			const struct site_table *form, bool colour)
 {
 	char bytes[UNITS_TEXT_MAX], cnt[UNITS_TEXT_MAX];
 	struct table *t = table_new(form->align);
 	struct ranking sites;
 	uint64_t rest;
 	size_t shown;
-	int result = ranking_make(&sites, s->allocs, form->weigh);
+	int result = ranking_make(&sites, allocs, form->weigh);
 
 	if (result || !sites.cnt)
 		goto out;
@@ -90,6 +91,11 @@ out:
 	ranking_free(&sites);
 	table_free(t);
 	return result;
+}
+
+static int put_table(FILE *out, const struct snapshot *s, const struct site_table *form, bool colour)
+{
+	return put_table_of(out, s, s->allocs, form, colour);
 }
 
 static void live_row(struct table *t, const struct site_table *form, const struct ranked_site *site,
@@ -157,7 +163,7 @@ static int put_old_sites(FILE *out, const struct snapshot *s, bool colour)
 }
 
 static void freed_row(struct table *t, const struct site_table *form, const struct ranked_site *site,
-		    uint64_t total)
+		      uint64_t total)
 {
 	table_bytes(t, TABLE_BOLD, site->weight);
 	if (form->errors)
@@ -171,8 +177,9 @@ static int put_freed_sites(FILE *out, const struct snapshot *s, bool colour)
 {
 	bool errors = s->allocs->budget.estimated;
 	const char *heading = errors || s->allocs->free_sample_bytes ? "freed here, about" : "freed here";
-	const char *const names[] = {heading, "blocks", "share", "by", NULL},
-			  *const estimates[] = {heading, "±", "blocks", "share", "by", NULL};
+	const char *const names[] = {heading, "blocks", "share", "by", NULL}, *const estimates[] = {
+										      heading, "±",  "blocks",
+										      "share", "by", NULL};
 	const struct site_table form = {.align = errors ? "rrrrl" : "rrrl",
 					.names = errors ? estimates : names,
 					.weigh = ranking_weigh[WEIGHT_FREED],
@@ -251,9 +258,13 @@ static int put_pins(FILE *out, const struct snapshot *s, bool colour)
 {
 	const struct survey_result *survey = s->allocs->survey;
 	char age[UNITS_TEXT_MAX], heading[UNITS_TEXT_MAX + 32] = "hold free memory";
-	const char *const names[] = {s->allocs->budget.estimated ? "live blocks from here, about" : "live blocks from here",
-				     "number", heading,
-				     "pages kept alone",      "by",     NULL};
+	const char *const names[] = {s->allocs->budget.estimated ? "live blocks from here, about"
+								 : "live blocks from here",
+				     "number",
+				     heading,
+				     "pages kept alone",
+				     "by",
+				     NULL};
 	const struct site_table form = {
 		.align = "rrrrl", .names = names, .weigh = held_by_live, .row = pin_row, .rest = "with"};
 	int result;
@@ -268,11 +279,43 @@ static int put_pins(FILE *out, const struct snapshot *s, bool colour)
 	return result;
 }
 
+static int put_objects(FILE *out, const struct snapshot *s, bool colour)
+{
+	static const char *const names[] = {
+		"live objects by site", "number", "share", "allocated", "freed", "by", NULL};
+	const struct site_table form = {.align = "rrrrrl",
+					.names = names,
+					.weigh = ranking_weigh[WEIGHT_LIVE],
+					.row = live_row,
+					.rest = "with"};
+	const struct objects_view *v = s->allocs->objects;
+	char bytes[UNITS_TEXT_MAX], cnt[UNITS_TEXT_MAX];
+
+	if (!v || !v->born.cnt)
+		return 0;
+	fprintf(out, "  Python objects of up to 512 bytes: born since the attach and live %s%s",
+		v->in_cells             ? v->scaled ? "at most " : "of what was seen at most "
+		: v->sites.sample_bytes ? "about "
+					: "",
+		units_bytes(bytes, v->sites.totals.live.bytes));
+	if (v->live_heap != UNKNOWN)
+		fprintf(out, " of %s", units_bytes(bytes, v->live_heap));
+	fprintf(out, "; %s were %sborn", figure_count(cnt, v->born.cnt), v->in_cells ? "seen to be " : "");
+	fprintf(out, " and %s %s\n", figure_count(cnt, v->died.cnt), v->in_cells ? "to die" : "died");
+	if (v->in_cells && v->duty > 0)
+		fprintf(out, "  their probes are on %s of the time\n", figure_share(cnt, v->duty));
+	if (v->sites.sample_bytes)
+		fprintf(out, "  by site: estimates, from one birth in %s on average\n",
+			units_bytes(bytes, v->sites.sample_bytes));
+	return put_table_of(out, s, &v->sites, &form, colour);
+}
+
 int text_sites(FILE *out, const struct snapshot *s, bool colour)
 {
 	int result = s->allocs->older_ns ? put_old_sites(out, s, colour) : put_live_sites(out, s, colour);
 
 	if (result == 0)
 		result = put_freed_sites(out, s, colour);
-	return result ?: put_pins(out, s, colour);
+	result = result ?: put_pins(out, s, colour);
+	return result ?: put_objects(out, s, colour);
 }

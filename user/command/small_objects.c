@@ -1,0 +1,238 @@
+#include "command/small_objects.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "command/site_rows.h"
+#include "heap/ledger.h"
+#include "heap/pool_look.h"
+
+#define DUTY_ERROR 0.1 /* one standard error, that it may have */
+#define POOLS_MAX 1024 /* that are looked at for one view: 16 MiB */
+
+extern const struct allocator allocator_pymalloc;
+
+struct small_objects {
+	struct small_objects_options options;
+	const struct process *process;
+	struct tracer *tracer;
+	const struct stacks *stacks;
+	struct ledger *ledger;
+	bool on;
+	uint64_t own_ns, seen_ns; /* CPU time of the process's own: all of it, and in cells */
+	double seen_variance;     /* of seen_ns */
+	uint64_t looked_at;       /* the address that a look at pools goes on from */
+
+	/* What the last view points to. */
+	struct objects_view view;
+	struct site_rows rows;
+	struct site *scaled; /* sites, as many as rows has */
+};
+
+struct small_objects *small_objects_new(const struct small_objects_options *options,
+					const struct process *process, struct tracer *tracer,
+					const struct stacks *stacks)
+{
+	const struct ledger_options ledger = {
+		.max_memory = options->max_memory,
+		.size_max = UINT64_MAX,
+		.began_ns = clock_monotonic_ns(),
+		.sample_bytes = options->sample_bytes,
+	};
+	struct small_objects *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return NULL;
+	o->options = *options;
+	o->process = process;
+	o->tracer = tracer;
+	o->stacks = stacks;
+	o->ledger = ledger_new(&ledger);
+	if (!o->ledger) {
+		small_objects_free(o);
+		return NULL;
+	}
+	small_objects_tick(o);
+	return o;
+}
+
+void small_objects_free(struct small_objects *o)
+{
+	if (!o)
+		return;
+	ledger_free(o->ledger);
+	site_rows_free(&o->rows);
+	free(o->scaled);
+	free(o);
+}
+
+void small_objects_event(struct small_objects *o, const struct event *ev, const struct allocator *layer)
+{
+	ledger_event(o->ledger, ev, stacks_own_id(o->stacks, ev->block->stack), layer, REALLOC_KEEPS);
+}
+
+void small_objects_cell(struct small_objects *o, const struct event_cell *cell)
+{
+	o->own_ns += cell->progress;
+	if (cell->state != CELL_BEGIN)
+		o->seen_ns += cell->progress;
+	if (cell->state != CELL_BEGIN)
+		o->seen_variance += (double)cell->progress_error * (double)cell->progress_error;
+}
+
+void small_objects_exec(struct small_objects *o)
+{
+	ledger_exec(o->ledger);
+}
+
+void small_objects_tick(struct small_objects *o)
+{
+	if (!o->on)
+		o->on = !tracer_objects(o->tracer, o->process->pid, o->options.sample_bytes,
+					o->options.max_share);
+}
+
+/* What a share of its time stands for: 1 where all was seen. */
+static double duty(const struct small_objects *o)
+{
+	if (o->options.max_share <= 0)
+		return 1;
+	return o->own_ns ? (double)o->seen_ns / (double)o->own_ns : 0;
+}
+
+/*
+ * Where objects come so fast that a probe takes many times what the process does between two of them, what is
+ * left for itself in a cell is less than can be told.
+ */
+static bool is_duty_known(const struct small_objects *o)
+{
+	return o->seen_ns && sqrt(o->seen_variance) < DUTY_ERROR * (double)o->seen_ns;
+}
+
+struct address_list {
+	uint64_t *v;
+	size_t cnt;
+};
+
+static void list_address(struct block *block, void *arg)
+{
+	struct address_list *list = arg;
+
+	list->v[list->cnt++] = block->addr;
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void bury_free(struct small_objects *o, const struct address_list *list, struct memory *mem)
+{
+	enum pool_verdict *verdicts = calloc(list->cnt + 1, sizeof(*verdicts));
+	size_t from = 0, looked;
+
+	while (from < list->cnt && list->v[from] < o->looked_at)
+		from++;
+	looked = verdicts ? pool_look(mem, list->v + from, list->cnt - from, POOLS_MAX, verdicts) : 0;
+	for (size_t i = 0; i < looked; i++)
+		if (verdicts[i] == POOL_BLOCK_FREE)
+			ledger_bury(o->ledger, list->v[from + i]);
+	o->looked_at = from + looked < list->cnt ? list->v[from + looked] : 0;
+	free(verdicts);
+}
+
+/* Those that died unseen and whose place is free are known to be dead. */
+static void look_at_pools(struct small_objects *o)
+{
+	struct blocks *blocks = ledger_blocks(o->ledger);
+	struct address_list list = {.v = calloc(blocks_cnt(blocks) + 1, sizeof(*list.v))};
+	struct memory *mem = NULL;
+	uint64_t cursor = 0;
+	struct error err;
+
+	if (list.v && !memory_open_process(o->process->pid, &mem, &err)) {
+		while (blocks_scan(blocks, &cursor, 4096, list_address, &list))
+			;
+		qsort(list.v, list.cnt, sizeof(*list.v), compare_addresses);
+		bury_free(o, &list, mem);
+	}
+	memory_free(mem);
+	free(list.v);
+}
+
+static void scale(struct site_count *c, double by)
+{
+	c->cnt = (uint64_t)((double)c->cnt * by);
+	c->bytes = (uint64_t)((double)c->bytes * by);
+}
+
+/* Sites as what was seen of them stands for all. −1: no memory. */
+static int scale_sites(struct small_objects *o, double by)
+{
+	struct allocation_view *view = &o->view.sites;
+
+	free(o->scaled);
+	o->scaled = calloc(view->site_cnt + 1, sizeof(*o->scaled));
+	for (size_t i = 0; o->scaled && i < view->site_cnt; i++) {
+		o->scaled[i] = *o->rows.sites[i].figures;
+		scale(&o->scaled[i].live, by);
+		scale(&o->scaled[i].allocated, by);
+		scale(&o->scaled[i].freed, by);
+		scale(&o->rows.sites[i].peak, by);
+		o->rows.sites[i].figures = &o->scaled[i];
+	}
+	return o->scaled ? 0 : -1;
+}
+
+/* What is live of all sites together: as it is estimated by site. */
+static struct site_count sum_of_live(struct ledger *ledger)
+{
+	struct sites *sites = ledger_sites(ledger);
+	struct site_count sum = {0};
+
+	for (uint32_t i = 0; i < sites_cnt(sites); i++)
+		site_count_add(&sum, sites_at(sites, i)->live);
+	return sum;
+}
+
+const struct objects_view *small_objects_view(struct small_objects *o, const struct heap_state *heap)
+{
+	const struct heap_allocator *layer = heap_state_find(heap, &allocator_pymalloc);
+	struct allocation_view *sites = &o->view.sites;
+	struct object_counts counts;
+	struct pace_view pace = {.share = -1};
+
+	if (o->options.max_share > 0)
+		look_at_pools(o);
+	tracer_object_pace(o->tracer, o->process->pid, &pace);
+	if (!tracer_object_counts(o->tracer, o->process->pid, &counts))
+		counts = (struct object_counts){.hits = 0};
+	sites->before = sites->totals;
+	sites->totals = *ledger_totals(o->ledger);
+	sites->totals.live = sum_of_live(o->ledger);
+	o->view.duty = duty(o);
+	o->view.in_cells = o->options.max_share > 0;
+	o->view.scaled = !o->view.in_cells || is_duty_known(o);
+	o->view.probe_share = pace.share;
+	sites->stacks = stacks_counts(o->stacks);
+	sites->unattributed = UNKNOWN;
+	sites->top = o->options.top;
+	sites->sample_bytes = o->options.sample_bytes;
+	sites->budget = (struct budget_view){
+		.probe_share = -1, .tracer_share = -1, .duty = o->view.duty, .duty_now = o->view.duty};
+	o->view.born = (struct site_count){counts.taken, counts.taken_bytes};
+	o->view.died = (struct site_count){counts.given, counts.given_bytes};
+	o->view.live_heap = layer ? layer->live_heap : UNKNOWN;
+	o->view.on = o->on;
+	if (site_rows_fill(&o->rows, o->ledger, o->stacks, NULL, sites))
+		return NULL;
+	if (o->view.in_cells && o->view.scaled) {
+		scale(&sites->totals.live, 1 / o->view.duty);
+		if (scale_sites(o, 1 / o->view.duty))
+			return NULL;
+	}
+	return &o->view;
+}
