@@ -1,6 +1,7 @@
 #include "probe/attached.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ struct attached {
 	pid_t pid;
 	struct missing *missing;
 	struct follow *follow;
+	pthread_mutex_t placing; /* what follow does with links */
 	struct python python;
 	int python_status; /* of python_find: 0, or −ENOENT as long as there is none */
 	bool young;                   /* what it has inherited records, until its own probes are placed */
@@ -106,6 +108,7 @@ static struct attached *attached_new(const struct attached_context *ctx, pid_t p
 	a->pid = pid;
 	a->young = parent != NULL;
 	a->python_status = -ENOENT;
+	pthread_mutex_init(&a->placing, NULL);
 	a->missing = missing_new();
 	if (ctx->follow)
 		a->early = early_new(ctx->early, parent ? parent->early : NULL);
@@ -184,12 +187,19 @@ int attached_open(const struct attached_context *ctx, pid_t pid, const struct at
 	return ret;
 }
 
+static void switch_objects(struct attached *a, bool on)
+{
+	pthread_mutex_lock(&a->placing);
+	follow_objects(a->follow, on);
+	pthread_mutex_unlock(&a->placing);
+}
+
 static void end_objects(struct attached *a)
 {
 	object_slices_stop(a->slices);
 	a->slices = NULL;
 	if (a->follow)
-		follow_objects(a->follow, false);
+		switch_objects(a, false);
 }
 
 void attached_close(struct attached *a)
@@ -205,6 +215,7 @@ void attached_close(struct attached *a)
 	if (a->ctx->tables)
 		unwind_tables_forget(a->ctx->tables, a->pid);
 	missing_free(a->missing);
+	pthread_mutex_destroy(&a->placing);
 	free(a->hits);
 	free(a);
 }
@@ -281,7 +292,9 @@ static void act_on_exec(struct attached *a)
 	a->python_status = -ENOENT;
 	update_tables(a);
 	find_python(a);
+	pthread_mutex_lock(&a->placing);
 	note_failure(a, follow_exec(a->follow, a->changed_leader, &err), &err);
+	pthread_mutex_unlock(&a->placing);
 	say_mode(a);
 }
 
@@ -303,7 +316,9 @@ void attached_act(struct attached *a, uint64_t now)
 		update_tables(a);
 		if (a->loaded) {
 			find_python(a);
+			pthread_mutex_lock(&a->placing);
 			note_failure(a, follow_update(a->follow, &err), &err);
+			pthread_mutex_unlock(&a->placing);
 			come_of_age(a);
 		}
 		a->loaded = false;
@@ -396,7 +411,7 @@ int attached_objects(struct attached *a, uint64_t sample_bytes, double max_share
 	ret = ret ?: follow_has_objects(a->follow) ? 0 : -ENOENT;
 	ret = ret ?: programs_objects(a->ctx->programs, a->pid, true, sample_bytes);
 	if (!ret)
-		follow_objects(a->follow, true);
+		switch_objects(a, true);
 	return ret;
 }
 
@@ -407,9 +422,13 @@ bool attached_object_pace(const struct attached *a, struct pace_view *view)
 	return a->slices != NULL;
 }
 
-void attached_switch_allocs(struct attached *a, bool on)
+bool attached_switch_allocs(struct attached *a, bool on)
 {
+	if (pthread_mutex_trylock(&a->placing))
+		return false;
 	follow_switch_allocs(a->follow, on);
+	pthread_mutex_unlock(&a->placing);
+	return true;
 }
 
 pid_t attached_pid(const struct attached *a)

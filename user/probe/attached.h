@@ -70,8 +70,11 @@ void attached_charge(struct attached *attached, double ns_per_hit, double ns);
 /* As tracer_objects, tracer_object_pace. */
 int attached_objects(struct attached *attached, uint64_t sample_bytes, double max_share);
 bool attached_object_pace(const struct attached *attached, struct pace_view *view);
-/* Places or removes the probes of its allocations. */
-void attached_switch_allocs(struct attached *attached, bool on);
+/*
+ * Places or removes the probes of its allocations; from another thread than all else. False: not now, others
+ * are being placed.
+ */
+bool attached_switch_allocs(struct attached *attached, bool on);
 pid_t attached_pid(const struct attached *attached);
 unsigned attached_probe_cnt(const struct attached *attached);
 unsigned attached_lost_cnt(const struct attached *attached); /* probes that could not be placed */

@@ -523,8 +523,8 @@ bool follow_wants_tick(const struct follow *f)
 }
 
 /*
- * Only in what is mapped: an allocator that lies beside it is probed when it comes. Each link less is a tenth of
- * a millisecond in which the process hits probes behind a closed gate.
+ * Only in what is mapped: an allocator that lies beside it is probed when it comes. Each link less is a tenth
+ * of a millisecond in which the process hits probes behind a closed gate.
  */
 void follow_switch_allocs(struct follow *f, bool on)
 {

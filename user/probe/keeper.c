@@ -9,17 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file_limit.h"
+#include "probe/urgent.h"
 
 #define FDS_MAX 3
-/* While it waits for a CPU, a process that has all of them pays for probes that record nothing. */
-#define KEEPER_NICE (-20)
 
 struct keeper {
 	pid_t pid;
@@ -242,7 +240,7 @@ static void __attribute__((noreturn)) keeper_main(int socket)
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	prctl(PR_SET_NAME, "uprobe-keeper");
-	setpriority(PRIO_PROCESS, 0, KEEPER_NICE);
+	urgent_thread();
 	file_limit_raise();
 	dup2(socket, STDERR_FILENO + 1);
 	socket = STDERR_FILENO + 1;

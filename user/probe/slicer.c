@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,8 +14,10 @@
 #include "base/map.h"
 #include "base/units.h"
 #include "probe/gates.h"
+#include "probe/urgent.h"
+#include "probe/warm.h"
 
-#define SLICER_NICE (-20) /* a cell that ends late costs the process what it is to be spared */
+#define BUSY_NS 1000000             /* until a process whose probes are being looked after is tried again */
 #define SYSTEM_TIME_NS NSEC_PER_SEC /* what /proc tells of user and system time is read so often */
 
 struct sliced {
@@ -25,11 +26,17 @@ struct sliced {
 	clockid_t clock;
 	struct pace *pace;
 	struct pace_step step;
-	uint64_t due;
-	uint64_t number;            /* of the newest cell */
-	bool open;                  /* its gate, as far as we know */
-	bool placed;                /* its probes are */
-	bool alarmed;               /* its gate has closed itself */
+	uint64_t due;    /* its next turn */
+	uint64_t end;    /* of the step */
+	uint64_t number; /* of the newest cell */
+	bool open;       /* its gate, as far as we know */
+	bool placed;     /* its probes are */
+	bool alarmed;    /* its gate has closed itself */
+	bool goes_on;    /* the step, with nothing but a new quota */
+	bool unmade;     /* the step is chosen, its switch not made */
+	bool warming;    /* its turn before the end is for warm_up */
+	uint64_t warm_until;
+	kept_link warm;             /* of that; 0: none */
 	struct pace_reading marked; /* at the last mark */
 	struct pace_reading system; /* when user and system time were read */
 };
@@ -114,8 +121,11 @@ static void mark(const struct slicer *sl, struct sliced *s, enum cell_state stat
 	cell.progress = pace_progress(s->pace, &s->marked, at, &error);
 	cell.progress_error = error;
 	cell.cpu = state != CELL_BEGIN && at->cpu_ns > s->marked.cpu_ns ? at->cpu_ns - s->marked.cpu_ns : 0;
-	if (!gates_mark(&sl->options.gates, s->pid, &cell, s->step.quota))
-		s->open = state == CELL_BEGIN;
+	if (gates_mark(&sl->options.gates, s->pid, &cell, s->step.quota)) {
+		s->open = false; /* what has passed is in the next mark's progress */
+		return;
+	}
+	s->open = state == CELL_BEGIN;
 	s->marked = *at;
 }
 
@@ -125,49 +135,109 @@ static bool goes_on(const struct pace_step *was, const struct pace_step *next)
 	       was->free_sample_bytes == next->free_sample_bytes;
 }
 
-static void begin(const struct slicer *sl, struct sliced *s)
+/* False: not now. */
+static bool begin(const struct slicer *sl, struct sliced *s)
 {
 	struct pace_reading now;
 
 	if (!s->placed) {
-		attached_switch_allocs(s->attached, true);
+		if (!attached_switch_allocs(s->attached, true))
+			return false;
 		s->placed = true;
 		now = read_process(sl, s);
+		s->warm_until = now.time_ns + WARM_NS;
 		pace_begun(s->pace, &now);
 	} else {
 		now = read_process(sl, s);
 	}
 	s->number++;
 	mark(sl, s, CELL_BEGIN, &now);
+	return true;
 }
 
-/* The step has ended: the next one. */
-static void turn(const struct slicer *sl, struct sliced *s)
+static void cool_down(const struct slicer *sl, struct sliced *s)
+{
+	if (s->warm)
+		keeper_drop(sl->options.keeper, &s->warm, 1);
+	s->warm = 0;
+}
+
+/* False: not now. */
+static bool remove_probes(const struct slicer *sl, struct sliced *s)
+{
+	if (!attached_switch_allocs(s->attached, false))
+		return false;
+	s->placed = false;
+	cool_down(sl, s);
+	return true;
+}
+
+/* The step has ended: the next one is chosen. */
+static void choose(const struct slicer *sl, struct sliced *s)
 {
 	struct pace_step was = s->step;
 	struct pace_reading now = read_process(sl, s);
+	struct pace_step next = pace_next(s->pace, &now);
 
-	s->step = pace_next(s->pace, &now);
-	if (!goes_on(&was, &s->step) || !gates_go_on(&sl->options.gates, s->pid, s->step.quota)) {
-		if (s->open) {
-			struct pace_step next = s->step;
-
-			s->step = was;
-			mark(sl, s, s->alarmed ? CELL_CUT : CELL_END, &now);
-			s->step = next;
-		}
-		if (s->step.on)
-			begin(sl, s);
-	}
-	if (!s->step.on && s->placed) {
-		attached_switch_allocs(s->attached, false);
-		s->placed = false;
-	}
-	s->alarmed = false;
-	s->due = clock_monotonic_ns() + s->step.length_ns;
+	s->goes_on = goes_on(&was, &next) && gates_go_on(&sl->options.gates, s->pid, next.quota);
+	if (!s->goes_on && s->open)
+		mark(sl, s, s->alarmed ? CELL_CUT : CELL_END, &now);
+	s->step = next;
 }
 
-/* Who is to have its turn next: before all others, cells that are to end. */
+static bool make(const struct slicer *sl, struct sliced *s)
+{
+	if (s->goes_on)
+		return true;
+	if (s->step.on)
+		return begin(sl, s);
+	return !s->placed || remove_probes(sl, s);
+}
+
+/* A cell that goes on for a while is followed by one that is off, most often. */
+static void plan_end(struct sliced *s)
+{
+	uint64_t now = clock_monotonic_ns();
+
+	s->end = s->due = now + s->step.length_ns;
+	s->warming = s->step.on && !s->step.sure && s->end > s->warm_until;
+	if (s->warming)
+		s->due = s->step.length_ns > WARM_WAIT_NS ? s->end - WARM_WAIT_NS : now;
+}
+
+static void warm(const struct slicer *sl, struct sliced *s)
+{
+	cool_down(sl, s);
+	s->warm = warm_up(sl->options.keeper, sl->options.programs, sl->options.backend);
+	s->warm_until = clock_monotonic_ns() + WARM_NS;
+	s->warming = false;
+	s->due = s->end;
+}
+
+static void turn(const struct slicer *sl, struct sliced *s)
+{
+	if (s->warming && !s->alarmed) {
+		warm(sl, s);
+		return;
+	}
+	if (!s->unmade)
+		choose(sl, s);
+	s->alarmed = false;
+	s->warming = false;
+	s->unmade = !make(sl, s);
+	if (s->unmade)
+		s->due = clock_monotonic_ns() + BUSY_NS;
+	else
+		plan_end(s);
+}
+
+/* Cells that are to end before all others. */
+static int urgency(const struct sliced *s)
+{
+	return s->warming && !s->alarmed ? 1 : s->step.on ? 2 : 0;
+}
+
+/* Who is to have its turn next. */
 static struct sliced *most_urgent(const struct slicer *sl, uint64_t now)
 {
 	struct sliced *found = NULL;
@@ -177,8 +247,8 @@ static struct sliced *most_urgent(const struct slicer *sl, uint64_t now)
 
 		if (!s || !(s->alarmed || now >= s->due))
 			continue;
-		if (!found || (s->step.on && !found->step.on) ||
-		    (s->step.on == found->step.on && s->due < found->due))
+		if (!found || urgency(s) > urgency(found) ||
+		    (urgency(s) == urgency(found) && s->due < found->due))
 			found = s;
 	}
 	return found;
@@ -227,7 +297,7 @@ static void *run(void *arg)
 	struct slicer *sl = arg;
 	bool stop = false;
 
-	setpriority(PRIO_PROCESS, (id_t)gettid(), SLICER_NICE);
+	urgent_thread();
 	while (!stop) {
 		struct sliced *s;
 		uint64_t due;
@@ -356,6 +426,7 @@ void slicer_remove(struct slicer *sl, pid_t pid)
 		now = read_process(sl, s);
 		mark(sl, s, CELL_END, &now);
 	}
+	cool_down(sl, s);
 	pace_free(s->pace);
 	free(s);
 }

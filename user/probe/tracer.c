@@ -51,7 +51,7 @@ struct tracer {
 	struct ring_buffer *ring;
 	struct watch watch;
 	struct slicer *slicer; /* NULL: there is no budget */
-	pthread_mutex_t lock;  /* of what processes have attached, and the slicer's */
+	pthread_mutex_t lock;  /* of the slicer's processes */
 	struct keeper *keeper; /* of all links to targets and to children of ours */
 	struct probe_cost cost;
 	int epoll_fd, timer_fd;
@@ -208,6 +208,9 @@ static int start_slicer(struct tracer *t, struct error *err)
 		.gates = programs_gate_fds(t->programs),
 		.cost = &t->cost,
 		.lock = &t->lock,
+		.keeper = t->keeper,
+		.programs = t->programs,
+		.backend = t->feature.backend,
 		.max_share = t->options.max_overhead,
 		.stacks_sampled = t->options.stacks_sampled,
 		.sample_bytes = t->options.sample_bytes,
@@ -369,11 +372,8 @@ static void act(struct tracer *t)
 	for (size_t i = 0; i < t->processes.cap; i++) {
 		struct attached *attached = t->processes.slots[i].value;
 
-		if (!attached || !attached_wants(attached))
-			continue;
-		pthread_mutex_lock(&t->lock);
-		attached_act(attached, now);
-		pthread_mutex_unlock(&t->lock);
+		if (attached && attached_wants(attached))
+			attached_act(attached, now);
 	}
 	if (t->young_cnt && now > t->young_last_ns + YOUNG_NS)
 		programs_settle(t->programs, t->young_cnt);
