@@ -155,8 +155,10 @@ static void load_and_number(void)
 	void (*give_back)(void *) = NULL;
 	void *handle;
 
-	while (!shared->load)
+	while (!shared->load) {
 		free(malloc(1));
+		shared->calls++;
+	}
 	handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
 	*(void **)&allocate = dlsym(handle, "mi_malloc");
 	*(void **)&give_back = dlsym(handle, "mi_free");
@@ -279,6 +281,8 @@ static void take_event(const struct event *ev, void *arg)
 		take_cell(ev->cell);
 		return;
 	}
+	if (ev->head->kind != EVENT_ALLOC && ev->head->kind != EVENT_FREE)
+		return;
 	seen.gaps += seen.open && ev->head->kind == seen.kind;
 	seen.kind = ev->head->kind;
 	fn = ev->head->kind == EVENT_ALLOC ? tracer_function(seen.tracer, ev->head->func) : NULL;
@@ -304,6 +308,8 @@ static struct tracer *attach(pid_t pid)
 	struct error err = {.text = ""};
 	struct tracer *tracer;
 
+	while (shared->calls <= KEPT) /* from then on each allocation follows a free */
+		usleep(1000);
 	assert_int_equal(tracer_open(&log, &options, &tracer, &err), 0);
 	seen = (struct seen){.pid = pid, .tracer = tracer};
 	if (tracer_attach(tracer, pid, &err))
