@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 /*
- * A thousand runs of a simulated process, whose sites are known: what is estimated from cells holds the truth as often
- * as its bounds say.
+ * A thousand runs of a simulated process, whose sites are known: what is estimated from cells holds the truth
+ * as often as its bounds say.
  *
  *   ESTIMATE_RUNS=N  so many of each scenario, and a table of what came out
  *   ESTIMATE_ONLY=S  scenarios with that in their name
@@ -14,11 +14,11 @@
 #include "estimate_sim.h"
 
 #define MS 1e6
-#define COVERED 0.92      /* that intervals must hold of the truth */
-#define MANY 50           /* sites a run: their coverage is known well; of one site alone it varies with the runs */
+#define COVERED 0.92 /* that intervals must hold of the truth */
+#define MANY 50 /* sites a run: their coverage is known well; of one site alone it varies with the runs */
 #define COVERED_ALONE 0.8
-#define ERROR 0.02        /* signed, of sums of large sites */
-#define LIVE_ERROR 0.06   /* … of what is live, where nothing else is said */
+#define ERROR 0.02      /* signed, of sums of large sites */
+#define LIVE_ERROR 0.06 /* … of what is live, where nothing else is said */
 
 /* One step of a scenario: allocates (and frees) what comes at this moment. */
 struct scenario {
@@ -116,7 +116,12 @@ static const struct scenario scenarios[] = {
 	{.name = "long, walks", .step = long_lives, .rate = 10, .walks = true, .reuse = .5},
 	{.name = "middle lives", .step = middle_lives, .rate = 10, .live_error = 0.4},
 	{.name = "middle, no reuse", .step = middle_lives, .rate = 10, .reuse = 0.01, .live_error = INFINITY},
-	{.name = "middle, walks", .step = middle_lives, .rate = 10, .walks = true, .reuse = .5, .live_error = 1},
+	{.name = "middle, walks",
+	 .step = middle_lives,
+	 .rate = 10,
+	 .walks = true,
+	 .reuse = .5,
+	 .live_error = 1},
 	{.name = "short lives", .step = short_lives, .rate = 10, .live_error = 0.12},
 	{.name = "phases", .step = phases, .rate = 10, .live_error = 0.8},
 	{.name = "phases, walks", .step = phases, .rate = 10, .walks = true, .live_error = 0.6},
@@ -142,7 +147,8 @@ struct score {
 	uint64_t large_in;
 };
 
-static void judge(struct score *score, uint64_t estimate, uint64_t low, uint64_t high, uint64_t truth, uint64_t all)
+static void judge(struct score *score, uint64_t estimate, uint64_t low, uint64_t high, uint64_t truth,
+		  uint64_t all)
 {
 	bool in = truth >= low && truth <= high;
 
@@ -163,15 +169,18 @@ static void judge(struct score *score, uint64_t estimate, uint64_t low, uint64_t
 static void judge_site(struct score score[JUDGED_CNT], const struct site *e, const struct site_bounds *b,
 		       const struct sim_site *t, const struct sim_site *all)
 {
-	judge(&score[ALLOCATED], e->allocated.bytes, b->allocated.low.bytes, b->allocated.high.bytes, t->allocated.bytes,
-	      all->allocated.bytes);
-	judge(&score[FREED], e->freed.bytes, b->freed.low.bytes, b->freed.high.bytes, t->freed.bytes, all->freed.bytes);
+	judge(&score[ALLOCATED], e->allocated.bytes, b->allocated.low.bytes, b->allocated.high.bytes,
+	      t->allocated.bytes, all->allocated.bytes);
+	judge(&score[FREED], e->freed.bytes, b->freed.low.bytes, b->freed.high.bytes, t->freed.bytes,
+	      all->freed.bytes);
 	judge(&score[FREED_HERE], e->freed_here.bytes, b->freed_here.low.bytes, b->freed_here.high.bytes,
 	      t->freed_here.bytes, all->freed_here.bytes);
-	judge(&score[LIVE], e->live.bytes, b->live.low.bytes, b->live.high.bytes, t->live.bytes, all->live.bytes);
+	judge(&score[LIVE], e->live.bytes, b->live.low.bytes, b->live.high.bytes, t->live.bytes,
+	      all->live.bytes);
 }
 
-static void run(const struct scenario *sc, uint64_t seed, struct score sites[JUDGED_CNT], struct score all[JUDGED_CNT])
+static void run(const struct scenario *sc, uint64_t seed, struct score sites[JUDGED_CNT],
+		struct score all[JUDGED_CNT])
 {
 	struct sim *s = sim_new(seed, sc->chance > 0 ? sc->chance : 0.1, sc->cell > 0 ? sc->cell : 5 * MS);
 	double until = (3500 + 1500 * sim_uniform(s)) * MS, walk = 1000 * MS, end = until;
@@ -218,7 +227,10 @@ static void run(const struct scenario *sc, uint64_t seed, struct score sites[JUD
 		struct ledger_totals totals;
 
 		ledger_estimate_totals(s->ledger, sim_time(s), &totals, &b);
-		e = (struct site){.live = totals.live, .allocated = totals.allocated, .freed = totals.freed, .freed_here = totals.freed};
+		e = (struct site){.live = totals.live,
+				  .allocated = totals.allocated,
+				  .freed = totals.freed,
+				  .freed_here = totals.freed};
 		judge_site(all, &e, &b, &truth, &truth);
 	}
 	sim_delete(s);
@@ -233,7 +245,8 @@ static void print(const char *name, const char *of, const struct score score[JUD
 		const struct score *s = &score[f];
 		double n = fmax((double)s->large, 1);
 
-		printf(" | %s %5.1f %%%s %+6.1f ±%5.1f sd %5.1f w %5.1f", names[f], 100.0 * (double)s->in / fmax((double)s->of, 1),
+		printf(" | %s %5.1f %%%s %+6.1f ±%5.1f sd %5.1f w %5.1f", names[f],
+		       100.0 * (double)s->in / fmax((double)s->of, 1),
 		       s->in < 0.92 * (double)s->of ? "!" : " ", 100 * s->error / fmax(s->truth, 1),
 		       100 * sqrt(s->square) / n, 100 * sqrt(s->square / n), 100 * s->width / n);
 	}
@@ -248,15 +261,17 @@ static bool holds(const struct scenario *sc, const struct score score[JUDGED_CNT
 
 	for (int f = 0; f < JUDGED_CNT; f++) {
 		const struct score *s = &score[f];
-		double covered = (double)s->in / (double)s->of, least = s->of > MANY * runs ? COVERED : COVERED_ALONE;
-		double error = fabs(s->error) / fmax(s->truth, 1), chance = 2.5 * sqrt(s->square) / fmax((double)s->large, 1);
+		double covered = (double)s->in / (double)s->of,
+		       least = s->of > MANY * runs ? COVERED : COVERED_ALONE;
+		double error = fabs(s->error) / fmax(s->truth, 1),
+		       chance = 2.5 * sqrt(s->square) / fmax((double)s->large, 1);
 		double most = f == LIVE ? (sc->live_error > 0 ? sc->live_error : LIVE_ERROR) : ERROR;
 
 		if (f == FREED) /* allocated less live: as good as that */
 			most = least = -1;
 		if (covered < least || (most >= 0 && error > most + chance)) {
-			print_error("%s, %s: %.1f %% covered, error %+.1f %%, %.1f %% of it by chance\n", sc->name, names[f],
-				    100 * covered, 100 * error, 100 * chance);
+			print_error("%s, %s: %.1f %% covered, error %+.1f %%, %.1f %% of it by chance\n",
+				    sc->name, names[f], 100 * covered, 100 * error, 100 * chance);
 			good = false;
 		}
 	}

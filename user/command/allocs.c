@@ -146,6 +146,8 @@ void allocs_sample(struct allocs *a, struct sample *sample, bool urgent)
 
 	a->rounded = ledger_totals(a->ledger)->live_rounded;
 	a->rounded_ns = sample->heap.taken_ns;
+	if (heap_probed_live(&sample->heap) != UNKNOWN)
+		ledger_walked(a->ledger, heap_probed_live(&sample->heap));
 	if (!urgent && !survey_is_due(a, now))
 		return;
 	survey_begin(a->survey, a->ledger, walk_of(&sample->heap), now, &options);
@@ -246,14 +248,14 @@ uint64_t allocs_live(const struct allocs *a)
 const struct allocation_view *allocs_view(struct allocs *a, const struct heap_state *heap)
 {
 	const struct survey_result *survey = survey_result(a->survey);
+	uint64_t most = a->rounded_ns && heap->taken_ns == a->rounded_ns ? heap_probed_live(heap) : UNKNOWN;
 	struct site_bounds bounds;
 
 	a->view.before = a->view.totals;
 	a->view.totals = *ledger_totals(a->ledger);
 	if (ledger_is_estimated(a->ledger)) {
 		ledger_estimate_totals(a->ledger, clock_monotonic_ns(), &a->view.totals, &bounds);
-		if (a->rounded_ns && heap->taken_ns == a->rounded_ns)
-			clip_live(&a->view.totals, &bounds, heap_probed_live(heap));
+		clip_live(&a->view.totals, &bounds, most);
 	}
 	a->view.stacks = stacks_counts(a->stacks);
 	a->view.survey = survey;
@@ -273,5 +275,5 @@ const struct allocation_view *allocs_view(struct allocs *a, const struct heap_st
 		if (!a->view.objects)
 			return NULL;
 	}
-	return site_rows_fill(&a->rows, a->ledger, a->stacks, survey, &a->view) ? NULL : &a->view;
+	return site_rows_fill(&a->rows, a->ledger, a->stacks, survey, most, &a->view) ? NULL : &a->view;
 }

@@ -8,7 +8,8 @@
 #include "heap/cells_book.h"
 #include "heap/sampling.h"
 
-#define SHORT_SHARE 0.02 /* of blocks that died in their cell: from there on a site's are looked at in halves */
+#define SHORT_SHARE                                                                                          \
+	0.02 /* of blocks that died in their cell: from there on a site's are looked at in halves */
 
 static int make_room(struct cells *c, uint32_t site)
 {
@@ -36,7 +37,8 @@ static void begin_exact(struct site_cells *s, const struct site *site)
 
 	old->alive = old->looking = tally_of(site->live);
 	s->gone.v[CNT] = (double)site->allocated.cnt - (double)site->freed.cnt - (double)site->live.cnt;
-	s->gone.v[BYTES] = (double)site->allocated.bytes - (double)site->freed.bytes - (double)site->live.bytes;
+	s->gone.v[BYTES] =
+		(double)site->allocated.bytes - (double)site->freed.bytes - (double)site->live.bytes;
 }
 
 struct cells *cells_new(struct sites *sites, struct blocks *blocks)
@@ -48,6 +50,7 @@ struct cells *cells_new(struct sites *sites, struct blocks *blocks)
 		return NULL;
 	c->sites = sites;
 	c->blocks = blocks;
+	c->scale = 1;
 	if (make_room(c, cnt - 1)) {
 		free(c);
 		return NULL;
@@ -300,7 +303,8 @@ static void settle_young(struct cells *c, struct site_cells *s)
 
 	for (enum figure f = 0; f < FIGURE_CNT; f++) {
 		s->young.v[f] = kept * s->young.v[f] + s->now_young.v[f] / YOUNG_CELLS;
-		s->young_squares.v[f] = kept * s->young_squares.v[f] + s->now_young.v[f] * s->now_young.v[f] / YOUNG_CELLS;
+		s->young_squares.v[f] =
+			kept * s->young_squares.v[f] + s->now_young.v[f] * s->now_young.v[f] / YOUNG_CELLS;
 	}
 	s->young_cell = c->ages.cells;
 }
@@ -400,11 +404,11 @@ void cells_end(struct cells *c, const struct event_cell *end)
 	weight = fmax(weight, 1);
 	c->ages.own = c->weighing.own;
 	c->ages.weight = weight;
-	c->ages.stands_for += (weight * (double)end->progress - c->ages.stands_for) /
+	c->ages.stands_for += (weight * c->weighing.progress - c->ages.stands_for) /
 			      (c->ages.cells < 8 ? (double)c->ages.cells + 1 : 8);
 	look_at_reuse(c);
 	weigh_births(c, weight);
-	settle_all(c, weight, (double)end->progress);
+	settle_all(c, weight, c->weighing.progress);
 	c->tick = ++c->last_tick;
 	ages_pass(&c->ages, c->tick);
 	c->on = false;

@@ -54,6 +54,8 @@ void cells_site(struct cells *cells, uint32_t number, uint64_t now_ns, struct si
  * was, it is the peak from now on.
  */
 void cells_all(struct cells *cells, uint64_t now_ns, struct site *figures, struct site_bounds *bounds);
+/* A walk has found that many bytes live, as they are asked for: there are no more. */
+void cells_walked(struct cells *cells, double bytes);
 /* What is live by now, about: bytes; to be asked for at any time. */
 uint64_t cells_alive(const struct cells *cells);
 /* Of the blocks of a site that are in the table, by weight, how many are taken to be alive: 0…1. */

@@ -46,6 +46,7 @@ struct cells {
 	uint64_t events;             /* in this cell */
 	struct site_cells *v, all;   /* all: sums only, it has no cohorts */
 	struct tally alive, peak;    /* of all sites */
+	double scale;                /* of alive, 0…1: a walk has found less */
 	uint64_t peak_ns;
 	uint32_t v_cnt;
 	uint32_t *touched;

@@ -16,7 +16,8 @@ static uint64_t *of(struct site_count *c, enum figure figure)
 	return figure == CNT ? &c->cnt : &c->bytes;
 }
 
-static void set(struct site_count *figure, struct bounds *bounds, enum figure f, double v, struct estimate_range r)
+static void set(struct site_count *figure, struct bounds *bounds, enum figure f, double v,
+		struct estimate_range r)
 {
 	*of(figure, f) = whole(v);
 	*of(&bounds->low, f) = (uint64_t)fmax(floor(fmin(r.low, v)), 0);
@@ -24,8 +25,8 @@ static void set(struct site_count *figure, struct bounds *bounds, enum figure f,
 }
 
 /* Of a figure that is a sum over cells: what sure ones saw, and the rest by weight. */
-static void estimate_sum(const struct weighing *w, const double sums[ESTIMATE_GROUPS], double exact, double factor, enum figure f,
-			 struct site_count *figure, struct bounds *b)
+static void estimate_sum(const struct weighing *w, const double sums[ESTIMATE_GROUPS], double exact,
+			 double factor, enum figure f, struct site_count *figure, struct bounds *b)
 {
 	double scaled = 0;
 	struct estimate_range r;
@@ -44,6 +45,8 @@ static struct living living_of(const struct cells *c, const struct site_cells *s
 	l.alive += kept * s->young.v[f];
 	l.most += kept * s->young.v[f];
 	l.variance += kept * s->young_squares.v[f];
+	l.alive *= c->scale;
+	l.variance *= c->scale; /* how it is shared out is known no better: relative, more than before */
 	return l;
 }
 
@@ -55,33 +58,38 @@ static double unit_of(const struct cells *c, const struct site_cells *s, enum fi
 	return c->ages.weight * s->seen_born.v[f] / s->seen_born.v[CNT];
 }
 
-static void estimate(const struct cells *c, const struct site_cells *s, uint64_t now_ns, const struct living living[FIGURE_CNT],
-		     struct site *site, struct site_bounds *b)
+static void estimate(const struct cells *c, const struct site_cells *s, uint64_t now_ns,
+		     const struct living living[FIGURE_CNT], struct site *site, struct site_bounds *b)
 {
 	const struct weighing *w = &c->weighing;
 	double factor = weighing_factor(w, c->on ? 0 : now_ns), now = c->on && !c->sure;
 
 	for (enum figure f = 0; f < FIGURE_CNT; f++) {
 		double born = (double)*of(&site->allocated, f) - s->seen_born.v[f] - now * s->now_born.v[f];
-		double here = (double)*of(&site->freed_here, f) - s->scaled_here.v[f] - now * s->now_freed_here.v[f];
-		double temporary =
-			(double)*of(&site->temporary, f) - s->seen_temporary.v[f] - now * s->now_temporary.v[f];
+		double here = (double)*of(&site->freed_here, f) - s->scaled_here.v[f] -
+			      now * s->now_freed_here.v[f];
+		double temporary = (double)*of(&site->temporary, f) - s->seen_temporary.v[f] -
+				   now * s->now_temporary.v[f];
 		double freed, var;
 
 		estimate_sum(w, s->born[f], born, factor, f, &site->allocated, &b->allocated);
 		estimate_sum(w, s->freed_here[f], here, factor, f, &site->freed_here, &b->freed_here);
 		*of(&site->temporary, f) = whole(temporary + factor * s->temporary.v[f]);
-		set(&site->live, &b->live, f, living[f].alive, estimate_interval(living[f].alive, living[f].variance, 0));
-		*of(&b->live.high, f) = (uint64_t)fmax(fmin((double)*of(&b->live.high, f), living[f].most), living[f].alive);
+		set(&site->live, &b->live, f, living[f].alive,
+		    estimate_interval(living[f].alive, living[f].variance, 0));
+		*of(&b->live.high, f) =
+			(uint64_t)fmax(fmin((double)*of(&b->live.high, f), living[f].most), living[f].alive);
 		/* Where nothing was seen, there may have been some. */
-		*of(&b->live.high, f) = (uint64_t)fmax((double)*of(&b->live.high, f), unit_of(c, s, f) * NONE_SEEN);
+		*of(&b->live.high, f) =
+			(uint64_t)fmax((double)*of(&b->live.high, f), unit_of(c, s, f) * NONE_SEEN);
 		freed = fmax((double)*of(&site->allocated, f) - living[f].alive - s->gone.v[f], 0);
 		var = factor * factor * estimate_variance(w, s->born[f]) + living[f].variance;
 		set(&site->freed, &b->freed, f, freed, estimate_interval(freed, var, 0));
 	}
 }
 
-void cells_site(struct cells *c, uint32_t number, uint64_t now_ns, struct site *figures, struct site_bounds *b)
+void cells_site(struct cells *c, uint32_t number, uint64_t now_ns, struct site *figures,
+		struct site_bounds *b)
 {
 	static const struct site_cells none;
 	const struct site_cells *s = &none;
@@ -151,9 +159,16 @@ struct site_count cells_site_peak(const struct cells *c, uint32_t number)
 	return number < c->v_cnt ? rounded(&c->v[number].peak) : (struct site_count){0};
 }
 
+void cells_walked(struct cells *c, double bytes)
+{
+	double alive = c->alive.v[BYTES] + c->all.young.v[BYTES];
+
+	c->scale = bytes < alive ? bytes / alive : 1;
+}
+
 uint64_t cells_alive(const struct cells *c)
 {
-	return whole(c->alive.v[BYTES] + c->all.young.v[BYTES]);
+	return whole(c->scale * (c->alive.v[BYTES] + c->all.young.v[BYTES]));
 }
 
 double cells_share_alive(struct cells *c, uint32_t number)
@@ -161,5 +176,5 @@ double cells_share_alive(struct cells *c, uint32_t number)
 	if (number >= c->v_cnt)
 		return 1;
 	cells_catch_up(c, &c->v[number]);
-	return cohorts_share_alive(&c->v[number].cohorts);
+	return c->scale * cohorts_share_alive(&c->v[number].cohorts);
 }

@@ -2,10 +2,12 @@
 
 #include <math.h>
 
-#define SINGLES 4         /* classes of one cell each; of the others each is twice as long as the one before */
+#define SINGLES 4 /* classes of one cell each; of the others each is twice as long as the one before */
 #define UNSEEN_DEATHS 0.1 /* of one a cell, that a figure of deaths may be wrong by */
-#define SPREAD 0.3        /* of the variance that deaths had if each cell's were a chance of its own: by simulation */
-#define AGES_MAX 4        /* mean ages at death: what is older may never die, and does not count for the mean life */
+#define SPREAD                                                                                               \
+	0.3 /* of the variance that deaths had if each cell's were a chance of its own: by simulation */
+#define AGES_MAX 4 /* mean ages at death: what is older may never die, and does not count for the mean life  \
+		    */
 
 /*
  * Cells that deaths of a class are pooled over. The young die in a few cells: one alone says little of them.
@@ -29,7 +31,7 @@ unsigned ages_class(const struct ages *a, uint32_t tick)
 	unsigned class = 0;
 
 	while (class < COHORT_CNT - 1 && tick < a->from[class])
-		class++;
+		class ++;
 	return class;
 }
 
@@ -59,8 +61,8 @@ static double age_of(const struct ages *a, int class)
 }
 
 /*
- * What share of a cohort died in that time, when `died` (of one that is alive) were seen to: in the meantime its own
- * and, of those that came after them, as many as die at `turn` a life; taken: that were there before.
+ * What share of a cohort died in that time, when `died` (of one that is alive) were seen to: in the meantime
+ * its own and, of those that came after them, as many as die at `turn` a life; taken: that were there before.
  */
 static double share_of_own(double died, double taken, double turn, double reused)
 {
@@ -80,7 +82,8 @@ static double share_of_own(double died, double taken, double turn, double reused
 }
 
 /* Of one figure of a cohort, what is taken to have died of it. */
-static double dies(struct cohort *k, enum figure f, double memory, double turn, double reused, double own, double unit)
+static double dies(struct cohort *k, enum figure f, double memory, double turn, double reused, double own,
+		   double unit)
 {
 	double alive = k->alive.v[f], share, error;
 
@@ -134,7 +137,8 @@ static void cohort_dies(struct cohorts *s, const struct ages *a, int class, doub
 		if (age * s->deaths > AGES_MAX * s->ages && turn > 0 && k->before[f] + k->others[f] > 0) {
 			double taken = k->died[f] / (k->before[f] + k->others[f]) * own / turn;
 
-			k->alive.v[f] = fmin(k->alive.v[f], fmax((1 - taken) * (k->looking.v[f] - k->free.v[f]), 0));
+			k->alive.v[f] =
+				fmin(k->alive.v[f], fmax((1 - taken) * (k->looking.v[f] - k->free.v[f]), 0));
 		}
 		unseen = (1 - 1 / weight) * (share * alive + -expm1(-turn) * others);
 		k->free.v[f] += (1 - a->reused) * unseen - weight * replaced->v[f];
@@ -193,7 +197,8 @@ static void grow_older(struct cohorts *s, int class)
 	struct cohort *from = &s->v[class], *to = from + 1;
 
 	for (enum figure f = 0; f < FIGURE_CNT; f++) {
-		/* What is wrong with deaths that are pooled is wrong in the same way for all that they are pooled of. */
+		/* What is wrong with deaths that are pooled is wrong in the same way for all that they are
+		 * pooled of. */
 		if (memories[class] > (double)every(class))
 			to->spread.v[f] = square(sqrt(to->spread.v[f]) + sqrt(from->spread.v[f]));
 		else

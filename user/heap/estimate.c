@@ -2,9 +2,13 @@
 
 #include <math.h>
 
-#define RECENT 32.0     /* cells */
-#define PRIOR 4.0       /* cells that are taken to have been as planned before there were any */
-#define T15 2.131       /* Student's t, 15 degrees of freedom, 97.5 % */
+#define RECENT 32.0 /* cells */
+#define PRIOR 4.0   /* cells that are taken to have been as planned before there were any */
+#define PROGRESS_LEAST                                                                                       \
+	0.005 /* of a cell's CPU time: a pair of hits takes some 3 µs, and no target does less than 15 ns   \
+		 for it */
+#define USUAL_SPREAD 0.5 /* of cells' progress about the mean, relative */
+#define T15 2.131        /* Student's t, 15 degrees of freedom, 97.5 % */
 #define NORMAL 1.95996
 #define CODES_PER_OCTAVE 51.0
 
@@ -34,14 +38,37 @@ void weighing_begin(struct weighing *w, const struct event_cell *begin)
 	w->last_ns = begin->head.time;
 }
 
+/* What is measured in one cell, and what the last cells say of it, each by its error. */
+static double progress_of(struct weighing *w, const struct event_cell *end)
+{
+	double seen = (double)end->progress, error = (double)end->progress_error, cpu = (double)end->cpu,
+	       usual, spread;
+
+	w->cpu = w->cpu * (1 - 1 / RECENT) + cpu;
+	w->progress_of_cpu = w->progress_of_cpu * (1 - 1 / RECENT) + seen;
+	if (!(cpu >
+	      0)) /* of a clock that was not read anew, or of nothing: as large a part of as long a time */
+		return fmax(seen,
+			    PROGRESS_LEAST *
+				    (double)(end->head.time > w->last_ns ? end->head.time - w->last_ns : 0));
+	if (!(error > 0))
+		return seen;
+	usual = cpu * fmax(w->progress_of_cpu / w->cpu, PROGRESS_LEAST);
+	spread = usual * USUAL_SPREAD;
+	return (seen * spread * spread + usual * error * error) / (spread * spread + error * error);
+}
+
 double weighing_end(struct weighing *w, const struct event_cell *end)
 {
-	double progress = (double)end->progress, size, weight;
+	double progress, size, weight;
 
-	w->last_ns = end->head.time > w->last_ns ? end->head.time : w->last_ns;
-	if (weighing_is_sure(&w->begin))
+	if (weighing_is_sure(&w->begin)) {
+		w->last_ns = end->head.time;
 		return 1;
+	}
+	progress = w->progress = progress_of(w, end);
 	size = end->cpu ? (double)end->cpu : progress;
+	w->last_ns = end->head.time > w->last_ns ? end->head.time : w->last_ns;
 	weight = 0x1p32 / (double)w->begin.chance;
 	if (progress > 0)
 		weight *= size / progress;
@@ -79,7 +106,8 @@ unsigned estimate_code(double weight, uint64_t salt)
 
 	if (whole >= ESTIMATE_CODE_MAX)
 		return ESTIMATE_CODE_MAX;
-	return whole + (weight - low > (high - low) * ((double)(salt * 0x9e3779b97f4a7c15ULL >> 11) * 0x1p-53));
+	return whole +
+	       (weight - low > (high - low) * ((double)(salt * 0x9e3779b97f4a7c15ULL >> 11) * 0x1p-53));
 }
 
 double estimate_weight(unsigned code)

@@ -14,6 +14,9 @@
  * period of the target's as long as that of cells). Σ w u differs from all progress by chance: sums are
  * multiplied by U / Σ w u at the end, where U goes on to the moment that is asked for.
  *
+ * Where a target does little between two hits, u is a small difference of large figures: one cell's is then known
+ * worse than u/x of the last cells together, and both are weighed by their errors.
+ *
  * Sums (allocated, freed here, temporary): U / Σ w u · Σ w a. What sure cells saw is exact and kept apart.
  * Their intervals: each cell belongs to one of 16 groups by a hash of its number. Of the groups' sums y and
  * progress z the rests y − (Σ y / Σ z) z have, as groups are random, the variance of the cells' own rests:
@@ -83,6 +86,8 @@ struct weighing {
 	double error;         /* Σ weight × progress_error */
 	double squares;       /* Σ (weight × progress)² */
 	double recent_own, recent_weighed; /* the same two, the last cells' */
+	double cpu, progress_of_cpu; /* CPU time of the last cells that were on, and of it progress, as measured */
+	double progress;      /* of the last cell, as it is taken to be */
 	double rate;          /* own progress a ns of time, lately */
 	uint64_t last_ns;     /* when the last cell began or ended */
 	uint64_t cells;

@@ -93,6 +93,8 @@ struct site_count ledger_at_site(const struct ledger *ledger, const struct block
 bool ledger_is_sampled(const struct ledger *ledger);
 /* What of a site was live at the peak of the whole; estimated: at that of ledger_estimate_totals. */
 struct site_count ledger_at_peak(const struct ledger *ledger, uint32_t number);
+/* A walk has found that many bytes in live blocks, as the allocator rounds them: where live ones are estimated, there are no more. */
+void ledger_walked(struct ledger *ledger, uint64_t rounded);
 /* Bytes in live blocks, at any time and at once; estimated, where there are estimates. */
 uint64_t ledger_live(struct ledger *ledger);
 /* Of a site's blocks in the table, how many are taken to be alive: 0…1; 1 while nothing is estimated. */

@@ -64,7 +64,8 @@ static struct site all_sites(const struct ledger *l)
 	return all;
 }
 
-void ledger_estimate_totals(struct ledger *l, uint64_t now_ns, struct ledger_totals *t, struct site_bounds *bounds)
+void ledger_estimate_totals(struct ledger *l, uint64_t now_ns, struct ledger_totals *t,
+			    struct site_bounds *bounds)
 {
 	struct site all;
 
@@ -77,14 +78,28 @@ void ledger_estimate_totals(struct ledger *l, uint64_t now_ns, struct ledger_tot
 	t->freed = all.freed_here;
 	t->freed_before = all.freed_here;
 	t->freed_before.cnt -= all.freed.cnt < all.freed_here.cnt ? all.freed.cnt : all.freed_here.cnt;
-	t->freed_before.bytes -= all.freed.bytes < all.freed_here.bytes ? all.freed.bytes : all.freed_here.bytes;
+	t->freed_before.bytes -=
+		all.freed.bytes < all.freed_here.bytes ? all.freed.bytes : all.freed_here.bytes;
 	bounds->freed = bounds->freed_here;
 	t->temporary = all.temporary;
 	if (t->live_rounded != UINT64_MAX)
-		t->live_rounded = (uint64_t)((double)t->live_rounded / (double)(t->live.bytes ? t->live.bytes : 1) *
-					     (double)all.live.bytes);
+		t->live_rounded =
+			(uint64_t)((double)t->live_rounded / (double)(t->live.bytes ? t->live.bytes : 1) *
+				   (double)all.live.bytes);
 	t->live = all.live;
 	t->peak = cells_peak(l->cells, &t->peak_ns);
+}
+
+void ledger_walked(struct ledger *l, uint64_t rounded)
+{
+	double bytes = (double)rounded;
+
+	ledger_book_all(l);
+	if (!l->cells)
+		return;
+	if (l->totals.live_rounded && l->totals.live_rounded != UINT64_MAX)
+		bytes *= (double)l->totals.live.bytes / (double)l->totals.live_rounded;
+	cells_walked(l->cells, bytes);
 }
 
 uint64_t ledger_live(struct ledger *l)
@@ -95,7 +110,8 @@ uint64_t ledger_live(struct ledger *l)
 
 struct site_count ledger_at_peak(const struct ledger *l, uint32_t number)
 {
-	return l->cells ? cells_site_peak(l->cells, number) : ledger_seen_at_peak(l, sites_at(l->sites, number));
+	return l->cells ? cells_site_peak(l->cells, number)
+			: ledger_seen_at_peak(l, sites_at(l->sites, number));
 }
 
 double ledger_share_alive(const struct ledger *l, uint32_t number)

@@ -120,7 +120,7 @@ static void mark(const struct slicer *sl, struct sliced *s, enum cell_state stat
 	cell.chance += !cell.chance;
 	cell.progress = pace_progress(s->pace, &s->marked, at, &error);
 	cell.progress_error = error;
-	cell.cpu = state == CELL_BEGIN ? 0 : at->cpu_ns - s->marked.cpu_ns;
+	cell.cpu = state != CELL_BEGIN && at->cpu_ns > s->marked.cpu_ns ? at->cpu_ns - s->marked.cpu_ns : 0;
 	if (gates_mark(&sl->options.gates, s->pid, &cell, s->step.quota)) {
 		s->open = false; /* what has passed is in the next mark's progress */
 		return;
