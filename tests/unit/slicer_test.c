@@ -28,7 +28,7 @@
 #define CELLS 100
 #define ON_NS 3000000
 #define OFF_NS 5000000
-#define QUOTA 2000          /* what it cuts is not all of a cell that long, on most machines */
+#define QUOTA 200           /* a few tenths of a millisecond */
 #define SIZE_MAX_ (1 << 20) /* sizes are numbers: 1 … this, and again */
 #define KEPT 8              /* blocks, of which the oldest is freed */
 #define THREADS 8

@@ -38,6 +38,8 @@ struct sliced {
 	uint64_t warm_until;
 	kept_link warm;             /* of that; 0: none */
 	struct pace_reading marked; /* at the last mark */
+	uint64_t limit;             /* hits at which its gate closes itself */
+	uint64_t carried;           /* ns of progress since it has done so: no part of the cell */
 	struct pace_reading system; /* when user and system time were read */
 };
 
@@ -105,6 +107,14 @@ static struct pace_reading read_process(const struct slicer *sl, struct sliced *
 	return r;
 }
 
+/* Of what has passed since a cell began, that until its gate closed itself: by hits, which are counted on. */
+static double recorded_part(const struct sliced *s, const struct pace_reading *at)
+{
+	double all = (double)(at->hits - s->marked.hits), recorded = (double)(s->limit - s->marked.hits);
+
+	return recorded < all ? recorded / all : 1;
+}
+
 static void mark(const struct slicer *sl, struct sliced *s, enum cell_state state,
 		 const struct pace_reading *at)
 {
@@ -115,17 +125,20 @@ static void mark(const struct slicer *sl, struct sliced *s, enum cell_state stat
 		.free_sample_bytes = s->step.free_sample_bytes,
 		.state = state,
 	};
-	uint64_t error;
+	double part = state == CELL_CUT ? recorded_part(s, at) : 1;
+	uint64_t error, progress = pace_progress(s->pace, &s->marked, at, &error);
 
 	cell.chance += !cell.chance;
-	cell.progress = pace_progress(s->pace, &s->marked, at, &error);
-	cell.progress_error = error;
-	cell.cpu = state != CELL_BEGIN && at->cpu_ns > s->marked.cpu_ns ? at->cpu_ns - s->marked.cpu_ns : 0;
+	cell.progress = s->carried + (uint64_t)(part * (double)progress);
+	cell.progress_error = (uint64_t)(part * (double)error);
+	cell.cpu = state == CELL_BEGIN ? 0 : (uint64_t)(part * (double)(at->cpu_ns - s->marked.cpu_ns));
 	if (gates_mark(&sl->options.gates, s->pid, &cell, s->step.quota)) {
 		s->open = false; /* what has passed is in the next mark's progress */
 		return;
 	}
 	s->open = state == CELL_BEGIN;
+	s->limit = at->hits + s->step.quota;
+	s->carried = progress - (uint64_t)(part * (double)progress);
 	s->marked = *at;
 }
 
@@ -180,6 +193,8 @@ static void choose(const struct slicer *sl, struct sliced *s)
 	struct pace_step next = pace_next(s->pace, &now);
 
 	s->goes_on = goes_on(&was, &next) && gates_go_on(&sl->options.gates, s->pid, next.quota);
+	if (s->goes_on)
+		s->limit = now.hits + next.quota;
 	if (!s->goes_on && s->open)
 		mark(sl, s, s->alarmed ? CELL_CUT : CELL_END, &now);
 	s->step = next;
