@@ -200,15 +200,16 @@ const struct objects_view *small_objects_view(struct small_objects *o, const str
 	struct allocation_view *sites = &o->view.sites;
 	struct object_counts counts;
 	struct pace_view pace = {.share = -1};
+	bool in_pace; /* it is alive: time since its last cell counts too */
 
 	if (o->options.paced)
 		look_at_pools(o);
-	tracer_pace(o->tracer, o->process->pid, CELL_OBJECTS, &pace);
+	in_pace = tracer_pace(o->tracer, o->process->pid, CELL_OBJECTS, &pace);
 	tracer_object_counts(o->tracer, o->process->pid, &counts);
 	sites->before = sites->totals;
 	sites->totals = *ledger_totals(o->ledger);
 	sites->totals.live = sum_of_live(o->ledger);
-	o->view.duty = duty(o);
+	o->view.duty = in_pace ? pace.duty : duty(o);
 	o->view.in_cells = o->options.paced;
 	o->view.scaled = !o->view.in_cells || is_duty_known(o);
 	o->view.probe_share = pace.share;
