@@ -110,8 +110,8 @@ static __always_inline struct object read_object(struct pt_regs *ctx, u64 cookie
 	bpf_probe_read_user(&part, sizeof(part), (void *)(pool + POOL_FREEBLOCK));
 	if (act == POOL_BEGIN || act == POOL_CARVE) {
 		wanted = (u32)object.block;
-		object.block = act == POOL_BEGIN && part.szidx == wanted ? part.freeblock
-									 : pool + POOL_HEADER;
+		object.block =
+			act == POOL_BEGIN && part.szidx == wanted ? part.freeblock : pool + POOL_HEADER;
 		part.szidx = wanted;
 	} else if (act == POOL_GIVE) {
 		object.block = part.freeblock;

@@ -149,8 +149,7 @@ static struct scene *begin_with(shape own_per_pair, const struct pace_options *o
 
 static struct scene *begin(shape own_per_pair, double max_share)
 {
-	struct scene *s =
-		begin_with(own_per_pair, &(struct pace_options){.max_share = max_share, .seed = 7});
+	struct scene *s = begin_with(own_per_pair, &(struct pace_options){.max_share = max_share, .seed = 7});
 
 	assert_true(s->step.sure);
 	return s;

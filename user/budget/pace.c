@@ -401,8 +401,8 @@ void pace_share(struct pace *p, double max_share)
 uint64_t pace_progress(const struct pace *p, const struct pace_reading *from, const struct pace_reading *to,
 		       uint64_t *error)
 {
-	return progress_own(&p->correction, since(to->cpu_ns, from->cpu_ns),
-			    (uint64_t)probes_since(from, to), error);
+	return progress_own(&p->correction, since(to->cpu_ns, from->cpu_ns), (uint64_t)probes_since(from, to),
+			    error);
 }
 
 void pace_view(const struct pace *p, const struct pace_reading *now, struct pace_view *view)

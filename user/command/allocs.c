@@ -213,8 +213,7 @@ static uint64_t unattributed(const struct allocs *a, const struct heap_state *he
 {
 	uint64_t live = heap_probed_live(heap);
 
-	if (!a->rounded_ns || heap->taken_ns != a->rounded_ns || live == UNKNOWN ||
-	    a->rounded == UINT64_MAX)
+	if (!a->rounded_ns || heap->taken_ns != a->rounded_ns || live == UNKNOWN || a->rounded == UINT64_MAX)
 		return UNKNOWN;
 	return live > a->rounded ? live - a->rounded : 0;
 }

@@ -195,7 +195,8 @@ static void take_traps(const struct programs *programs, pid_t pid, const double 
 static int measure_open(const struct programs *programs, const struct child *child, double ns[CALL_CNT])
 {
 	const struct gate_fds fds = programs_gate_fds(programs);
-	const struct event_cell cell = {.head.func = CELL_BLOCKS, .state = CELL_BEGIN, .number = 1, .chance = CELL_SURE};
+	const struct event_cell cell = {
+		.head.func = CELL_BLOCKS, .state = CELL_BEGIN, .number = 1, .chance = CELL_SURE};
 	int ret = gates_mark(&fds, child->pid, &cell, UINT32_MAX);
 
 	return ret ? ret : child_run(child, ns);

@@ -11,7 +11,7 @@
 #define CODE_MAX (256 * MIB) /* of a section that is looked through */
 #define PLACES_MAX POOL_PLACES_MAX
 #define FUNC_MAX 0xffffu /* COOKIE_POOL_FUNC */
-#define NEAR 4096 /* bytes: where a pool is carved off, one is begun */
+#define NEAR 4096        /* bytes: where a pool is carved off, one is begun */
 
 extern const struct allocator allocator_pymalloc;
 

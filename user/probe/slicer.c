@@ -101,7 +101,8 @@ static struct pace_reading read_process(const struct slicer *sl, struct sliced *
 	struct gate_sum sum, others;
 
 	gates_spent(&sl->options.gates, s->pid, s->stream, &sum);
-	gates_spent(&sl->options.gates, s->pid, s->stream == CELL_BLOCKS ? CELL_OBJECTS : CELL_BLOCKS, &others);
+	gates_spent(&sl->options.gates, s->pid, s->stream == CELL_BLOCKS ? CELL_OBJECTS : CELL_BLOCKS,
+		    &others);
 	r.hits = sum.entries;
 	r.stack_ns = sum.stack_ns;
 	r.probe_ns = probe_ns(sl->options.cost, &sum);
