@@ -5,7 +5,7 @@
 #include "frames.bpf.h"
 #include "gate.bpf.h"
 
-static __always_inline u64 counted_stack(struct pt_regs *ctx, const struct passage *passage, u64 pid_tgid,
+static __always_inline u64 counted_stack(struct pt_regs *ctx, struct passage *passage, u64 pid_tgid,
 					 enum stack_begin begin)
 {
 	struct gate_spent *spent = passage->spent;
@@ -13,8 +13,10 @@ static __always_inline u64 counted_stack(struct pt_regs *ctx, const struct passa
 
 	if (spent) {
 		spent->stacks++;
-		if (from)
-			spent->stack_ns += (bpf_ktime_get_ns() - from) * GATE_TIMED;
+		if (from) {
+			spent->stack_ns += gate_timed(from);
+			passage->began += 2 * clock_reading_ns;
+		}
 	}
 	return id;
 }

@@ -87,7 +87,7 @@ __noinline u64 is_early_nested(u64 sp, u64 func)
 static __always_inline void enter(struct pt_regs *ctx, u64 pid_tgid, u64 cookie, bool frees)
 {
 	u64 block = frees || is_realloc(cookie) ? read_argument(ctx, cookie, COOKIE_PTR_SHIFT) : 0, kept = 0;
-	const struct passage passage = {0}; /* nothing is inherited under a budget */
+	struct passage passage = {0}; /* nothing is inherited under a budget */
 
 	if ((frees && !block) ||
 	    is_early_nested(SP_AT_INSTRUCTION(ctx), (u32)cookie))

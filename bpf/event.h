@@ -247,7 +247,8 @@ struct event_mark {
  */
 enum cell_state {
 	CELL_BEGIN = 1,
-	CELL_END, /* a while before it the kernel side may have found the cell's quota of hits used up, and ended it */
+	CELL_END,
+	CELL_CUT, /* an end before its time: its quota of hits was used up, since when nothing was recorded */
 };
 
 /* What is recorded in a cell: blocks, or Python's objects, whose probes cost too much to be on as often. */
@@ -265,6 +266,7 @@ struct event_cell {
 	   the end of the last one. */
 	__u64 progress;
 	__u64 progress_error; /* ns, one standard error of that */
+	__u64 cpu; /* END, CUT: ns of CPU time that the process has had in the cell, probes included; 0: not known */
 	__u32 state;          /* enum cell_state */
 	__u32 pad;
 };

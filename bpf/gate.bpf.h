@@ -30,6 +30,7 @@ struct alarms_map {
 extern struct alarms_map alarms SEC(".maps");
 
 extern const volatile bool is_budgeted; /* set by the loader */
+extern __u64 clock_reading_ns;          /* that reading the clock takes (gate_clock): no part of what is timed */
 
 /* A program on its way. */
 struct passage {
@@ -98,6 +99,8 @@ static __always_inline bool gate_pass(struct passage *passage, u64 key, bool ste
 	spent->entries++;
 	spent->stepped += stepped;
 	__sync_fetch_and_add(&gate->hits, 1);
+	if (!gate->signal)
+		gate->signal = (u64)bpf_get_current_task_btf()->signal;
 	if (!gate->open)
 		return false;
 	see_ticks(spent, gate->cell);
@@ -127,10 +130,18 @@ static __always_inline void gate_return(struct passage *passage, u64 pid_tgid)
 	begin_timing(passage, passage->spent->returns);
 }
 
+/* What has passed since, of all that it stands for. */
+static __always_inline u64 gate_timed(u64 began)
+{
+	u64 ns = bpf_ktime_get_ns() - began;
+
+	return ns > clock_reading_ns ? (ns - clock_reading_ns) * GATE_TIMED : 0;
+}
+
 static __always_inline void gate_leave(const struct passage *passage)
 {
 	if (passage->spent && passage->began)
-		passage->spent->program_ns += (bpf_ktime_get_ns() - passage->began) * GATE_TIMED;
+		passage->spent->program_ns += gate_timed(passage->began);
 }
 
 #endif

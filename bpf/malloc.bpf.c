@@ -267,7 +267,7 @@ static __always_inline bool submit_block(u32 kind, u64 pid_tgid, u32 func, u64 a
  * A block that is freed, or reallocated. That is sampled by its own size: by the new one's, perhaps
  * nothing, it would count for too much.
  */
-static __always_inline bool record_leaving(struct pt_regs *ctx, const struct passage *passage, u32 kind,
+static __always_inline bool record_leaving(struct pt_regs *ctx, struct passage *passage, u32 kind,
 					   u64 pid_tgid, u64 cookie, u64 block)
 {
 	u64 size = 0, header = take_header(block, pid_tgid, cookie, &size), stack = 0;
@@ -303,7 +303,7 @@ static __always_inline u64 kept_of_alloc(struct pt_regs *ctx, u64 cookie)
 }
 
 /* What is kept of the call that begins here until its end; 0: its end is not to be seen. */
-static __always_inline u64 begin(struct pt_regs *ctx, const struct passage *passage, u64 cookie)
+static __always_inline u64 begin(struct pt_regs *ctx, struct passage *passage, u64 cookie)
 {
 	u64 old = is_realloc(cookie) ? read_argument(ctx, cookie, COOKIE_PTR_SHIFT) : 0;
 

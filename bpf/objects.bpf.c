@@ -76,7 +76,7 @@ static __always_inline void record_death(u64 pid_tgid, u32 func, u64 block, u64 
 		bpf_map_delete_elem(&objects_known, &key);
 }
 
-static __always_inline void record_birth(struct pt_regs *ctx, const struct passage *passage, u64 pid_tgid,
+static __always_inline void record_birth(struct pt_regs *ctx, struct passage *passage, u64 pid_tgid,
 					 u32 func, u64 block, u64 size)
 {
 	u64 key = known_key(block, pid_tgid), stack;
@@ -126,7 +126,7 @@ static __always_inline struct object read_object(struct pt_regs *ctx, u64 cookie
 	return object;
 }
 
-static __always_inline void record_object(struct pt_regs *ctx, const struct passage *passage, u64 pid_tgid,
+static __always_inline void record_object(struct pt_regs *ctx, struct passage *passage, u64 pid_tgid,
 					  u64 cookie)
 {
 	struct object object = read_object(ctx, cookie);

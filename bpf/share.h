@@ -165,6 +165,7 @@ struct gate {
 	__u64 limit; /* of these */
 	__u64 cell;  /* that it was opened for last */
 	__u64 sample_bytes, free_sample_bytes; /* 0: all stacks */
+	__u64 signal; /* its struct signal_struct, once it was hit; 0: not known */
 };
 
 /* What hits have taken, by CPU; cumulative, but for what says otherwise. */
@@ -198,6 +199,7 @@ enum cell_argument {
 	CELL_ARG_FREE_SAMPLE,
 	CELL_ARG_PROGRESS,
 	CELL_ARG_ERROR,
+	CELL_ARG_CPU,
 	CELL_ARG_QUOTA, /* hits from a BEGIN on, or from now on */
 	CELL_ARG_CNT
 };

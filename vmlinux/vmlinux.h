@@ -168,13 +168,28 @@ typedef struct {
 	unsigned long sig[1];
 } sigset_t;
 
+/* kernel/sched/sched.h */
+struct rq {
+	u64 clock, clock_task;
+};
+
+struct cfs_rq {
+	struct rq *rq;
+};
+
+struct sched_entity {
+	u64 exec_start;
+	struct cfs_rq *cfs_rq; /* with CONFIG_FAIR_GROUP_SCHED */
+};
+
 struct task_struct {
+	struct sched_entity se;
 	struct css_set *cgroups;
 	pid_t pid, tgid;
 	unsigned int ptrace;
 	sigset_t blocked;
 	struct thread_struct thread;
-	int exit_code;
+	int exit_code, on_cpu;
 	struct mm_struct *mm;
 	struct signal_struct *signal;
 	struct uprobe_task *utask;

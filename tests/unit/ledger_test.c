@@ -327,14 +327,14 @@ static void the_peak_knows_each_sites_share(void **state)
 	say(l, EVENT_ALLOC, 0x3000, 500);
 	assert_count(ledger_totals(l)->peak, 2, 1100);
 	assert_int_equal(ledger_totals(l)->peak_ns, 5 * NSEC_PER_SEC);
-	peak = ledger_at_peak(l, site(l, 100));
+	peak = ledger_at_peak(l, sites_get(ledger_sites(l), 100));
 	assert_count(peak, 1, 100);
-	peak = ledger_at_peak(l, site(l, 200));
+	peak = ledger_at_peak(l, sites_get(ledger_sites(l), 200));
 	assert_count(peak, 1, 1000);
 	say(l, EVENT_ALLOC, 0x4000, 5000); /* a new one */
-	peak = ledger_at_peak(l, site(l, 100));
+	peak = ledger_at_peak(l, sites_get(ledger_sites(l), 100));
 	assert_count(peak, 3, 5600);
-	peak = ledger_at_peak(l, site(l, 200));
+	peak = ledger_at_peak(l, sites_get(ledger_sites(l), 200));
 	assert_count(peak, 0, 0);
 	ledger_free(l);
 }

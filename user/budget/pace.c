@@ -276,6 +276,11 @@ static double probes_since(const struct pace_reading *last, const struct pace_re
 	return (double)(since(now->probe_ns, last->probe_ns) + since(now->others_ns, last->others_ns));
 }
 
+static uint64_t hits_since(const struct pace_reading *last, const struct pace_reading *now)
+{
+	return since(now->hits, last->hits) + since(now->others_hits, last->others_hits);
+}
+
 static void correct(struct pace *p, const struct pace_reading *now, const struct spent *s)
 {
 	struct progress_sums *sums = &p->sums;
@@ -285,7 +290,7 @@ static void correct(struct pace *p, const struct pace_reading *now, const struct
 	sums->system += (double)since(now->system_ns, last->system_ns);
 	sums->cpu += s->cpu;
 	sums->probe += probes_since(last, now);
-	sums->hits += (double)(since(now->hits, last->hits) + since(now->others_hits, last->others_hits));
+	sums->hits += (double)hits_since(last, now);
 	sums->all_user = (double)since(now->all_user_ns, p->all_user0);
 	sums->all_system = (double)since(now->all_system_ns, p->all_system0);
 	p->correction = progress_correction(sums);
@@ -382,7 +387,7 @@ struct pace *pace_new(const struct pace_options *options, const struct pace_read
 	p->last = *begin;
 	p->all_user0 = begin->all_user_ns;
 	p->all_system0 = begin->all_system_ns;
-	p->correction = (struct correction){.factor = 1, .error = 0.1};
+	p->correction = (struct correction){.factor = 1, .error = 0.2};
 	p->mode_since = begin->time_ns;
 	p->random = options->seed;
 	return p;
@@ -402,7 +407,7 @@ uint64_t pace_progress(const struct pace *p, const struct pace_reading *from, co
 		       uint64_t *error)
 {
 	return progress_own(&p->correction, since(to->cpu_ns, from->cpu_ns), (uint64_t)probes_since(from, to),
-			    error);
+			    hits_since(from, to), error);
 }
 
 void pace_view(const struct pace *p, const struct pace_reading *now, struct pace_view *view)

@@ -93,7 +93,9 @@ void allocs_event(struct allocs *a, const struct event *ev)
 
 void allocs_cell(struct allocs *a, const struct event_cell *cell)
 {
-	if (cell->head.func == CELL_OBJECTS && a->objects)
+	if (cell->head.func == CELL_BLOCKS)
+		ledger_cell(a->ledger, cell);
+	else if (a->objects)
 		small_objects_cell(a->objects, cell);
 }
 
@@ -138,11 +140,14 @@ void allocs_sample(struct allocs *a, struct sample *sample, bool urgent)
 	uint64_t now = clock_monotonic_ns();
 	const struct survey_options options = {
 		.older_ns = a->options.older_ns,
-		.judge_ghosts = lost_events(a) || ledger_totals(a->ledger)->ghosts.cnt,
+		.judge_ghosts = lost_events(a) || ledger_totals(a->ledger)->ghosts.cnt ||
+				ledger_is_estimated(a->ledger),
 	};
 
 	a->rounded = ledger_totals(a->ledger)->live_rounded;
 	a->rounded_ns = sample->heap.taken_ns;
+	if (heap_probed_live(&sample->heap) != UNKNOWN)
+		ledger_walked(a->ledger, heap_probed_live(&sample->heap));
 	if (!urgent && !survey_is_due(a, now))
 		return;
 	survey_begin(a->survey, a->ledger, walk_of(&sample->heap), now, &options);
@@ -209,26 +214,49 @@ static struct budget_view budget(const struct allocs *a)
 	};
 }
 
+/* There is no more alive than the walk has found. */
+static void clip_live(struct ledger_totals *t, struct site_bounds *b, uint64_t live)
+{
+	double share = (double)live / (double)t->live_rounded;
+
+	if (live == UNKNOWN || t->live_rounded == UINT64_MAX || live >= t->live_rounded)
+		return;
+	t->live.cnt = (uint64_t)(share * (double)t->live.cnt);
+	t->live.bytes = (uint64_t)(share * (double)t->live.bytes);
+	t->live_rounded = live;
+	b->live.high = t->live;
+	b->live.low.cnt = b->live.low.cnt < t->live.cnt ? b->live.low.cnt : t->live.cnt;
+	b->live.low.bytes = b->live.low.bytes < t->live.bytes ? b->live.low.bytes : t->live.bytes;
+}
+
 static uint64_t unattributed(const struct allocs *a, const struct heap_state *heap)
 {
 	uint64_t live = heap_probed_live(heap);
 
-	if (!a->rounded_ns || heap->taken_ns != a->rounded_ns || live == UNKNOWN || a->rounded == UINT64_MAX)
+	uint64_t rounded = ledger_is_estimated(a->ledger) ? a->view.totals.live_rounded : a->rounded;
+
+	if (!a->rounded_ns || heap->taken_ns != a->rounded_ns || live == UNKNOWN || rounded == UINT64_MAX)
 		return UNKNOWN;
-	return live > a->rounded ? live - a->rounded : 0;
+	return live > rounded ? live - rounded : 0;
 }
 
 uint64_t allocs_live(const struct allocs *a)
 {
-	return ledger_totals(a->ledger)->live.bytes;
+	return ledger_live(a->ledger);
 }
 
 const struct allocation_view *allocs_view(struct allocs *a, const struct heap_state *heap)
 {
 	const struct survey_result *survey = survey_result(a->survey);
+	uint64_t most = a->rounded_ns && heap->taken_ns == a->rounded_ns ? heap_probed_live(heap) : UNKNOWN;
+	struct site_bounds bounds;
 
 	a->view.before = a->view.totals;
 	a->view.totals = *ledger_totals(a->ledger);
+	if (ledger_is_estimated(a->ledger)) {
+		ledger_estimate_totals(a->ledger, clock_monotonic_ns(), &a->view.totals, &bounds);
+		clip_live(&a->view.totals, &bounds, most);
+	}
 	a->view.stacks = stacks_counts(a->stacks);
 	a->view.survey = survey;
 	a->view.unattributed = unattributed(a, heap);
@@ -237,11 +265,15 @@ const struct allocation_view *allocs_view(struct allocs *a, const struct heap_st
 	a->view.sample_bytes = a->options.sample_bytes;
 	a->view.free_sample_bytes = a->options.free_sample_bytes;
 	a->view.budget = budget(a);
+	if (ledger_is_estimated(a->ledger)) {
+		a->view.budget.estimated = true;
+		a->view.budget.totals = bounds;
+	}
 	a->view.objects = NULL;
 	if (a->objects && small_objects_are_there(a->objects)) {
 		a->view.objects = small_objects_view(a->objects, heap);
 		if (!a->view.objects)
 			return NULL;
 	}
-	return site_rows_fill(&a->rows, a->ledger, a->stacks, survey, &a->view) ? NULL : &a->view;
+	return site_rows_fill(&a->rows, a->ledger, a->stacks, survey, most, &a->view) ? NULL : &a->view;
 }

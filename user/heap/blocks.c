@@ -244,12 +244,17 @@ bool blocks_remove(struct blocks *b, uint64_t addr, struct block *block)
 	return true;
 }
 
-const struct block *blocks_find(const struct blocks *b, uint64_t addr)
+struct block *blocks_at(struct blocks *b, uint64_t addr)
 {
 	uint64_t hash = hash_of(b, addr);
-	const struct block *slot = slot_of(table_of((struct blocks *)b, hash), hash, addr);
+	struct block *slot = slot_of(table_of(b, hash), hash, addr);
 
 	return addr && slot && slot->addr ? slot : NULL;
+}
+
+const struct block *blocks_find(const struct blocks *b, uint64_t addr)
+{
+	return blocks_at((struct blocks *)b, addr);
 }
 
 void blocks_prefetch(const struct blocks *b, uint64_t addr)

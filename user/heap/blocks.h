@@ -17,9 +17,18 @@ struct block {
 	uint64_t addr;         /* never 0 */
 	uint64_t size : 48;    /* bytes asked for */
 	uint64_t suspect : 1;  /* the last walk found no block there */
-	uint64_t : 15;
+	uint64_t group : 5;    /* of the cell it was born in, from 1 on (heap/cells.h); 0: a sure one, or no budget */
+	uint64_t weight : 10;  /* enum block_weight */
 	uint32_t site;         /* index into sites */
 	uint32_t tick;         /* when it was allocated, BLOCK_TICK_NS since the ledger began */
+};
+
+/* What a block counts at its site, as it is kept with it. */
+enum block_weight {
+	BLOCK_AS_SAMPLED,         /* one, or what the ledger's fixed sampling says */
+	BLOCK_WEIGHT,             /* and above: estimate_weight(weight − BLOCK_WEIGHT) */
+	BLOCK_OF_CELL = 1022,     /* it was born in the cell that is on now: its weight comes with the cell's end */
+	BLOCK_NOTHING,            /* its stack was not sampled, or others stand for it */
 };
 
 struct blocks;
@@ -39,6 +48,8 @@ int blocks_add(struct blocks *blocks, const struct block *block, struct block *r
 bool blocks_remove(struct blocks *blocks, uint64_t addr, struct block *block);
 /* NULL: none. Valid until the next call that adds or removes. */
 const struct block *blocks_find(const struct blocks *blocks, uint64_t addr);
+/* The same, to change what is no address. */
+struct block *blocks_at(struct blocks *blocks, uint64_t addr);
 /* Asks for the cache line that an operation on addr will need. */
 void blocks_prefetch(const struct blocks *blocks, uint64_t addr);
 

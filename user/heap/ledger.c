@@ -3,43 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/map.h"
+#include "heap/ledger_book.h"
 #include "heap/sampling.h"
 
-#define AHEAD 8 /* events that wait until the lines of the table that they need have come: a power of two */
 #define THREADS_MAX 4096 /* remembered at once; beyond, those with nothing under way are forgotten */
-
-/* What a thread did last. */
-struct thread {
-	uint64_t last;      /* address that its last event allocated, or 0 */
-	uint64_t own;       /* block that the allocator itself is about to free, or 0 */
-	bool reallocating;  /* a realloc has begun: its old block is here */
-	bool known;         /* … and was in the table */
-	struct block block; /* … as it was; of an unknown one only the address */
-	uint64_t usable;    /* … bytes of an unknown one by its header */
-	struct event_block begin;
-};
-
-/* An event with what ledger_event was told of it. */
-struct waiting {
-	struct event_block block;
-	const struct allocator *allocator;
-	enum realloc_null on_null;
-};
-
-struct ledger {
-	struct ledger_options options;
-	struct ledger_totals totals;
-	struct blocks *blocks;
-	struct sites *sites;
-	struct map threads; /* tid → struct thread */
-	uint32_t last_tid;
-	struct thread *last_thread;         /* of last_tid, or NULL */
-	uint64_t peak_number;               /* how often the peak has risen */
-	uint64_t (*rounded)(uint64_t size); /* of the allocator seen last; NULL: none yet */
-	struct waiting waiting[AHEAD];      /* a ring */
-	uint64_t arrived;                   /* in it since it was empty */
-};
 
 struct ledger *ledger_new(const struct ledger_options *options)
 {
@@ -48,6 +15,8 @@ struct ledger *ledger_new(const struct ledger_options *options)
 	if (!l)
 		return NULL;
 	l->options = *options;
+	l->mean = options->sample_bytes;
+	l->free_mean = options->free_sample_bytes;
 	l->blocks = blocks_new(options->max_memory);
 	l->sites = sites_new();
 	if (l->blocks && l->sites)
@@ -84,6 +53,7 @@ void ledger_free(struct ledger *l)
 		return;
 	forget_threads(l, true);
 	map_free(&l->threads);
+	cells_free(l->cells);
 	sites_free(l->sites);
 	blocks_free(l->blocks);
 	free(l);
@@ -130,6 +100,8 @@ static void subtract(struct site_count *c, struct site_count less)
 
 struct site_count ledger_at_site(const struct ledger *l, const struct block *block)
 {
+	if (block->weight != BLOCK_AS_SAMPLED)
+		return cells_at_site(l->cells, block);
 	if (!l->options.sample_bytes)
 		return (struct site_count){1, block->size};
 	if (!block->site)
@@ -139,7 +111,7 @@ struct site_count ledger_at_site(const struct ledger *l, const struct block *blo
 
 bool ledger_is_sampled(const struct ledger *l)
 {
-	return l->options.sample_bytes != 0;
+	return l->options.sample_bytes || l->cells;
 }
 
 /*
@@ -150,7 +122,7 @@ bool ledger_is_sampled(const struct ledger *l)
 static struct site_count at_free(const struct ledger *l, const struct event_block *ev, uint64_t bytes,
 				 bool known)
 {
-	uint64_t mean = l->options.free_sample_bytes;
+	uint64_t mean = l->free_mean;
 
 	if (!mean || ev->head.kind == EVENT_REALLOC)
 		return (struct site_count){1, bytes};
@@ -171,7 +143,7 @@ static void keep_peak(const struct ledger *l, struct site *site)
 	site->peak_number = l->peak_number;
 }
 
-struct site_count ledger_at_peak(const struct ledger *l, const struct site *site)
+struct site_count ledger_seen_at_peak(const struct ledger *l, const struct site *site)
 {
 	return site->peak_number == l->peak_number ? site->seen_at_peak : site->live;
 }
@@ -199,17 +171,20 @@ static void enters(struct ledger *l, const struct block *block, uint64_t time)
 	}
 }
 
-static void leaves(struct ledger *l, const struct block *block)
+static void leaves(struct ledger *l, const struct block *block, enum cells_leave why)
 {
 	struct site *site = sites_at(l->sites, block->site);
+	struct site_count counts = ledger_at_site(l, block);
 
 	keep_peak(l, site);
-	subtract(&site->live, ledger_at_site(l, block));
+	subtract(&site->live, counts);
+	if (l->cells)
+		cells_left(l->cells, block, counts, why);
 	discount(&l->totals.live, block->size);
 	round_live(l, block->size, false);
 }
 
-static uint32_t tick_of(const struct ledger *l, uint64_t time)
+uint32_t ledger_tick(const struct ledger *l, uint64_t time)
 {
 	return time > l->options.began_ns ? (uint32_t)((time - l->options.began_ns) / BLOCK_TICK_NS) : 0;
 }
@@ -225,7 +200,7 @@ static bool track(struct ledger *l, const struct block *block, uint64_t time)
 		return false;
 	}
 	if (rc) {
-		leaves(l, &replaced);
+		leaves(l, &replaced, CELLS_REPLACED);
 		count(&l->totals.ghosts, replaced.size);
 	}
 	enters(l, block, time);
@@ -238,15 +213,30 @@ static void allocated(struct ledger *l, struct thread *t, const struct event_blo
 		.addr = ev->addr,
 		.size = ev->size,
 		.site = sites_get(l->sites, ev->stack),
-		.tick = tick_of(l, ev->head.time),
+		.tick = ledger_tick(l, ev->head.time),
 	};
+	bool tracked;
 
 	if (ev->size < l->options.size_min || ev->size > l->options.size_max)
 		return;
+	if (l->cells)
+		cells_weigh(l->cells, &block);
 	site_count_add(&sites_at(l->sites, block.site)->allocated, ledger_at_site(l, &block));
 	count(&l->totals.allocated, block.size);
-	if (track(l, &block, ev->head.time))
+	tracked = track(l, &block, ev->head.time);
+	if (l->cells)
+		cells_born(l->cells, &block, ledger_at_site(l, &block), tracked);
+	if (tracked)
 		t->last = block.addr;
+}
+
+static void freed_here(struct ledger *l, const struct event_block *by, struct site_count counts)
+{
+	uint32_t number = sites_get(l->sites, by->stack);
+
+	site_count_add(&sites_at(l->sites, number)->freed_here, counts);
+	if (l->cells)
+		cells_freed_here(l->cells, number, counts);
 }
 
 /* A known block is freed, by the stack of that event. */
@@ -254,21 +244,19 @@ static void freed(struct ledger *l, const struct block *block, const struct even
 {
 	struct site *site = sites_at(l->sites, block->site);
 
-	leaves(l, block);
+	leaves(l, block, temporary ? CELLS_TEMPORARY : CELLS_FREED);
 	site_count_add(&site->freed, ledger_at_site(l, block));
 	if (temporary) {
 		site_count_add(&site->temporary, ledger_at_site(l, block));
 		count(&l->totals.temporary, block->size);
 	}
-	site_count_add(&sites_at(l->sites, sites_get(l->sites, by->stack))->freed_here,
-		       at_free(l, by, block->size, true));
+	freed_here(l, by, at_free(l, by, block->size, true));
 	count(&l->totals.freed, block->size);
 }
 
 static void freed_unknown(struct ledger *l, uint64_t usable, const struct event_block *by)
 {
-	site_count_add(&sites_at(l->sites, sites_get(l->sites, by->stack))->freed_here,
-		       at_free(l, by, usable, false));
+	freed_here(l, by, at_free(l, by, usable, false));
 	count(&l->totals.freed, usable);
 	count(&l->totals.freed_before, usable);
 }
@@ -287,7 +275,7 @@ static void restore(struct ledger *l, struct thread *t, bool suspect)
 		return;
 	t->block.suspect = suspect;
 	if (blocks_find(l->blocks, t->block.addr) || blocks_add(l->blocks, &t->block, &replaced)) {
-		leaves(l, &t->block);
+		leaves(l, &t->block, CELLS_BURIED);
 		count(&l->totals.ghosts, t->block.size);
 	}
 }
@@ -332,7 +320,7 @@ static void on_realloc_begin(struct ledger *l, struct thread *t, const struct ev
 static void old_freed(struct ledger *l, struct thread *t, const struct event_block *ev)
 {
 	t->reallocating = false;
-	if (l->options.sample_bytes) /* the old block's own sample */
+	if (l->mean) /* the old block's own sample */
 		ev = &t->begin;
 	if (t->known)
 		freed(l, &t->block, ev, false);
@@ -400,7 +388,7 @@ static void book(struct ledger *l, const struct waiting *w)
 }
 
 /* Who looks at the figures sees every event that came before. */
-static void book_all(struct ledger *l)
+void ledger_book_all(struct ledger *l)
 {
 	uint64_t first = l->arrived > AHEAD ? l->arrived - AHEAD : 0;
 
@@ -423,7 +411,9 @@ void ledger_event(struct ledger *l, const struct event *ev, uint64_t stack, cons
 
 void ledger_exec(struct ledger *l)
 {
-	book_all(l);
+	ledger_book_all(l);
+	if (l->cells)
+		cells_exec(l->cells);
 	forget_threads(l, true);
 	blocks_clear(l->blocks);
 	for (uint32_t i = 0; i < sites_cnt(l->sites); i++) {
@@ -439,19 +429,19 @@ void ledger_exec(struct ledger *l)
 
 const struct ledger_totals *ledger_totals(struct ledger *l)
 {
-	book_all(l);
+	ledger_book_all(l);
 	return &l->totals;
 }
 
 struct sites *ledger_sites(struct ledger *l)
 {
-	book_all(l);
+	ledger_book_all(l);
 	return l->sites;
 }
 
 struct blocks *ledger_blocks(struct ledger *l)
 {
-	book_all(l);
+	ledger_book_all(l);
 	return l->blocks;
 }
 
@@ -469,10 +459,10 @@ bool ledger_bury(struct ledger *l, uint64_t addr)
 {
 	struct block block;
 
-	book_all(l);
+	ledger_book_all(l);
 	if (!blocks_remove(l->blocks, addr, &block))
 		return false;
-	leaves(l, &block);
+	leaves(l, &block, CELLS_BURIED);
 	count(&l->totals.ghosts, block.size);
 	return true;
 }

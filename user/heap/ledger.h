@@ -3,10 +3,11 @@
  * and the figures of the sites. Totals are exact, sums over all sites where no stack is sampled. It knows
  * nothing of probes: what it must know of the function that an event comes from is given with it.
  *
- *   ledger.c  events → blocks, sites, totals
- *   blocks.c  the table of live blocks
- *   sites.c   figures by stack
- *   survey.c  a pass over the live blocks beside a walk: pins, age, ghosts
+ *   ledger.c        events → blocks, sites, totals
+ *   ledger_cells.c  where only some of the time is seen: estimates (cells.c, cohorts.c, estimate.c)
+ *   blocks.c        the table of live blocks
+ *   sites.c         figures by stack
+ *   survey.c        a pass over the live blocks beside a walk: pins, age, ghosts
  */
 #ifndef ALLOCTRACE_HEAP_LEDGER_H
 #define ALLOCTRACE_HEAP_LEDGER_H
@@ -16,6 +17,7 @@
 
 #include "event/source.h"
 #include "heap/blocks.h"
+#include "heap/bounds.h"
 #include "heap/sites.h"
 #include "probe/allocator.h"
 
@@ -56,6 +58,26 @@ void ledger_limit(struct ledger *ledger, uint64_t max_memory);
  */
 void ledger_event(struct ledger *ledger, const struct event *ev, uint64_t stack,
 		  const struct allocator *allocator, enum realloc_null on_null);
+/*
+ * EVENT_CELL of the process. From the first one on that is not sure (or has its stacks sampled in another way
+ * than the options say) figures of sites are of what was seen, live ones by weight; estimates of all come from the
+ * ledger_estimate functions.
+ */
+void ledger_cell(struct ledger *ledger, const struct event_cell *cell);
+bool ledger_is_estimated(const struct ledger *ledger);
+/*
+ * While ledger_is_estimated. A site's figures at now_ns (CLOCK_MONOTONIC, of the last event or later), and
+ * where they lie: of a site …
+ */
+void ledger_estimate(struct ledger *ledger, uint32_t number, uint64_t now_ns, struct site *figures,
+		     struct site_bounds *bounds);
+/*
+ * … where they lie, of all sites together. Live blocks' errors are taken to add up. The peak is the highest of the
+ * moments that this was asked for at; ghosts, untracked, failed and events are what was seen.
+ */
+void ledger_estimate_totals(struct ledger *ledger, uint64_t now_ns, struct ledger_totals *totals,
+			    struct site_bounds *bounds);
+
 /* The program was replaced by exec: its blocks are gone; neither freed nor live. */
 void ledger_exec(struct ledger *ledger);
 
@@ -69,8 +91,14 @@ uint64_t ledger_began_ns(const struct ledger *ledger);
 /* What a block counts at its site: itself, or what it stands for where stacks are sampled (0: nothing). */
 struct site_count ledger_at_site(const struct ledger *ledger, const struct block *block);
 bool ledger_is_sampled(const struct ledger *ledger);
-/* What of a site was live at the peak of the whole. */
-struct site_count ledger_at_peak(const struct ledger *ledger, const struct site *site);
+/* What of a site was live at the peak of the whole; estimated: at that of ledger_estimate_totals. */
+struct site_count ledger_at_peak(const struct ledger *ledger, uint32_t number);
+/* A walk has found that many bytes in live blocks, as the allocator rounds them: where live ones are estimated, there are no more. */
+void ledger_walked(struct ledger *ledger, uint64_t rounded);
+/* Bytes in live blocks, at any time and at once; estimated, where there are estimates. */
+uint64_t ledger_live(struct ledger *ledger);
+/* Of a site's blocks in the table, how many are taken to be alive: 0…1; 1 while nothing is estimated. */
+double ledger_share_alive(const struct ledger *ledger, uint32_t number);
 /* Removes a block that a walk has proved dead, as a ghost; false: not there any more. */
 bool ledger_bury(struct ledger *ledger, uint64_t addr);
 

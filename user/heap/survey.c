@@ -210,6 +210,21 @@ static void look_at(struct block *block, void *arg)
 		judge(s, block);
 }
 
+/* Where sites' live blocks are estimates, some in the table are dead: nobody knows which. */
+static void take_alive(struct survey *s)
+{
+	s->next.pinned = 0;
+	for (uint32_t i = 0; i < s->next.site_cnt; i++) {
+		struct site_survey *site = &s->next.sites[i];
+		double alive = ledger_share_alive(s->ledger, i);
+
+		site->old.cnt = (uint64_t)(alive * (double)site->old.cnt);
+		site->old.bytes = (uint64_t)(alive * (double)site->old.bytes);
+		site->pinned = (uint64_t)(alive * (double)site->pinned);
+		s->next.pinned += site->pinned;
+	}
+}
+
 /* What is known once every block has been seen: pages of one site alone, and what is nobody's. */
 static void conclude(struct survey *s)
 {
@@ -226,6 +241,7 @@ static void conclude(struct survey *s)
 	/* Whether a page has other holders is not known where most have no site. */
 	for (uint32_t i = 0; ledger_is_sampled(s->ledger) && i < s->next.site_cnt; i++)
 		s->next.sites[i].alone = UINT64_MAX;
+	take_alive(s);
 	s->next.rest.pinned = total > s->next.pinned ? total - s->next.pinned : 0;
 	s->next.pinned = total;
 	if (s->has_walk)

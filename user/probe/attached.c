@@ -1,6 +1,7 @@
 #include "probe/attached.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@ struct attached {
 	pid_t pid;
 	struct missing *missing;
 	struct follow *follow;
+	pthread_mutex_t placing; /* what follow does with links */
 	struct python python;
 	int python_status;   /* of python_find: 0, or −ENOENT as long as there is none */
 	bool objects_on;     /* Python's, all the time */
@@ -105,6 +107,7 @@ static struct attached *attached_new(const struct attached_context *ctx, pid_t p
 	a->pid = pid;
 	a->young = parent != NULL;
 	a->python_status = -ENOENT;
+	pthread_mutex_init(&a->placing, NULL);
 	a->missing = missing_new();
 	if (ctx->follow)
 		a->early = early_new(ctx->early, parent ? parent->early : NULL);
@@ -143,7 +146,9 @@ static void begin_objects(struct attached *a)
 	    gates_make(&a->ctx->gates, a->pid, CELL_OBJECTS) ||
 	    gates_mark(&a->ctx->gates, a->pid, &sure, INT64_MAX))
 		return;
+	pthread_mutex_lock(&a->placing);
 	follow_switch_objects(a->follow, true);
+	pthread_mutex_unlock(&a->placing);
 	a->objects_on = true;
 }
 
@@ -216,6 +221,7 @@ void attached_close(struct attached *a)
 	if (a->ctx->tables)
 		unwind_tables_forget(a->ctx->tables, a->pid);
 	missing_free(a->missing);
+	pthread_mutex_destroy(&a->placing);
 	free(a->hits);
 	free(a);
 }
@@ -291,7 +297,9 @@ static void act_on_exec(struct attached *a)
 	a->python_status = -ENOENT;
 	update_tables(a);
 	find_python(a);
+	pthread_mutex_lock(&a->placing);
 	note_failure(a, follow_exec(a->follow, a->changed_leader, &err), &err);
+	pthread_mutex_unlock(&a->placing);
 	say_mode(a);
 }
 
@@ -313,7 +321,9 @@ void attached_act(struct attached *a, uint64_t now)
 		update_tables(a);
 		if (a->loaded) {
 			find_python(a);
+			pthread_mutex_lock(&a->placing);
 			note_failure(a, follow_update(a->follow, &err), &err);
+			pthread_mutex_unlock(&a->placing);
 			come_of_age(a);
 		}
 		a->loaded = false;
@@ -385,12 +395,16 @@ bool attached_paces_objects(const struct attached *a)
 	return a->ctx->objects.paced && attached_sees_objects(a);
 }
 
-void attached_switch(struct attached *a, uint32_t stream, bool on)
+bool attached_switch(struct attached *a, uint32_t stream, bool on)
 {
+	if (pthread_mutex_trylock(&a->placing))
+		return false;
 	if (stream == CELL_OBJECTS)
 		follow_switch_objects(a->follow, on);
 	else
 		follow_switch_allocs(a->follow, on);
+	pthread_mutex_unlock(&a->placing);
+	return true;
 }
 
 pid_t attached_pid(const struct attached *a)

@@ -71,8 +71,11 @@ void attached_charge(struct attached *attached, double ns_per_hit, double ns);
 bool attached_sees_objects(const struct attached *attached);
 /* … in cells. */
 bool attached_paces_objects(const struct attached *attached);
-/* Places or removes the probes of a stream of its: CELL_BLOCKS, CELL_OBJECTS. */
-void attached_switch(struct attached *attached, uint32_t stream, bool on);
+/*
+ * Places or removes the probes of a stream of its, CELL_BLOCKS or CELL_OBJECTS; from another thread than all
+ * else. False: not now, others are being placed.
+ */
+bool attached_switch(struct attached *attached, uint32_t stream, bool on);
 pid_t attached_pid(const struct attached *attached);
 unsigned attached_probe_cnt(const struct attached *attached);
 unsigned attached_lost_cnt(const struct attached *attached); /* probes that could not be placed */

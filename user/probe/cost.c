@@ -13,7 +13,7 @@
 #include "probe/own_code.h"
 
 #define BATCH_CALLS 100
-#define BATCH_CNT 5
+#define BATCH_CNT 10
 #define LINKS_MAX 4
 
 /* A malloc and a free that begin with what the kernel emulates, and a free that does not. */
@@ -230,6 +230,8 @@ int cost_calibrate(struct programs *programs, const struct feature *feature, str
 	if (tables)
 		unwind_tables_update(tables, child.pid, NULL);
 	ret = budgeted ? gates_make(&gates, child.pid, CELL_BLOCKS) : 0;
+	if (budgeted)
+		gates_see_clock(&gates);
 	ret = ret ?: attach_all(programs, feature, keeper, child.pid, links, &cnt);
 	ret = ret ?: child_run(&child, ns);
 	if (budgeted)

@@ -35,9 +35,12 @@ struct file {
 struct follow {
 	pid_t pid;
 	struct follow_context ctx;
-	bool allocs;  /* allocation functions too */
-	bool objects; /* … and the places of Python's objects */
-	int leaving;  /* tells when the probes of these are out (keeper_wait); −1: none are leaving */
+	bool allocs;         /* allocation functions too, at the moment */
+	bool switched;       /* … they were not, at some time */
+	bool switching;      /* what cannot be placed was said the first time */
+	bool objects;        /* … and the places of Python's objects */
+	bool objects_placed; /* … at some time */
+	int leaving; /* tells when the probes of these are out (keeper_wait); −1: none are leaving */
 	struct file *files;
 	size_t file_cnt, file_cap;
 	struct installed installed;
@@ -193,12 +196,14 @@ static void attach_program(struct follow *f, struct file *file, enum plan_role r
 		file->links[file->link_cnt++] = link;
 		return;
 	}
+	if (ret == -ESRCH || ret == -EPIPE) /* the process's or the keeper's end is no loss of the probe's */
+		return;
 	if (cnt > 1) {
 		attach_program(f, file, role, use, spots, cnt / 2);
 		attach_program(f, file, role, use, spots + cnt / 2, cnt - cnt / 2);
 		return;
 	}
-	if (ret == -ESRCH) /* the process's end is no loss of the probe's */
+	if (f->switching)
 		return;
 	f->lost_cnt++;
 	missing_add(f->ctx.missing, "a probe at %#llx of %s could not be placed: %s",
@@ -243,6 +248,33 @@ static void attach(struct follow *f, struct file *file)
 	for (enum plan_role role = 0; role < PLAN_ROLE_CNT; role++)
 		if (is_wanted(f, role))
 			attach_role(f, file, role);
+}
+
+static bool has_allocs(const struct file *file)
+{
+	for (size_t i = 0; i < file->link_cnt; i++)
+		if (plan_role_allocs(file->roles[i]))
+			return true;
+	return false;
+}
+
+static void attach_allocs(struct follow *f, struct file *file)
+{
+	f->switching = true;
+	for (enum plan_role role = 0; file->obj && role < PLAN_ROLE_CNT; role++)
+		if (plan_role_allocs(role))
+			attach_role(f, file, role);
+	f->switching = false;
+}
+
+/* It may have been left out of a switch. */
+static void note_mapped(struct follow *f, struct file *file)
+{
+	bool lacks = f->switched && f->allocs && !file->mapped && !has_allocs(file);
+
+	file->present = file->mapped = true;
+	if (lacks)
+		attach_allocs(f, file);
 }
 
 /* Takes the object over: plans it, attaches, keeps it only if something is probed in it. */
@@ -322,7 +354,7 @@ static void take_mapping(struct follow *f, const struct mapping *m)
 	dev_t stat_dev;
 
 	if (file) {
-		file->present = file->mapped = true;
+		note_mapped(f, file);
 		return;
 	}
 	if (object_open_mapped(f->pid, m, &obj, NULL)) {
@@ -334,7 +366,7 @@ static void take_mapping(struct follow *f, const struct mapping *m)
 	if (known) { /* probed before it was mapped */
 		functions_set_dev(f->ctx.functions, known->dev, m->inode, m->dev);
 		known->dev = m->dev;
-		known->present = known->mapped = true;
+		note_mapped(f, known);
 		object_free(obj);
 		check_arrival(f, known, m);
 		return;
@@ -502,9 +534,12 @@ void follow_switch_objects(struct follow *f, bool on)
 	wait_for_objects(f);
 	if (!on)
 		reap_objects(f);
+	f->switching = f->objects_placed;
 	for (size_t i = 0; on && i < f->file_cnt; i++)
-		if (f->files[i].obj)
+		if (f->files[i].obj && f->files[i].mapped)
 			attach_role(f, &f->files[i], PLAN_OBJECT);
+	f->switching = false;
+	f->objects_placed = f->objects_placed || on;
 }
 
 bool follow_has_objects(const struct follow *f)
@@ -517,22 +552,23 @@ bool follow_wants_tick(const struct follow *f)
 	return f->sweep && sweep_is_due(f->sweep);
 }
 
+/*
+ * Only in what is mapped: an allocator that lies beside it is probed when it comes. Each link less is a tenth
+ * of a millisecond in which the process hits probes behind a closed gate.
+ */
 void follow_switch_allocs(struct follow *f, bool on)
 {
-	unsigned lost = f->lost_cnt; /* what cannot be placed was counted the first time */
-
 	if (f->allocs == on)
 		return;
 	f->allocs = on;
+	f->switched = true;
 	if (!on) {
 		reap_links(f, LINKS_OF_ALLOCS);
 		return;
 	}
 	for (size_t i = 0; i < f->file_cnt; i++)
-		for (enum plan_role role = 0; f->files[i].obj && role < PLAN_ROLE_CNT; role++)
-			if (plan_role_allocs(role))
-				attach_role(f, &f->files[i], role);
-	f->lost_cnt = lost;
+		if (f->files[i].mapped)
+			attach_allocs(f, &f->files[i]);
 }
 
 unsigned follow_probe_cnt(const struct follow *f)
@@ -540,8 +576,7 @@ unsigned follow_probe_cnt(const struct follow *f)
 	unsigned cnt = 0;
 
 	for (size_t i = 0; i < f->file_cnt; i++)
-		for (size_t k = 0; f->files[i].plan && k < f->files[i].plan->cnt; k++)
-			cnt += is_wanted(f, f->files[i].plan->v[k].role);
+		cnt += f->files[i].plan ? (unsigned)f->files[i].plan->cnt : 0;
 	return cnt;
 }
 

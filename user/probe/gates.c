@@ -52,6 +52,7 @@ int gates_mark(const struct gate_fds *fds, pid_t pid, const struct event_cell *c
 		[CELL_ARG_FREE_SAMPLE] = cell->free_sample_bytes,
 		[CELL_ARG_PROGRESS] = cell->progress,
 		[CELL_ARG_ERROR] = cell->progress_error,
+		[CELL_ARG_CPU] = cell->cpu,
 		[CELL_ARG_QUOTA] = quota,
 	};
 	uint32_t result;
@@ -71,6 +72,21 @@ bool gates_go_on(const struct gate_fds *fds, pid_t pid, uint32_t stream, uint64_
 	uint32_t result;
 
 	return !run(fds, args, &result) && !result;
+}
+
+void gates_see_clock(const struct gate_fds *fds)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	bpf_prog_test_run_opts(fds->clock, &opts);
+}
+
+uint64_t gates_running(const struct gate_fds *fds, pid_t pid)
+{
+	const uint64_t tgid = (uint32_t)pid;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &tgid, .ctx_size_in = sizeof(tgid));
+
+	return bpf_prog_test_run_opts(fds->running, &opts) ? 0 : opts.retval;
 }
 
 static void add(struct gate_sum *sum, const struct gate_spent *spent)

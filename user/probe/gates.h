@@ -24,6 +24,11 @@ int gates_mark(const struct gate_fds *fds, pid_t pid, const struct event_cell *c
 /* So many hits more from now on; false: it has closed itself. */
 bool gates_go_on(const struct gate_fds *fds, pid_t pid, uint32_t stream, uint64_t quota);
 
+/* To be called by a thread that has just been woken, before gates_running. */
+void gates_see_clock(const struct gate_fds *fds);
+/* CPU time (ns) of the process that its clock lacks: it is brought up to date every tick. 0: not known. */
+uint64_t gates_running(const struct gate_fds *fds, pid_t pid);
+
 struct gate_sum { /* over all CPUs, cumulative */
 	uint64_t entries, returns, stepped, stacks;
 	uint64_t program_ns, stack_ns;

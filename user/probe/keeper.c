@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/file_limit.h"
+#include "probe/urgent.h"
 
 #define FDS_MAX 3
 
@@ -239,6 +240,7 @@ static void __attribute__((noreturn)) keeper_main(int socket)
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	prctl(PR_SET_NAME, "uprobe-keeper");
+	urgent_thread();
 	file_limit_raise();
 	dup2(socket, STDERR_FILENO + 1);
 	socket = STDERR_FILENO + 1;

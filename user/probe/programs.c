@@ -327,6 +327,8 @@ struct gate_fds programs_gate_fds(const struct programs *p)
 		.spent = bpf_map__fd(p->skel->maps.gates_spent),
 		.alarms = bpf_map__fd(p->skel->maps.alarms),
 		.cell_mark = bpf_program__fd(p->skel->progs.cell_mark),
+		.clock = bpf_program__fd(p->skel->progs.gate_clock),
+		.running = bpf_program__fd(p->skel->progs.gate_running),
 	};
 }
 

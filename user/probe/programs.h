@@ -41,7 +41,7 @@ int programs_sweeper_fd(const struct programs *programs);
 
 /* The maps of gates (bpf/gate.bpf.h), and the program that opens and closes them. */
 struct gate_fds {
-	int gates, spent, alarms, cell_mark;
+	int gates, spent, alarms, cell_mark, clock, running;
 };
 
 struct gate_fds programs_gate_fds(const struct programs *programs);

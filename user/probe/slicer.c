@@ -16,7 +16,10 @@
 #include "base/map.h"
 #include "base/units.h"
 #include "probe/gates.h"
+#include "probe/urgent.h"
+#include "probe/warm.h"
 
+#define BUSY_NS 1000000             /* until a process whose probes are being looked after is tried again */
 #define SYSTEM_TIME_NS NSEC_PER_SEC /* what /proc tells of user and system time is read so often */
 
 /* A stream of a process. */
@@ -27,12 +30,18 @@ struct sliced {
 	clockid_t clock;
 	struct pace *pace;
 	struct pace_step step;
-	uint64_t due;
-	uint64_t number;            /* of the newest cell */
-	bool open;                  /* its gate, as far as we know */
-	bool placed;                /* its probes are */
-	bool alarmed;               /* its gate has closed itself */
-	bool postponed;             /* its turn, for others' cells */
+	uint64_t due;    /* its next turn */
+	uint64_t end;    /* of the step */
+	uint64_t number; /* of the newest cell */
+	bool open;       /* its gate, as far as we know */
+	bool placed;     /* its probes are */
+	bool alarmed;    /* its gate has closed itself */
+	bool postponed;  /* its turn, for others' cells */
+	bool goes_on;    /* the step, with nothing but a new quota */
+	bool unmade;     /* the step is chosen, its switch not made */
+	bool warming;    /* its turn before the end is for warm_up */
+	uint64_t warm_until;
+	kept_link warm;             /* of that; 0: none */
 	struct pace_reading marked; /* at the last mark */
 	struct pace_reading system; /* when user and system time were read */
 };
@@ -52,13 +61,14 @@ static void sliced_free(struct sliced *s)
 	free(s);
 }
 
-static uint64_t cpu_time(const struct sliced *s)
+static uint64_t cpu_time(const struct slicer *sl, const struct sliced *s)
 {
 	struct timespec used;
 
 	if (clock_gettime(s->clock, &used))
 		return s->marked.cpu_ns; /* it has ended */
-	return (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec;
+	return (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec +
+	       gates_running(&sl->options.gates, s->pid);
 }
 
 /* proc(5): fields 14 and 15 of stat, in clock ticks. */
@@ -97,7 +107,7 @@ static uint64_t probe_ns(const struct probe_cost *cost, const struct gate_sum *s
 
 static struct pace_reading read_process(const struct slicer *sl, struct sliced *s)
 {
-	struct pace_reading r = {.time_ns = clock_monotonic_ns(), .cpu_ns = cpu_time(s)};
+	struct pace_reading r = {.time_ns = clock_monotonic_ns(), .cpu_ns = cpu_time(sl, s)};
 	struct gate_sum sum, others;
 
 	gates_spent(&sl->options.gates, s->pid, s->stream, &sum);
@@ -130,8 +140,12 @@ static void mark(const struct slicer *sl, struct sliced *s, enum cell_state stat
 	cell.chance += !cell.chance;
 	cell.progress = pace_progress(s->pace, &s->marked, at, &error);
 	cell.progress_error = error;
-	if (!gates_mark(&sl->options.gates, s->pid, &cell, s->step.quota))
-		s->open = state == CELL_BEGIN;
+	cell.cpu = state != CELL_BEGIN && at->cpu_ns > s->marked.cpu_ns ? at->cpu_ns - s->marked.cpu_ns : 0;
+	if (gates_mark(&sl->options.gates, s->pid, &cell, s->step.quota)) {
+		s->open = false; /* what has passed is in the next mark's progress */
+		return;
+	}
+	s->open = state == CELL_BEGIN;
 	s->marked = *at;
 }
 
@@ -141,49 +155,108 @@ static bool goes_on(const struct pace_step *was, const struct pace_step *next)
 	       was->free_sample_bytes == next->free_sample_bytes;
 }
 
-static void begin(const struct slicer *sl, struct sliced *s)
+/* False: not now. */
+static bool begin(const struct slicer *sl, struct sliced *s)
 {
 	struct pace_reading now;
 
 	if (!s->placed) {
-		attached_switch(s->attached, s->stream, true);
+		if (!attached_switch(s->attached, s->stream, true))
+			return false;
 		s->placed = true;
 		now = read_process(sl, s);
+		s->warm_until = now.time_ns + WARM_NS;
 		pace_begun(s->pace, &now);
 	} else {
 		now = read_process(sl, s);
 	}
 	s->number++;
 	mark(sl, s, CELL_BEGIN, &now);
+	return true;
 }
 
-/* The step has ended: the next one. */
-static void turn(const struct slicer *sl, struct sliced *s)
+static void cool_down(const struct slicer *sl, struct sliced *s)
+{
+	if (s->warm)
+		keeper_drop(sl->options.keeper, &s->warm, 1);
+	s->warm = 0;
+}
+
+/* False: not now. */
+static bool remove_probes(const struct slicer *sl, struct sliced *s)
+{
+	if (!attached_switch(s->attached, s->stream, false))
+		return false;
+	s->placed = false;
+	cool_down(sl, s);
+	return true;
+}
+
+/* The step has ended: the next one is chosen. */
+static void choose(const struct slicer *sl, struct sliced *s)
 {
 	struct pace_step was = s->step;
 	struct pace_reading now = read_process(sl, s);
+	struct pace_step next = pace_next(s->pace, &now);
 
-	s->step = pace_next(s->pace, &now);
-	if (!goes_on(&was, &s->step) || !gates_go_on(&sl->options.gates, s->pid, s->stream, s->step.quota)) {
-		if (s->open) {
-			struct pace_step next = s->step;
-
-			s->step = was;
-			mark(sl, s, CELL_END, &now);
-			s->step = next;
-		}
-		if (s->step.on)
-			begin(sl, s);
-	}
-	if (!s->step.on && s->placed) {
-		attached_switch(s->attached, s->stream, false);
-		s->placed = false;
-	}
-	s->alarmed = s->postponed = false;
-	s->due = clock_monotonic_ns() + s->step.length_ns;
+	s->goes_on = goes_on(&was, &next) && gates_go_on(&sl->options.gates, s->pid, s->stream, next.quota);
+	if (!s->goes_on && s->open)
+		mark(sl, s, s->alarmed ? CELL_CUT : CELL_END, &now);
+	s->step = next;
 }
 
-/* Who is to have its turn next: before all others, cells that are to end. */
+static bool make(const struct slicer *sl, struct sliced *s)
+{
+	if (s->goes_on)
+		return true;
+	if (s->step.on)
+		return begin(sl, s);
+	return !s->placed || remove_probes(sl, s);
+}
+
+/* A cell that goes on for a while is followed by one that is off, most often. */
+static void plan_end(struct sliced *s)
+{
+	uint64_t now = clock_monotonic_ns();
+
+	s->end = s->due = now + s->step.length_ns;
+	s->warming = s->step.on && !s->step.sure && s->end > s->warm_until;
+	if (s->warming)
+		s->due = s->step.length_ns > WARM_WAIT_NS ? s->end - WARM_WAIT_NS : now;
+}
+
+static void warm(const struct slicer *sl, struct sliced *s)
+{
+	cool_down(sl, s);
+	s->warm = warm_up(sl->options.keeper, sl->options.programs, sl->options.backend);
+	s->warm_until = clock_monotonic_ns() + WARM_NS;
+	s->warming = false;
+	s->due = s->end;
+}
+
+static void turn(const struct slicer *sl, struct sliced *s)
+{
+	if (s->warming && !s->alarmed) {
+		warm(sl, s);
+		return;
+	}
+	if (!s->unmade)
+		choose(sl, s);
+	s->alarmed = s->postponed = s->warming = false;
+	s->unmade = !make(sl, s);
+	if (s->unmade)
+		s->due = clock_monotonic_ns() + BUSY_NS;
+	else
+		plan_end(s);
+}
+
+/* Cells that are to end before all others. */
+static int urgency(const struct sliced *s)
+{
+	return s->warming && !s->alarmed ? 1 : s->step.on ? 2 : 0;
+}
+
+/* Who is to have its turn next. */
 static struct sliced *most_urgent(const struct slicer *sl, uint64_t now)
 {
 	struct sliced *found = NULL;
@@ -193,8 +266,8 @@ static struct sliced *most_urgent(const struct slicer *sl, uint64_t now)
 
 		if (!s || !(s->alarmed || now >= s->due))
 			continue;
-		if (!found || (s->step.on && !found->step.on) ||
-		    (s->step.on == found->step.on && s->due < found->due))
+		if (!found || urgency(s) > urgency(found) ||
+		    (urgency(s) == urgency(found) && s->due < found->due))
 			found = s;
 	}
 	return found;
@@ -227,8 +300,8 @@ static bool postpone(const struct slicer *sl, struct sliced *s, uint64_t now)
 	for (size_t i = 0; i < sl->streams.cap; i++) {
 		const struct sliced *other = sl->streams.slots[i].value;
 
-		if (other && other->open && !other->step.sure && other->due > until)
-			until = other->due;
+		if (other && other->open && !other->step.sure && other->end > until)
+			until = other->end;
 	}
 	s->postponed = until > now;
 	if (s->postponed)
@@ -265,10 +338,12 @@ static void *run(void *arg)
 	struct slicer *sl = arg;
 	bool stop = false;
 
+	urgent_thread();
 	while (!stop) {
 		struct sliced *s;
 		uint64_t due;
 
+		gates_see_clock(&sl->options.gates);
 		pthread_mutex_lock(sl->options.lock);
 		ring_buffer__consume(sl->alarms);
 		stop = sl->stop;
@@ -407,6 +482,7 @@ static void take_off(struct slicer *sl, pid_t pid, uint32_t stream)
 		now = read_process(sl, s);
 		mark(sl, s, CELL_END, &now);
 	}
+	cool_down(sl, s);
 	sliced_free(s);
 }
 

@@ -4,7 +4,8 @@
  * of its own beside its blocks, with half of the budget, and a pace and cells of its own.
  *
  * The order: probes are placed behind a closed gate, which opens when all stand; it closes before they
- * are removed. The process's CPU time and what hits have taken are read right before a mark.
+ * are removed. The process's CPU time and what hits have taken are read right before a mark. A process whose
+ * probes are being looked after (attached_act) is switched a little later.
  */
 #ifndef ALLOCTRACE_PROBE_SLICER_H
 #define ALLOCTRACE_PROBE_SLICER_H
@@ -21,7 +22,10 @@ struct slicer_options { /* what it points to must outlive the slicer */
 	const struct log *log;
 	struct gate_fds gates;
 	const struct probe_cost *cost;
-	pthread_mutex_t *lock; /* held while the probes of a process are touched */
+	pthread_mutex_t *lock; /* of the processes that it has */
+	struct keeper *keeper;
+	const struct programs *programs;
+	enum link_backend backend;
 	double max_share;
 	bool stacks_sampled;
 	uint64_t sample_bytes, free_sample_bytes;

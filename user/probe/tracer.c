@@ -52,7 +52,7 @@ struct tracer {
 	struct ring_buffer *ring;
 	struct watch watch;
 	struct slicer *slicer; /* NULL: there is no budget */
-	pthread_mutex_t lock;  /* of what processes have attached, and the slicer's */
+	pthread_mutex_t lock;  /* of the slicer's processes */
 	struct keeper *keeper; /* of all links to targets and to children of ours */
 	struct probe_cost cost;
 	int epoll_fd, timer_fd;
@@ -210,6 +210,9 @@ static int start_slicer(struct tracer *t, struct error *err)
 		.gates = programs_gate_fds(t->programs),
 		.cost = &t->cost,
 		.lock = &t->lock,
+		.keeper = t->keeper,
+		.programs = t->programs,
+		.backend = t->feature.backend,
 		.max_share = t->options.max_overhead,
 		.stacks_sampled = t->options.stacks_sampled,
 		.sample_bytes = t->options.sample_bytes,
@@ -360,6 +363,15 @@ int tracer_fd(const struct tracer *t)
 	return t->epoll_fd;
 }
 
+static void look_for_objects(struct tracer *t, struct attached *attached)
+{
+	if (!t->slicer)
+		return;
+	pthread_mutex_lock(&t->lock);
+	slicer_look(t->slicer, attached);
+	pthread_mutex_unlock(&t->lock);
+}
+
 /* What the batch asked for. The most urgent first: a purge may be over soon. */
 static void act(struct tracer *t)
 {
@@ -374,11 +386,8 @@ static void act(struct tracer *t)
 
 		if (!attached || !attached_wants(attached))
 			continue;
-		pthread_mutex_lock(&t->lock);
 		attached_act(attached, now);
-		if (t->slicer)
-			slicer_look(t->slicer, attached);
-		pthread_mutex_unlock(&t->lock);
+		look_for_objects(t, attached);
 	}
 	if (t->young_cnt && now > t->young_last_ns + YOUNG_NS)
 		programs_settle(t->programs, t->young_cnt);

@@ -20,6 +20,12 @@ static void add(char buf[BUDGET_TEXT_MAX], const char *fmt, ...)
 	va_end(args);
 }
 
+/* Beyond that it matters to nobody how far. */
+static const char *error_share(char buf[UNITS_TEXT_MAX], double error)
+{
+	return error > 1 ? ">100 %" : figure_share(buf, error);
+}
+
 const char *budget_error_text(char buf[UNITS_TEXT_MAX], uint64_t figure, uint64_t low, uint64_t high)
 {
 	uint64_t below = figure > low ? figure - low : 0, above = high > figure ? high - figure : 0;
@@ -28,7 +34,7 @@ const char *budget_error_text(char buf[UNITS_TEXT_MAX], uint64_t figure, uint64_
 
 	if (high == UNKNOWN || (half > 0 && !figure))
 		return "±?";
-	snprintf(buf, UNITS_TEXT_MAX, "±%s", half > 0 ? figure_share(share, half / (double)figure) : "0 %");
+	snprintf(buf, UNITS_TEXT_MAX, "±%s", half > 0 ? error_share(share, half / (double)figure) : "0 %");
 	return buf;
 }
 
@@ -49,7 +55,7 @@ const char *budget_seen_text(char buf[BUDGET_TEXT_MAX], const struct allocation_
 	if (b->max_overhead > 0)
 		add(buf, ", budget %g %%", 100 * b->max_overhead);
 	if (b->error > 0)
-		add(buf, "; sites ±%s", figure_share(text, b->error));
+		add(buf, "; sites ±%s", error_share(text, b->error));
 	else
 		add(buf, "; sites are estimates");
 	return buf;

@@ -1,0 +1,86 @@
+/*
+ * How much of what was seen to be born in cells is still alive: a site's blocks by age (heap/estimate.h says
+ * why). Fed with the births, deaths and other ends that cells saw; knows no blocks.
+ *
+ * Ages are counted in cells that were on. A class is as many of them as its place says; classes grow older
+ * together, so that a block's tick tells its class.
+ */
+#ifndef ALLOCTRACE_HEAP_COHORTS_H
+#define ALLOCTRACE_HEAP_COHORTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "heap/sites.h"
+
+#define COHORT_CNT 12
+
+enum figure { CNT, BYTES, FIGURE_CNT };
+
+struct tally {
+	double v[FIGURE_CNT];
+};
+
+void tally_add(struct tally *t, const struct tally *more, double times);
+struct tally tally_of(struct site_count count);
+
+/* Of a process: what is the same for all sites. */
+struct ages {
+	uint64_t cells;              /* that have ended and were not sure */
+	uint32_t from[COHORT_CNT];   /* the least tick of blocks of that class */
+	double from_own[COHORT_CNT]; /* … and own time, ns */
+	double own;                  /* now: ns of own time */
+	double weight;               /* of the last cell, ≥ 1 */
+	double stands_for;           /* ns of own time that a cell stands for, lately */
+	double reused;               /* of the addresses of dead blocks, how many others take at once: 0…1 */
+};
+
+/* Blocks of an age, by weight. */
+struct cohort {
+	struct tally alive;    /* as estimated */
+	struct tally looking;  /* that nothing has shown to be dead */
+	struct tally free;     /* of looking, those that are dead and whose addresses nobody has taken, about */
+	struct tally variance; /* of alive, by chance of births */
+	struct tally spread;   /* … of deaths */
+	/* Sums over the last cells: deaths by weight, their squares; others at their places, and they themselves, × own time. */
+	float died[FIGURE_CNT], died_squares[FIGURE_CNT], others[FIGURE_CNT], before[FIGURE_CNT];
+};
+
+/* Of a site. All zero to begin with. */
+struct cohorts {
+	struct cohort v[COHORT_CNT];
+	uint64_t at;          /* cells that they have come through */
+	double deaths, ages;  /* weighed deaths, and the sum of the ages that they died at, ns of own time */
+	double turned, lived; /* of those not much older: deaths, and how long they had lived altogether */
+	/* Seen in the cell that is on. */
+	struct tally dead[COHORT_CNT], replaced[COHORT_CNT];
+};
+
+unsigned ages_class(const struct ages *ages, uint32_t tick);
+/* A cell has ended, the cells-th: blocks that are born from that tick on are of the first class. */
+void ages_pass(struct ages *ages, uint32_t tick);
+
+/* Deaths of the cell that ends now, of that weight and progress (ns); then cohorts_born, then cohorts_pass. */
+void cohorts_die(struct cohorts *cohorts, const struct ages *ages, double weight, double progress);
+/* The same of a cell that was sure: all deaths are seen. */
+void cohorts_die_seen(struct cohorts *cohorts);
+/* So many weighed blocks were alive at the cell's end; weight: its own, 1: sure. */
+void cohorts_born(struct cohorts *cohorts, const struct tally *alive, double weight);
+/* Blocks that lived and died within the cell, of that progress. */
+void cohorts_short(struct cohorts *cohorts, const struct tally *dead, double weight, double progress);
+/* They have come through the cell: all grow older. */
+void cohorts_pass(struct cohorts *cohorts);
+/* Cells in which nothing of them was seen. */
+void cohorts_catch_up(struct cohorts *cohorts, const struct ages *ages);
+
+struct living {
+	double alive, variance;
+	double most; /* by what looks alive */
+};
+
+struct tally cohorts_alive(const struct cohorts *cohorts);
+struct living cohorts_living(const struct cohorts *cohorts, enum figure figure);
+/* Of what looks alive, how many are taken to be: 0…1. */
+double cohorts_share_alive(const struct cohorts *cohorts);
+
+#endif

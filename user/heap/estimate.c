@@ -1,0 +1,158 @@
+#include "heap/estimate.h"
+
+#include <math.h>
+
+#define RECENT 32.0 /* cells */
+#define PRIOR 4.0   /* cells that are taken to have been as planned before there were any */
+#define PROGRESS_LEAST                                                                                       \
+	0.005 /* of a cell's CPU time: a pair of hits takes some 3 µs, and no target does less than 15 ns   \
+		 for it */
+#define USUAL_SPREAD 0.5 /* of cells' progress about the mean, relative */
+#define T15 2.131        /* Student's t, 15 degrees of freedom, 97.5 % */
+#define NORMAL 1.95996
+#define CODES_PER_OCTAVE 51.0
+
+bool weighing_is_sure(const struct event_cell *cell)
+{
+	return cell->chance >= CELL_SURE;
+}
+
+unsigned estimate_group(uint64_t number)
+{
+	return (unsigned)((number * 0x9e3779b97f4a7c15ULL ^ number * 0xd6e8feb86659fd93ULL >> 7) >> 60);
+}
+
+static void passes(struct weighing *w, double progress)
+{
+	w->own += progress;
+	w->recent_own += progress;
+}
+
+void weighing_begin(struct weighing *w, const struct event_cell *begin)
+{
+	passes(w, (double)begin->progress);
+	if (w->last_ns && begin->head.time > w->last_ns)
+		w->rate += ((double)begin->progress / (double)(begin->head.time - w->last_ns) - w->rate) /
+			   (w->cells < 8 ? (double)w->cells + 1 : 8);
+	w->begin = *begin;
+	w->last_ns = begin->head.time;
+}
+
+/* What is measured in one cell, and what the last cells say of it, each by its error. */
+static double progress_of(struct weighing *w, const struct event_cell *end)
+{
+	double seen = (double)end->progress, error = (double)end->progress_error, cpu = (double)end->cpu,
+	       usual, spread;
+
+	w->cpu = w->cpu * (1 - 1 / RECENT) + cpu;
+	w->progress_of_cpu = w->progress_of_cpu * (1 - 1 / RECENT) + seen;
+	if (!(cpu >
+	      0)) /* of a clock that was not read anew, or of nothing: as large a part of as long a time */
+		return fmax(seen,
+			    PROGRESS_LEAST *
+				    (double)(end->head.time > w->last_ns ? end->head.time - w->last_ns : 0));
+	if (!(error > 0))
+		return seen;
+	usual = cpu * fmax(w->progress_of_cpu / w->cpu, PROGRESS_LEAST);
+	spread = usual * USUAL_SPREAD;
+	return (seen * spread * spread + usual * error * error) / (spread * spread + error * error);
+}
+
+double weighing_end(struct weighing *w, const struct event_cell *end)
+{
+	double progress, size, weight;
+
+	if (weighing_is_sure(&w->begin)) {
+		w->last_ns = end->head.time;
+		return 1;
+	}
+	progress = w->progress = progress_of(w, end);
+	size = end->cpu ? (double)end->cpu : progress;
+	w->last_ns = end->head.time > w->last_ns ? end->head.time : w->last_ns;
+	weight = 0x1p32 / (double)w->begin.chance;
+	if (progress > 0)
+		weight *= size / progress;
+	passes(w, progress);
+	w->recent_weighed += weight * progress;
+	if (w->recent_weighed + progress > 0) /* an idle process has none */
+		weight *= (w->recent_own + PRIOR * weight * progress) /
+			  (w->recent_weighed + PRIOR * weight * progress);
+	w->recent_own *= 1 - 1 / RECENT;
+	w->recent_weighed *= 1 - 1 / RECENT;
+	w->weighed += weight * progress;
+	w->group[estimate_group(w->begin.number)] += weight * progress;
+	w->error += weight * (double)end->progress_error;
+	w->squares += weight * progress * weight * progress;
+	w->cells++;
+	return weight;
+}
+
+double weighing_factor(const struct weighing *w, uint64_t now_ns)
+{
+	double own = w->own;
+
+	if (!(w->weighed > 0))
+		return 1;
+	if (now_ns > w->last_ns)
+		own += w->rate * (double)(now_ns - w->last_ns);
+	return own / w->weighed;
+}
+
+unsigned estimate_code(double weight, uint64_t salt)
+{
+	double code = weight > 1 ? log2(weight) * CODES_PER_OCTAVE : 0;
+	unsigned whole = (unsigned)fmin(code, ESTIMATE_CODE_MAX);
+	double low = estimate_weight(whole), high = estimate_weight(whole + 1);
+
+	if (whole >= ESTIMATE_CODE_MAX)
+		return ESTIMATE_CODE_MAX;
+	return whole +
+	       (weight - low > (high - low) * ((double)(salt * 0x9e3779b97f4a7c15ULL >> 11) * 0x1p-53));
+}
+
+double estimate_weight(unsigned code)
+{
+	return exp2((double)code / CODES_PER_OCTAVE);
+}
+
+double estimate_variance(const struct weighing *w, const double sums[ESTIMATE_GROUPS])
+{
+	double sum = 0, var = 0, ratio, relative;
+
+	for (int g = 0; g < ESTIMATE_GROUPS; g++)
+		sum += sums[g];
+	if (!(w->weighed > 0))
+		return 0;
+	ratio = sum / w->weighed;
+	for (int g = 0; g < ESTIMATE_GROUPS; g++) {
+		double rest = sums[g] - ratio * w->group[g];
+
+		var += rest * rest;
+	}
+	relative = w->error / w->weighed;
+	return var * ESTIMATE_GROUPS / (ESTIMATE_GROUPS - 1) * (T15 * T15 / (NORMAL * NORMAL)) +
+	       sum * sum * relative * relative;
+}
+
+/* Wilson and Hilferty's approximation of a quantile of χ² with 2 n degrees of freedom, over 2 n. */
+static double quantile(double n, double z)
+{
+	double root = 1 - 1 / (9 * n) + z / (3 * sqrt(n));
+
+	return root > 0 ? root * root * root : 0;
+}
+
+struct estimate_range estimate_interval(double figure, double variance, double least)
+{
+	struct estimate_range r = {.low = figure, .high = figure};
+	double n;
+
+	if (figure > 0 && variance > 0) {
+		n = fmax(figure * figure / variance, 0.2);
+		r.low = figure * quantile(n, -NORMAL);
+		r.high = figure * (n + 1) / n * quantile(n + 1, NORMAL);
+	}
+	r.low = fmax(r.low, least);
+	r.high = fmax(r.high, r.low);
+	return r;
+}
