@@ -1,4 +1,4 @@
-/* Opens and closes the gates of processes under a budget: see gate.bpf.h. */
+/* Opens and closes gates: see gate.bpf.h. */
 #include "gate.bpf.h"
 
 struct gates_map gates SEC(".maps");
@@ -9,7 +9,8 @@ const volatile bool is_budgeted = false;
 
 static __always_inline void fill_cell(struct event_cell *cell, const u64 *args)
 {
-	fill_head(&cell->head, EVENT_CELL, args[CELL_ARG_TGID] << 32, 0, bpf_ktime_get_ns());
+	fill_head(&cell->head, EVENT_CELL, args[CELL_ARG_TGID] << 32, args[CELL_ARG_STREAM],
+		  bpf_ktime_get_ns());
 	cell->number = args[CELL_ARG_NUMBER];
 	cell->chance = args[CELL_ARG_CHANCE];
 	cell->sample_bytes = args[CELL_ARG_SAMPLE];
@@ -31,13 +32,13 @@ int cell_mark(struct bpf_raw_tracepoint_args *ctx)
 	u64 args[CELL_ARG_CNT];
 	struct event_cell *cell;
 	struct gate *gate;
-	u32 tgid;
+	u64 key;
 
 #pragma unroll
 	for (int i = 0; i < CELL_ARG_CNT; i++)
 		args[i] = ctx->args[i];
-	tgid = args[CELL_ARG_TGID];
-	gate = bpf_map_lookup_elem(&gates, &tgid);
+	key = GATE_KEY(args[CELL_ARG_TGID], args[CELL_ARG_STREAM]);
+	gate = bpf_map_lookup_elem(&gates, &key);
 	if (!gate)
 		return 1;
 	if (args[CELL_ARG_STATE] == CELL_GO_ON) {
@@ -146,8 +147,8 @@ static long add_running(u64 i, void *arg)
 SEC("raw_tp")
 int gate_running(struct bpf_raw_tracepoint_args *ctx)
 {
-	u32 tgid = ctx->args[0];
-	struct gate *gate = bpf_map_lookup_elem(&gates, &tgid);
+	u64 key = GATE_KEY(ctx->args[0], CELL_BLOCKS);
+	struct gate *gate = bpf_map_lookup_elem(&gates, &key);
 	struct signal_struct *signal = gate ? (void *)gate->signal : NULL;
 	struct running of = {.now = bpf_ktime_get_ns() - scheduler_lag};
 

@@ -1,6 +1,6 @@
 /*
- * The gate of a process under a budget: counts its hits, what they take, and says which are recorded.
- * Without a budget none of this is there. The maps belong to gate.bpf.c.
+ * The gates of a process's blocks under a budget, and of its Python objects: they count hits and what these
+ * take, and say which are recorded. Without a budget blocks have none. The maps belong to gate.bpf.c.
  */
 #ifndef ALLOCTRACE_GATE_BPF_H
 #define ALLOCTRACE_GATE_BPF_H
@@ -9,7 +9,7 @@
 
 struct gates_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__type(key, u32); /* tgid */
+	__type(key, u64); /* GATE_KEY */
 	__type(value, struct gate);
 	__uint(max_entries, GATES_MAX);
 };
@@ -17,7 +17,7 @@ extern struct gates_map gates SEC(".maps");
 
 struct gates_spent_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__type(key, u32);
+	__type(key, u64);
 	__type(value, struct gate_spent);
 	__uint(max_entries, GATES_MAX);
 };
@@ -34,14 +34,20 @@ extern __u64 clock_reading_ns;          /* that reading the clock takes (gate_cl
 
 /* A program on its way. */
 struct passage {
-	struct gate *gate;        /* NULL: there is no budget */
+	struct gate *gate;        /* NULL: there is none */
 	struct gate_spent *spent; /* with it */
 	u64 began;                /* ns; 0: it is not timed */
 };
 
-static __always_inline struct gate_spent *gate_spent(u32 tgid)
+/* Its gate, if there is one. */
+static __always_inline bool find_gate(struct passage *passage, u64 key)
 {
-	return bpf_map_lookup_elem(&gates_spent, &tgid);
+	*passage = (struct passage){.gate = bpf_map_lookup_elem(&gates, &key)};
+	if (passage->gate)
+		passage->spent = bpf_map_lookup_elem(&gates_spent, &key);
+	if (!passage->spent)
+		passage->gate = NULL;
+	return passage->spent;
 }
 
 /*
@@ -63,14 +69,14 @@ static __always_inline void see_ticks(struct gate_spent *spent, u64 cell)
 	spent->stime = stime;
 }
 
-static __always_inline void close_by_limit(struct gate *gate, u32 tgid)
+static __always_inline void close_by_limit(struct gate *gate, u64 key)
 {
 	u64 *alarm = bpf_ringbuf_reserve(&alarms, sizeof(*alarm), 0);
 
 	gate->open = 0;
 	if (!alarm)
 		return;
-	*alarm = tgid;
+	*alarm = key;
 	bpf_ringbuf_submit(alarm, BPF_RB_FORCE_WAKEUP);
 }
 
@@ -81,23 +87,17 @@ static __always_inline void begin_timing(struct passage *passage, u64 cnt)
 }
 
 /* At an entry; false: it is not recorded. */
-static __always_inline bool gate_enter(struct passage *passage, u64 pid_tgid, u64 cookie)
+static __always_inline bool gate_pass(struct passage *passage, u64 key, bool stepped)
 {
-	u32 tgid = pid_tgid >> 32;
 	struct gate_spent *spent;
 	struct gate *gate;
 
-	*passage = (struct passage){0};
-	if (!is_budgeted)
-		return true;
-	gate = bpf_map_lookup_elem(&gates, &tgid);
-	spent = gate ? gate_spent(tgid) : NULL;
-	if (!spent)
+	if (!find_gate(passage, key))
 		return false;
-	passage->gate = gate;
-	passage->spent = spent;
+	gate = passage->gate;
+	spent = passage->spent;
 	spent->entries++;
-	spent->stepped += (cookie & COOKIE_STEPPED) != 0;
+	spent->stepped += stepped;
 	__sync_fetch_and_add(&gate->hits, 1);
 	if (!gate->signal)
 		gate->signal = (u64)bpf_get_current_task_btf()->signal;
@@ -105,25 +105,27 @@ static __always_inline bool gate_enter(struct passage *passage, u64 pid_tgid, u6
 		return false;
 	see_ticks(spent, gate->cell);
 	if (gate->hits >= gate->limit)
-		close_by_limit(gate, tgid);
+		close_by_limit(gate, key);
 	begin_timing(passage, spent->entries);
+	return true;
+}
+
+/* … of a block's function. */
+static __always_inline bool gate_enter(struct passage *passage, u64 pid_tgid, u64 cookie)
+{
+	if (is_budgeted)
+		return gate_pass(passage, GATE_KEY(pid_tgid >> 32, CELL_BLOCKS),
+				 (cookie & COOKIE_STEPPED) != 0);
+	*passage = (struct passage){0};
 	return true;
 }
 
 /* At the return of a call whose entry was recorded: this is too, whatever has become of the gate. */
 static __always_inline void gate_return(struct passage *passage, u64 pid_tgid)
 {
-	u32 tgid = pid_tgid >> 32;
-
 	*passage = (struct passage){0};
-	if (!is_budgeted)
+	if (!is_budgeted || !find_gate(passage, GATE_KEY(pid_tgid >> 32, CELL_BLOCKS)))
 		return;
-	passage->gate = bpf_map_lookup_elem(&gates, &tgid);
-	passage->spent = passage->gate ? gate_spent(tgid) : NULL;
-	if (!passage->spent) {
-		passage->gate = NULL;
-		return;
-	}
 	passage->spent->returns++;
 	begin_timing(passage, passage->spent->returns);
 }

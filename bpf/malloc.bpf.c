@@ -5,7 +5,7 @@
  * sessions nothing is kept in a map between a call's begin and end.
  */
 #include "calls.bpf.h"
-#include "frames.bpf.h"
+#include "counted_stack.bpf.h"
 #include "recent.bpf.h"
 #include "sampling.bpf.h"
 
@@ -263,23 +263,6 @@ static __always_inline bool submit_block(u32 kind, u64 pid_tgid, u32 func, u64 a
 	return true;
 }
 
-static __always_inline u64 counted_stack(struct pt_regs *ctx, struct passage *passage, u64 pid_tgid,
-					 bool at_return)
-{
-	struct gate_spent *spent = passage->spent;
-	u64 from = passage->began ? bpf_ktime_get_ns() : 0,
-	    id = take_stack(ctx, pid_tgid, at_return ? STACK_AT_RETURN : STACK_AT_CALL);
-
-	if (spent) {
-		spent->stacks++;
-		if (from) {
-			spent->stack_ns += gate_timed(from);
-			passage->began += 2 * clock_reading_ns;
-		}
-	}
-	return id;
-}
-
 /*
  * A block that is freed, or reallocated. That is sampled by its own size: by the new one's, perhaps
  * nothing, it would count for too much.
@@ -291,7 +274,7 @@ static __always_inline bool record_leaving(struct pt_regs *ctx, struct passage *
 
 	if (takes_stacks && (kind == EVENT_FREE || samples_stacks(passage)) &&
 	    samples_free(passage, header, size))
-		stack = counted_stack(ctx, passage, pid_tgid, false);
+		stack = counted_stack(ctx, passage, pid_tgid, STACK_AT_CALL);
 	return submit_block(kind, pid_tgid, (u32)cookie, block, header, stack);
 }
 
@@ -366,7 +349,7 @@ static __always_inline void end(struct pt_regs *ctx, u64 pid_tgid, u32 func, u64
 		}
 	}
 	stack = takes_stacks && samples_alloc(&passage, kept & KEPT_SIZE_MAX)
-			? counted_stack(ctx, &passage, pid_tgid, at_return)
+			? counted_stack(ctx, &passage, pid_tgid, at_return ? STACK_AT_RETURN : STACK_AT_CALL)
 			: 0;
 	if (submit_block(kind, pid_tgid, func, block, kept & KEPT_SIZE_MAX, stack) && block)
 		remember(block, kept & KEPT_SIZE_MAX, pid_tgid);

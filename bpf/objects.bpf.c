@@ -4,8 +4,8 @@
  * sampled here, and of deaths only those of sampled ones leave a record.
  */
 #include "calls.bpf.h"
+#include "counted_stack.bpf.h"
 #include "distance.bpf.h"
-#include "frames.bpf.h"
 
 /* Objects/obmalloc.c, Include/internal/pycore_obmalloc.h: struct pool_header. */
 #define POOL_FREEBLOCK 8
@@ -13,13 +13,6 @@
 #define POOL_MIN 4096 /* up to 3.9; pools are aligned to their size */
 #define POOL_MAX 16384
 #define POOL_CLASSES 32
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__type(key, u32); /* tgid */
-	__type(value, struct object_gate);
-	__uint(max_entries, TRACED_MAX);
-} object_gates SEC(".maps");
 
 struct pool_part { /* of a pool's header, from POOL_FREEBLOCK on */
 	u64 freeblock;
@@ -65,13 +58,12 @@ static __always_inline bool submit_object(u32 kind, u64 pid_tgid, u32 func, u64 
 	return true;
 }
 
-static __always_inline bool is_sampled(struct object_gate *gate, u64 size)
+static __always_inline bool is_sampled(const struct passage *passage, u64 size)
 {
-	s64 left = gate->left;
-	bool sampled = !gate->sample_bytes || is_reached(&left, size, gate->sample_bytes);
+	struct gate_spent *spent = passage->spent;
+	u64 mean = passage->gate->sample_bytes;
 
-	gate->left = left;
-	return sampled;
+	return !mean || is_reached(&spent->allocs, size, mean);
 }
 
 /* A block is given back; unseen: another one is there already. */
@@ -84,102 +76,88 @@ static __always_inline void record_death(u64 pid_tgid, u32 func, u64 block, u64 
 		bpf_map_delete_elem(&objects_known, &key);
 }
 
-static __always_inline void record_birth(struct pt_regs *ctx, struct object_gate *gate, u64 pid_tgid,
+static __always_inline void record_birth(struct pt_regs *ctx, struct passage *passage, u64 pid_tgid,
 					 u32 func, u64 block, u64 size)
 {
 	u64 key = known_key(block, pid_tgid), stack;
 
 	record_death(pid_tgid, func, block, 0);
-	if (!is_sampled(gate, size))
+	if (!is_sampled(passage, size))
 		return;
-	gate->sampled++;
-	stack = take_stack(ctx, pid_tgid, STACK_INSIDE);
+	stack = counted_stack(ctx, passage, pid_tgid, STACK_INSIDE);
 	if (bpf_map_update_elem(&objects_known, &key, &size, BPF_ANY))
 		count_loss(LOSS_PENDING_FULL);
 	else if (!submit_object(EVENT_ALLOC, pid_tgid, func, block, size, stack))
 		bpf_map_delete_elem(&objects_known, &key);
 }
 
-SEC("uprobe/object")
-int object_pass(struct pt_regs *ctx)
-{
-	u64 pid_tgid = bpf_get_current_pid_tgid(), cookie, pool, block, size;
-	struct pool_part part = {.szidx = POOL_CLASSES};
-	u32 tgid = pid_tgid >> 32, act, wanted, func;
-	struct object_gate *gate = bpf_map_lookup_elem(&object_gates, &tgid);
+/* What passes at a place: a block of a pool. */
+struct object {
+	u64 block, size; /* size 0: it is none */
+	bool given;
+};
 
-	if (!gate)
-		return 0;
-	gate->hits++;
-	cookie = bpf_get_attach_cookie(ctx);
-	object_place_hits[cookie >> COOKIE_POOL_PLACE_SHIFT & (POOL_PLACES_MAX - 1)]++;
-	if (!gate->open)
-		return 0;
-	if (gate->quota-- <= 0) {
-		gate->open = 0;
-		gate->cut = 1;
-		return 0;
-	}
-	func = COOKIE_POOL_FUNC(cookie);
-	act = cookie >> COOKIE_POOL_ACT_SHIFT & 3;
-	pool = read_register(ctx, cookie >> COOKIE_POOL_SHIFT & 15);
-	block = read_register(ctx, cookie >> COOKIE_POOL_BLOCK_SHIFT & 15);
+static __always_inline struct object read_object(struct pt_regs *ctx, u64 cookie)
+{
+	u32 act = cookie >> COOKIE_POOL_ACT_SHIFT & 3, wanted;
+	u64 pool = read_register(ctx, cookie >> COOKIE_POOL_SHIFT & 15);
+	struct object object = {
+		.block = read_register(ctx, cookie >> COOKIE_POOL_BLOCK_SHIFT & 15),
+		.given = act == POOL_GIVE,
+	};
+	struct pool_part part = {.szidx = POOL_CLASSES};
+
 	bpf_probe_read_user(&part, sizeof(part), (void *)(pool + POOL_FREEBLOCK));
 	if (act == POOL_BEGIN || act == POOL_CARVE) {
-		wanted = (u32)block;
-		block = act == POOL_BEGIN && part.szidx == wanted ? part.freeblock : pool + POOL_HEADER;
+		wanted = (u32)object.block;
+		object.block =
+			act == POOL_BEGIN && part.szidx == wanted ? part.freeblock : pool + POOL_HEADER;
 		part.szidx = wanted;
 	} else if (act == POOL_GIVE) {
-		block = part.freeblock;
+		object.block = part.freeblock;
 	} else if ((cookie >> COOKIE_POOL_BLOCK_SHIFT & 15) == ARG_NONE) {
-		block = user_word(
+		object.block = user_word(
 			(cookie & COOKIE_POOL_BY_BP ? context_word(ctx, bp) : context_word(ctx, sp)) +
 			(cookie >> COOKIE_POOL_STACK_SHIFT & 0x7fff) - POOL_STACK_MAX);
 	}
-	size = (part.szidx + 1) * 16;
-	if (part.szidx >= POOL_CLASSES || !is_block(pool, block, size)) {
-		gate->odd++;
-		return 0;
-	}
-	if (act == POOL_GIVE) {
-		gate->given++;
-		gate->given_bytes += size;
-		record_death(pid_tgid, func, block, size);
-		return 0;
-	}
-	gate->taken++;
-	gate->taken_bytes += size;
-	record_birth(ctx, gate, pid_tgid, func, block, size);
-	return 0;
+	object.size = (part.szidx + 1) * 16;
+	if (part.szidx >= POOL_CLASSES || !is_block(pool, object.block, object.size))
+		object.size = 0;
+	return object;
 }
 
-/* What the next run of object_cell is about; the loader lets nobody else write meanwhile. */
-struct event_cell object_cell_now;
-struct object_gate object_gate_then; /* open, quota, sample_bytes */
-
-/* Opens or closes a process's gate, and says so in the ring: nothing is recorded before or behind that. Run
- * by the loader. */
-SEC("raw_tp")
-int object_cell(void *ctx)
+static __always_inline void record_object(struct pt_regs *ctx, struct passage *passage, u64 pid_tgid,
+					  u64 cookie)
 {
-	u32 tgid = object_cell_now.head.tgid;
-	struct object_gate *gate = bpf_map_lookup_elem(&object_gates, &tgid);
-	struct event_cell *rec;
+	struct object object = read_object(ctx, cookie);
+	struct gate_spent *spent = passage->spent;
+	u32 func = COOKIE_POOL_FUNC(cookie);
 
-	(void)ctx;
-	if (!gate)
+	if (!object.size) {
+		spent->odd++;
+	} else if (object.given) {
+		spent->given++;
+		spent->given_bytes += object.size;
+		record_death(pid_tgid, func, object.block, object.size);
+	} else {
+		spent->taken++;
+		spent->taken_bytes += object.size;
+		record_birth(ctx, passage, pid_tgid, func, object.block, object.size);
+	}
+}
+
+SEC("uprobe/object")
+int object_pass(struct pt_regs *ctx)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(ctx);
+	struct passage passage;
+	bool open = gate_pass(&passage, GATE_KEY(pid_tgid >> 32, CELL_OBJECTS), false);
+
+	if (passage.spent)
+		object_place_hits[cookie >> COOKIE_POOL_PLACE_SHIFT & (POOL_PLACES_MAX - 1)]++;
+	if (!open)
 		return 0;
-	if (!object_gate_then.open)
-		gate->open = 0;
-	rec = ring_reserve(struct event_cell);
-	if (!rec)
-		return 0;
-	__builtin_memcpy(rec, &object_cell_now, sizeof(*rec));
-	rec->head.time = bpf_ktime_get_ns();
-	ring_submit(rec, false);
-	gate->cut = 0;
-	gate->quota = object_gate_then.quota;
-	gate->sample_bytes = object_gate_then.sample_bytes;
-	gate->open = object_gate_then.open;
+	record_object(ctx, &passage, pid_tgid, cookie);
+	gate_leave(&passage);
 	return 0;
 }

@@ -153,20 +153,22 @@ struct traced {
 #define TRACED_YOUNG 2u    /* such a child, until its own probes are placed */
 
 /*
- * The gate of a process under a budget: its blocks are recorded while it is open. User space makes it,
- * with cell_mark opens and closes it; when its hits have reached the limit it closes itself, and an alarm
- * is given. Without a gate nothing is recorded of a process, where there is a budget.
+ * The gate of a stream of a process, its blocks (CELL_BLOCKS, under a budget) or Python's objects (CELL_OBJECTS):
+ * they are recorded while it is open. User space makes it, with cell_mark opens and closes it; when its hits have
+ * reached the limit it closes itself, and an alarm is given: its key. Without a gate nothing is recorded.
  */
+#define GATE_KEY(tgid, stream) ((__u64)(stream) << 32 | (__u32)(tgid))
+
 struct gate {
 	__u64 open;
-	__u64 hits;  /* of probes of blocks, whether the gate was open or not */
+	__u64 hits;  /* of the stream's probes, whether the gate was open or not */
 	__u64 limit; /* of these */
 	__u64 cell;  /* that it was opened for last */
 	__u64 sample_bytes, free_sample_bytes; /* 0: all stacks */
 	__u64 signal; /* its struct signal_struct, once it was hit; 0: not known */
 };
 
-/* What hits have taken, by CPU; cumulative, but for the last three lines. */
+/* What hits have taken, by CPU; cumulative, but for what says otherwise. */
 #define GATE_TIMED 64 /* one program in so many is timed, and counts for all of them */
 
 struct gate_spent {
@@ -176,14 +178,20 @@ struct gate_spent {
 	__u64 program_ns;       /* that programs ran behind the gate */
 	__u64 stack_ns;         /* … of these for stacks */
 	__u64 user_ns, system_ns; /* what the kernel's ticks added to a thread between two of its hits in succession, in a cell */
-	__u64 task, cell, utime, stime; /* whose hit was the last, in which one */
-	__u64 timed;              /* the program that runs is */
-	__s64 allocs, frees;      /* bytes until the next sample; 0: not drawn yet */
+	__u64 task, cell, utime, stime; /* not a sum: whose hit was the last, in which one */
+	__u64 timed;              /* not a sum: the program that runs is */
+	__s64 allocs, frees;      /* not sums: bytes until the next sample; 0: not drawn yet */
+
+	/* Of objects, recorded or not, and as pools round them; cumulative. */
+	__u64 taken, taken_bytes;
+	__u64 given, given_bytes;
+	__u64 odd; /* hits of which pool and block do not go together */
 };
 
 /* The arguments of cell_mark, in order: those of a raw tracepoint. */
 enum cell_argument {
 	CELL_ARG_TGID,
+	CELL_ARG_STREAM,
 	CELL_ARG_STATE,
 	CELL_ARG_NUMBER,
 	CELL_ARG_CHANCE,
@@ -197,24 +205,9 @@ enum cell_argument {
 };
 #define CELL_GO_ON 0 /* in place of a state: only the quota is new; no record */
 
-#define OBJECTS_KNOWN_MAX (1 << 18) /* sampled blocks that are live, of all processes: 18 MiB of the kernel's memory */
-
-/*
- * Of a process whose Python objects are recorded. Its threads hold the interpreter's lock where they write
- * here; those of several interpreters may lose a count to each other.
- */
-struct object_gate {
-	__u64 open;         /* 0: hits are counted, and leave no other trace */
-	__s64 quota;        /* hits until it closes by itself */
-	__u64 cut;          /* … which it has done */
-	__u64 sample_bytes; /* births are recorded of one in so many bytes, on average; 0: all */
-	__s64 left;         /* bytes to the next; 0: not drawn yet */
-	__u64 hits;
-	__u64 sampled;
-	__u64 taken, taken_bytes; /* blocks, as the pools round them */
-	__u64 given, given_bytes;
-	__u64 odd; /* hits of which pool and block do not go together */
-};
+/* Sampled objects that are live, of all processes: 18 MiB of the kernel's memory; in cells, where few are seen, 4.5. */
+#define OBJECTS_KNOWN_MAX   (1 << 18)
+#define OBJECTS_KNOWN_CELLS (1 << 16)
 
 /* Calls of a function that is to mark: so many a second are recorded of each, in each process. */
 #define MARKS_PER_SECOND 100

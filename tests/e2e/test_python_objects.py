@@ -1,10 +1,11 @@
 """Python's objects of up to 512 bytes: every birth and death against pymalloc's own arenas, in every
 CPython that can be had, and what lines keep against what they know they keep."""
+import json
 import re
 
 import pytest
 
-from attach_harness import PythonTarget, attached, settled
+from attach_harness import PYTHON, PythonTarget, attached, settled
 from heap_targets import allocator
 from test_pymalloc import HERE, SUITES, python
 
@@ -107,11 +108,42 @@ def test_other_allocators_for_objects(tree, serves, born):
         assert objects["born"]["count"] == 0
 
 
-def test_they_are_not_looked_at_unless_asked_for(tree):
+@pytest.mark.parametrize("words", [("--max-overhead", "none"), ("--objects", "none"), ("--stack", "none")])
+def test_they_are_not_looked_at(tree, words):
+    """Without a budget they would cost what they cost; and if nobody wants them, or could be told who has them."""
     with PythonTarget() as target:
         target.do(KEEPERS)
-        with attached(tree, target.pid, "--max-overhead", "none") as tracer:
+        with attached(tree, target.pid, *words) as tracer:
             assert settled(tracer, target)["allocs"]["objects"] is None
+
+
+def test_under_a_budget_they_are_looked_at_in_cells(tree):
+    with PythonTarget() as target:
+        target.do(KEEPERS)
+        with attached(tree, target.pid) as tracer:
+            objects = tracer.next()["allocs"]["objects"]
+            assert objects["on"] and objects["in_cells"]
+            tracer.stop()
+
+
+def looks_at_objects(report):
+    objects = report["allocs"]["objects"]
+    return objects is not None and objects["on"]
+
+
+def test_through_execs(tree):
+    """What an exec ends is not looked at any more, and what it brings is."""
+    words = "import itertools; [str(i) for i in itertools.count() if i < 0]"
+    with PythonTarget() as target:
+        with attached(tree, target.pid) as tracer:
+            assert looks_at_objects(tracer.next())
+            target.process.stdin.write(json.dumps(f"os.execvp('sh', ['sh', '-c', 'read line; exec {PYTHON} -c \"{words}\"'])") + "\n")
+            tracer.until(lambda report: not looks_at_objects(report))
+            target.process.stdin.write("\n")
+            report = tracer.until(looks_at_objects)
+            seen = report["allocs"]["objects"]["born"]["count"]
+            tracer.until(lambda report: report["allocs"]["objects"]["born"]["count"] > seen)
+            assert not any(tracer.stop()["lost"].values())
 
 
 # A service that does something a thousand times a second, and forgets to forget a part of it.

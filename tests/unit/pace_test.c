@@ -132,19 +132,25 @@ static void look(const struct scene *s, struct pace_view *view)
 	pace_view(s->pace, &at, view);
 }
 
-static struct scene *begin(shape own_per_pair, double max_share)
+static struct scene *begin_with(shape own_per_pair, const struct pace_options *options)
 {
 	struct scene *s = calloc(1, sizeof(*s));
-	const struct pace_options options = {.max_share = max_share, .seed = 7};
 	struct pace_reading at;
 
 	assert_non_null(s);
 	s->own_per_pair = own_per_pair;
 	s->scale = 1;
 	at = reading(s);
-	s->pace = pace_new(&options, &at);
+	s->pace = pace_new(options, &at);
 	assert_non_null(s->pace);
 	s->step = pace_next(s->pace, &at);
+	return s;
+}
+
+static struct scene *begin(shape own_per_pair, double max_share)
+{
+	struct scene *s = begin_with(own_per_pair, &(struct pace_options){.max_share = max_share, .seed = 7});
+
 	assert_true(s->step.sure);
 	return s;
 }
@@ -319,6 +325,62 @@ static void the_cost_is_corrected(void **state)
 	finish(s);
 }
 
+static void dear_ones_begin_with_cells(void **state)
+{
+	const struct pace_options options = {.max_share = 0.1, .dear = true, .seed = 7};
+	struct scene *s = begin_with(flat_out, &options);
+
+	(void)state;
+	assert_false(s->step.on);
+	pass(s, 30);
+	assert_true(!s->step.sure && most(s, 0) < 0.1 && s->truth / s->cpu > 0.05);
+	finish(s);
+	s = begin_with(calm, &options);
+	pass(s, 30);
+	assert_true(s->step.sure); /* it is cheap after all */
+	finish(s);
+}
+
+static void the_budget_may_be_divided_later(void **state)
+{
+	struct scene *s = begin(busy, 0.2);
+
+	(void)state;
+	pass(s, 10);
+	pace_share(s->pace, 0.1);
+	pass(s, 30);
+	assert_true(most(s, 15) < 0.1);
+	pace_share(s->pace, 0.2);
+	pass(s, 30);
+	assert_true(most(s, 45) > 0.1);
+	finish(s);
+}
+
+/* Neither its own time, nor of this budget. */
+static void others_cost_is_not_its_own(void **state)
+{
+	const struct pace_options options = {.max_share = 0.1, .seed = 7};
+	struct pace_reading from = {.time_ns = NSEC_PER_SEC}, to;
+	struct pace *pace = pace_new(&options, &from);
+	struct pace_view view;
+	uint64_t error;
+
+	(void)state;
+	assert_non_null(pace);
+	pace_next(pace, &from);
+	to = (struct pace_reading){.time_ns = 2 * NSEC_PER_SEC,
+				   .cpu_ns = 500 * MS,
+				   .probe_ns = 20 * MS,
+				   .others_ns = 100 * MS,
+				   .hits = 20000,
+				   .others_hits = 100000};
+	assert_int_equal(pace_progress(pace, &from, &to, &error), 380 * MS);
+	assert_int_equal(error, 24 * MS); /* a fifth */
+	pace_view(pace, &to, &view);
+	assert_true(fabs(view.share - 20.0 / 500) < 1e-9);
+	pace_free(pace);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -328,6 +390,9 @@ int main(void)
 		cmocka_unit_test(one_flat_out_is_sliced),
 		cmocka_unit_test(one_that_alternates_keeps_to_it_over_every_5_s),
 		cmocka_unit_test(a_rate_that_jumps_is_caught_at_once),
+		cmocka_unit_test(dear_ones_begin_with_cells),
+		cmocka_unit_test(the_budget_may_be_divided_later),
+		cmocka_unit_test(others_cost_is_not_its_own),
 		cmocka_unit_test(all_is_recorded_again_when_it_can_be),
 		cmocka_unit_test(chances_are_true),
 		cmocka_unit_test(the_cost_is_corrected),

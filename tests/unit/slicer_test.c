@@ -54,6 +54,12 @@ void pace_free(struct pace *pace)
 	free(pace);
 }
 
+void pace_share(struct pace *pace, double max_share)
+{
+	(void)pace;
+	(void)max_share;
+}
+
 struct pace_step pace_next(struct pace *pace, const struct pace_reading *now)
 {
 	static const bool on[] = {true, false, true, true, false};

@@ -192,6 +192,10 @@ static void leave_all(struct pace *p, const struct spent *s, bool cut, uint64_t 
 {
 	double share = share_of(s->probe, s->cpu), bare = share_of(s->probe - s->stack, s->cpu - s->stack);
 
+	if (p->options.dear && !p->sliced) {
+		enter(p, MODE_SLICED, now);
+		return;
+	}
 	if (!cut && (share <= sure_share(p) || now - p->mode_since < SETTLE_NS / 2))
 		return;
 	if (may_sample(p) && bare < 0.9 * sure_share(p)) {
@@ -266,6 +270,17 @@ static void take_cell(struct pace *p, const struct spent *s, double hits)
 	p->pending_cost = 0;
 }
 
+/* All that probes took of the process's time, as calibrated. */
+static double probes_since(const struct pace_reading *last, const struct pace_reading *now)
+{
+	return (double)(since(now->probe_ns, last->probe_ns) + since(now->others_ns, last->others_ns));
+}
+
+static uint64_t hits_since(const struct pace_reading *last, const struct pace_reading *now)
+{
+	return since(now->hits, last->hits) + since(now->others_hits, last->others_hits);
+}
+
 static void correct(struct pace *p, const struct pace_reading *now, const struct spent *s)
 {
 	struct progress_sums *sums = &p->sums;
@@ -274,8 +289,8 @@ static void correct(struct pace *p, const struct pace_reading *now, const struct
 	sums->user += (double)since(now->user_ns, last->user_ns);
 	sums->system += (double)since(now->system_ns, last->system_ns);
 	sums->cpu += s->cpu;
-	sums->probe += (double)since(now->probe_ns, last->probe_ns);
-	sums->hits += (double)since(now->hits, last->hits);
+	sums->probe += probes_since(last, now);
+	sums->hits += (double)hits_since(last, now);
 	sums->all_user = (double)since(now->all_user_ns, p->all_user0);
 	sums->all_system = (double)since(now->all_system_ns, p->all_system0);
 	p->correction = progress_correction(sums);
@@ -297,6 +312,8 @@ static void take_time(struct pace *p, const struct pace_reading *now, bool on)
 	account_add(&p->account, now->time_ns, &s);
 	if (on)
 		correct(p, now, &s);
+	else
+		p->sums.others_off += (double)since(now->others_ns, last->others_ns);
 	if (p->mode == MODE_SLICED && on) {
 		take_cell(p, &s, (double)since(now->hits, last->hits));
 	} else if (!on) {
@@ -381,11 +398,16 @@ void pace_free(struct pace *p)
 	free(p);
 }
 
+void pace_share(struct pace *p, double max_share)
+{
+	p->options.max_share = max_share;
+}
+
 uint64_t pace_progress(const struct pace *p, const struct pace_reading *from, const struct pace_reading *to,
 		       uint64_t *error)
 {
-	return progress_own(&p->correction, since(to->cpu_ns, from->cpu_ns),
-			    since(to->probe_ns, from->probe_ns), since(to->hits, from->hits), error);
+	return progress_own(&p->correction, since(to->cpu_ns, from->cpu_ns), (uint64_t)probes_since(from, to),
+			    hits_since(from, to), error);
 }
 
 void pace_view(const struct pace *p, const struct pace_reading *now, struct pace_view *view)

@@ -27,6 +27,7 @@
 
 struct pace_options {
 	double max_share;       /* of the process's CPU time, 0 < max_share ≤ 1 */
+	bool dear;              /* begins with cells: that the budget suffices for all is unlikely */
 	bool stacks_sampled;    /* the user has chosen how stacks are taken: it is left so */
 	uint64_t sample_bytes, free_sample_bytes; /* that, or what to begin with; 0: all stacks */
 	uint64_t seed;          /* of the coins */
@@ -39,6 +40,8 @@ struct pace_reading {
 	uint64_t probe_ns; /* that probes took of it: hits × calibrated cost, what their programs were seen to take, switches */
 	uint64_t stack_ns; /* … of that for taking stacks */
 	uint64_t hits;     /* of probes, recorded or not */
+	/* The same of the process's other probes, which have a pace of their own, or none: not its own time either. */
+	uint64_t others_ns, others_hits;
 	/* Of its CPU time while probes were hit, what the kernel's ticks found in user and in system mode. 0: not known. */
 	uint64_t user_ns, system_ns;
 	/* The same of all its CPU time, hit or not. 0: not known. */
@@ -58,6 +61,8 @@ struct pace; /* budget/pace.c */
 
 struct pace *pace_new(const struct pace_options *options, const struct pace_reading *begin); /* NULL: no memory */
 void pace_free(struct pace *pace); /* NULL-safe */
+/* Another max_share from now on: others have come that share the budget, or have gone. */
+void pace_share(struct pace *pace, double max_share);
 /* The last step has ended at that reading, by its length or its quota: the next one. */
 struct pace_step pace_next(struct pace *pace, const struct pace_reading *now);
 /*

@@ -21,7 +21,7 @@ struct correction progress_correction(const struct progress_sums *s)
 	if (ticks < TICKS_MIN * TICK_NS || s->cpu <= 0 || s->probe <= 0 || s->all_user <= 0)
 		return c;
 	off_user = s->all_user - s->user;
-	off_system = s->all_system - s->system;
+	off_system = s->all_system - s->system - s->others_off;
 	if (off_user < TICKS_MIN * TICK_NS || off_system < 0)
 		return c;
 	/* The ticks are a sample of that CPU time: probes' cost in the same proportion. */

@@ -21,8 +21,9 @@
 
 struct progress_sums { /* ns of CPU time, while probes were on */
 	double user, system; /* ticks at hits */
-	double cpu, probe;   /* of the process in that time, and of it the probes, as calibrated */
+	double cpu, probe;   /* of the process in that time, and of it all probes, as calibrated */
 	double hits;
+	double others_off; /* that other probes took in other time */
 	double all_user, all_system; /* of the process in all time; 0: not known */
 };
 

@@ -166,8 +166,6 @@ bool allocs_is_busy(const struct allocs *a)
 
 void allocs_tick(struct allocs *a)
 {
-	if (a->objects)
-		small_objects_tick(a->objects);
 	if (ledger_totals(a->ledger)->untracked.cnt)
 		tracer_read_headers(a->tracer);
 	toll_tick(&a->toll, a->tracer, a->process);
@@ -199,10 +197,12 @@ static struct bounds exactly(struct site_count figure)
 static struct budget_view budget(const struct allocs *a)
 {
 	const struct ledger_totals *t = &a->view.totals;
-	struct pace_view pace = {.duty = 1, .duty_now = 1};
+	struct pace_view pace = {.duty = 1, .duty_now = 1}, objects;
 
 	pace.share = toll_probe_share(&a->toll);
-	tracer_pace(a->tracer, a->process->pid, &pace);
+	tracer_pace(a->tracer, a->process->pid, CELL_BLOCKS, &pace);
+	if (tracer_pace(a->tracer, a->process->pid, CELL_OBJECTS, &objects))
+		pace.share += objects.share;
 	return (struct budget_view){
 		.max_overhead = a->options.max_share,
 		.probe_share = pace.share,
@@ -270,7 +270,7 @@ const struct allocation_view *allocs_view(struct allocs *a, const struct heap_st
 		a->view.budget.totals = bounds;
 	}
 	a->view.objects = NULL;
-	if (a->objects) {
+	if (a->objects && small_objects_are_there(a->objects)) {
 		a->view.objects = small_objects_view(a->objects, heap);
 		if (!a->view.objects)
 			return NULL;

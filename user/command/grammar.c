@@ -43,9 +43,8 @@ const struct option_row option_rows[] = {
 	 "callers' stacks: all, but of frees one in 4096 bytes; none;\nor sampled:SIZE, one in so many bytes "
 	 "(all)"},
 	{IN_ATTACH | IN_RUN | IN_TOP, 0, "objects", "WHICH", &type_objects, FIELD(objects),
-	 "Python's objects of up to 512 bytes, by line: paced, for half of\n--max-overhead; or at any cost: "
-	 "all, or "
-	 "sampled:SIZE, births of\none in so many bytes (none)"},
+	 "Python's objects of up to 512 bytes, by line: paced, for half of\n--max-overhead; none; or at any "
+	 "cost: all, or sampled:SIZE,\nbirths of one in so many bytes (paced, where there is a budget)"},
 	{IN_ATTACH | IN_RUN | IN_TOP, 0, "native", NULL, &type_flag, FIELD(native),
 	 "show the C frames of the Python interpreter too"},
 	{IN_ATTACH | IN_TOP, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),

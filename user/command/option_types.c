@@ -162,14 +162,12 @@ static int parse_stack(const char *text, void *field)
 	return choice->sample_bytes && choice->sample_bytes <= SAMPLE_BYTES_MAX ? 0 : -EINVAL;
 }
 
-#define OBJECT_SAMPLE_BYTES 512 /* a stack costs little more than the two hits of an object */
-
 static int parse_objects(const char *text, void *field)
 {
 	struct objects_choice *choice = field;
 	struct stack_choice stack;
 
-	*choice = (struct objects_choice){.paced = !strcmp(text, "paced")};
+	*choice = (struct objects_choice){.given = true, .paced = !strcmp(text, "paced")};
 	if (choice->paced) {
 		choice->wanted = true;
 		choice->sample_bytes = OBJECT_SAMPLE_BYTES;

@@ -4,6 +4,7 @@
 
 /* Frees by byte-sampling in any case: who frees is asked of windows of a MiB and more. */
 #define FREE_SAMPLE_BYTES 4096
+#define OBJECT_SAMPLE_BYTES 4096 /* of births, in cells */
 
 struct option_type {
 	const char *needs; /* how a complaint about an argument continues "--option needs " */

@@ -45,6 +45,7 @@ struct options {
 	} stacks;            /* --stack */
 	struct objects_choice {
 		uint64_t sample_bytes; /* of births, the mean distance; 0: every one */
+		bool given;            /* else: paced, under a budget with stacks */
 		bool wanted;
 		bool paced; /* within half of max_overhead; else at any cost */
 	} objects;                     /* --objects: Python's */

@@ -19,7 +19,6 @@ struct small_objects {
 	struct tracer *tracer;
 	const struct stacks *stacks;
 	struct ledger *ledger;
-	bool on;
 	uint64_t own_ns, seen_ns; /* CPU time of the process's own: all of it, and in cells */
 	double seen_variance;     /* of seen_ns */
 	uint64_t looked_at;       /* the address that a look at pools goes on from */
@@ -53,7 +52,6 @@ struct small_objects *small_objects_new(const struct small_objects_options *opti
 		small_objects_free(o);
 		return NULL;
 	}
-	small_objects_tick(o);
 	return o;
 }
 
@@ -86,17 +84,10 @@ void small_objects_exec(struct small_objects *o)
 	ledger_exec(o->ledger);
 }
 
-void small_objects_tick(struct small_objects *o)
-{
-	if (!o->on)
-		o->on = !tracer_objects(o->tracer, o->process->pid, o->options.sample_bytes,
-					o->options.max_share);
-}
-
 /* What a share of its time stands for: 1 where all was seen. */
 static double duty(const struct small_objects *o)
 {
-	if (o->options.max_share <= 0)
+	if (!o->options.paced)
 		return 1;
 	return o->own_ns ? (double)o->seen_ns / (double)o->own_ns : 0;
 }
@@ -198,23 +189,28 @@ static struct site_count sum_of_live(struct ledger *ledger)
 	return sum;
 }
 
+bool small_objects_are_there(const struct small_objects *o)
+{
+	return tracer_sees_objects(o->tracer, o->process->pid) || ledger_totals(o->ledger)->events;
+}
+
 const struct objects_view *small_objects_view(struct small_objects *o, const struct heap_state *heap)
 {
 	const struct heap_allocator *layer = heap_state_find(heap, &allocator_pymalloc);
 	struct allocation_view *sites = &o->view.sites;
 	struct object_counts counts;
 	struct pace_view pace = {.share = -1};
+	bool in_pace; /* it is alive: time since its last cell counts too */
 
-	if (o->options.max_share > 0)
+	if (o->options.paced)
 		look_at_pools(o);
-	tracer_object_pace(o->tracer, o->process->pid, &pace);
-	if (!tracer_object_counts(o->tracer, o->process->pid, &counts))
-		counts = (struct object_counts){.hits = 0};
+	in_pace = tracer_pace(o->tracer, o->process->pid, CELL_OBJECTS, &pace);
+	tracer_object_counts(o->tracer, o->process->pid, &counts);
 	sites->before = sites->totals;
 	sites->totals = *ledger_totals(o->ledger);
 	sites->totals.live = sum_of_live(o->ledger);
-	o->view.duty = duty(o);
-	o->view.in_cells = o->options.max_share > 0;
+	o->view.duty = in_pace ? pace.duty : duty(o);
+	o->view.in_cells = o->options.paced;
 	o->view.scaled = !o->view.in_cells || is_duty_known(o);
 	o->view.probe_share = pace.share;
 	sites->stacks = stacks_counts(o->stacks);
@@ -226,7 +222,7 @@ const struct objects_view *small_objects_view(struct small_objects *o, const str
 	o->view.born = (struct site_count){counts.taken, counts.taken_bytes};
 	o->view.died = (struct site_count){counts.given, counts.given_bytes};
 	o->view.live_heap = layer ? layer->live_heap : UNKNOWN;
-	o->view.on = o->on;
+	o->view.on = tracer_sees_objects(o->tracer, o->process->pid);
 	if (site_rows_fill(&o->rows, o->ledger, o->stacks, NULL, UNKNOWN, sites))
 		return NULL;
 	if (o->view.in_cells && o->view.scaled) {

@@ -16,15 +16,15 @@
 
 struct small_objects_options {
 	bool wanted;
-	uint64_t sample_bytes; /* births are recorded of one in so many bytes; 0: all */
-	double max_share;      /* of the process's CPU time, in cells; 0: always */
+	bool paced;            /* as object_options, both */
+	uint64_t sample_bytes;
 	uint64_t max_memory;   /* bytes for live ones */
 	uint64_t top;
 };
 
 struct small_objects;
 
-/* Tells the tracer to look at them. NULL: no memory. The pointers must outlive it. */
+/* NULL: no memory. The pointers must outlive it. */
 struct small_objects *small_objects_new(const struct small_objects_options *options, const struct process *process,
 			    struct tracer *tracer, const struct stacks *stacks);
 void small_objects_free(struct small_objects *objects); /* NULL-safe */
@@ -34,10 +34,10 @@ void small_objects_event(struct small_objects *objects, const struct event *ev, 
 /* A cell of theirs has begun or ended. */
 void small_objects_cell(struct small_objects *objects, const struct event_cell *cell);
 void small_objects_exec(struct small_objects *objects);
-/* Several times a second: an interpreter may have come. */
-void small_objects_tick(struct small_objects *objects);
 
-/* Valid until the next call. NULL: no memory, or there have never been any. heap: the state that the report shows. */
+/* Whether they are looked at, or have been. */
+bool small_objects_are_there(const struct small_objects *objects);
+/* Valid until the next call. NULL: no memory. heap: the state that the report shows. */
 const struct objects_view *small_objects_view(struct small_objects *objects, const struct heap_state *heap);
 
 #endif

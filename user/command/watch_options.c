@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/units.h"
+#include "command/option_types.h"
 
 /* Walks are no more frequent than this even where the heap is tiny. */
 #define SAMPLE_INTERVAL_NS (NSEC_PER_SEC / 4)
@@ -17,8 +18,28 @@ static uint64_t memory_limit(const struct options *options)
 	return has / 8 < GIB ? has / 8 : GIB;
 }
 
+/* Without stacks nothing could be told of them. */
+static struct object_options object_options(const struct options *options)
+{
+	const struct objects_choice *choice = &options->objects;
+	bool budgeted = options->max_overhead > 0;
+
+	if (options->no_alloc || !options->stacks.wanted || (choice->given ? !choice->wanted : !budgeted))
+		return (struct object_options){.wanted = false};
+	if (!choice->given)
+		return (struct object_options){
+			.wanted = true, .paced = true, .sample_bytes = OBJECT_SAMPLE_BYTES};
+	return (struct object_options){
+		.wanted = true,
+		.paced = choice->paced && budgeted,
+		.sample_bytes = choice->sample_bytes,
+	};
+}
+
 static struct session_options session_options(const struct options *options, const struct naming *naming)
 {
+	const struct object_options objects = object_options(options);
+
 	return (struct session_options){
 		.window = {.retained_min = options->retained_min, .min_ns = options->window_min_ns},
 		.churn_min = options->churn_min,
@@ -43,11 +64,9 @@ static struct session_options session_options(const struct options *options, con
 				.free_sample_bytes = options->stacks.free_sample_bytes,
 				.objects =
 					{
-						.wanted = options->objects.wanted,
-						.sample_bytes = options->objects.sample_bytes,
-						.max_share = options->objects.paced
-								     ? options->max_overhead / 200
-								     : 0,
+						.wanted = objects.wanted,
+						.paced = objects.paced,
+						.sample_bytes = objects.sample_bytes,
 						.max_memory = memory_limit(options),
 						.top = options->top,
 					},
@@ -63,7 +82,7 @@ struct tracer_options watch_tracer_options(const struct options *options)
 {
 	return (struct tracer_options){
 		.allocs = !options->no_alloc,
-		.objects = options->objects.wanted && options->stacks.wanted && !options->no_alloc,
+		.objects = object_options(options),
 		.stacks = options->stacks.wanted,
 		.sample_bytes = options->stacks.sample_bytes,
 		.free_sample_bytes = options->stacks.free_sample_bytes,

@@ -10,7 +10,6 @@
 #include "probe/functions.h"
 #include "probe/gates.h"
 #include "probe/missing.h"
-#include "probe/object_slices.h"
 #include "target/memory.h"
 #include "target/objects.h"
 
@@ -24,11 +23,11 @@ struct attached {
 	struct follow *follow;
 	pthread_mutex_t placing; /* what follow does with links */
 	struct python python;
-	int python_status; /* of python_find: 0, or −ENOENT as long as there is none */
-	bool young;                   /* what it has inherited records, until its own probes are placed */
-	struct object_slices *slices; /* of Python's objects; NULL: not in slices */
-	struct early *early;          /* what its children inherit; NULL: they are not followed */
-	uint64_t *hits;               /* by function, of those that leave a record */
+	int python_status;   /* of python_find: 0, or −ENOENT as long as there is none */
+	bool objects_on;     /* Python's, all the time */
+	bool young;          /* what it has inherited records, until its own probes are placed */
+	struct early *early; /* what its children inherit; NULL: they are not followed */
+	uint64_t *hits;      /* by function, of those that leave a record */
 	uint32_t hits_cap;
 	uint64_t hit_cnt, charged_cnt; /* all of these; those when silent hits were charged last */
 	double silent_ns;              /* what hits without a record have cost it */
@@ -131,6 +130,28 @@ static void come_of_age(struct attached *a)
 	tell_kernel_side(a);
 }
 
+/* Those that are not in cells: once they are found, all the time. */
+static void begin_objects(struct attached *a)
+{
+	const struct object_options *objects = &a->ctx->objects;
+	const struct event_cell sure = {
+		.head.func = CELL_OBJECTS,
+		.number = 1,
+		.chance = CELL_SURE,
+		.sample_bytes = objects->sample_bytes,
+		.state = CELL_BEGIN,
+	};
+
+	if (a->objects_on || objects->paced || !attached_sees_objects(a) ||
+	    gates_make(&a->ctx->gates, a->pid, CELL_OBJECTS) ||
+	    gates_mark(&a->ctx->gates, a->pid, &sure, INT64_MAX))
+		return;
+	pthread_mutex_lock(&a->placing);
+	follow_switch_objects(a->follow, true);
+	pthread_mutex_unlock(&a->placing);
+	a->objects_on = true;
+}
+
 static struct follow_context follow_context(const struct attached *a)
 {
 	return (struct follow_context){
@@ -150,7 +171,7 @@ static int place(struct attached *a, struct error *err)
 	int ret = tell_kernel_side(a);
 
 	if (!ret && a->ctx->budgeted)
-		ret = gates_make(&a->ctx->gates, a->pid);
+		ret = gates_make(&a->ctx->gates, a->pid, CELL_BLOCKS);
 	if (ret)
 		return error_set(err, ret, "cannot mark process %d as traced: %s", a->pid, strerror(-ret));
 	say_mode(a);
@@ -163,6 +184,7 @@ static int place(struct attached *a, struct error *err)
 	if (ret)
 		return ret;
 	come_of_age(a);
+	begin_objects(a);
 	if (!follow_probe_cnt(a->follow))
 		missing_add(a->missing,
 			    "process %d holds no function that we know: only its life is followed", a->pid);
@@ -187,31 +209,15 @@ int attached_open(const struct attached_context *ctx, pid_t pid, const struct at
 	return ret;
 }
 
-static void switch_objects(struct attached *a, bool on)
-{
-	pthread_mutex_lock(&a->placing);
-	follow_objects(a->follow, on);
-	pthread_mutex_unlock(&a->placing);
-}
-
-static void end_objects(struct attached *a)
-{
-	object_slices_stop(a->slices);
-	a->slices = NULL;
-	if (a->follow)
-		switch_objects(a, false);
-}
-
 void attached_close(struct attached *a)
 {
 	if (!a)
 		return;
-	end_objects(a);
 	follow_free(a->follow);
 	early_free(a->early);
 	programs_untrace(a->ctx->programs, a->pid);
-	if (a->ctx->budgeted)
-		gates_drop(&a->ctx->gates, a->pid);
+	gates_drop(&a->ctx->gates, a->pid, CELL_BLOCKS);
+	gates_drop(&a->ctx->gates, a->pid, CELL_OBJECTS);
 	if (a->ctx->tables)
 		unwind_tables_forget(a->ctx->tables, a->pid);
 	missing_free(a->missing);
@@ -284,7 +290,6 @@ static void act_on_exec(struct attached *a)
 {
 	struct error err = {.text = ""};
 
-	end_objects(a);
 	programs_forget_blocks(a->ctx->programs);
 	/* The tables are replaced as a whole: without any in between stacks would be lost. */
 	if (a->ctx->tables)
@@ -324,6 +329,7 @@ void attached_act(struct attached *a, uint64_t now)
 		a->loaded = false;
 		a->last_update = now;
 	}
+	begin_objects(a);
 	if (a->forked)
 		follow_sweep(a->follow);
 	a->forked = false;
@@ -363,13 +369,12 @@ void attached_charge(struct attached *a, double ns_per_hit, double ns)
 
 uint64_t attached_probe_ns(const struct attached *a, const struct probe_cost *cost)
 {
-	struct object_counts objects;
+	struct gate_sum objects;
 	double ns = a->silent_ns;
 
-	/* In slices they have a budget of their own. */
-	if (!a->slices && programs_object_counts(a->ctx->programs, a->pid, &objects))
-		ns += (double)objects.hits * cost->entry +
-		      (double)objects.sampled * (cost->call - cost->entry);
+	if (gates_spent(&a->ctx->gates, a->pid, CELL_OBJECTS, &objects))
+		ns += (double)objects.entries * cost->entry +
+		      (double)objects.stacks * (cost->call - cost->entry);
 	for (uint32_t i = 0; i < a->hits_cap; i++) {
 		const struct traced_function *fn = a->hits[i] ? functions_get(a->ctx->functions, i) : NULL;
 
@@ -380,53 +385,24 @@ uint64_t attached_probe_ns(const struct attached *a, const struct probe_cost *co
 	return (uint64_t)ns;
 }
 
-static int slice_objects(struct attached *a, uint64_t sample_bytes, double max_share)
+bool attached_sees_objects(const struct attached *a)
 {
-	const struct object_slices_options options = {
-		.pid = a->pid,
-		.programs = a->ctx->programs,
-		.keeper = a->ctx->keeper,
-		.backend = a->ctx->feature->backend,
-		.cost = *a->ctx->cost,
-		.sample_bytes = sample_bytes,
-		.max_share = max_share,
-	};
-	const struct object *obj;
-	const struct plan *plan = follow_objects_plan(a->follow, &obj);
-
-	if (!plan)
-		return -ENOENT;
-	if (!a->slices)
-		a->slices = object_slices_start(&options, obj, plan);
-	return a->slices ? 0 : -ENOMEM;
+	return a->ctx->objects.wanted && a->follow && follow_has_objects(a->follow);
 }
 
-/* What counts the hits is there before the probes. */
-int attached_objects(struct attached *a, uint64_t sample_bytes, double max_share)
+bool attached_paces_objects(const struct attached *a)
 {
-	int ret = a->ctx->feature->backend == LINK_PERF ? -ENOTSUP : 0;
-
-	if (!ret && max_share > 0)
-		return slice_objects(a, sample_bytes, max_share);
-	ret = ret ?: follow_has_objects(a->follow) ? 0 : -ENOENT;
-	ret = ret ?: programs_objects(a->ctx->programs, a->pid, true, sample_bytes);
-	if (!ret)
-		switch_objects(a, true);
-	return ret;
+	return a->ctx->objects.paced && attached_sees_objects(a);
 }
 
-bool attached_object_pace(const struct attached *a, struct pace_view *view)
-{
-	if (a->slices)
-		object_slices_view(a->slices, view);
-	return a->slices != NULL;
-}
-
-bool attached_switch_allocs(struct attached *a, bool on)
+bool attached_switch(struct attached *a, uint32_t stream, bool on)
 {
 	if (pthread_mutex_trylock(&a->placing))
 		return false;
-	follow_switch_allocs(a->follow, on);
+	if (stream == CELL_OBJECTS)
+		follow_switch_objects(a->follow, on);
+	else
+		follow_switch_allocs(a->follow, on);
 	pthread_mutex_unlock(&a->placing);
 	return true;
 }

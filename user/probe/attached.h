@@ -32,7 +32,7 @@ struct attached_context {
 	struct unwind_tables *tables; /* NULL: no stacks are taken */
 	struct keeper *keeper;
 	struct early_context *early;
-	const struct probe_cost *cost;
+	struct object_options objects;
 	bool attaches_children; /* as they come */
 	struct gate_fds gates;
 	bool budgeted;          /* processes have gates */
@@ -67,14 +67,15 @@ uint64_t attached_probe_ns(const struct attached *attached, const struct probe_c
 uint64_t attached_fresh_hits(const struct attached *attached);
 /* Of hits without a record, which are counted for all processes together: so much for each fresh hit, and so much more. */
 void attached_charge(struct attached *attached, double ns_per_hit, double ns);
-/* As tracer_objects, tracer_object_pace. */
-int attached_objects(struct attached *attached, uint64_t sample_bytes, double max_share);
-bool attached_object_pace(const struct attached *attached, struct pace_view *view);
+/* Whether Python's objects are to be looked at, and can be. */
+bool attached_sees_objects(const struct attached *attached);
+/* … in cells. */
+bool attached_paces_objects(const struct attached *attached);
 /*
- * Places or removes the probes of its allocations; from another thread than all else. False: not now, others
- * are being placed.
+ * Places or removes the probes of a stream of its, CELL_BLOCKS or CELL_OBJECTS; from another thread than all
+ * else. False: not now, others are being placed.
  */
-bool attached_switch_allocs(struct attached *attached, bool on);
+bool attached_switch(struct attached *attached, uint32_t stream, bool on);
 pid_t attached_pid(const struct attached *attached);
 unsigned attached_probe_cnt(const struct attached *attached);
 unsigned attached_lost_cnt(const struct attached *attached); /* probes that could not be placed */

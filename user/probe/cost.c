@@ -183,7 +183,7 @@ static void take_traps(const struct programs *programs, pid_t pid, const double 
 
 	cost->trap = ns[CALL_FREE];
 	cost->return_trap = cost->call - 2 * cost->trap; /* if nothing was timed: most of what is left */
-	if (!gates_spent(&fds, pid, &sum) || !sum.returns)
+	if (!gates_spent(&fds, pid, CELL_BLOCKS, &sum) || !sum.returns)
 		return;
 	program_ns = (double)sum.program_ns / (double)sum.returns; /* of one of each call */
 	cost->return_trap = open[CALL_ALLOC] + open[CALL_FREE] + (open[CALL_STEPPED] - cost->stepped) -
@@ -195,7 +195,8 @@ static void take_traps(const struct programs *programs, pid_t pid, const double 
 static int measure_open(const struct programs *programs, const struct child *child, double ns[CALL_CNT])
 {
 	const struct gate_fds fds = programs_gate_fds(programs);
-	const struct event_cell cell = {.state = CELL_BEGIN, .number = 1, .chance = CELL_SURE};
+	const struct event_cell cell = {
+		.head.func = CELL_BLOCKS, .state = CELL_BEGIN, .number = 1, .chance = CELL_SURE};
 	int ret = gates_mark(&fds, child->pid, &cell, UINT32_MAX);
 
 	return ret ? ret : child_run(child, ns);
@@ -228,7 +229,7 @@ int cost_calibrate(struct programs *programs, const struct feature *feature, str
 	programs_trace(programs, child.pid, &(struct program_process){.sees_loads = false});
 	if (tables)
 		unwind_tables_update(tables, child.pid, NULL);
-	ret = budgeted ? gates_make(&gates, child.pid) : 0;
+	ret = budgeted ? gates_make(&gates, child.pid, CELL_BLOCKS) : 0;
 	if (budgeted)
 		gates_see_clock(&gates);
 	ret = ret ?: attach_all(programs, feature, keeper, child.pid, links, &cnt);
@@ -245,7 +246,7 @@ int cost_calibrate(struct programs *programs, const struct feature *feature, str
 	if (tables)
 		unwind_tables_forget(tables, child.pid);
 	if (budgeted)
-		gates_drop(&gates, child.pid);
+		gates_drop(&gates, child.pid, CELL_BLOCKS);
 	programs_untrace(programs, child.pid);
 	return ret;
 }

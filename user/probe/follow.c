@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "probe/arrival.h"
 #include "probe/installed.h"
+#include "probe/object_spots.h"
 #include "probe/sweep.h"
 #include "target/maps.h"
 
@@ -33,10 +35,12 @@ struct file {
 struct follow {
 	pid_t pid;
 	struct follow_context ctx;
-	bool allocs;    /* allocation functions too, at the moment */
-	bool switched;  /* … they were not, at some time */
-	bool switching; /* what cannot be placed was said the first time */
-	bool objects;   /* … and the places of Python's objects */
+	bool allocs;         /* allocation functions too, at the moment */
+	bool switched;       /* … they were not, at some time */
+	bool switching;      /* what cannot be placed was said the first time */
+	bool objects;        /* … and the places of Python's objects */
+	bool objects_placed; /* … at some time */
+	int leaving; /* tells when the probes of these are out (keeper_wait); −1: none are leaving */
 	struct file *files;
 	size_t file_cnt, file_cap;
 	struct installed installed;
@@ -50,7 +54,7 @@ struct follow *follow_new(pid_t pid, const struct follow_context *ctx)
 
 	if (!f)
 		return NULL;
-	*f = (struct follow){.pid = pid, .ctx = *ctx, .allocs = true};
+	*f = (struct follow){.pid = pid, .ctx = *ctx, .allocs = true, .leaving = -1};
 	if (ctx->backend == LINK_PERF) /* there the kernel takes them out of children at the first hit */
 		return f;
 	f->sweep = sweep_new(ctx->keeper, programs_sweeper_fd(ctx->programs), pid);
@@ -125,6 +129,8 @@ void follow_free(struct follow *f)
 	links = take_links(f, LINKS_ALL, &cnt);
 	keeper_drop(f->ctx.keeper, links, cnt);
 	free(links);
+	if (f->leaving >= 0)
+		close(f->leaving);
 	sweep_free(f->sweep);
 	for (size_t i = 0; i < f->file_cnt; i++)
 		file_clear(&f->files[i]);
@@ -204,18 +210,31 @@ static void attach_program(struct follow *f, struct file *file, enum plan_role r
 		    (unsigned long long)spots->offset, object_name(file->obj), strerror(-ret));
 }
 
+/* Those with most of the hits come last: while the others are placed, they would be hit for nothing. */
+static size_t rank_objects(const struct follow *f, struct link_spot *spots, size_t cnt)
+{
+	uint64_t hits[POOL_PLACES_MAX];
+
+	programs_object_places(f->ctx.programs, hits);
+	return spots ? object_spots_rank(spots, cnt, hits) : 0;
+}
+
 static void attach_role(struct follow *f, struct file *file, enum plan_role role)
 {
 	struct link_spot *spots = calloc(file->plan->cnt + 1, sizeof(*spots));
 	struct program_use use[2];
 	unsigned use_cnt = programs_of_role(f->ctx.programs, role, use);
-	size_t cnt = 0;
+	size_t cnt = 0, hot = 0;
 
 	for (size_t i = 0; spots && i < file->plan->cnt; i++)
 		if (file->plan->v[i].role == role)
 			spots[cnt++] = file->plan->v[i].at;
-	for (unsigned i = 0; i < use_cnt; i++)
-		attach_program(f, file, role, &use[i], spots, cnt);
+	if (role == PLAN_OBJECT)
+		hot = rank_objects(f, spots, cnt);
+	for (unsigned i = 0; i < use_cnt; i++) {
+		attach_program(f, file, role, &use[i], spots + hot, cnt - hot);
+		attach_program(f, file, role, &use[i], spots, hot);
+	}
 	free(spots);
 }
 
@@ -489,27 +508,38 @@ static bool has_role(const struct follow *f, enum plan_role role)
 	return false;
 }
 
-void follow_objects(struct follow *f, bool on)
+static void reap_objects(struct follow *f)
+{
+	size_t cnt;
+	kept_link *links = take_links(f, LINKS_OF_OBJECTS, &cnt);
+
+	if (cnt)
+		f->leaving = keeper_drop_told(f->ctx.keeper, links, cnt);
+	free(links);
+}
+
+static void wait_for_objects(struct follow *f)
+{
+	if (f->leaving < 0)
+		return;
+	keeper_wait(f->leaving);
+	f->leaving = -1;
+}
+
+void follow_switch_objects(struct follow *f, bool on)
 {
 	if (f->objects == on)
 		return;
 	f->objects = on;
+	wait_for_objects(f);
 	if (!on)
-		reap_links(f, LINKS_OF_OBJECTS);
+		reap_objects(f);
+	f->switching = f->objects_placed;
 	for (size_t i = 0; on && i < f->file_cnt; i++)
-		if (f->files[i].obj)
+		if (f->files[i].obj && f->files[i].mapped)
 			attach_role(f, &f->files[i], PLAN_OBJECT);
-}
-
-const struct plan *follow_objects_plan(const struct follow *f, const struct object **obj)
-{
-	for (size_t i = 0; i < f->file_cnt; i++)
-		for (size_t k = 0; f->files[i].mapped && f->files[i].plan && k < f->files[i].plan->cnt; k++)
-			if (f->files[i].plan->v[k].role == PLAN_OBJECT) {
-				*obj = f->files[i].obj;
-				return f->files[i].plan;
-			}
-	return NULL;
+	f->switching = false;
+	f->objects_placed = f->objects_placed || on;
 }
 
 bool follow_has_objects(const struct follow *f)

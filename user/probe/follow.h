@@ -52,11 +52,10 @@ bool follow_wants_tick(const struct follow *follow);
 
 /*
  * Places or removes the probes of Python's objects, which are not placed before; until the next call what is
- * loaded gets them too, or not. Removing is not waited for.
+ * loaded gets them too, or not. Some two hundred of them take 30-80 ms to come and as long to go, which is not
+ * waited for but by the next that places them: of those that are still there hits would count twice.
  */
-void follow_objects(struct follow *follow, bool on);
-/* The file that has such places, mapped, and its plan, both valid until it is not mapped any more; NULL: there is none. */
-const struct plan *follow_objects_plan(const struct follow *follow, const struct object **obj);
+void follow_switch_objects(struct follow *follow, bool on);
 /* Whether there are any such places in what it has mapped. */
 bool follow_has_objects(const struct follow *follow);
 /* Places or removes the probes of allocation functions; what removes them waits for the kernel in a thread. */

@@ -7,28 +7,28 @@
 
 #include "../bpf/share.h"
 
-int gates_make(const struct gate_fds *fds, pid_t pid)
+int gates_make(const struct gate_fds *fds, pid_t pid, uint32_t stream)
 {
 	int cpu_cnt = libbpf_num_possible_cpus(), ret = -ENOMEM;
 	struct gate_spent *none = cpu_cnt > 0 ? calloc((size_t)cpu_cnt, sizeof(*none)) : NULL;
 	const struct gate closed = {.open = 0};
-	uint32_t tgid = (uint32_t)pid;
+	uint64_t key = GATE_KEY(pid, stream);
 
 	if (!none)
 		return ret;
-	ret = bpf_map_update_elem(fds->spent, &tgid, none, BPF_ANY) ? -errno : 0;
-	if (!ret && bpf_map_update_elem(fds->gates, &tgid, &closed, BPF_ANY))
+	ret = bpf_map_update_elem(fds->spent, &key, none, BPF_ANY) ? -errno : 0;
+	if (!ret && bpf_map_update_elem(fds->gates, &key, &closed, BPF_ANY))
 		ret = -errno;
 	free(none);
 	return ret;
 }
 
-void gates_drop(const struct gate_fds *fds, pid_t pid)
+void gates_drop(const struct gate_fds *fds, pid_t pid, uint32_t stream)
 {
-	uint32_t tgid = (uint32_t)pid;
+	uint64_t key = GATE_KEY(pid, stream);
 
-	bpf_map_delete_elem(fds->gates, &tgid);
-	bpf_map_delete_elem(fds->spent, &tgid);
+	bpf_map_delete_elem(fds->gates, &key);
+	bpf_map_delete_elem(fds->spent, &key);
 }
 
 static int run(const struct gate_fds *fds, const uint64_t args[CELL_ARG_CNT], uint32_t *result)
@@ -44,6 +44,7 @@ int gates_mark(const struct gate_fds *fds, pid_t pid, const struct event_cell *c
 {
 	const uint64_t args[CELL_ARG_CNT] = {
 		[CELL_ARG_TGID] = (uint32_t)pid,
+		[CELL_ARG_STREAM] = cell->head.func,
 		[CELL_ARG_STATE] = cell->state,
 		[CELL_ARG_NUMBER] = cell->number,
 		[CELL_ARG_CHANCE] = cell->chance,
@@ -60,10 +61,11 @@ int gates_mark(const struct gate_fds *fds, pid_t pid, const struct event_cell *c
 	return ret ? ret : result ? -EAGAIN : 0;
 }
 
-bool gates_go_on(const struct gate_fds *fds, pid_t pid, uint64_t quota)
+bool gates_go_on(const struct gate_fds *fds, pid_t pid, uint32_t stream, uint64_t quota)
 {
 	const uint64_t args[CELL_ARG_CNT] = {
 		[CELL_ARG_TGID] = (uint32_t)pid,
+		[CELL_ARG_STREAM] = stream,
 		[CELL_ARG_STATE] = CELL_GO_ON,
 		[CELL_ARG_QUOTA] = quota,
 	};
@@ -87,24 +89,33 @@ uint64_t gates_running(const struct gate_fds *fds, pid_t pid)
 	return bpf_prog_test_run_opts(fds->running, &opts) ? 0 : opts.retval;
 }
 
-bool gates_spent(const struct gate_fds *fds, pid_t pid, struct gate_sum *sum)
+static void add(struct gate_sum *sum, const struct gate_spent *spent)
+{
+	sum->entries += spent->entries;
+	sum->returns += spent->returns;
+	sum->stepped += spent->stepped;
+	sum->stacks += spent->stacks;
+	sum->program_ns += spent->program_ns;
+	sum->stack_ns += spent->stack_ns;
+	sum->user_ns += spent->user_ns;
+	sum->system_ns += spent->system_ns;
+	sum->objects.taken += spent->taken;
+	sum->objects.taken_bytes += spent->taken_bytes;
+	sum->objects.given += spent->given;
+	sum->objects.given_bytes += spent->given_bytes;
+	sum->objects.odd += spent->odd;
+}
+
+bool gates_spent(const struct gate_fds *fds, pid_t pid, uint32_t stream, struct gate_sum *sum)
 {
 	int cpu_cnt = libbpf_num_possible_cpus();
 	struct gate_spent *per_cpu = cpu_cnt > 0 ? calloc((size_t)cpu_cnt, sizeof(*per_cpu)) : NULL;
-	uint32_t tgid = (uint32_t)pid;
-	bool found = per_cpu && !bpf_map_lookup_elem(fds->spent, &tgid, per_cpu);
+	uint64_t key = GATE_KEY(pid, stream);
+	bool found = per_cpu && !bpf_map_lookup_elem(fds->spent, &key, per_cpu);
 
 	*sum = (struct gate_sum){0};
-	for (int cpu = 0; found && cpu < cpu_cnt; cpu++) {
-		sum->entries += per_cpu[cpu].entries;
-		sum->returns += per_cpu[cpu].returns;
-		sum->stepped += per_cpu[cpu].stepped;
-		sum->stacks += per_cpu[cpu].stacks;
-		sum->program_ns += per_cpu[cpu].program_ns;
-		sum->stack_ns += per_cpu[cpu].stack_ns;
-		sum->user_ns += per_cpu[cpu].user_ns;
-		sum->system_ns += per_cpu[cpu].system_ns;
-	}
+	for (int cpu = 0; found && cpu < cpu_cnt; cpu++)
+		add(sum, &per_cpu[cpu]);
 	free(per_cpu);
 	return found;
 }

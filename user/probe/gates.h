@@ -1,6 +1,7 @@
 /*
- * The gates of processes under a budget (bpf/gate.bpf.h): whether blocks are recorded, and what hits
- * have taken. Functions may be called from several threads; of one process from one at a time.
+ * The gates of processes (bpf/gate.bpf.h): whether a stream of theirs is recorded, CELL_BLOCKS (which have one
+ * under a budget) or CELL_OBJECTS, and what its hits have taken. Functions may be called from several threads;
+ * of one gate from one at a time.
  */
 #ifndef ALLOCTRACE_PROBE_GATES_H
 #define ALLOCTRACE_PROBE_GATES_H
@@ -12,16 +13,16 @@
 #include "event/source.h"
 #include "probe/programs.h"
 
-/* A closed one, before the process is probed. −errno. */
-int gates_make(const struct gate_fds *fds, pid_t pid);
-void gates_drop(const struct gate_fds *fds, pid_t pid);
+/* A closed one, before the stream is probed. −errno. */
+int gates_make(const struct gate_fds *fds, pid_t pid, uint32_t stream);
+void gates_drop(const struct gate_fds *fds, pid_t pid, uint32_t stream);
 /*
  * Puts the cell's record into the ring, and opens (BEGIN) or closes the gate with it. quota: hits from a BEGIN
- * on after which it closes itself. The head is filled here. −errno; −EAGAIN: the ring is full, the gate closed.
+ * on after which it closes itself. head.func of the cell is the stream, the rest of the head is filled in here. −errno; −EAGAIN: the ring is full, the gate closed.
  */
 int gates_mark(const struct gate_fds *fds, pid_t pid, const struct event_cell *cell, uint64_t quota);
 /* So many hits more from now on; false: it has closed itself. */
-bool gates_go_on(const struct gate_fds *fds, pid_t pid, uint64_t quota);
+bool gates_go_on(const struct gate_fds *fds, pid_t pid, uint32_t stream, uint64_t quota);
 
 /* To be called by a thread that has just been woken, before gates_running. */
 void gates_see_clock(const struct gate_fds *fds);
@@ -32,9 +33,10 @@ struct gate_sum { /* over all CPUs, cumulative */
 	uint64_t entries, returns, stepped, stacks;
 	uint64_t program_ns, stack_ns;
 	uint64_t user_ns, system_ns;
+	struct object_counts objects;
 };
 
-/* False: the process has no gate. */
-bool gates_spent(const struct gate_fds *fds, pid_t pid, struct gate_sum *sum);
+/* False: there is no such gate. */
+bool gates_spent(const struct gate_fds *fds, pid_t pid, uint32_t stream, struct gate_sum *sum);
 
 #endif

@@ -353,20 +353,34 @@ static void send_close(struct keeper *keeper, const kept_link *links, size_t cnt
 	}
 }
 
-void keeper_close(struct keeper *keeper, const kept_link *links, size_t cnt)
+int keeper_drop_told(struct keeper *keeper, const kept_link *links, size_t cnt)
 {
 	int pipe_fds[2];
-	char byte;
 
 	if (pipe2(pipe_fds, O_CLOEXEC)) {
 		keeper_drop(keeper, links, cnt);
-		return;
+		return -1;
 	}
 	send_close(keeper, links, cnt, &pipe_fds[1]);
 	close(pipe_fds[1]);
-	while (read(pipe_fds[0], &byte, 1) < 0 && errno == EINTR)
+	return pipe_fds[0];
+}
+
+void keeper_wait(int told)
+{
+	char byte;
+
+	while (read(told, &byte, 1) < 0 && errno == EINTR)
 		;
-	close(pipe_fds[0]);
+	close(told);
+}
+
+void keeper_close(struct keeper *keeper, const kept_link *links, size_t cnt)
+{
+	int told = keeper_drop_told(keeper, links, cnt);
+
+	if (told >= 0)
+		keeper_wait(told);
 }
 
 void keeper_drop(struct keeper *keeper, const kept_link *links, size_t cnt)

@@ -41,5 +41,9 @@ int keeper_open(struct keeper *keeper, const struct link_request *request, kept_
 void keeper_close(struct keeper *keeper, const kept_link *links, size_t cnt);
 /* The same, not waited for. */
 void keeper_drop(struct keeper *keeper, const kept_link *links, size_t cnt);
+/* Likewise; the descriptor, of the caller, is for keeper_wait. −1: there is none, and it cannot be waited for. */
+int keeper_drop_told(struct keeper *keeper, const kept_link *links, size_t cnt);
+/* Returns when they are out; closes it. */
+void keeper_wait(int told);
 
 #endif

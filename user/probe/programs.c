@@ -4,7 +4,6 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,7 +81,6 @@ struct programs {
 	enum mode mode;
 	struct bpf_link *tracepoints[TRACEPOINT_CNT];
 	struct bpf_link *watch; /* NULL: off */
-	pthread_mutex_t cell_lock; /* of what object_cell is to do */
 	uint32_t early_cnt;     /* numbers given out to inherited events */
 };
 
@@ -134,6 +132,11 @@ static bool bind_session(const struct programs *p)
 	return !kfunc_bind(p->skel->progs.malloc_session, HELPER_SESSION_COOKIE, "bpf_session_cookie");
 }
 
+static uint32_t known_objects(const struct object_options *options)
+{
+	return !options->wanted ? 1 : options->paced ? OBJECTS_KNOWN_CELLS : OBJECTS_KNOWN_MAX;
+}
+
 /* What the kernel must know before it loads them, and what it need not load. */
 static void prepare(struct programs *p, const struct feature *feature, const struct tracer_options *options)
 {
@@ -148,19 +151,18 @@ static void prepare(struct programs *p, const struct feature *feature, const str
 		struct bpf_program *prog = find(p, rows[i].name);
 
 		if (!(rows[i].modes & p->mode) || (plan_role_allocs(rows[i].role) && !options->allocs) ||
-		    (rows[i].role == PLAN_OBJECT && !options->objects))
+		    (rows[i].role == PLAN_OBJECT && !options->objects.wanted))
 			continue;
 		bpf_program__set_autoload(prog, true);
 		bpf_program__set_expected_attach_type(prog, link_attach_type(feature->backend, rows[i].when));
 	}
-	bpf_program__set_autoload(p->skel->progs.object_cell, options->objects);
 	bpf_program__set_autoload(p->skel->progs.early_enter, inherits);
 	bpf_program__set_autoload(p->skel->progs.early_return, inherits && feature->return_probes);
 	bpf_map__set_max_entries(p->skel->maps.ring, options->allocs ? RING_ALLOC : RING_SIZE);
-	bpf_map__set_max_entries(p->skel->maps.objects_known, options->objects ? OBJECTS_KNOWN_MAX : 1);
+	bpf_map__set_max_entries(p->skel->maps.objects_known, known_objects(&options->objects));
 	bpf_map__set_max_entries(p->skel->maps.unwind_spaces,
 				 options->many ? UNWIND_SPACES_MANY : UNWIND_SPACES_MAX);
-	if (options->max_overhead > 0 && options->many) {
+	if ((options->max_overhead > 0 || options->objects.wanted) && options->many) {
 		bpf_map__set_max_entries(p->skel->maps.gates, GATES_MANY);
 		bpf_map__set_max_entries(p->skel->maps.gates_spent, GATES_MANY);
 	}
@@ -260,7 +262,6 @@ int programs_load(const struct log *log, const struct feature *feature, const st
 	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* counts before 5.11 only; a failure shows in the load */
 	libbpf_log = log;
 	libbpf_set_print(print_to_log);
-	pthread_mutex_init(&p->cell_lock, NULL);
 	p->mode = mode_of(feature);
 	p->skel = alloctrace_bpf__open();
 	if (!p->skel) {
@@ -352,7 +353,6 @@ void programs_untrace(const struct programs *p, pid_t pid)
 	uint32_t tgid = (uint32_t)pid;
 
 	bpf_map_delete_elem(bpf_map__fd(p->skel->maps.traced), &tgid);
-	bpf_map_delete_elem(bpf_map__fd(p->skel->maps.object_gates), &tgid);
 	programs_python(p, pid, NULL);
 }
 
@@ -426,59 +426,6 @@ void programs_settle(struct programs *p, uint64_t cnt)
 void programs_forget_blocks(struct programs *p)
 {
 	memset(p->skel->bss->recent, 0, sizeof(p->skel->bss->recent));
-}
-
-int programs_objects(struct programs *p, pid_t pid, bool open, uint64_t sample_bytes)
-{
-	const struct event_cell sure = {
-		.head = {.kind = EVENT_CELL, .tgid = (uint32_t)pid, .func = CELL_OBJECTS},
-		.number = 1,
-		.chance = CELL_SURE,
-		.sample_bytes = sample_bytes,
-		.state = open ? CELL_BEGIN : CELL_END,
-	};
-
-	return programs_object_cell(p, &sure, INT64_MAX);
-}
-
-int programs_object_cell(struct programs *p, const struct event_cell *cell, int64_t quota)
-{
-	int fd = bpf_map__fd(p->skel->maps.object_gates), ret;
-	const struct object_gate none = {.open = 0};
-	uint32_t tgid = cell->head.tgid;
-
-	if (bpf_map_update_elem(fd, &tgid, &none, BPF_NOEXIST) && errno != EEXIST)
-		return -errno;
-	pthread_mutex_lock(&p->cell_lock);
-	p->skel->bss->object_cell_now = *cell;
-	p->skel->bss->object_gate_then = (struct object_gate){
-		.open = cell->state == CELL_BEGIN,
-		.quota = quota,
-		.sample_bytes = cell->sample_bytes,
-	};
-	ret = run_once(p->skel->progs.object_cell);
-	pthread_mutex_unlock(&p->cell_lock);
-	return ret;
-}
-
-bool programs_object_counts(const struct programs *p, pid_t pid, struct object_counts *counts)
-{
-	struct object_gate gate;
-	uint32_t tgid = (uint32_t)pid;
-
-	if (bpf_map_lookup_elem(bpf_map__fd(p->skel->maps.object_gates), &tgid, &gate))
-		return false;
-	*counts = (struct object_counts){
-		.hits = gate.hits,
-		.sampled = gate.sampled,
-		.cut = gate.cut,
-		.taken = gate.taken,
-		.taken_bytes = gate.taken_bytes,
-		.given = gate.given,
-		.given_bytes = gate.given_bytes,
-		.odd = gate.odd,
-	};
-	return true;
 }
 
 void programs_object_places(const struct programs *p, uint64_t hits[POOL_PLACES_MAX])

@@ -75,12 +75,6 @@ int programs_early_fd(const struct programs *programs, enum link_when when);
 void programs_settle(struct programs *programs, uint64_t cnt);
 /* The program was replaced: none of its blocks is there any more. */
 void programs_forget_blocks(struct programs *programs);
-/* Whether Python objects of a process are recorded, births of one in so many bytes; what was seen of them stays. */
-int programs_objects(struct programs *programs, pid_t pid, bool open, uint64_t sample_bytes);
-/* The same, as a cell begins or ends, which goes into the ring: until quota hits. Of any thread. */
-int programs_object_cell(struct programs *programs, const struct event_cell *cell, int64_t quota);
-/* What was seen of them; false: nothing was ever asked for. */
-bool programs_object_counts(const struct programs *programs, pid_t pid, struct object_counts *counts);
 /* How often each place (its number in the cookie) was hit, in all processes together. */
 void programs_object_places(const struct programs *programs, uint64_t hits[POOL_PLACES_MAX]);
 /* From now on frees tell what stands before their block also if its allocation was recorded. */

@@ -11,7 +11,7 @@
 #define CODE_MAX (256 * MIB) /* of a section that is looked through */
 #define PLACES_MAX POOL_PLACES_MAX
 #define FUNC_MAX 0xffffu /* COOKIE_POOL_FUNC */
-#define NEAR 4096 /* bytes: where a pool is carved off, one is begun */
+#define NEAR 4096        /* bytes: where a pool is carved off, one is begun */
 
 extern const struct allocator allocator_pymalloc;
 
@@ -118,12 +118,16 @@ static int search_code(struct search *s)
 	return ret;
 }
 
-/* Exported by whatever carries the interpreter; PyPy's has another name. */
-static bool is_cpython(struct object *obj)
+/*
+ * Exported by whatever carries the interpreter; PyPy's has another name. Without the interpreter's lock
+ * (Include/refcount.h, Py_GIL_DISABLED) there are no pools: objects are in a mimalloc.
+ */
+static bool is_cpython_with_pools(struct object *obj)
 {
 	struct object_symbol sym;
 
-	return !object_find_symbol(obj, "PyObject_Malloc", &sym);
+	return !object_find_symbol(obj, "PyObject_Malloc", &sym) &&
+	       object_find_symbol(obj, "_Py_DecRefShared", &sym);
 }
 
 int python_objects_plan(const struct plan_context *ctx, struct object *obj, struct plan *plan)
@@ -133,7 +137,7 @@ int python_objects_plan(const struct plan_context *ctx, struct object *obj, stru
 	bool found;
 	int ret;
 
-	if (!is_cpython(obj))
+	if (!is_cpython_with_pools(obj))
 		return 0;
 	s = calloc(1, sizeof(*s));
 	if (!s)

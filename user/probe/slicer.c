@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../bpf/event.h"
+#include "../bpf/share.h"
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/units.h"
@@ -20,9 +22,11 @@
 #define BUSY_NS 1000000             /* until a process whose probes are being looked after is tried again */
 #define SYSTEM_TIME_NS NSEC_PER_SEC /* what /proc tells of user and system time is read so often */
 
+/* A stream of a process. */
 struct sliced {
 	struct attached *attached;
 	pid_t pid;
+	uint32_t stream; /* CELL_BLOCKS, CELL_OBJECTS */
 	clockid_t clock;
 	struct pace *pace;
 	struct pace_step step;
@@ -32,6 +36,7 @@ struct sliced {
 	bool open;       /* its gate, as far as we know */
 	bool placed;     /* its probes are */
 	bool alarmed;    /* its gate has closed itself */
+	bool postponed;  /* its turn, for others' cells */
 	bool goes_on;    /* the step, with nothing but a new quota */
 	bool unmade;     /* the step is chosen, its switch not made */
 	bool warming;    /* its turn before the end is for warm_up */
@@ -45,12 +50,18 @@ struct sliced {
 
 struct slicer {
 	struct slicer_options options;
-	struct map processes; /* pid → struct sliced; under the lock */
+	struct map streams; /* GATE_KEY → struct sliced; under the lock */
 	struct ring_buffer *alarms;
 	int epoll_fd, wake_fd;
 	bool stop; /* under the lock */
 	pthread_t thread;
 };
+
+static void sliced_free(struct sliced *s)
+{
+	pace_free(s->pace);
+	free(s);
+}
 
 static uint64_t cpu_time(const struct slicer *sl, const struct sliced *s)
 {
@@ -89,18 +100,26 @@ static void read_system(struct sliced *s, struct pace_reading *r)
 	fclose(file);
 }
 
+static uint64_t probe_ns(const struct probe_cost *cost, const struct gate_sum *sum)
+{
+	return sum->program_ns +
+	       (uint64_t)(cost->trap * (double)sum->entries + cost->return_trap * (double)sum->returns +
+			  cost->stepped * (double)sum->stepped);
+}
+
 static struct pace_reading read_process(const struct slicer *sl, struct sliced *s)
 {
-	const struct probe_cost *cost = sl->options.cost;
 	struct pace_reading r = {.time_ns = clock_monotonic_ns(), .cpu_ns = cpu_time(sl, s)};
-	struct gate_sum sum;
+	struct gate_sum sum, others;
 
-	gates_spent(&sl->options.gates, s->pid, &sum);
+	gates_spent(&sl->options.gates, s->pid, s->stream, &sum);
+	gates_spent(&sl->options.gates, s->pid, s->stream == CELL_BLOCKS ? CELL_OBJECTS : CELL_BLOCKS,
+		    &others);
 	r.hits = sum.entries;
 	r.stack_ns = sum.stack_ns;
-	r.probe_ns = sum.program_ns +
-		     (uint64_t)(cost->trap * (double)sum.entries + cost->return_trap * (double)sum.returns +
-				cost->stepped * (double)sum.stepped);
+	r.probe_ns = probe_ns(sl->options.cost, &sum);
+	r.others_ns = probe_ns(sl->options.cost, &others);
+	r.others_hits = others.entries;
 	r.user_ns = sum.user_ns;
 	r.system_ns = sum.system_ns;
 	read_system(s, &r);
@@ -119,6 +138,7 @@ static void mark(const struct slicer *sl, struct sliced *s, enum cell_state stat
 		 const struct pace_reading *at)
 {
 	struct event_cell cell = {
+		.head.func = s->stream,
 		.number = s->number,
 		.chance = s->step.sure ? CELL_SURE : (uint64_t)(s->step.chance * CELL_SURE),
 		.sample_bytes = s->step.sample_bytes,
@@ -154,7 +174,7 @@ static bool begin(const struct slicer *sl, struct sliced *s)
 	struct pace_reading now;
 
 	if (!s->placed) {
-		if (!attached_switch_allocs(s->attached, true))
+		if (!attached_switch(s->attached, s->stream, true))
 			return false;
 		s->placed = true;
 		now = read_process(sl, s);
@@ -178,7 +198,7 @@ static void cool_down(const struct slicer *sl, struct sliced *s)
 /* False: not now. */
 static bool remove_probes(const struct slicer *sl, struct sliced *s)
 {
-	if (!attached_switch_allocs(s->attached, false))
+	if (!attached_switch(s->attached, s->stream, false))
 		return false;
 	s->placed = false;
 	cool_down(sl, s);
@@ -192,7 +212,7 @@ static void choose(const struct slicer *sl, struct sliced *s)
 	struct pace_reading now = read_process(sl, s);
 	struct pace_step next = pace_next(s->pace, &now);
 
-	s->goes_on = goes_on(&was, &next) && gates_go_on(&sl->options.gates, s->pid, next.quota);
+	s->goes_on = goes_on(&was, &next) && gates_go_on(&sl->options.gates, s->pid, s->stream, next.quota);
 	if (s->goes_on)
 		s->limit = now.hits + next.quota;
 	if (!s->goes_on && s->open)
@@ -237,8 +257,7 @@ static void turn(const struct slicer *sl, struct sliced *s)
 	}
 	if (!s->unmade)
 		choose(sl, s);
-	s->alarmed = false;
-	s->warming = false;
+	s->alarmed = s->postponed = s->warming = false;
 	s->unmade = !make(sl, s);
 	if (s->unmade)
 		s->due = clock_monotonic_ns() + BUSY_NS;
@@ -257,8 +276,8 @@ static struct sliced *most_urgent(const struct slicer *sl, uint64_t now)
 {
 	struct sliced *found = NULL;
 
-	for (size_t i = 0; i < sl->processes.cap; i++) {
-		struct sliced *s = sl->processes.slots[i].value;
+	for (size_t i = 0; i < sl->streams.cap; i++) {
+		struct sliced *s = sl->streams.slots[i].value;
 
 		if (!s || !(s->alarmed || now >= s->due))
 			continue;
@@ -274,8 +293,8 @@ static uint64_t next_due(const struct slicer *sl)
 {
 	uint64_t due = UINT64_MAX;
 
-	for (size_t i = 0; i < sl->processes.cap; i++) {
-		const struct sliced *s = sl->processes.slots[i].value;
+	for (size_t i = 0; i < sl->streams.cap; i++) {
+		const struct sliced *s = sl->streams.slots[i].value;
 
 		if (s && s->due < due)
 			due = s->due;
@@ -283,10 +302,32 @@ static uint64_t next_due(const struct slicer *sl)
 	return due;
 }
 
+/*
+ * The probes of objects take up to 80 ms to come, in which nobody else has a turn: it waits, once, for the
+ * end of a cell that is on.
+ */
+static bool postpone(const struct slicer *sl, struct sliced *s, uint64_t now)
+{
+	uint64_t until = 0;
+
+	if (s->stream != CELL_OBJECTS || s->placed || s->postponed)
+		return false;
+	for (size_t i = 0; i < sl->streams.cap; i++) {
+		const struct sliced *other = sl->streams.slots[i].value;
+
+		if (other && other->open && !other->step.sure && other->end > until)
+			until = other->end;
+	}
+	s->postponed = until > now;
+	if (s->postponed)
+		s->due = until;
+	return s->postponed;
+}
+
 static int take_alarm(void *ctx, void *data, size_t len)
 {
 	struct slicer *sl = ctx;
-	struct sliced *s = len >= sizeof(uint64_t) ? map_get(&sl->processes, *(const uint64_t *)data) : NULL;
+	struct sliced *s = len >= sizeof(uint64_t) ? map_get(&sl->streams, *(const uint64_t *)data) : NULL;
 
 	if (s && s->open)
 		s->alarmed = true;
@@ -322,7 +363,7 @@ static void *run(void *arg)
 		ring_buffer__consume(sl->alarms);
 		stop = sl->stop;
 		s = stop ? NULL : most_urgent(sl, clock_monotonic_ns());
-		if (s)
+		if (s && !postpone(sl, s, clock_monotonic_ns()))
 			turn(sl, s);
 		due = next_due(sl);
 		pthread_mutex_unlock(sl->options.lock);
@@ -341,14 +382,10 @@ static int watch(const struct slicer *sl, int fd)
 
 static void slicer_free(struct slicer *sl)
 {
-	for (size_t i = 0; i < sl->processes.cap; i++) {
-		struct sliced *s = sl->processes.slots[i].value;
-
-		if (s)
-			pace_free(s->pace);
-		free(s);
-	}
-	map_free(&sl->processes);
+	for (size_t i = 0; i < sl->streams.cap; i++)
+		if (sl->streams.slots[i].value)
+			sliced_free(sl->streams.slots[i].value);
+	map_free(&sl->streams);
 	ring_buffer__free(sl->alarms);
 	if (sl->epoll_fd >= 0)
 		close(sl->epoll_fd);
@@ -390,49 +427,68 @@ void slicer_stop(struct slicer *sl)
 	slicer_free(sl);
 }
 
-static int sliced_start(const struct slicer *sl, struct sliced *s)
+static struct pace_options pace_options(const struct slicer *sl, const struct sliced *s)
 {
-	const struct pace_options options = {
+	struct pace_options options = {
 		.max_share = sl->options.max_share,
 		.stacks_sampled = sl->options.stacks_sampled,
 		.sample_bytes = sl->options.sample_bytes,
 		.free_sample_bytes = sl->options.free_sample_bytes,
-		.seed = clock_monotonic_ns() ^ (uint64_t)s->pid << 32,
+		.seed = clock_monotonic_ns() ^ (uint64_t)s->pid << 32 ^ s->stream,
 	};
 
-	if (clock_getcpuclockid(s->pid, &s->clock))
-		return -ESRCH;
+	if (s->stream == CELL_OBJECTS) {
+		options.max_share /= 2;
+		options.dear = options.stacks_sampled = true;
+		options.sample_bytes = sl->options.object_sample_bytes;
+		options.free_sample_bytes = 0;
+	}
+	return options;
+}
+
+static struct sliced *stream_of(const struct slicer *sl, pid_t pid, uint32_t stream)
+{
+	return map_get(&sl->streams, GATE_KEY(pid, stream));
+}
+
+/* Its gate is there, and closed. */
+static int add(struct slicer *sl, struct attached *attached, uint32_t stream)
+{
+	struct sliced *s = calloc(1, sizeof(*s));
+	struct pace_options options;
+	int ret = -ENOMEM;
+
+	if (!s)
+		return ret;
+	s->attached = attached;
+	s->pid = attached_pid(attached);
+	s->stream = stream;
+	s->placed = stream == CELL_BLOCKS;
+	options = pace_options(sl, s);
+	if (clock_getcpuclockid(s->pid, &s->clock)) {
+		ret = -ESRCH;
+		goto fail;
+	}
 	s->marked = read_process(sl, s);
 	s->pace = pace_new(&options, &s->marked);
-	if (!s->pace)
-		return -ENOMEM;
-	s->placed = true;
+	if (!s->pace || map_set(&sl->streams, GATE_KEY(s->pid, stream), s))
+		goto fail;
 	turn(sl, s);
+	eventfd_write(sl->wake_fd, 1);
 	return 0;
+fail:
+	sliced_free(s);
+	return ret;
 }
 
 int slicer_add(struct slicer *sl, struct attached *attached)
 {
-	struct sliced *s = calloc(1, sizeof(*s));
-	int ret;
-
-	if (!s)
-		return -ENOMEM;
-	s->attached = attached;
-	s->pid = attached_pid(attached);
-	ret = sliced_start(sl, s);
-	if (!ret && !map_set(&sl->processes, (uint64_t)s->pid, s)) {
-		eventfd_write(sl->wake_fd, 1);
-		return 0;
-	}
-	pace_free(s->pace);
-	free(s);
-	return ret ? ret : -ENOMEM;
+	return add(sl, attached, CELL_BLOCKS);
 }
 
-void slicer_remove(struct slicer *sl, pid_t pid)
+static void take_off(struct slicer *sl, pid_t pid, uint32_t stream)
 {
-	struct sliced *s = map_remove(&sl->processes, (uint64_t)pid);
+	struct sliced *s = map_remove(&sl->streams, GATE_KEY(pid, stream));
 	struct pace_reading now;
 
 	if (!s)
@@ -442,17 +498,41 @@ void slicer_remove(struct slicer *sl, pid_t pid)
 		mark(sl, s, CELL_END, &now);
 	}
 	cool_down(sl, s);
-	pace_free(s->pace);
-	free(s);
+	sliced_free(s);
 }
 
-bool slicer_view(struct slicer *sl, pid_t pid, struct pace_view *view)
+void slicer_remove(struct slicer *sl, pid_t pid)
+{
+	take_off(sl, pid, CELL_BLOCKS);
+	take_off(sl, pid, CELL_OBJECTS);
+}
+
+void slicer_look(struct slicer *sl, struct attached *attached)
+{
+	pid_t pid = attached_pid(attached);
+	bool has = stream_of(sl, pid, CELL_OBJECTS), wants = attached_paces_objects(attached);
+	struct sliced *blocks = stream_of(sl, pid, CELL_BLOCKS);
+
+	if (has == wants)
+		return;
+	if (has) {
+		take_off(sl, pid, CELL_OBJECTS);
+		attached_switch(attached, CELL_OBJECTS, false);
+		gates_drop(&sl->options.gates, pid, CELL_OBJECTS);
+	} else if (gates_make(&sl->options.gates, pid, CELL_OBJECTS) || add(sl, attached, CELL_OBJECTS)) {
+		return;
+	}
+	if (blocks)
+		pace_share(blocks->pace, sl->options.max_share / (wants ? 2 : 1));
+}
+
+bool slicer_view(struct slicer *sl, pid_t pid, uint32_t stream, struct pace_view *view)
 {
 	struct pace_reading now;
 	struct sliced *s;
 
 	pthread_mutex_lock(sl->options.lock);
-	s = map_get(&sl->processes, (uint64_t)pid);
+	s = stream_of(sl, pid, stream);
 	if (s) {
 		now = read_process(sl, s);
 		pace_view(s->pace, &now, view);
@@ -463,13 +543,16 @@ bool slicer_view(struct slicer *sl, pid_t pid, struct pace_view *view)
 
 uint64_t slicer_probe_ns(struct slicer *sl, pid_t pid)
 {
+	struct pace_reading now;
 	struct sliced *s;
 	uint64_t ns = 0;
 
 	pthread_mutex_lock(sl->options.lock);
-	s = map_get(&sl->processes, (uint64_t)pid);
-	if (s)
-		ns = read_process(sl, s).probe_ns;
+	s = stream_of(sl, pid, CELL_BLOCKS);
+	if (s) {
+		now = read_process(sl, s);
+		ns = now.probe_ns + now.others_ns;
+	}
 	pthread_mutex_unlock(sl->options.lock);
 	return ns;
 }

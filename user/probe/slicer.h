@@ -1,6 +1,7 @@
 /*
  * Keeps processes to a budget: a thread that opens and closes their gates and places and removes the
- * probes of their allocations, as user/budget/pace.h says.
+ * probes of their allocations, as user/budget/pace.h says. What a process has of Python's objects is a stream
+ * of its own beside its blocks, with half of the budget, and a pace and cells of its own.
  *
  * The order: probes are placed behind a closed gate, which opens when all stand; it closes before they
  * are removed. The process's CPU time and what hits have taken are read right before a mark. A process whose
@@ -28,6 +29,7 @@ struct slicer_options { /* what it points to must outlive the slicer */
 	double max_share;
 	bool stacks_sampled;
 	uint64_t sample_bytes, free_sample_bytes;
+	uint64_t object_sample_bytes; /* as object_options */
 };
 
 /* Starts the thread. −ENOMEM, −errno. */
@@ -40,9 +42,11 @@ void slicer_stop(struct slicer *slicer); /* NULL-safe; gates stay as they are, n
  */
 int slicer_add(struct slicer *slicer, struct attached *attached);
 void slicer_remove(struct slicer *slicer, pid_t pid);
+/* What the process has mapped may have changed: whether there are objects to be looked at. Under the lock. */
+void slicer_look(struct slicer *slicer, struct attached *attached);
 
-/* False: it is not among them. */
-bool slicer_view(struct slicer *slicer, pid_t pid, struct pace_view *view);
+/* Of a stream, CELL_BLOCKS or CELL_OBJECTS. False: there is no such. */
+bool slicer_view(struct slicer *slicer, pid_t pid, uint32_t stream, struct pace_view *view);
 /* CPU time (ns) that its probes have taken so far, as calibrated; 0: it is not among them. */
 uint64_t slicer_probe_ns(struct slicer *slicer, pid_t pid);
 

@@ -17,6 +17,7 @@
 #include "probe/attached.h"
 #include "probe/cost.h"
 #include "probe/functions.h"
+#include "probe/gates.h"
 #include "probe/missing.h"
 #include "probe/plans.h"
 #include "probe/python.h"
@@ -84,6 +85,7 @@ static int add_process(struct tracer *t, pid_t pid, struct attached *attached, s
 		ret = error_set(err, -ENOMEM, "out of memory");
 	} else if (t->slicer) {
 		slicer_add(t->slicer, attached);
+		slicer_look(t->slicer, attached);
 	}
 	pthread_mutex_unlock(&t->lock);
 	return ret;
@@ -173,7 +175,7 @@ static int make_context(struct tracer *t, struct error *err)
 		.functions = t->functions,
 		.return_probes = t->feature.return_probes,
 		.allocs = t->options.allocs,
-		.objects = t->options.objects,
+		.objects = t->options.objects.wanted && t->feature.backend != LINK_PERF,
 		.more = t->options.more,
 		.marks = t->options.marks,
 	});
@@ -189,7 +191,7 @@ static int make_context(struct tracer *t, struct error *err)
 		.tables = t->tables,
 		.keeper = t->keeper,
 		.early = &t->early,
-		.cost = &t->cost,
+		.objects = t->options.objects,
 		.attaches_children = t->options.follow && t->options.allocs,
 		/* With perf links (6.1) following children that inherit events was seen to hang in a virtual
 		   machine. */
@@ -215,6 +217,7 @@ static int start_slicer(struct tracer *t, struct error *err)
 		.stacks_sampled = t->options.stacks_sampled,
 		.sample_bytes = t->options.sample_bytes,
 		.free_sample_bytes = t->options.free_sample_bytes,
+		.object_sample_bytes = t->options.objects.sample_bytes,
 	};
 	int ret = slicer_start(&options, &t->slicer);
 
@@ -360,6 +363,15 @@ int tracer_fd(const struct tracer *t)
 	return t->epoll_fd;
 }
 
+static void look_for_objects(struct tracer *t, struct attached *attached)
+{
+	if (!t->slicer)
+		return;
+	pthread_mutex_lock(&t->lock);
+	slicer_look(t->slicer, attached);
+	pthread_mutex_unlock(&t->lock);
+}
+
 /* What the batch asked for. The most urgent first: a purge may be over soon. */
 static void act(struct tracer *t)
 {
@@ -372,8 +384,10 @@ static void act(struct tracer *t)
 	for (size_t i = 0; i < t->processes.cap; i++) {
 		struct attached *attached = t->processes.slots[i].value;
 
-		if (attached && attached_wants(attached))
-			attached_act(attached, now);
+		if (!attached || !attached_wants(attached))
+			continue;
+		attached_act(attached, now);
+		look_for_objects(t, attached);
 	}
 	if (t->young_cnt && now > t->young_last_ns + YOUNG_NS)
 		programs_settle(t->programs, t->young_cnt);
@@ -518,23 +532,20 @@ uint64_t tracer_probe_ns(struct tracer *t, pid_t pid)
 	return attached ? attached_probe_ns(attached, &t->cost) : 0;
 }
 
-int tracer_objects(struct tracer *t, pid_t pid, uint64_t sample_bytes, double max_share)
-{
-	struct attached *attached = attached_of(t, pid);
-
-	return attached ? attached_objects(attached, sample_bytes, max_share) : -ESRCH;
-}
-
-bool tracer_object_pace(struct tracer *t, pid_t pid, struct pace_view *view)
+bool tracer_sees_objects(struct tracer *t, pid_t pid)
 {
 	const struct attached *attached = attached_of(t, pid);
 
-	return attached && attached_object_pace(attached, view);
+	return attached && attached_sees_objects(attached);
 }
 
 bool tracer_object_counts(struct tracer *t, pid_t pid, struct object_counts *counts)
 {
-	return programs_object_counts(t->programs, pid, counts);
+	struct gate_sum sum;
+	bool found = gates_spent(&t->context.gates, pid, CELL_OBJECTS, &sum);
+
+	*counts = sum.objects;
+	return found;
 }
 
 static uint64_t clock_ns(clockid_t clock)
@@ -558,9 +569,9 @@ void tracer_read_headers(struct tracer *t)
 	programs_read_headers(t->programs);
 }
 
-bool tracer_pace(struct tracer *t, pid_t pid, struct pace_view *view)
+bool tracer_pace(struct tracer *t, pid_t pid, uint32_t stream, struct pace_view *view)
 {
-	return t->slicer && slicer_view(t->slicer, pid, view);
+	return t->slicer && slicer_view(t->slicer, pid, stream, view);
 }
 
 unsigned tracer_probe_cnt(struct tracer *t, pid_t pid)

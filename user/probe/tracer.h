@@ -19,7 +19,7 @@
  *   arrival.c   whether probes are where a process runs
  *   sweep.c     clears the children that are not traced
  *   programs.c  the BPF side, loaded; watch.c turns the costly part on while a purge is in flight
- *   slicer.c    a thread that keeps processes to a budget; gates.c whether blocks are recorded, and what that takes
+ *   slicer.c    a thread that keeps processes to a budget; gates.c whether something is recorded, and what that takes
  *   feature.c   what this kernel can do, found by trying
  *   kfunc.c     functions of the kernel that programs call, whatever their prototype
  *   cost.c      what a hit costs, found out on a child of ours
@@ -51,9 +51,15 @@ struct probe_cost { /* of hits of allocation probes, ns of CPU time */
 	double trap, return_trap;
 };
 
+struct object_options { /* Python's small objects, where the places are known at which they are born and die */
+	bool wanted;
+	bool paced;            /* in cells (EVENT_CELL), for half of max_overhead; else all the time, at any cost */
+	uint64_t sample_bytes; /* births are recorded of one in so many bytes, on average; 0: all */
+};
+
 struct tracer_options {
 	bool allocs;                 /* probe the allocation functions too */
-	bool objects;                /* … and Python's small objects, as tracer_objects says */
+	struct object_options objects;
 	bool stacks;                 /* record the stacks of callers: of purges and dlopen too */
 	uint64_t sample_bytes;       /* … of allocations one in so many bytes, on average; 0: all */
 	uint64_t free_sample_bytes;  /* … of frees */
@@ -67,9 +73,6 @@ struct tracer_options {
 };
 
 struct object_counts { /* of Python objects while they were recorded, cumulative; bytes as pools round them */
-	uint64_t hits;
-	uint64_t sampled; /* births that were recorded */
-	bool cut;         /* the cell's quota is used up */
 	uint64_t taken, taken_bytes, given, given_bytes;
 	uint64_t odd; /* hits that were none: a place was taken for what it is not */
 };
@@ -153,22 +156,19 @@ size_t tracer_missing(struct tracer *tracer, pid_t pid, const char **lines, size
  * out on a child of ours. An estimate; 0 without allocation probes.
  */
 uint64_t tracer_probe_ns(struct tracer *tracer, pid_t pid);
-/*
- * From now on Python's objects are recorded, births of one in so many bytes (0: all). max_share: of the process's
- * CPU time, in cells (EVENT_CELL) that take no more of it; 0: always. −ENOENT: no place of theirs is known in what
- * the process has mapped, yet.
- */
-int tracer_objects(struct tracer *tracer, pid_t pid, uint64_t sample_bytes, double max_share);
-/* What that takes and sees; false: there are no cells. */
-bool tracer_object_pace(struct tracer *tracer, pid_t pid, struct pace_view *view);
-/* False: they never were recorded. */
+/* Whether Python's objects are looked at in it, all the time or in cells. */
+bool tracer_sees_objects(struct tracer *tracer, pid_t pid);
+/* False: they never were. */
 bool tracer_object_counts(struct tracer *tracer, pid_t pid, struct object_counts *counts);
 /* CPU time (ns) that we have used so far, the process that holds the probes included. */
 uint64_t tracer_cpu_ns(const struct tracer *tracer);
 /* Not every recorded block is known any more: frees are to tell sizes of all (event_block.size). */
 void tracer_read_headers(struct tracer *tracer);
-/* How its probes keep to the budget; false: there is none, or it is not attached. */
-bool tracer_pace(struct tracer *tracer, pid_t pid, struct pace_view *view);
+/*
+ * How the probes of a stream of its, CELL_BLOCKS or CELL_OBJECTS, keep to the budget; false: there is none, or no
+ * such stream.
+ */
+bool tracer_pace(struct tracer *tracer, pid_t pid, uint32_t stream, struct pace_view *view);
 unsigned tracer_probe_cnt(struct tracer *tracer, pid_t pid);
 
 #endif
