@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 
-from attach_harness import DEADLINE, MIB, PYTHON, PythonTarget, Tracer, probes_left, purges, text_differences
+from attach_harness import DEADLINE, MIB, PYTHON, PythonTarget, Tracer, probes_left, purges, text_differences, exact
 from cgroups import join, limit_to, memory_cgroup
 from heap_targets import ROOT, Target
 
@@ -14,7 +14,7 @@ BLOCK = 5000
 
 @contextlib.contextmanager
 def watching(tree, *words, command="attach"):
-    with Tracer(tree, command, "--json", "--walk-budget", "20", *words) as tracer:
+    with Tracer(tree, command, "--json", "--walk-budget", "20", *exact(words), *words) as tracer:
         yield tracer
 
 

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from attach_harness import DEADLINE, MIB, PYTHON, PythonTarget, Tracer, attached, mimalloc
+from attach_harness import DEADLINE, MIB, PYTHON, PythonTarget, Tracer, attached, mimalloc, exact
 from cgroups import join, limit_to, memory_cgroup
 from heap_targets import root_only
 from test_python_gc import has_probes
@@ -216,7 +216,7 @@ def judge(tree, made, *words):
             stack.enter_context(role.target)
         pids = ",".join(str(role.pid) for role in roles.values())
         tracer = stack.enter_context(Tracer(tree, "attach", "--json", "--top", "3", "--walk-budget", "25", "--retained-min",
-                                            "16M", "--window-min", "0.5", *words, pids, "0.25"))
+                                            "16M", "--window-min", "0.5", *exact(words), *words, pids, "0.25"))
         play(tracer, roles)
         tracer.process.send_signal(signal.SIGINT)
         while tracer.next():

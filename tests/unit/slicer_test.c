@@ -1,6 +1,7 @@
 /*
- * The slicer on children of ours, as root: at a made-up pace (this file's pace_next stands for budget/pace.c) it
- * switches their probes again and again. What is recorded of a cell has no gap, and nothing is left in a child.
+ * The slicer on children of ours, as root: at a made-up pace (this file's pace_next stands for budget/pace.c)
+ * it switches their probes again and again. What is recorded of a cell has no gap, and nothing is left in a
+ * child.
  */
 #include <dlfcn.h>
 #include <poll.h>
@@ -75,8 +76,8 @@ void pace_begun(struct pace *pace, const struct pace_reading *now)
 	(void)now;
 }
 
-uint64_t pace_progress(const struct pace *pace, const struct pace_reading *from, const struct pace_reading *to,
-		       uint64_t *error)
+uint64_t pace_progress(const struct pace *pace, const struct pace_reading *from,
+		       const struct pace_reading *to, uint64_t *error)
 {
 	(void)pace;
 	*error = 0;
@@ -95,7 +96,7 @@ void pace_view(const struct pace *pace, const struct pace_reading *now, struct p
 static struct shared {
 	atomic_bool stop, load, loaded;
 	atomic_ulong calls, wrong;
-} *shared;
+} * shared;
 
 static void number_blocks(void)
 {
@@ -160,8 +161,10 @@ static void load_and_number(void)
 	void (*give_back)(void *) = NULL;
 	void *handle;
 
-	while (!shared->load)
+	while (!shared->load) {
 		free(malloc(1));
+		shared->calls++;
+	}
 	handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
 	*(void **)&allocate = dlsym(handle, "mi_malloc");
 	*(void **)&give_back = dlsym(handle, "mi_free");
@@ -215,9 +218,10 @@ struct seen {
 	pid_t pid;
 	unsigned cells, cut, filled, gaps, outside, unpaired, of_loaded;
 	bool open, ended_lately;
-	uint64_t number;       /* of the last block in the cell; 0: none yet */
-	uint64_t before;       /* of the last cell */
-	uint64_t addr[KEPT];   /* of blocks, by number; 0: not seen in this cell */
+	uint64_t number;     /* of the last block in the cell; 0: none yet */
+	uint32_t kind;       /* of the last event in it: frees and allocations alternate */
+	uint64_t before;     /* of the last cell */
+	uint64_t addr[KEPT]; /* of blocks, by number; 0: not seen in this cell */
 	const struct tracer *tracer;
 };
 
@@ -230,6 +234,7 @@ static void take_cell(const struct event_cell *cell)
 		assert_true(cell->number > seen.before);
 		seen.before = cell->number;
 		seen.number = 0;
+		seen.kind = EVENT_CELL;
 		memset(seen.addr, 0, sizeof(seen.addr));
 		seen.cells++;
 	} else {
@@ -282,6 +287,10 @@ static void take_event(const struct event *ev, void *arg)
 		take_cell(ev->cell);
 		return;
 	}
+	if (ev->head->kind != EVENT_ALLOC && ev->head->kind != EVENT_FREE)
+		return;
+	seen.gaps += seen.open && ev->head->kind == seen.kind;
+	seen.kind = ev->head->kind;
 	fn = ev->head->kind == EVENT_ALLOC ? tracer_function(seen.tracer, ev->head->func) : NULL;
 	seen.of_loaded += fn && strstr(fn->object, "mimalloc") != NULL;
 	if (ev->head->kind == EVENT_ALLOC)
@@ -301,11 +310,12 @@ static void poll_once(struct tracer *tracer)
 static struct tracer *attach(pid_t pid)
 {
 	static const struct log log = {.out = NULL};
-	const struct tracer_options options = {
-		.allocs = true, .size_max = UINT64_MAX, .max_overhead = 0.1};
+	const struct tracer_options options = {.allocs = true, .size_max = UINT64_MAX, .max_overhead = 0.1};
 	struct error err = {.text = ""};
 	struct tracer *tracer;
 
+	while (shared->calls <= KEPT) /* from then on each allocation follows a free */
+		usleep(1000);
 	assert_int_equal(tracer_open(&log, &options, &tracer, &err), 0);
 	seen = (struct seen){.pid = pid, .tracer = tracer};
 	if (tracer_attach(tracer, pid, &err))
