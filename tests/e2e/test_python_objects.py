@@ -9,6 +9,7 @@ from attach_harness import PYTHON, PythonTarget, attached, settled
 from heap_targets import allocator
 from test_pymalloc import HERE, SUITES, python
 
+BUDGET = "--max-overhead", "10"  # attach's default
 
 # Who keeps what, by function; each knows the bytes that pools give it (sys.getsizeof, rounded).
 KEEPERS = """
@@ -108,7 +109,7 @@ def test_other_allocators_for_objects(tree, serves, born):
         assert objects["born"]["count"] == 0
 
 
-@pytest.mark.parametrize("words", [("--max-overhead", "none"), ("--objects", "none"), ("--stack", "none")])
+@pytest.mark.parametrize("words", [("--max-overhead", "none"), (*BUDGET, "--objects", "none"), (*BUDGET, "--stack", "none")])
 def test_they_are_not_looked_at(tree, words):
     """Without a budget they would cost what they cost; and if nobody wants them, or could be told who has them."""
     with PythonTarget() as target:
@@ -120,7 +121,7 @@ def test_they_are_not_looked_at(tree, words):
 def test_under_a_budget_they_are_looked_at_in_cells(tree):
     with PythonTarget() as target:
         target.do(KEEPERS)
-        with attached(tree, target.pid) as tracer:
+        with attached(tree, target.pid, *BUDGET) as tracer:
             objects = tracer.next()["allocs"]["objects"]
             assert objects["on"] and objects["in_cells"]
             tracer.stop()
@@ -135,7 +136,7 @@ def test_through_execs(tree):
     """What an exec ends is not looked at any more, and what it brings is."""
     words = "import itertools; [str(i) for i in itertools.count() if i < 0]"
     with PythonTarget() as target:
-        with attached(tree, target.pid) as tracer:
+        with attached(tree, target.pid, *BUDGET) as tracer:
             assert looks_at_objects(tracer.next())
             target.process.stdin.write(json.dumps(f"os.execvp('sh', ['sh', '-c', 'read line; exec {PYTHON} -c \"{words}\"'])") + "\n")
             tracer.until(lambda report: not looks_at_objects(report))
