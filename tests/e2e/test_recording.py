@@ -157,7 +157,7 @@ def test_a_killed_tracer_leaves_what_it_had(tree, script, tmp_path):
 def test_a_full_disk_costs_only_the_recording(tree, script, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "none", disk], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24k", "none", disk], check=True)
     try:
         live = run(tree, "--json", "-i", "0.1", "-o", disk / "rec", "--", PYTHON, script)
         assert live.returncode == 0
