@@ -7,7 +7,7 @@
 
 static uint64_t now(clockid_t id)
 {
-	struct timespec t;
+	struct timespec t = {.tv_sec = 0};
 
 	clock_gettime(id, &t);
 	return (uint64_t)t.tv_sec * NSEC_PER_SEC + (uint64_t)t.tv_nsec;
@@ -21,6 +21,13 @@ uint64_t clock_monotonic_ns(void)
 uint64_t clock_thread_cpu_ns(void)
 {
 	return now(CLOCK_THREAD_CPUTIME_ID);
+}
+
+uint64_t clock_process_cpu_ns(pid_t pid)
+{
+	clockid_t id;
+
+	return clock_getcpuclockid(pid, &id) ? 0 : now(id);
 }
 
 int64_t clock_lead(void)

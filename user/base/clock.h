@@ -6,10 +6,13 @@
 #define ALLOCTRACE_BASE_CLOCK_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 uint64_t clock_monotonic_ns(void);
 /* CPU time of the calling thread, ns. */
 uint64_t clock_thread_cpu_ns(void);
+/* … of all threads of a process, 0 for our own: ns; 0 when it has ended. */
+uint64_t clock_process_cpu_ns(pid_t pid);
 /* What CLOCK_REALTIME is ahead of CLOCK_MONOTONIC by now, ns. */
 int64_t clock_lead(void);
 /* From now on clock_epoch reckons by that lead: of a picture that was taken then, perhaps elsewhere. */

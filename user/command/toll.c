@@ -1,20 +1,7 @@
 #include "command/toll.h"
 
-#include <time.h>
-
 #include "base/clock.h"
-#include "base/units.h"
 #include "budget/pace.h"
-
-static uint64_t process_cpu_ns(const struct process *process)
-{
-	struct timespec used;
-	clockid_t clock;
-
-	if (clock_getcpuclockid(process->pid, &clock) || clock_gettime(clock, &used))
-		return 0;
-	return (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec;
-}
 
 static double grown(uint64_t now, uint64_t then)
 {
@@ -28,7 +15,7 @@ void toll_tick(struct toll *t, struct tracer *tracer, const struct process *proc
 
 	if (t->time_ns && now - t->time_ns < ACCOUNT_BUCKET_NS)
 		return;
-	cpu = process_cpu_ns(process);
+	cpu = clock_process_cpu_ns(process->pid);
 	probe = tracer_probe_ns(tracer, process->pid);
 	ours = tracer_cpu_ns(tracer);
 	if (t->time_ns && cpu) {

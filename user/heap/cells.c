@@ -73,11 +73,6 @@ void cells_free(struct cells *c)
 	free(c);
 }
 
-uint32_t cells_tick(const struct cells *c)
-{
-	return c->tick;
-}
-
 void cells_begin(struct cells *c, const struct event_cell *begin, uint32_t tick)
 {
 	weighing_begin(&c->weighing, begin);

@@ -27,13 +27,12 @@ enum cells_leave {
 struct cells *cells_new(struct sites *sites, struct blocks *blocks);
 void cells_free(struct cells *cells); /* NULL-safe */
 
-/* tick: of that moment; blocks that are born from now on have cells_tick at least. */
+/* tick: of that moment; blocks that are born from now on have it at least. */
 void cells_begin(struct cells *cells, const struct event_cell *begin, uint32_t tick);
 /* The blocks of the cell get their weights. */
 void cells_end(struct cells *cells, const struct event_cell *end);
 /* Books what a sure cell has had so far. */
 void cells_settle(struct cells *cells);
-uint32_t cells_tick(const struct cells *cells);
 
 /* Group and weight of a block that is allocated now, at its site and tick. */
 void cells_weigh(const struct cells *cells, struct block *block);

@@ -30,15 +30,6 @@ void spread_add(struct spread *s, const struct bounded *figures, const struct si
 	}
 }
 
-void spread_join(struct spread *s, const struct spread *more)
-{
-	s->any |= more->any;
-	for (unsigned i = 0; i < BOUNDED_FIGURES; i++) {
-		s->below[i] += more->below[i];
-		s->above[i] += more->above[i];
-	}
-}
-
 void spread_forget_live(struct spread *s)
 {
 	for (unsigned i = 0; i < 2; i++)

@@ -34,7 +34,6 @@ struct spread {
 
 /* bounds NULL: exact. */
 void spread_add(struct spread *spread, const struct bounded *figures, const struct site_bounds *bounds);
-void spread_join(struct spread *spread, const struct spread *more);
 /* What is live is no part of the sum. */
 void spread_forget_live(struct spread *spread);
 /* The bounds of that sum; its figures where nothing is known of them. */

@@ -10,9 +10,9 @@
 #include "probe/programs.h"
 
 /*
- * Some 15 ms; the keeper removes the links meanwhile. What the child does is in the ring
- * afterwards, under its PID. budgeted: programs have gates. tables: so that its stacks are taken as the target's are; may be NULL.
- * 0, or −errno and *cost is what other machines were seen to take.
+ * Some 15 ms, or twice that; the keeper removes the links meanwhile. What the child does is in the ring
+ * afterwards, under its PID. budgeted: programs have gates. tables: so that its stacks are taken as the
+ * target's are; may be NULL. 0, or −errno and *cost is what other machines were seen to take.
  */
 int cost_calibrate(struct programs *programs, const struct feature *feature, struct unwind_tables *tables,
 		   struct keeper *keeper, bool budgeted, struct probe_cost *cost);

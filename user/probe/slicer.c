@@ -27,7 +27,6 @@ struct sliced {
 	struct attached *attached;
 	pid_t pid;
 	uint32_t stream; /* CELL_BLOCKS, CELL_OBJECTS */
-	clockid_t clock;
 	struct pace *pace;
 	struct pace_step step;
 	uint64_t due;    /* its next turn */
@@ -65,12 +64,9 @@ static void sliced_free(struct sliced *s)
 
 static uint64_t cpu_time(const struct slicer *sl, const struct sliced *s)
 {
-	struct timespec used;
+	uint64_t used = clock_process_cpu_ns(s->pid);
 
-	if (clock_gettime(s->clock, &used))
-		return s->marked.cpu_ns; /* it has ended */
-	return (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec +
-	       gates_running(&sl->options.gates, s->pid);
+	return used ? used + gates_running(&sl->options.gates, s->pid) : s->marked.cpu_ns;
 }
 
 /* proc(5): fields 14 and 15 of stat, in clock ticks. */
@@ -465,7 +461,7 @@ static int add(struct slicer *sl, struct attached *attached, uint32_t stream)
 	s->stream = stream;
 	s->placed = stream == CELL_BLOCKS;
 	options = pace_options(sl, s);
-	if (clock_getcpuclockid(s->pid, &s->clock)) {
+	if (!clock_process_cpu_ns(s->pid)) {
 		ret = -ESRCH;
 		goto fail;
 	}

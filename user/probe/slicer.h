@@ -12,14 +12,12 @@
 
 #include <pthread.h>
 
-#include "base/log.h"
 #include "budget/pace.h"
 #include "probe/attached.h"
 
 struct slicer;
 
 struct slicer_options { /* what it points to must outlive the slicer */
-	const struct log *log;
 	struct gate_fds gates;
 	const struct probe_cost *cost;
 	pthread_mutex_t *lock; /* of the processes that it has */

@@ -8,7 +8,6 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -206,7 +205,6 @@ static int make_context(struct tracer *t, struct error *err)
 static int start_slicer(struct tracer *t, struct error *err)
 {
 	const struct slicer_options options = {
-		.log = t->log,
 		.gates = programs_gate_fds(t->programs),
 		.cost = &t->cost,
 		.lock = &t->lock,
@@ -548,20 +546,9 @@ bool tracer_object_counts(struct tracer *t, pid_t pid, struct object_counts *cou
 	return found;
 }
 
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec used;
-
-	return clock_gettime(clock, &used) ? 0
-					   : (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec;
-}
-
 uint64_t tracer_cpu_ns(const struct tracer *t)
 {
-	clockid_t keeper;
-	uint64_t ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-
-	return clock_getcpuclockid(keeper_pid(t->keeper), &keeper) ? ns : ns + clock_ns(keeper);
+	return clock_process_cpu_ns(0) + clock_process_cpu_ns(keeper_pid(t->keeper));
 }
 
 void tracer_read_headers(struct tracer *t)

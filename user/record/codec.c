@@ -165,3 +165,15 @@ void *codec_list(struct codec *c, const void *list, size_t *cnt, size_t size, si
 		*cnt = 0;
 	return room;
 }
+
+bool codec_next(struct codec *c, uint64_t *number, uint64_t max)
+{
+	uint64_t distance = codec_is_well(c) ? chunk_read_varint(c->in) : 0;
+
+	if (distance > max || *number + distance > max) {
+		codec_refuse(c);
+		return false;
+	}
+	*number += distance;
+	return distance != 0;
+}

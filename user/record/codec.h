@@ -68,4 +68,10 @@ void *codec_part(struct codec *c, const void *part, size_t size);
 /* The same of *cnt of them; more than max make no sense. NULL, and *cnt 0, only in failure. */
 void *codec_list(struct codec *c, const void *list, size_t *cnt, size_t size, size_t max);
 
+/*
+ * Reading a list of ascending numbers from 1 on, each as its distance from the one before, that 0 ends: moves
+ * *number on. More than max makes no sense. False: there are no more, or going on makes no sense.
+ */
+bool codec_next(struct codec *c, uint64_t *number, uint64_t max);
+
 #endif

@@ -150,14 +150,9 @@ static void read_site(struct codec *c, struct site_state *state)
 
 static void read_changes(struct codec *c, struct site_states *states, size_t *left)
 {
-	uint64_t number = 0, distance;
+	uint64_t number = 0;
 
-	while (codec_is_well(c) && (distance = chunk_read_varint(c->in))) {
-		if (distance > SITES_MAX || number + distance > SITES_MAX) {
-			codec_refuse(c);
-			return;
-		}
-		number += distance;
+	while (codec_next(c, &number, SITES_MAX)) {
 		if (!reach(states, (uint32_t)number - 1, left)) {
 			c->status = -ENOMEM;
 			return;
