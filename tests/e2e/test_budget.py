@@ -58,6 +58,22 @@ def test_a_thousand_times_the_rate_from_one_moment_to_the_next(tree, target):
     check_within(base, rounds, final)
 
 
+def test_one_that_uses_next_to_nothing_is_seen_whole(tree):
+    """Probes take more than the budget of its CPU time, which is little of a core."""
+    gentle = KnownSites(tree, Load("steady", rate=400, work_ns=1000))
+    with gentle, attach(tree, gentle.pid) as tracer:
+        tracer.ready()
+        gentle.ask("begin")
+        for _ in range(8):
+            tracer.next()
+        gentle.ask("pause")
+        true = gentle.truth()
+        final = tracer.stop()["allocs"]
+    assert final["probe_cpu_share"] > final["max_overhead"] / 100
+    assert not final["estimated"] and final["duty"] == 1
+    assert final["allocs"] == true[None]["allocs"] > 1000
+
+
 def test_each_process_has_a_budget_of_its_own(tree, target):
     """One flat out does not take the probes from one that is not."""
     gentle = KnownSites(tree, Load("steady", rate=1000, work_ns=100000))

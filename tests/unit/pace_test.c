@@ -58,6 +58,18 @@ static double between(double time)
 	return 18500;
 }
 
+/* Some 3 % of a core, in which its probes take 12 % of its CPU time and 0.36 % of the core. */
+static double mostly_idle(double time)
+{
+	return fmod(time, 10e6) < 3e5 ? 20000 : 0;
+}
+
+/* The same with nothing but pairs. */
+static double mostly_idle_and_dear(double time)
+{
+	return fmod(time, 10e6) < 3e5 ? 10 : 0;
+}
+
 /* A second idle, a second flat out. */
 static double alternating(double time)
 {
@@ -184,6 +196,21 @@ static void pass(struct scene *s, double seconds)
 	}
 }
 
+/* The largest part of a core over 5 s. */
+static double most_of_a_core(const struct scene *s)
+{
+	double largest = 0;
+
+	for (size_t i = 0; i + 50 <= (size_t)(s->now / 1e8); i++) {
+		double spent = 0;
+
+		for (size_t k = i; k < i + 50; k++)
+			spent += s->spent[k];
+		largest = fmax(largest, spent / 5e9);
+	}
+	return largest;
+}
+
 /* The largest share over 5 s from there on, of windows in which the target used at least half a second. */
 static double most(const struct scene *s, double from_seconds)
 {
@@ -213,6 +240,38 @@ static void what_is_cheap_stays_on(void **state)
 	assert_true(s->step.sure && !s->step.sample_bytes && s->switches == 0);
 	assert_true(!view.sliced && view.duty == 1 && view.duty_now == 1);
 	assert_true(fabs(view.share - (PAIR_NS + STACK_NS) / 200000) < 0.002);
+	finish(s);
+}
+
+/* However little CPU time it uses: a small part of a core is nobody's harm. */
+static void one_that_is_mostly_idle_is_recorded_surely(void **state)
+{
+	const struct pace_options floored = {.max_share = 0.1, .core_share = 0.005, .seed = 7};
+	struct scene *s = begin_with(mostly_idle, &floored);
+
+	(void)state;
+	pass(s, 30);
+	assert_true(s->step.sure && !s->step.sample_bytes && s->switches == 0);
+	assert_true(s->truth / s->cpu > 0.1);
+	finish(s);
+	s = begin(mostly_idle, 0.1); /* without that part */
+	pass(s, 30);
+	assert_true(!s->step.sure || s->step.sample_bytes);
+	finish(s);
+}
+
+static void one_that_is_mostly_idle_and_dear_keeps_to_the_part_of_a_core(void **state)
+{
+	const struct pace_options floored = {.max_share = 0.1, .core_share = 0.005, .seed = 7};
+	struct scene *s = begin_with(mostly_idle_and_dear, &floored);
+
+	(void)state;
+	pass(s, 60);
+	print_message("most %.5f of a core, mean %.5f, switches/s %.1f\n", most_of_a_core(s),
+		      s->truth / s->now, s->switches / 60);
+	assert_false(s->step.sure);
+	assert_true(most_of_a_core(s) < 0.005);
+	assert_true(s->truth / s->now > 0.5 * 0.005);
 	finish(s);
 }
 
@@ -347,10 +406,10 @@ static void the_budget_may_be_divided_later(void **state)
 
 	(void)state;
 	pass(s, 10);
-	pace_share(s->pace, 0.1);
+	pace_share(s->pace, 0.1, 0);
 	pass(s, 30);
 	assert_true(most(s, 15) < 0.1);
-	pace_share(s->pace, 0.2);
+	pace_share(s->pace, 0.2, 0);
 	pass(s, 30);
 	assert_true(most(s, 45) > 0.1);
 	finish(s);
@@ -385,6 +444,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_cheap_stays_on),
+		cmocka_unit_test(one_that_is_mostly_idle_is_recorded_surely),
+		cmocka_unit_test(one_that_is_mostly_idle_and_dear_keeps_to_the_part_of_a_core),
 		cmocka_unit_test(stacks_are_sampled_first),
 		cmocka_unit_test(a_busy_one_is_sliced),
 		cmocka_unit_test(one_flat_out_is_sliced),

@@ -54,10 +54,11 @@ void pace_free(struct pace *pace)
 	free(pace);
 }
 
-void pace_share(struct pace *pace, double max_share)
+void pace_share(struct pace *pace, double max_share, double core_share)
 {
 	(void)pace;
 	(void)max_share;
+	(void)core_share;
 }
 
 struct pace_step pace_next(struct pace *pace, const struct pace_reading *now)

@@ -70,24 +70,26 @@ static struct spent last_span(const struct pace *p, uint64_t now)
 	struct spent last = account_last(&p->account, now, PACE_SPAN_NS);
 	double wall = p->account.total.wall;
 
-	if (wall > 0 && wall < PACE_SPAN_NS)
+	if (wall > 0 && wall < PACE_SPAN_NS) {
 		last.cpu += p->account.total.cpu * (PACE_SPAN_NS / wall - 1);
+		last.wall += PACE_SPAN_NS - wall;
+	}
 	return last;
 }
 
-/* Of its CPU time, what probes that are on all the time may take. */
-static double sure_share(const struct pace *p)
+/* The budget of a time in which the process used so much CPU time, ns. */
+static double allowed(const struct pace *p, double cpu, double wall)
 {
-	return p->options.max_share * SURE;
+	return fmax(p->options.max_share * cpu, p->options.core_share * wall);
 }
 
-/* … what cells are planned to: the fewer there are in 5 s, the more unevenly their coins fall. */
-static double planned(const struct pace *p)
+/* … of it, what cells are planned to take: the fewer there are in 5 s, the more unevenly their coins fall. */
+static double planned_part(const struct pace *p)
 {
 	double busy = fmin(fmax(p->off_rate, 0.2), 1);
-	double cells = p->options.max_share * PACE_SPAN_NS * busy / fmax(p->cell.cost, FLOOR_NS);
+	double cells = allowed(p, busy * PACE_SPAN_NS, PACE_SPAN_NS) / fmax(p->cell.cost, FLOOR_NS);
 
-	return p->options.max_share * (1 - fmin(SPREAD / sqrt(cells), 0.5));
+	return 1 - fmin(SPREAD / sqrt(cells), 0.5);
 }
 
 static struct pace_step sure_step(struct pace *p, uint64_t now)
@@ -95,10 +97,10 @@ static struct pace_step sure_step(struct pace *p, uint64_t now)
 	struct spent last = last_span(p, now);
 	struct spent second = account_last(&p->account, now, NSEC_PER_SEC);
 	double rate = second.wall > 0 ? second.cpu / second.wall : 1;
-	bool calm = second.wall > 0 && second.probe < CALM * p->options.max_share * second.cpu;
+	bool calm = second.wall > 0 && second.probe < CALM * allowed(p, second.cpu, second.wall);
 	uint64_t length = calm ? CALM_ASK_NS : ASK_NS;
-	double next = p->options.max_share * rate * (double)length;
-	double left = fmax(sure_share(p) * last.cpu + next - last.probe, 1.5 * next);
+	double next = allowed(p, rate * (double)length, (double)length);
+	double left = fmax(SURE * allowed(p, last.cpu, last.wall) + next - last.probe, 1.5 * next);
 	double hit = p->cell.hits > 0 && p->cell.probe > 0 ? p->cell.probe / p->cell.hits : HIT_NS;
 
 	left = fmin(left, BURST * p->options.max_share * PACE_SPAN_NS * fmax(rate, 1));
@@ -133,6 +135,14 @@ static struct pace_step cell_step(struct pace *p, double chance)
 	};
 }
 
+/* Time (ns) off after a cell that costs so much, so that both together have just the budget for it. */
+static double paid_off(const struct pace *p, double cost)
+{
+	double off = (cost / p->options.max_share - p->cell.cpu) / fmax(p->off_rate, 0.01);
+
+	return p->options.core_share > 0 ? fmin(off, cost / p->options.core_share - p->cell.wall) : off;
+}
+
 /*
  * Time (ns) that it should be off between two cells on average, so that their cost is what is planned.
  * Coins fall unevenly: the more of the last 5 s' budget is used up, the longer.
@@ -140,14 +150,13 @@ static struct pace_step cell_step(struct pace *p, double chance)
 static double mean_off(const struct pace *p, uint64_t now)
 {
 	struct spent last = last_span(p, now);
-	double rate = fmax(p->off_rate, 0.01);
-	double off = (p->cell.cost / planned(p) - p->cell.cpu) / rate;
-	double used = last.cpu > 0 ? last.probe / (planned(p) * last.cpu) : 0;
+	double part = planned_part(p), budget = allowed(p, last.cpu, last.wall);
+	double used = budget > 0 ? last.probe / (part * budget) : 0;
 	double more = fmin(fmax(pow(used, 4), 1), 8);
 
-	if (last.probe + p->cell.cost > NEAR * p->options.max_share * last.cpu)
+	if (last.probe + p->cell.cost > NEAR * budget)
 		more = 16;
-	return fmin(fmax(off * more, (double)MS), OFF_MAX_NS);
+	return fmin(fmax(paid_off(p, p->cell.cost / part) * more, (double)MS), OFF_MAX_NS);
 }
 
 /*
@@ -182,23 +191,29 @@ static bool may_sample(const struct pace *p)
 	return !p->options.stacks_sampled;
 }
 
-/* Probes' share if all were on, from what a stretch of on-time took; without stacks but few. */
-static double share_of(double probe, double cpu)
+/* Whether that is within so much of the budget of its time. */
+static bool suffices(const struct pace *p, const struct spent *s, double part)
 {
-	return cpu > 0 ? probe / cpu : 0;
+	return s->probe <= part * SURE * allowed(p, s->cpu, s->wall);
+}
+
+/* … without stacks but few. */
+static bool suffices_bare(const struct pace *p, const struct spent *s, double part)
+{
+	const struct spent bare = {.cpu = s->cpu - s->stack, .probe = s->probe - s->stack, .wall = s->wall};
+
+	return suffices(p, &bare, part);
 }
 
 static void leave_all(struct pace *p, const struct spent *s, bool cut, uint64_t now)
 {
-	double share = share_of(s->probe, s->cpu), bare = share_of(s->probe - s->stack, s->cpu - s->stack);
-
 	if (p->options.dear && !p->sliced) {
 		enter(p, MODE_SLICED, now);
 		return;
 	}
-	if (!cut && (share <= sure_share(p) || now - p->mode_since < SETTLE_NS / 2))
+	if (!cut && (suffices(p, s, 1) || now - p->mode_since < SETTLE_NS / 2))
 		return;
-	if (may_sample(p) && bare < 0.9 * sure_share(p)) {
+	if (may_sample(p) && suffices_bare(p, s, 0.9)) {
 		p->options.sample_bytes = SAMPLE_FIRST;
 		enter(p, MODE_SAMPLED, now);
 	} else {
@@ -208,17 +223,14 @@ static void leave_all(struct pace *p, const struct spent *s, bool cut, uint64_t 
 
 static void leave_sampled(struct pace *p, const struct spent *s, bool cut, uint64_t now)
 {
-	double share = share_of(s->probe, s->cpu);
-
 	if (cut) {
 		enter(p, MODE_SLICED, now);
 	} else if (now - p->mode_since >= SETTLE_NS) {
-		if (share > sure_share(p) && s->stack > 0.2 * s->probe &&
-		    p->options.sample_bytes < SAMPLE_MAX)
+		if (!suffices(p, s, 1) && s->stack > 0.2 * s->probe && p->options.sample_bytes < SAMPLE_MAX)
 			p->options.sample_bytes *= 4;
-		else if (share > sure_share(p))
+		else if (!suffices(p, s, 1))
 			enter(p, MODE_SLICED, now);
-		else if (share < 0.4 * sure_share(p))
+		else if (suffices(p, s, 0.4))
 			p->options.sample_bytes /= 4;
 		else
 			return;
@@ -228,17 +240,29 @@ static void leave_sampled(struct pace *p, const struct spent *s, bool cut, uint6
 	}
 }
 
+/* What the last 5 s would have been with probes on all the time, as the process's own time costs in cells. */
+static struct spent all_on(const struct pace *p, uint64_t now)
+{
+	const struct cell_means *c = &p->cell;
+	struct spent last = account_last(&p->account, now, PACE_SPAN_NS);
+	double cells = c->own > 0 ? last.own / c->own : 0;
+
+	return (struct spent){.cpu = last.own + cells * c->probe,
+			      .probe = cells * c->probe,
+			      .stack = cells * c->stack,
+			      .wall = last.wall};
+}
+
 /* In cells all stacks are taken: with all of them, or with few, probes could be on all the time. */
 static void leave_sliced(struct pace *p, uint64_t now)
 {
-	const struct cell_means *c = &p->cell;
-	double bare = share_of(c->probe - c->stack, c->cpu - c->stack);
+	const struct spent s = all_on(p, now);
 
-	if (now - p->mode_since < SETTLE_NS || c->cnt < CELLS_MIN)
+	if (now - p->mode_since < SETTLE_NS || p->cell.cnt < CELLS_MIN)
 		return;
-	if (share_of(c->probe, c->cpu) < 0.75 * sure_share(p)) {
+	if (suffices(p, &s, 0.75)) {
 		enter(p, MODE_ALL, now);
-	} else if (may_sample(p) && bare < 0.85 * sure_share(p)) {
+	} else if (may_sample(p) && suffices_bare(p, &s, 0.85)) {
 		p->options.sample_bytes = 4 * SAMPLE_FIRST;
 		enter(p, MODE_SAMPLED, now);
 	}
@@ -398,9 +422,10 @@ void pace_free(struct pace *p)
 	free(p);
 }
 
-void pace_share(struct pace *p, double max_share)
+void pace_share(struct pace *p, double max_share, double core_share)
 {
 	p->options.max_share = max_share;
+	p->options.core_share = core_share;
 }
 
 uint64_t pace_progress(const struct pace *p, const struct pace_reading *from, const struct pace_reading *to,

@@ -427,6 +427,7 @@ static struct pace_options pace_options(const struct slicer *sl, const struct sl
 {
 	struct pace_options options = {
 		.max_share = sl->options.max_share,
+		.core_share = PACE_CORE_SHARE,
 		.stacks_sampled = sl->options.stacks_sampled,
 		.sample_bytes = sl->options.sample_bytes,
 		.free_sample_bytes = sl->options.free_sample_bytes,
@@ -435,6 +436,7 @@ static struct pace_options pace_options(const struct slicer *sl, const struct sl
 
 	if (s->stream == CELL_OBJECTS) {
 		options.max_share /= 2;
+		options.core_share /= 2;
 		options.dear = options.stacks_sampled = true;
 		options.sample_bytes = sl->options.object_sample_bytes;
 		options.free_sample_bytes = 0;
@@ -519,7 +521,8 @@ void slicer_look(struct slicer *sl, struct attached *attached)
 		return;
 	}
 	if (blocks)
-		pace_share(blocks->pace, sl->options.max_share / (wants ? 2 : 1));
+		pace_share(blocks->pace, sl->options.max_share / (wants ? 2 : 1),
+			   PACE_CORE_SHARE / (wants ? 2 : 1));
 }
 
 bool slicer_view(struct slicer *sl, pid_t pid, uint32_t stream, struct pace_view *view)
