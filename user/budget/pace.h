@@ -14,6 +14,9 @@
  * long as one that is on takes without the probes; a run of those is one step, and two cells that are
  * on in succession are not switched between.
  *
+ * Our own CPU time for switching has a budget as large as the probes': where a process is hit little in a cell
+ * (it sleeps most of the time), that is what limits the number of cells, and they are longer instead.
+ *
  * In cells all stacks are taken: a hit's trap costs as much as its stack, and without a stack it
  * tells nothing of a site.
  */
@@ -53,6 +56,7 @@ struct pace_reading {
 	uint64_t user_ns, system_ns;
 	/* The same of all its CPU time, hit or not. 0: not known. */
 	uint64_t all_user_ns, all_system_ns;
+	uint64_t ours_ns; /* that we have used ourselves for placing and removing its probes */
 };
 
 struct pace_step {

@@ -45,6 +45,7 @@ struct sliced {
 	uint64_t limit;             /* hits at which its gate closes itself */
 	uint64_t carried;           /* ns of progress since it has done so: no part of the cell */
 	struct pace_reading system; /* when user and system time were read */
+	uint64_t ours_ns;           /* CPU time that its switches have cost us */
 };
 
 struct slicer {
@@ -54,6 +55,8 @@ struct slicer {
 	int epoll_fd, wake_fd;
 	bool stop; /* under the lock */
 	pthread_t thread;
+	clockid_t clock;  /* CPU time of it */
+	uint64_t charged; /* of its and the keeper's CPU time: it is some stream's, or nobody's */
 };
 
 static void sliced_free(struct sliced *s)
@@ -67,6 +70,19 @@ static uint64_t cpu_time(const struct slicer *sl, const struct sliced *s)
 	uint64_t used = clock_process_cpu_ns(s->pid);
 
 	return used ? used + gates_running(&sl->options.gates, s->pid) : s->marked.cpu_ns;
+}
+
+/*
+ * CPU time of this thread and of the keeper since that was last asked for. The keeper ends some removals
+ * after it was waited for, and places what others ask for: whose turn is next has that too.
+ */
+static uint64_t used_since(struct slicer *sl)
+{
+	uint64_t used = clock_ns(sl->clock) + clock_process_cpu_ns(keeper_pid(sl->options.keeper)),
+		 fresh = used > sl->charged ? used - sl->charged : 0;
+
+	sl->charged = used;
+	return fresh;
 }
 
 /* proc(5): fields 14 and 15 of stat, in clock ticks. */
@@ -118,6 +134,7 @@ static struct pace_reading read_process(const struct slicer *sl, struct sliced *
 	r.others_hits = others.entries;
 	r.user_ns = sum.user_ns;
 	r.system_ns = sum.system_ns;
+	r.ours_ns = s->ours_ns;
 	read_system(s, &r);
 	return r;
 }
@@ -165,7 +182,7 @@ static bool goes_on(const struct pace_step *was, const struct pace_step *next)
 }
 
 /* False: not now. */
-static bool begin(const struct slicer *sl, struct sliced *s)
+static bool begin(struct slicer *sl, struct sliced *s)
 {
 	struct pace_reading now;
 
@@ -173,6 +190,7 @@ static bool begin(const struct slicer *sl, struct sliced *s)
 		if (!attached_switch(s->attached, s->stream, true))
 			return false;
 		s->placed = true;
+		s->ours_ns += used_since(sl);
 		now = read_process(sl, s);
 		s->warm_until = now.time_ns + WARM_NS;
 		pace_begun(s->pace, &now);
@@ -202,12 +220,14 @@ static bool remove_probes(const struct slicer *sl, struct sliced *s)
 }
 
 /* The step has ended: the next one is chosen. */
-static void choose(const struct slicer *sl, struct sliced *s)
+static void choose(struct slicer *sl, struct sliced *s)
 {
-	struct pace_step was = s->step;
-	struct pace_reading now = read_process(sl, s);
-	struct pace_step next = pace_next(s->pace, &now);
+	struct pace_step was = s->step, next;
+	struct pace_reading now;
 
+	s->ours_ns += used_since(sl);
+	now = read_process(sl, s);
+	next = pace_next(s->pace, &now);
 	s->goes_on = goes_on(&was, &next) && gates_go_on(&sl->options.gates, s->pid, s->stream, next.quota);
 	if (s->goes_on)
 		s->limit = now.hits + next.quota;
@@ -216,7 +236,7 @@ static void choose(const struct slicer *sl, struct sliced *s)
 	s->step = next;
 }
 
-static bool make(const struct slicer *sl, struct sliced *s)
+static bool make(struct slicer *sl, struct sliced *s)
 {
 	if (s->goes_on)
 		return true;
@@ -245,7 +265,7 @@ static void warm(const struct slicer *sl, struct sliced *s)
 	s->due = s->end;
 }
 
-static void turn(const struct slicer *sl, struct sliced *s)
+static void turn(struct slicer *sl, struct sliced *s)
 {
 	if (s->warming && !s->alarmed) {
 		warm(sl, s);
@@ -404,11 +424,13 @@ int slicer_start(const struct slicer_options *options, struct slicer **result)
 	ret = sl->alarms ? watch(sl, sl->wake_fd) : -errno;
 	ret = ret ?: watch(sl, ring_buffer__epoll_fd(sl->alarms));
 	ret = ret ?: -pthread_create(&sl->thread, NULL, run, sl);
-	if (ret)
+	if (ret) {
 		slicer_free(sl);
-	else
-		*result = sl;
-	return ret;
+		return ret;
+	}
+	pthread_getcpuclockid(sl->thread, &sl->clock);
+	*result = sl;
+	return 0;
 }
 
 void slicer_stop(struct slicer *sl)
@@ -471,6 +493,7 @@ static int add(struct slicer *sl, struct attached *attached, uint32_t stream)
 	s->pace = pace_new(&options, &s->marked);
 	if (!s->pace || map_set(&sl->streams, GATE_KEY(s->pid, stream), s))
 		goto fail;
+	used_since(sl); /* for attaching to it: nobody's */
 	turn(sl, s);
 	eventfd_write(sl->wake_fd, 1);
 	return 0;
