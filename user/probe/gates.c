@@ -21,9 +21,9 @@ static int take_slot(const struct gate_fds *fds, uint64_t key, uint32_t *slot)
 
 static int fill_slot(const struct gate_fds *fds, uint64_t key, uint32_t slot)
 {
-	int cpu_cnt = libbpf_num_possible_cpus(), ret = 0;
-	struct gate_spent *none = cpu_cnt > 0 ? calloc((size_t)cpu_cnt, sizeof(*none)) : NULL;
+	struct gate_spent *none = gates_scratch();
 	const struct gate closed = {.key = key};
+	int ret = 0;
 
 	if (!none)
 		return -ENOMEM;
@@ -139,18 +139,26 @@ static void add(struct gate_sum *sum, const struct gate_spent *spent)
 	sum->objects.odd += spent->odd;
 }
 
-bool gates_spent(const struct gate_fds *fds, pid_t pid, uint32_t stream, struct gate_sum *sum)
+struct gate_spent *gates_scratch(void)
 {
 	int cpu_cnt = libbpf_num_possible_cpus();
-	struct gate_spent *per_cpu = cpu_cnt > 0 ? calloc((size_t)cpu_cnt, sizeof(*per_cpu)) : NULL;
+
+	return cpu_cnt > 0 ? calloc((size_t)cpu_cnt, sizeof(struct gate_spent)) : NULL;
+}
+
+bool gates_spent(const struct gate_fds *fds, pid_t pid, uint32_t stream, struct gate_spent *scratch,
+		 struct gate_sum *sum)
+{
+	struct gate_spent *per_cpu = scratch ?: gates_scratch();
 	uint64_t key = GATE_KEY(pid, stream);
 	uint32_t slot;
 	bool found = per_cpu && !bpf_map_lookup_elem(fds->slots, &key, &slot) &&
 		     !bpf_map_lookup_elem(fds->spent, &slot, per_cpu);
 
 	*sum = (struct gate_sum){0};
-	for (int cpu = 0; found && cpu < cpu_cnt; cpu++)
+	for (int cpu = 0; found && cpu < libbpf_num_possible_cpus(); cpu++)
 		add(sum, &per_cpu[cpu]);
-	free(per_cpu);
+	if (!scratch)
+		free(per_cpu);
 	return found;
 }
