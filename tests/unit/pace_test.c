@@ -71,6 +71,12 @@ static double mostly_idle_and_dear(double time)
 	return fmod(time, 10e6) < 3e5 ? 10 : 0;
 }
 
+/* A second of 6 % of a core, in which probes take 0.7 % of it, in 5 s. */
+static double in_bursts(double time)
+{
+	return fmod(time, 5e9) < 1e9 && fmod(time, 10e6) < 6e5 ? 20000 : 0;
+}
+
 /* 15 % of a core, in which its probes take 30 % of its CPU time. */
 static double half_asleep(double time)
 {
@@ -270,6 +276,20 @@ static void one_that_is_mostly_idle_is_recorded_surely(void **state)
 	finish(s);
 }
 
+/* The budget is of 5 s: what a second has too much, others have too little. */
+static void bursts_are_recorded_surely(void **state)
+{
+	const struct pace_options floored = {.max_share = 0.1, .core_share = 0.005, .seed = 7};
+	struct scene *s = begin_with(in_bursts, &floored);
+
+	(void)state;
+	for (int i = 0; i < 120; i++) {
+		pass(s, 0.5);
+		assert_true(s->step.sure && !s->step.sample_bytes);
+	}
+	finish(s);
+}
+
 static void one_that_is_mostly_idle_and_dear_keeps_to_the_part_of_a_core(void **state)
 {
 	const struct pace_options floored = {.max_share = 0.1, .core_share = 0.005, .seed = 7};
@@ -465,6 +485,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_cheap_stays_on),
 		cmocka_unit_test(one_that_is_mostly_idle_is_recorded_surely),
+		cmocka_unit_test(bursts_are_recorded_surely),
 		cmocka_unit_test(one_that_is_mostly_idle_and_dear_keeps_to_the_part_of_a_core),
 		cmocka_unit_test(stacks_are_sampled_first),
 		cmocka_unit_test(a_busy_one_is_sliced),

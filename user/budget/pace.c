@@ -11,6 +11,8 @@
 #define ASK_NS (50 * MS)       /* a sure cell is looked at so often; */
 #define CALM_ASK_NS (250 * MS) /* … one that takes little of the budget */
 #define CALM 0.25              /* … which is that part of it */
+#define CALM_CORE 0.01         /* … or that part of a core */
+#define LITTLE 0.4             /* of the budget of 5 s: nobody asks whether the next second will be as dear */
 #define BURST 0.2              /* of the budget of 5 s: most that may go before a jump of the rate is met */
 #define CELL_MIN_NS (5 * MS)
 #define CELL_MAX_NS (250 * MS)
@@ -105,7 +107,8 @@ static struct pace_step sure_step(struct pace *p, uint64_t now)
 	struct spent last = last_span(p, now);
 	struct spent second = account_last(&p->account, now, NSEC_PER_SEC);
 	double rate = second.wall > 0 ? second.cpu / second.wall : 1;
-	bool calm = second.wall > 0 && second.probe < CALM * allowed(p, second.cpu, second.wall);
+	bool calm = second.wall > 0 &&
+		    second.probe < fmax(CALM * allowed(p, second.cpu, second.wall), CALM_CORE * second.wall);
 	uint64_t length = calm ? CALM_ASK_NS : ASK_NS;
 	double next = allowed(p, rate * (double)length, (double)length);
 	double left = fmax(SURE * allowed(p, last.cpu, last.wall) + next - last.probe, 1.5 * next);
@@ -217,12 +220,12 @@ static bool suffices_bare(const struct pace *p, const struct spent *s, double pa
 	return suffices(p, &bare, part);
 }
 
-/* A mode that has been there for too short a time to be judged, and has not cost much. */
-static bool is_new(const struct pace *p, uint64_t now)
+/* The budget is of 5 s: a second that has too much, or a beginning, may be made up for. */
+static bool has_spent_little(const struct pace *p, uint64_t now)
 {
 	struct spent last = last_span(p, now);
 
-	return now - p->mode_since < SETTLE_NS / 2 && last.probe < BURST * allowed(p, last.cpu, last.wall);
+	return last.probe < LITTLE * allowed(p, last.cpu, last.wall);
 }
 
 static void leave_all(struct pace *p, const struct spent *s, bool cut, uint64_t now)
@@ -231,7 +234,7 @@ static void leave_all(struct pace *p, const struct spent *s, bool cut, uint64_t 
 		enter(p, MODE_SLICED, now);
 		return;
 	}
-	if (!cut && (suffices(p, s, 1) || is_new(p, now)))
+	if (!cut && (suffices(p, s, 1) || has_spent_little(p, now)))
 		return;
 	if (may_sample(p) && suffices_bare(p, s, 0.9)) {
 		p->options.sample_bytes = SAMPLE_FIRST;
