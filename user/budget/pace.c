@@ -20,7 +20,7 @@
 #define OFF_MAX_NS (20 * NSEC_PER_SEC)
 #define SURE 0.93                  /* of the budget: what probes that are on all the time may take */
 #define SPREAD 1.7                 /* standard deviations of what coins make of 5 s that are left free */
-#define NEAR 0.95                  /* of the budget is as good as all of it */
+#define NEAR 0.9                   /* of the budget is as good as all of it */
 #define FLOOR_NS 2e6               /* that a process without any CPU time may be charged at once */
 #define HIT_NS 900.0               /* what a hit costs before any was seen */
 #define OURS_NS 5e6                /* what switching to a cell and from it costs us, before any was seen */
