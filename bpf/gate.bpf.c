@@ -3,9 +3,20 @@
 
 struct gates_map gates SEC(".maps");
 struct gates_spent_map gates_spent SEC(".maps");
+struct gate_slots_map gate_slots SEC(".maps");
 struct alarms_map alarms SEC(".maps");
 
 const volatile bool is_budgeted = false;
+
+__u32 last_slots[GATE_STREAMS][CPUS_MAX];
+
+/* Slots that are taken: user space puts a gate's key there before all else of it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, u32);
+	__type(value, u64);
+	__uint(max_entries, GATES_MAX);
+} taken_slots SEC(".maps");
 
 static __always_inline void fill_cell(struct event_cell *cell, const u64 *args)
 {
@@ -32,13 +43,11 @@ int cell_mark(struct bpf_raw_tracepoint_args *ctx)
 	u64 args[CELL_ARG_CNT];
 	struct event_cell *cell;
 	struct gate *gate;
-	u64 key;
 
 #pragma unroll
 	for (int i = 0; i < CELL_ARG_CNT; i++)
 		args[i] = ctx->args[i];
-	key = GATE_KEY(args[CELL_ARG_TGID], args[CELL_ARG_STREAM]);
-	gate = bpf_map_lookup_elem(&gates, &key);
+	gate = gate_of(GATE_KEY(args[CELL_ARG_TGID], args[CELL_ARG_STREAM]));
 	if (!gate)
 		return 1;
 	if (args[CELL_ARG_STATE] == CELL_GO_ON) {
@@ -147,8 +156,7 @@ static long add_running(u64 i, void *arg)
 SEC("raw_tp")
 int gate_running(struct bpf_raw_tracepoint_args *ctx)
 {
-	u64 key = GATE_KEY(ctx->args[0], CELL_BLOCKS);
-	struct gate *gate = bpf_map_lookup_elem(&gates, &key);
+	struct gate *gate = gate_of(GATE_KEY(ctx->args[0], CELL_BLOCKS));
 	struct signal_struct *signal = gate ? (void *)gate->signal : NULL;
 	struct running of = {.now = bpf_ktime_get_ns() - scheduler_lag};
 

@@ -7,21 +7,33 @@
 
 #include "events.bpf.h"
 
+/* Arrays, whose lookup is no call: a slot of both is a gate's. */
 struct gates_map {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__type(key, u64); /* GATE_KEY */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, u32);
 	__type(value, struct gate);
 	__uint(max_entries, GATES_MAX);
 };
 extern struct gates_map gates SEC(".maps");
 
 struct gates_spent_map {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__type(key, u64);
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, u32);
 	__type(value, struct gate_spent);
 	__uint(max_entries, GATES_MAX);
 };
 extern struct gates_spent_map gates_spent SEC(".maps");
+
+struct gate_slots_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, u64); /* GATE_KEY */
+	__type(value, u32);
+	__uint(max_entries, GATES_MAX);
+};
+extern struct gate_slots_map gate_slots SEC(".maps");
+
+/* The slots that were last come to, by stream and CPU: most often it is the same process. */
+extern __u32 last_slots[GATE_STREAMS][CPUS_MAX];
 
 struct alarms_map {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -39,12 +51,36 @@ struct passage {
 	u64 began;                /* ns; 0: it is not timed */
 };
 
-/* Its gate, if there is one. */
-static __always_inline bool find_gate(struct passage *passage, u64 key)
+static __always_inline struct gate *gate_in(u32 slot, u64 key)
 {
-	*passage = (struct passage){.gate = bpf_map_lookup_elem(&gates, &key)};
+	struct gate *gate = bpf_map_lookup_elem(&gates, &slot);
+
+	return gate && gate->key == key ? gate : NULL;
+}
+
+static __always_inline struct gate *gate_of(u64 key)
+{
+	u32 *slot = bpf_map_lookup_elem(&gate_slots, &key);
+
+	return slot ? gate_in(*slot, key) : NULL;
+}
+
+/* Its gate, if there is one. */
+static __always_inline bool find_gate(struct passage *passage, u32 tgid, u32 stream)
+{
+	u32 *last = &last_slots[stream][bpf_get_smp_processor_id() & (CPUS_MAX - 1)], slot = *last, *found;
+	u64 key = GATE_KEY(tgid, stream);
+
+	*passage = (struct passage){.gate = gate_in(slot, key)};
+	if (!passage->gate) {
+		found = bpf_map_lookup_elem(&gate_slots, &key);
+		if (!found)
+			return false;
+		*last = slot = *found;
+		passage->gate = gate_in(slot, key);
+	}
 	if (passage->gate)
-		passage->spent = bpf_map_lookup_elem(&gates_spent, &key);
+		passage->spent = bpf_map_lookup_elem(&gates_spent, &slot);
 	if (!passage->spent)
 		passage->gate = NULL;
 	return passage->spent;
@@ -69,14 +105,14 @@ static __always_inline void see_ticks(struct gate_spent *spent, u64 cell)
 	spent->stime = stime;
 }
 
-static __always_inline void close_by_limit(struct gate *gate, u64 key)
+static __always_inline void close_by_limit(struct gate *gate)
 {
 	u64 *alarm = bpf_ringbuf_reserve(&alarms, sizeof(*alarm), 0);
 
 	gate->open = 0;
 	if (!alarm)
 		return;
-	*alarm = key;
+	*alarm = gate->key;
 	bpf_ringbuf_submit(alarm, BPF_RB_FORCE_WAKEUP);
 }
 
@@ -87,12 +123,12 @@ static __always_inline void begin_timing(struct passage *passage, u64 cnt)
 }
 
 /* At an entry; false: it is not recorded. */
-static __always_inline bool gate_pass(struct passage *passage, u64 key, bool stepped)
+static __always_inline bool gate_pass(struct passage *passage, u32 tgid, u32 stream, bool stepped)
 {
 	struct gate_spent *spent;
 	struct gate *gate;
 
-	if (!find_gate(passage, key))
+	if (!find_gate(passage, tgid, stream))
 		return false;
 	gate = passage->gate;
 	spent = passage->spent;
@@ -105,7 +141,7 @@ static __always_inline bool gate_pass(struct passage *passage, u64 key, bool ste
 		return false;
 	see_ticks(spent, gate->cell);
 	if (gate->hits >= gate->limit)
-		close_by_limit(gate, key);
+		close_by_limit(gate);
 	begin_timing(passage, spent->entries);
 	return true;
 }
@@ -114,8 +150,7 @@ static __always_inline bool gate_pass(struct passage *passage, u64 key, bool ste
 static __always_inline bool gate_enter(struct passage *passage, u64 pid_tgid, u64 cookie)
 {
 	if (is_budgeted)
-		return gate_pass(passage, GATE_KEY(pid_tgid >> 32, CELL_BLOCKS),
-				 (cookie & COOKIE_STEPPED) != 0);
+		return gate_pass(passage, pid_tgid >> 32, CELL_BLOCKS, (cookie & COOKIE_STEPPED) != 0);
 	*passage = (struct passage){0};
 	return true;
 }
@@ -124,7 +159,7 @@ static __always_inline bool gate_enter(struct passage *passage, u64 pid_tgid, u6
 static __always_inline void gate_return(struct passage *passage, u64 pid_tgid)
 {
 	*passage = (struct passage){0};
-	if (!is_budgeted || !find_gate(passage, GATE_KEY(pid_tgid >> 32, CELL_BLOCKS)))
+	if (!is_budgeted || !find_gate(passage, pid_tgid >> 32, CELL_BLOCKS))
 		return;
 	passage->spent->returns++;
 	begin_timing(passage, passage->spent->returns);

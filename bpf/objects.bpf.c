@@ -151,7 +151,7 @@ int object_pass(struct pt_regs *ctx)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(ctx);
 	struct passage passage;
-	bool open = gate_pass(&passage, GATE_KEY(pid_tgid >> 32, CELL_OBJECTS), false);
+	bool open = gate_pass(&passage, pid_tgid >> 32, CELL_OBJECTS, false);
 
 	if (passage.spent)
 		object_place_hits[cookie >> COOKIE_POOL_PLACE_SHIFT & (POOL_PLACES_MAX - 1)]++;

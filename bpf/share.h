@@ -158,8 +158,10 @@ struct traced {
  * reached the limit it closes itself, and an alarm is given: its key. Without a gate nothing is recorded.
  */
 #define GATE_KEY(tgid, stream) ((__u64)(stream) << 32 | (__u32)(tgid))
+#define GATE_STREAMS 2
 
 struct gate {
+	__u64 key; /* whose it is; 0: nobody's */
 	__u64 open;
 	__u64 hits;  /* of the stream's probes, whether the gate was open or not */
 	__u64 limit; /* of these */

@@ -202,6 +202,13 @@ def text_differences(pid):
     return found
 
 
+def keeper_of(tracer):
+    """The process that holds the probes: the tracer's child."""
+    children = Path(f"/proc/{tracer.process.pid}/task/{tracer.process.pid}/children").read_text().split()
+    keeper, = [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == "uprobe-keeper\n"]
+    return keeper
+
+
 def probes_left(pid):
     """What a tracer that has ended left in the target's text. The kernel may take a moment after kill -9."""
     left = None

@@ -6,11 +6,10 @@ import random
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-from attach_harness import PYTHON, attach, probes_left
+from attach_harness import PYTHON, attach, keeper_of, probes_left
 from heap_targets import root_only
 from test_attach_life import all_probed, check_unharmed
 
@@ -25,13 +24,6 @@ def as_root():
 
 def is_sliced(report):
     return report["allocs"] is not None and report["allocs"]["duty"] < 0.5
-
-
-def keeper_of(tracer):
-    """The process that holds the probes: the tracer's child."""
-    children = Path(f"/proc/{tracer.process.pid}/task/{tracer.process.pid}/children").read_text().split()
-    keeper, = [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == "uprobe-keeper\n"]
-    return keeper
 
 
 def test_eight_threads(tree):

@@ -1,3 +1,4 @@
+#include "report/budget_text.h"
 #include "report_fixture.h"
 
 static void check(const char *name, const struct fixture *x, bool colour)
@@ -167,7 +168,8 @@ static void allocations(void **state)
 	check("allocs_older.txt", &x, false);
 }
 
-/* Under a budget not all is seen: how much, how far off that is, and what it comes to beside what the heap says. */
+/* Under a budget not all is seen: how much, how far off that is, and what it comes to beside what the heap
+ * says. */
 static void estimates(void **state)
 {
 	struct fixture x;
@@ -182,13 +184,34 @@ static void estimates(void **state)
 	x.s.final = false;
 	x.views[0].bounds = x.views[1].bounds = NULL;
 	x.bounds[2].live.high = (struct site_count){UNKNOWN, UNKNOWN};
-	x.allocs.budget.totals.allocated.low = x.allocs.budget.totals.allocated.high = x.allocs.totals.allocated;
+	x.allocs.budget.totals.allocated.low = x.allocs.budget.totals.allocated.high =
+		x.allocs.totals.allocated;
 	x.allocs.budget.duty = 1; /* only stacks are sampled, as was asked for */
 	x.allocs.budget.max_overhead = x.allocs.budget.error = 0;
 	x.allocs.sample_bytes = 64 * KIB;
 	x.allocs.budget.probe_share = -1;
 	x.heap.taken_ns = 0;
 	check("estimates_sampled.txt", &x, false);
+}
+
+/* A process that is mostly idle: probes may take a part of a core. */
+static void a_share_above_the_budget_is_explained(void **state)
+{
+	struct allocation_view allocs = {
+		.budget = {.max_overhead = 0.1, .probe_share = 0.17, .tracer_share = -1, .duty = 1}};
+	char text[BUDGET_TEXT_MAX];
+
+	(void)state;
+	assert_string_equal(budget_cost_text(text, &allocs),
+			    "probes take 17 % of its CPU, budget 10 % or 0.5 % of a core");
+	allocs.budget.estimated = true;
+	allocs.budget.duty = 0.12;
+	assert_string_equal(
+		budget_seen_text(text, &allocs),
+		"allocation probes on 12 % of the time, budget 10 % or 0.5 % of a core; sites are estimates");
+	allocs.budget.probe_share = 0.09;
+	assert_string_equal(budget_seen_text(text, &allocs),
+			    "allocation probes on 12 % of the time, budget 10 %; sites are estimates");
 }
 
 /* What cannot be relied on is said where it matters. */
@@ -222,7 +245,9 @@ static void before_the_first_allocation(void **state)
 	(void)state;
 	fixture_start(&x);
 	fixture_heap(&x, 1);
-	x.allocs = (struct allocation_view){.unattributed = UNKNOWN, .budget = {.probe_share = -1, .tracer_share = -1, .duty = 1, .duty_now = 1}};
+	x.allocs = (struct allocation_view){
+		.unattributed = UNKNOWN,
+		.budget = {.probe_share = -1, .tracer_share = -1, .duty = 1, .duty_now = 1}};
 	x.s.allocs = &x.allocs;
 	check("allocs_none.txt", &x, false);
 }
@@ -324,6 +349,7 @@ int main(void)
 		cmocka_unit_test(hostile_names_are_harmless),
 		cmocka_unit_test(allocations),
 		cmocka_unit_test(estimates),
+		cmocka_unit_test(a_share_above_the_budget_is_explained),
 		cmocka_unit_test(allocations_in_doubt),
 		cmocka_unit_test(before_the_first_allocation),
 		cmocka_unit_test(imports_are_one_line),

@@ -54,10 +54,11 @@ void pace_free(struct pace *pace)
 	free(pace);
 }
 
-void pace_share(struct pace *pace, double max_share)
+void pace_share(struct pace *pace, double max_share, double core_share)
 {
 	(void)pace;
 	(void)max_share;
+	(void)core_share;
 }
 
 struct pace_step pace_next(struct pace *pace, const struct pace_reading *now)
@@ -323,13 +324,14 @@ static struct tracer *attach(pid_t pid)
 	return tracer;
 }
 
-static void run_cells(struct tracer *tracer, unsigned cnt)
+/* Until that of what is seen has come to so many. On a busy machine the child has no CPU in many a cell. */
+static void run_until(struct tracer *tracer, const unsigned *cnt, unsigned until)
 {
 	uint64_t end = clock_monotonic_ns() + LIMIT_NS;
 
-	while (seen.cells < cnt && clock_monotonic_ns() < end)
+	while (*cnt < until && clock_monotonic_ns() < end)
 		poll_once(tracer);
-	assert_true(seen.cells >= cnt);
+	assert_true(*cnt >= until);
 }
 
 /* Its probes are gone, it goes on, and ends well. */
@@ -364,9 +366,8 @@ static void a_cell_has_no_gap(void **state)
 	struct tracer *tracer = attach(pid);
 
 	(void)state;
-	run_cells(tracer, CELLS);
+	run_until(tracer, &seen.filled, CELLS);
 	assert_nothing_lost(tracer);
-	assert_true(seen.filled > CELLS / 2);
 	assert_int_equal(seen.gaps, 0);
 	assert_int_equal(seen.unpaired, 0);
 	assert_int_equal(seen.outside, 0);
@@ -381,9 +382,8 @@ static void a_cell_that_is_cut_has_none(void **state)
 	(void)state;
 	quota = QUOTA;
 	tracer = attach(pid);
-	run_cells(tracer, CELLS);
+	run_until(tracer, &seen.cut, CELLS / 2);
 	quota = UINT32_MAX;
-	assert_true(seen.cut > 0);
 	assert_int_equal(seen.gaps, 0);
 	assert_int_equal(seen.unpaired, 0);
 	assert_int_equal(seen.outside, 0);
@@ -396,7 +396,7 @@ static void threads_are_unharmed(void **state)
 	struct tracer *tracer = attach(pid);
 
 	(void)state;
-	run_cells(tracer, CELLS);
+	run_until(tracer, &seen.cells, CELLS);
 	assert_nothing_lost(tracer);
 	finish(tracer, pid);
 }
@@ -413,7 +413,7 @@ static void what_is_loaded_meanwhile_is_seen(void **state)
 		skip();
 	pid = child_of(load_and_number);
 	tracer = attach(pid);
-	run_cells(tracer, 4);
+	run_until(tracer, &seen.cells, 4);
 	shared->load = true;
 	while (!shared->loaded)
 		poll_once(tracer);
@@ -422,7 +422,7 @@ static void what_is_loaded_meanwhile_is_seen(void **state)
 	/* And in cells from then on. */
 	before = seen.of_loaded;
 	cells = seen.cells;
-	run_cells(tracer, cells + 10);
+	run_until(tracer, &seen.cells, cells + 10);
 	assert_true(before && seen.of_loaded > before);
 	finish(tracer, pid);
 }

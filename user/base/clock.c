@@ -5,7 +5,7 @@
 
 #include "base/units.h"
 
-static uint64_t now(clockid_t id)
+uint64_t clock_ns(clockid_t id)
 {
 	struct timespec t = {.tv_sec = 0};
 
@@ -15,24 +15,24 @@ static uint64_t now(clockid_t id)
 
 uint64_t clock_monotonic_ns(void)
 {
-	return now(CLOCK_MONOTONIC);
+	return clock_ns(CLOCK_MONOTONIC);
 }
 
 uint64_t clock_thread_cpu_ns(void)
 {
-	return now(CLOCK_THREAD_CPUTIME_ID);
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 uint64_t clock_process_cpu_ns(pid_t pid)
 {
 	clockid_t id;
 
-	return clock_getcpuclockid(pid, &id) ? 0 : now(id);
+	return clock_getcpuclockid(pid, &id) ? 0 : clock_ns(id);
 }
 
 int64_t clock_lead(void)
 {
-	return (int64_t)(now(CLOCK_REALTIME) - now(CLOCK_MONOTONIC));
+	return (int64_t)(clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC));
 }
 
 /* All that is printed of one picture is by one lead, however long the printing takes. */

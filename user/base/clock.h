@@ -9,6 +9,8 @@
 #include <sys/types.h>
 
 uint64_t clock_monotonic_ns(void);
+/* Of any clock, such as a thread's (pthread_getcpuclockid): ns; 0: there is no such any more. */
+uint64_t clock_ns(clockid_t id);
 /* CPU time of the calling thread, ns. */
 uint64_t clock_thread_cpu_ns(void);
 /* … of all threads of a process, 0 for our own: ns; 0 when it has ended. */

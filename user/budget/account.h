@@ -16,6 +16,7 @@ struct spent {
 	double stack;  /* … for stacks */
 	double own;    /* that it had for itself */
 	double own_on; /* … while probes were on */
+	double ours;   /* that we used ourselves for it */
 	double wall;
 };
 

@@ -13,13 +13,15 @@
 #define CALM 0.25              /* … which is that part of it */
 #define BURST 0.2              /* of the budget of 5 s: most that may go before a jump of the rate is met */
 #define CELL_MIN_NS (5 * MS)
-#define CELL_MAX_NS (40 * MS)
-#define OFF_MAX_NS (4 * NSEC_PER_SEC)
+#define CELL_MAX_NS (250 * MS)
+#define CELL_PART 0.12 /* of the budget of 5 s is what probes may take in a cell */
+#define OFF_MAX_NS (20 * NSEC_PER_SEC)
 #define SURE 0.93                  /* of the budget: what probes that are on all the time may take */
 #define SPREAD 1.7                 /* standard deviations of what coins make of 5 s that are left free */
 #define NEAR 0.95                  /* of the budget is as good as all of it */
 #define FLOOR_NS 2e6               /* that a process without any CPU time may be charged at once */
 #define HIT_NS 900.0               /* what a hit costs before any was seen */
+#define OURS_NS 5e6                /* what switching to a cell and from it costs us, before any was seen */
 #define HITS_MIN 2000              /* of a quota */
 #define SETTLE_NS NSEC_PER_SEC     /* in a mode before leaving it for a dearer one */
 #define RATE_NS (NSEC_PER_SEC / 2) /* of time off weigh as much as all that was seen before */
@@ -32,6 +34,7 @@ enum mode { MODE_ALL, MODE_SAMPLED, MODE_SLICED };
 /* Means over the last cells that were on, each 1/8 of what there was before. */
 struct cell_means {
 	double cost; /* ns that probes took: in it, for switching to it and from it */
+	double ours; /* ns that we used ourselves for both */
 	double cpu, probe, stack, own, hits, wall; /* in it */
 	unsigned cnt;
 };
@@ -47,9 +50,9 @@ struct pace {
 	uint64_t mode_since;
 	uint64_t all_user0, all_system0; /* at the beginning */
 	struct cell_means cell;
-	double pending_cost; /* of switching, since the last cell ended */
-	double off_rate;     /* own CPU time in ns of time, while off */
-	bool toss_again;     /* after this step, whose coins were all for off */
+	double pending_cost, pending_ours; /* of switching, since the last cell ended */
+	double off_rate;                   /* own CPU time in ns of time, while off */
+	bool toss_again;                   /* after this step, whose coins were all for off */
 	bool sliced;
 	uint64_t random;
 };
@@ -70,24 +73,31 @@ static struct spent last_span(const struct pace *p, uint64_t now)
 	struct spent last = account_last(&p->account, now, PACE_SPAN_NS);
 	double wall = p->account.total.wall;
 
-	if (wall > 0 && wall < PACE_SPAN_NS)
+	if (wall > 0 && wall < PACE_SPAN_NS) {
 		last.cpu += p->account.total.cpu * (PACE_SPAN_NS / wall - 1);
+		last.wall += PACE_SPAN_NS - wall;
+	}
 	return last;
 }
 
-/* Of its CPU time, what probes that are on all the time may take. */
-static double sure_share(const struct pace *p)
+/* The budget of a time in which the process used so much CPU time, ns. */
+static double allowed(const struct pace *p, double cpu, double wall)
 {
-	return p->options.max_share * SURE;
+	return fmax(p->options.max_share * cpu, p->options.core_share * wall);
 }
 
-/* … what cells are planned to: the fewer there are in 5 s, the more unevenly their coins fall. */
-static double planned(const struct pace *p)
+/* … of 5 s, at the rate of now. */
+static double span_budget(const struct pace *p)
 {
-	double busy = fmin(fmax(p->off_rate, 0.2), 1);
-	double cells = p->options.max_share * PACE_SPAN_NS * busy / fmax(p->cell.cost, FLOOR_NS);
+	return allowed(p, fmin(fmax(p->off_rate, 0.1), 1) * PACE_SPAN_NS, PACE_SPAN_NS);
+}
 
-	return p->options.max_share * (1 - fmin(SPREAD / sqrt(cells), 0.5));
+/* … of it, what cells are planned to take: the fewer there are in 5 s, the more unevenly their coins fall. */
+static double planned_part(const struct pace *p)
+{
+	double cost = fmax(fmax(p->cell.cost, p->cell.ours), FLOOR_NS);
+
+	return 1 - fmin(SPREAD / sqrt(span_budget(p) / cost), 0.5);
 }
 
 static struct pace_step sure_step(struct pace *p, uint64_t now)
@@ -95,10 +105,10 @@ static struct pace_step sure_step(struct pace *p, uint64_t now)
 	struct spent last = last_span(p, now);
 	struct spent second = account_last(&p->account, now, NSEC_PER_SEC);
 	double rate = second.wall > 0 ? second.cpu / second.wall : 1;
-	bool calm = second.wall > 0 && second.probe < CALM * p->options.max_share * second.cpu;
+	bool calm = second.wall > 0 && second.probe < CALM * allowed(p, second.cpu, second.wall);
 	uint64_t length = calm ? CALM_ASK_NS : ASK_NS;
-	double next = p->options.max_share * rate * (double)length;
-	double left = fmax(sure_share(p) * last.cpu + next - last.probe, 1.5 * next);
+	double next = allowed(p, rate * (double)length, (double)length);
+	double left = fmax(SURE * allowed(p, last.cpu, last.wall) + next - last.probe, 1.5 * next);
 	double hit = p->cell.hits > 0 && p->cell.probe > 0 ? p->cell.probe / p->cell.hits : HIT_NS;
 
 	left = fmin(left, BURST * p->options.max_share * PACE_SPAN_NS * fmax(rate, 1));
@@ -111,16 +121,19 @@ static struct pace_step sure_step(struct pace *p, uint64_t now)
 	};
 }
 
-/* As long as makes what is seen in it worth the switch. */
+/*
+ * As long as makes what is seen in it worth the switch. Where that costs us more than the process, what
+ * probes take in it shall make up the difference: so both budgets are used up by as many cells.
+ */
 static uint64_t cell_length(const struct pace *p)
 {
-	double share = p->cell.cpu > 0 ? p->cell.probe / p->cell.cpu : 1;
-	double switching = p->cell.cost - p->cell.probe, rate;
+	const struct cell_means *c = &p->cell;
+	double rate = c->wall > 0 ? c->probe / c->wall : 1, switching = c->cost - c->probe;
 
-	if (!p->cell.cnt)
+	if (!c->cnt)
 		return CELL_MIN_NS;
-	rate = p->cell.wall > 0 ? p->cell.cpu / p->cell.wall : 1;
-	return (uint64_t)fmin(fmax(switching / fmax(share * rate, 1e-3), CELL_MIN_NS), CELL_MAX_NS);
+	switching = fmin(fmax(switching, c->ours - switching), CELL_PART * span_budget(p));
+	return (uint64_t)fmin(fmax(switching / fmax(rate, 1e-3), CELL_MIN_NS), CELL_MAX_NS);
 }
 
 static struct pace_step cell_step(struct pace *p, double chance)
@@ -133,21 +146,29 @@ static struct pace_step cell_step(struct pace *p, double chance)
 	};
 }
 
+/* Time (ns) off after a cell that costs so much, so that both together have just the budget for it. */
+static double paid_off(const struct pace *p, double cost)
+{
+	double off = (cost / p->options.max_share - p->cell.cpu) / fmax(p->off_rate, 0.01);
+
+	return p->options.core_share > 0 ? fmin(off, cost / p->options.core_share - p->cell.wall) : off;
+}
+
 /*
- * Time (ns) that it should be off between two cells on average, so that their cost is what is planned.
- * Coins fall unevenly: the more of the last 5 s' budget is used up, the longer.
+ * Time (ns) that it should be off between two cells on average, so that their cost, the process's and ours,
+ * is what is planned. Coins fall unevenly: the more of the last 5 s' budget is used up, the longer.
  */
 static double mean_off(const struct pace *p, uint64_t now)
 {
 	struct spent last = last_span(p, now);
-	double rate = fmax(p->off_rate, 0.01);
-	double off = (p->cell.cost / planned(p) - p->cell.cpu) / rate;
-	double used = last.cpu > 0 ? last.probe / (planned(p) * last.cpu) : 0;
+	double part = planned_part(p), budget = allowed(p, last.cpu, last.wall);
+	double used = budget > 0 ? fmax(last.probe, last.ours) / (part * budget) : 0;
 	double more = fmin(fmax(pow(used, 4), 1), 8);
 
-	if (last.probe + p->cell.cost > NEAR * p->options.max_share * last.cpu)
+	if (fmax(last.probe + p->cell.cost, last.ours + p->cell.ours) > NEAR * budget)
 		more = 16;
-	return fmin(fmax(off * more, (double)MS), OFF_MAX_NS);
+	return fmin(fmax(paid_off(p, fmax(p->cell.cost, p->cell.ours) / part) * more, (double)MS),
+		    OFF_MAX_NS);
 }
 
 /*
@@ -182,23 +203,37 @@ static bool may_sample(const struct pace *p)
 	return !p->options.stacks_sampled;
 }
 
-/* Probes' share if all were on, from what a stretch of on-time took; without stacks but few. */
-static double share_of(double probe, double cpu)
+/* Whether that is within so much of the budget of its time. */
+static bool suffices(const struct pace *p, const struct spent *s, double part)
 {
-	return cpu > 0 ? probe / cpu : 0;
+	return s->probe <= part * SURE * allowed(p, s->cpu, s->wall);
+}
+
+/* … without stacks but few. */
+static bool suffices_bare(const struct pace *p, const struct spent *s, double part)
+{
+	const struct spent bare = {.cpu = s->cpu - s->stack, .probe = s->probe - s->stack, .wall = s->wall};
+
+	return suffices(p, &bare, part);
+}
+
+/* A mode that has been there for too short a time to be judged, and has not cost much. */
+static bool is_new(const struct pace *p, uint64_t now)
+{
+	struct spent last = last_span(p, now);
+
+	return now - p->mode_since < SETTLE_NS / 2 && last.probe < BURST * allowed(p, last.cpu, last.wall);
 }
 
 static void leave_all(struct pace *p, const struct spent *s, bool cut, uint64_t now)
 {
-	double share = share_of(s->probe, s->cpu), bare = share_of(s->probe - s->stack, s->cpu - s->stack);
-
 	if (p->options.dear && !p->sliced) {
 		enter(p, MODE_SLICED, now);
 		return;
 	}
-	if (!cut && (share <= sure_share(p) || now - p->mode_since < SETTLE_NS / 2))
+	if (!cut && (suffices(p, s, 1) || is_new(p, now)))
 		return;
-	if (may_sample(p) && bare < 0.9 * sure_share(p)) {
+	if (may_sample(p) && suffices_bare(p, s, 0.9)) {
 		p->options.sample_bytes = SAMPLE_FIRST;
 		enter(p, MODE_SAMPLED, now);
 	} else {
@@ -208,17 +243,14 @@ static void leave_all(struct pace *p, const struct spent *s, bool cut, uint64_t 
 
 static void leave_sampled(struct pace *p, const struct spent *s, bool cut, uint64_t now)
 {
-	double share = share_of(s->probe, s->cpu);
-
 	if (cut) {
 		enter(p, MODE_SLICED, now);
 	} else if (now - p->mode_since >= SETTLE_NS) {
-		if (share > sure_share(p) && s->stack > 0.2 * s->probe &&
-		    p->options.sample_bytes < SAMPLE_MAX)
+		if (!suffices(p, s, 1) && s->stack > 0.2 * s->probe && p->options.sample_bytes < SAMPLE_MAX)
 			p->options.sample_bytes *= 4;
-		else if (share > sure_share(p))
+		else if (!suffices(p, s, 1))
 			enter(p, MODE_SLICED, now);
-		else if (share < 0.4 * sure_share(p))
+		else if (suffices(p, s, 0.4))
 			p->options.sample_bytes /= 4;
 		else
 			return;
@@ -228,17 +260,29 @@ static void leave_sampled(struct pace *p, const struct spent *s, bool cut, uint6
 	}
 }
 
+/* What the last 5 s would have been with probes on all the time, as the process's own time costs in cells. */
+static struct spent all_on(const struct pace *p, uint64_t now)
+{
+	const struct cell_means *c = &p->cell;
+	struct spent last = account_last(&p->account, now, PACE_SPAN_NS);
+	double cells = c->own > 0 ? last.own / c->own : 0;
+
+	return (struct spent){.cpu = last.own + cells * c->probe,
+			      .probe = cells * c->probe,
+			      .stack = cells * c->stack,
+			      .wall = last.wall};
+}
+
 /* In cells all stacks are taken: with all of them, or with few, probes could be on all the time. */
 static void leave_sliced(struct pace *p, uint64_t now)
 {
-	const struct cell_means *c = &p->cell;
-	double bare = share_of(c->probe - c->stack, c->cpu - c->stack);
+	const struct spent s = all_on(p, now);
 
-	if (now - p->mode_since < SETTLE_NS || c->cnt < CELLS_MIN)
+	if (now - p->mode_since < SETTLE_NS || p->cell.cnt < CELLS_MIN)
 		return;
-	if (share_of(c->probe, c->cpu) < 0.75 * sure_share(p)) {
+	if (suffices(p, &s, 0.75)) {
 		enter(p, MODE_ALL, now);
-	} else if (may_sample(p) && bare < 0.85 * sure_share(p)) {
+	} else if (may_sample(p) && suffices_bare(p, &s, 0.85)) {
 		p->options.sample_bytes = 4 * SAMPLE_FIRST;
 		enter(p, MODE_SAMPLED, now);
 	}
@@ -266,8 +310,9 @@ static void take_cell(struct pace *p, const struct spent *s, double hits)
 	blend(&c->hits, hits, c->cnt);
 	blend(&c->wall, s->wall, c->cnt);
 	blend(&c->cost, s->probe + p->pending_cost, c->cnt);
+	blend(&c->ours, s->ours + p->pending_ours, c->cnt);
 	c->cnt++;
-	p->pending_cost = 0;
+	p->pending_cost = p->pending_ours = 0;
 }
 
 /* All that probes took of the process's time, as calibrated. */
@@ -304,6 +349,7 @@ static void take_time(struct pace *p, const struct pace_reading *now, bool on)
 		.cpu = (double)since(now->cpu_ns, last->cpu_ns),
 		.own = (double)pace_progress(p, last, now, NULL),
 		.wall = (double)since(now->time_ns, last->time_ns),
+		.ours = (double)since(now->ours_ns, last->ours_ns),
 	};
 
 	s.probe = fmin(p->correction.factor * (double)since(now->probe_ns, last->probe_ns), s.cpu);
@@ -318,6 +364,7 @@ static void take_time(struct pace *p, const struct pace_reading *now, bool on)
 		take_cell(p, &s, (double)since(now->hits, last->hits));
 	} else if (!on) {
 		p->pending_cost += s.probe;
+		p->pending_ours += s.ours;
 		if (!p->step.on && s.wall >= (double)MS)
 			p->off_rate += (s.own / s.wall - p->off_rate) * s.wall / (s.wall + (double)RATE_NS);
 	}
@@ -362,7 +409,9 @@ struct pace_step pace_next(struct pace *p, const struct pace_reading *now)
 		/* What it costs is not known yet: as much off as the last stretch has cost. */
 		p->cell.cost =
 			fmax(FLOOR_NS, account_last(&p->account, now->time_ns, 2 * ACCOUNT_BUCKET_NS).probe);
+		p->cell.ours = OURS_NS;
 		p->cell.own = 0.2 * CELL_MIN_NS;
+		p->pending_ours = 0;
 		p->toss_again = true;
 		p->step = (struct pace_step){.chance = 0.01,
 					     .length_ns = (uint64_t)fmin(mean_off(p, now->time_ns), RATE_NS)};
@@ -398,9 +447,10 @@ void pace_free(struct pace *p)
 	free(p);
 }
 
-void pace_share(struct pace *p, double max_share)
+void pace_share(struct pace *p, double max_share, double core_share)
 {
 	p->options.max_share = max_share;
+	p->options.core_share = core_share;
 }
 
 uint64_t pace_progress(const struct pace *p, const struct pace_reading *from, const struct pace_reading *to,

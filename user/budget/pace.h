@@ -14,6 +14,9 @@
  * long as one that is on takes without the probes; a run of those is one step, and two cells that are
  * on in succession are not switched between.
  *
+ * Our own CPU time for switching has a budget as large as the probes': where a process is hit little in a cell
+ * (it sleeps most of the time), that is what limits the number of cells, and they are longer instead.
+ *
  * In cells all stacks are taken: a hit's trap costs as much as its stack, and without a stack it
  * tells nothing of a site.
  */
@@ -24,9 +27,16 @@
 #include <stdint.h>
 
 #define PACE_SPAN_NS 5000000000ULL /* that the budget holds over */
+/*
+ * Of one core, what probes may take of any process, however little it uses: some thousand pairs of malloc and free a
+ * second with their stacks. A tenth of what a service uses that sleeps most of the time would hide it from us, and
+ * nobody would be better off.
+ */
+#define PACE_CORE_SHARE 0.005
 
 struct pace_options {
 	double max_share;       /* of the process's CPU time, 0 < max_share ≤ 1 */
+	double core_share;      /* of time, which it may take in any case; 0: only of its CPU time */
 	bool dear;              /* begins with cells: that the budget suffices for all is unlikely */
 	bool stacks_sampled;    /* the user has chosen how stacks are taken: it is left so */
 	uint64_t sample_bytes, free_sample_bytes; /* that, or what to begin with; 0: all stacks */
@@ -46,6 +56,7 @@ struct pace_reading {
 	uint64_t user_ns, system_ns;
 	/* The same of all its CPU time, hit or not. 0: not known. */
 	uint64_t all_user_ns, all_system_ns;
+	uint64_t ours_ns; /* that we have used ourselves for placing and removing its probes */
 };
 
 struct pace_step {
@@ -61,8 +72,8 @@ struct pace; /* budget/pace.c */
 
 struct pace *pace_new(const struct pace_options *options, const struct pace_reading *begin); /* NULL: no memory */
 void pace_free(struct pace *pace); /* NULL-safe */
-/* Another max_share from now on: others have come that share the budget, or have gone. */
-void pace_share(struct pace *pace, double max_share);
+/* Other shares from now on: others have come that share the budget, or have gone. */
+void pace_share(struct pace *pace, double max_share, double core_share);
 /* The last step has ended at that reading, by its length or its quota: the next one. */
 struct pace_step pace_next(struct pace *pace, const struct pace_reading *now);
 /*

@@ -48,11 +48,14 @@ const struct option_row option_rows[] = {
 	{IN_ATTACH | IN_RUN | IN_TOP, 0, "native", NULL, &type_flag, FIELD(native),
 	 "show the C frames of the Python interpreter too"},
 	{IN_ATTACH | IN_TOP, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
-	 "what probes may take of the target's CPU time, and alloctrace\nbeside it; where that does not suffice, "
-	 "malloc and free are\nsampled: figures are estimates (10; none: all is seen)"},
+	 "what probes may take of the target's CPU time (or 0.5 % of a\ncore), and alloctrace beside it; "
+	 "where "
+	 "that does not suffice,\nmalloc and free are sampled: figures are estimates (10; none: all is "
+	 "seen)"},
 	{IN_RUN, 0, "max-overhead", "PCT", &type_overhead, FIELD(max_overhead),
-	 "what probes may take of the command's CPU time, and alloctrace\nbeside it; where that does not "
-	 "suffice, malloc and free are\nsampled: figures are estimates (none: all is seen)"},
+	 "what probes may take of the command's CPU time (or 0.5 % of a\ncore), and alloctrace beside it; "
+	 "where that does not suffice,\nmalloc and free are sampled: figures are estimates (none: all is "
+	 "seen)"},
 	{IN_ATTACH | IN_RUN, 'o', "output", "FILE", &type_file, FIELD(recording),
 	 "record to FILE, for alloctrace report"},
 	{IN_ATTACH | IN_RUN, 0, "events", NULL, &type_flag, FIELD(events),

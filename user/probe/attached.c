@@ -372,7 +372,7 @@ uint64_t attached_probe_ns(const struct attached *a, const struct probe_cost *co
 	struct gate_sum objects;
 	double ns = a->silent_ns;
 
-	if (gates_spent(&a->ctx->gates, a->pid, CELL_OBJECTS, &objects))
+	if (gates_spent(&a->ctx->gates, a->pid, CELL_OBJECTS, NULL, &objects))
 		ns += (double)objects.entries * cost->entry +
 		      (double)objects.stacks * (cost->call - cost->entry);
 	for (uint32_t i = 0; i < a->hits_cap; i++) {

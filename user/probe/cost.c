@@ -183,7 +183,7 @@ static void take_traps(const struct programs *programs, pid_t pid, const double 
 
 	cost->trap = ns[CALL_FREE];
 	cost->return_trap = cost->call - 2 * cost->trap; /* if nothing was timed: most of what is left */
-	if (!gates_spent(&fds, pid, CELL_BLOCKS, &sum) || !sum.returns)
+	if (!gates_spent(&fds, pid, CELL_BLOCKS, NULL, &sum) || !sum.returns)
 		return;
 	program_ns = (double)sum.program_ns / (double)sum.returns; /* of one of each call */
 	cost->return_trap = open[CALL_ALLOC] + open[CALL_FREE] + (open[CALL_STEPPED] - cost->stepped) -

@@ -7,28 +7,61 @@
 
 #include "../bpf/share.h"
 
-int gates_make(const struct gate_fds *fds, pid_t pid, uint32_t stream)
+/* A free one becomes the key's. −ENOSPC: there is none. */
+static int take_slot(const struct gate_fds *fds, uint64_t key, uint32_t *slot)
 {
-	int cpu_cnt = libbpf_num_possible_cpus(), ret = -ENOMEM;
-	struct gate_spent *none = cpu_cnt > 0 ? calloc((size_t)cpu_cnt, sizeof(*none)) : NULL;
-	const struct gate closed = {.open = 0};
-	uint64_t key = GATE_KEY(pid, stream);
+	for (*slot = 0; *slot < fds->cnt; ++*slot) {
+		if (!bpf_map_update_elem(fds->taken, slot, &key, BPF_NOEXIST))
+			return 0;
+		if (errno != EEXIST)
+			return -errno;
+	}
+	return -ENOSPC;
+}
+
+static int fill_slot(const struct gate_fds *fds, uint64_t key, uint32_t slot)
+{
+	struct gate_spent *none = gates_scratch();
+	const struct gate closed = {.key = key};
+	int ret = 0;
 
 	if (!none)
-		return ret;
-	ret = bpf_map_update_elem(fds->spent, &key, none, BPF_ANY) ? -errno : 0;
-	if (!ret && bpf_map_update_elem(fds->gates, &key, &closed, BPF_ANY))
+		return -ENOMEM;
+	if (bpf_map_update_elem(fds->spent, &slot, none, BPF_ANY) ||
+	    bpf_map_update_elem(fds->gates, &slot, &closed, BPF_ANY) ||
+	    bpf_map_update_elem(fds->slots, &key, &slot, BPF_ANY))
 		ret = -errno;
 	free(none);
 	return ret;
 }
 
-void gates_drop(const struct gate_fds *fds, pid_t pid, uint32_t stream)
+int gates_make(const struct gate_fds *fds, pid_t pid, uint32_t stream)
 {
 	uint64_t key = GATE_KEY(pid, stream);
+	uint32_t slot;
+	int ret = 0;
 
-	bpf_map_delete_elem(fds->gates, &key);
-	bpf_map_delete_elem(fds->spent, &key);
+	if (bpf_map_lookup_elem(fds->slots, &key, &slot))
+		ret = take_slot(fds, key, &slot);
+	if (ret)
+		return ret;
+	ret = fill_slot(fds, key, slot);
+	if (ret)
+		bpf_map_delete_elem(fds->taken, &slot);
+	return ret;
+}
+
+void gates_drop(const struct gate_fds *fds, pid_t pid, uint32_t stream)
+{
+	const struct gate nobodys = {.key = 0};
+	uint64_t key = GATE_KEY(pid, stream);
+	uint32_t slot;
+
+	if (bpf_map_lookup_elem(fds->slots, &key, &slot))
+		return;
+	bpf_map_delete_elem(fds->slots, &key);
+	bpf_map_update_elem(fds->gates, &slot, &nobodys, BPF_ANY);
+	bpf_map_delete_elem(fds->taken, &slot);
 }
 
 static int run(const struct gate_fds *fds, const uint64_t args[CELL_ARG_CNT], uint32_t *result)
@@ -106,16 +139,26 @@ static void add(struct gate_sum *sum, const struct gate_spent *spent)
 	sum->objects.odd += spent->odd;
 }
 
-bool gates_spent(const struct gate_fds *fds, pid_t pid, uint32_t stream, struct gate_sum *sum)
+struct gate_spent *gates_scratch(void)
 {
 	int cpu_cnt = libbpf_num_possible_cpus();
-	struct gate_spent *per_cpu = cpu_cnt > 0 ? calloc((size_t)cpu_cnt, sizeof(*per_cpu)) : NULL;
+
+	return cpu_cnt > 0 ? calloc((size_t)cpu_cnt, sizeof(struct gate_spent)) : NULL;
+}
+
+bool gates_spent(const struct gate_fds *fds, pid_t pid, uint32_t stream, struct gate_spent *scratch,
+		 struct gate_sum *sum)
+{
+	struct gate_spent *per_cpu = scratch ?: gates_scratch();
 	uint64_t key = GATE_KEY(pid, stream);
-	bool found = per_cpu && !bpf_map_lookup_elem(fds->spent, &key, per_cpu);
+	uint32_t slot;
+	bool found = per_cpu && !bpf_map_lookup_elem(fds->slots, &key, &slot) &&
+		     !bpf_map_lookup_elem(fds->spent, &slot, per_cpu);
 
 	*sum = (struct gate_sum){0};
-	for (int cpu = 0; found && cpu < cpu_cnt; cpu++)
+	for (int cpu = 0; found && cpu < libbpf_num_possible_cpus(); cpu++)
 		add(sum, &per_cpu[cpu]);
-	free(per_cpu);
+	if (!scratch)
+		free(per_cpu);
 	return found;
 }

@@ -36,7 +36,10 @@ struct gate_sum { /* over all CPUs, cumulative */
 	struct object_counts objects;
 };
 
-/* False: there is no such gate. */
-bool gates_spent(const struct gate_fds *fds, pid_t pid, uint32_t stream, struct gate_sum *sum);
+/* Room for what each CPU has counted, for gates_spent; to be freed by free(). NULL: no memory. */
+struct gate_spent *gates_scratch(void);
+/* False: there is no such gate. scratch: NULL for room of its own, which it asks for each time. */
+bool gates_spent(const struct gate_fds *fds, pid_t pid, uint32_t stream, struct gate_spent *scratch,
+		 struct gate_sum *sum);
 
 #endif

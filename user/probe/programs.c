@@ -165,6 +165,8 @@ static void prepare(struct programs *p, const struct feature *feature, const str
 	if ((options->max_overhead > 0 || options->objects.wanted) && options->many) {
 		bpf_map__set_max_entries(p->skel->maps.gates, GATES_MANY);
 		bpf_map__set_max_entries(p->skel->maps.gates_spent, GATES_MANY);
+		bpf_map__set_max_entries(p->skel->maps.gate_slots, GATES_MANY);
+		bpf_map__set_max_entries(p->skel->maps.taken_slots, GATES_MANY);
 	}
 	p->skel->rodata->keeps_in_session = p->mode == MODE_SESSION && options->allocs && bind_session(p);
 	p->skel->rodata->tick_ns = kernel_tick();
@@ -325,6 +327,9 @@ struct gate_fds programs_gate_fds(const struct programs *p)
 	return (struct gate_fds){
 		.gates = bpf_map__fd(p->skel->maps.gates),
 		.spent = bpf_map__fd(p->skel->maps.gates_spent),
+		.slots = bpf_map__fd(p->skel->maps.gate_slots),
+		.taken = bpf_map__fd(p->skel->maps.taken_slots),
+		.cnt = bpf_map__max_entries(p->skel->maps.gates),
 		.alarms = bpf_map__fd(p->skel->maps.alarms),
 		.cell_mark = bpf_program__fd(p->skel->progs.cell_mark),
 		.clock = bpf_program__fd(p->skel->progs.gate_clock),

@@ -41,7 +41,8 @@ int programs_sweeper_fd(const struct programs *programs);
 
 /* The maps of gates (bpf/gate.bpf.h), and the program that opens and closes them. */
 struct gate_fds {
-	int gates, spent, alarms, cell_mark, clock, running;
+	int gates, spent, slots, taken, alarms, cell_mark, clock, running;
+	uint32_t cnt; /* of gates that there can be */
 };
 
 struct gate_fds programs_gate_fds(const struct programs *programs);

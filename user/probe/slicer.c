@@ -2,9 +2,7 @@
 
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -16,256 +14,17 @@
 #include "base/map.h"
 #include "base/units.h"
 #include "probe/gates.h"
+#include "probe/sliced.h"
 #include "probe/urgent.h"
-#include "probe/warm.h"
-
-#define BUSY_NS 1000000             /* until a process whose probes are being looked after is tried again */
-#define SYSTEM_TIME_NS NSEC_PER_SEC /* what /proc tells of user and system time is read so often */
-
-/* A stream of a process. */
-struct sliced {
-	struct attached *attached;
-	pid_t pid;
-	uint32_t stream; /* CELL_BLOCKS, CELL_OBJECTS */
-	struct pace *pace;
-	struct pace_step step;
-	uint64_t due;    /* its next turn */
-	uint64_t end;    /* of the step */
-	uint64_t number; /* of the newest cell */
-	bool open;       /* its gate, as far as we know */
-	bool placed;     /* its probes are */
-	bool alarmed;    /* its gate has closed itself */
-	bool postponed;  /* its turn, for others' cells */
-	bool goes_on;    /* the step, with nothing but a new quota */
-	bool unmade;     /* the step is chosen, its switch not made */
-	bool warming;    /* its turn before the end is for warm_up */
-	uint64_t warm_until;
-	kept_link warm;             /* of that; 0: none */
-	struct pace_reading marked; /* at the last mark */
-	uint64_t limit;             /* hits at which its gate closes itself */
-	uint64_t carried;           /* ns of progress since it has done so: no part of the cell */
-	struct pace_reading system; /* when user and system time were read */
-};
 
 struct slicer {
-	struct slicer_options options;
+	struct slicing slicing;
 	struct map streams; /* GATE_KEY → struct sliced; under the lock */
 	struct ring_buffer *alarms;
 	int epoll_fd, wake_fd;
 	bool stop; /* under the lock */
 	pthread_t thread;
 };
-
-static void sliced_free(struct sliced *s)
-{
-	pace_free(s->pace);
-	free(s);
-}
-
-static uint64_t cpu_time(const struct slicer *sl, const struct sliced *s)
-{
-	uint64_t used = clock_process_cpu_ns(s->pid);
-
-	return used ? used + gates_running(&sl->options.gates, s->pid) : s->marked.cpu_ns;
-}
-
-/* proc(5): fields 14 and 15 of stat, in clock ticks. */
-static void read_system(struct sliced *s, struct pace_reading *r)
-{
-	unsigned long long user, system;
-	char path[32], line[1024], *from;
-	FILE *file;
-
-	r->all_user_ns = s->system.all_user_ns;
-	r->all_system_ns = s->system.all_system_ns;
-	if (s->system.time_ns && r->time_ns - s->system.time_ns < SYSTEM_TIME_NS)
-		return;
-	snprintf(path, sizeof(path), "/proc/%d/stat", s->pid);
-	file = fopen(path, "re");
-	if (!file)
-		return;
-	from = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
-	if (from &&
-	    sscanf(from + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &system) == 2) {
-		uint64_t tick = NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK);
-
-		r->all_user_ns = user * tick;
-		r->all_system_ns = system * tick;
-		s->system = *r;
-	}
-	fclose(file);
-}
-
-static uint64_t probe_ns(const struct probe_cost *cost, const struct gate_sum *sum)
-{
-	return sum->program_ns +
-	       (uint64_t)(cost->trap * (double)sum->entries + cost->return_trap * (double)sum->returns +
-			  cost->stepped * (double)sum->stepped);
-}
-
-static struct pace_reading read_process(const struct slicer *sl, struct sliced *s)
-{
-	struct pace_reading r = {.time_ns = clock_monotonic_ns(), .cpu_ns = cpu_time(sl, s)};
-	struct gate_sum sum, others;
-
-	gates_spent(&sl->options.gates, s->pid, s->stream, &sum);
-	gates_spent(&sl->options.gates, s->pid, s->stream == CELL_BLOCKS ? CELL_OBJECTS : CELL_BLOCKS,
-		    &others);
-	r.hits = sum.entries;
-	r.stack_ns = sum.stack_ns;
-	r.probe_ns = probe_ns(sl->options.cost, &sum);
-	r.others_ns = probe_ns(sl->options.cost, &others);
-	r.others_hits = others.entries;
-	r.user_ns = sum.user_ns;
-	r.system_ns = sum.system_ns;
-	read_system(s, &r);
-	return r;
-}
-
-/* Of what has passed since a cell began, that until its gate closed itself: by hits, which are counted on. */
-static double recorded_part(const struct sliced *s, const struct pace_reading *at)
-{
-	double all = (double)(at->hits - s->marked.hits), recorded = (double)(s->limit - s->marked.hits);
-
-	return recorded < all ? recorded / all : 1;
-}
-
-static void mark(const struct slicer *sl, struct sliced *s, enum cell_state state,
-		 const struct pace_reading *at)
-{
-	struct event_cell cell = {
-		.head.func = s->stream,
-		.number = s->number,
-		.chance = s->step.sure ? CELL_SURE : (uint64_t)(s->step.chance * CELL_SURE),
-		.sample_bytes = s->step.sample_bytes,
-		.free_sample_bytes = s->step.free_sample_bytes,
-		.state = state,
-	};
-	double part = state == CELL_CUT ? recorded_part(s, at) : 1;
-	uint64_t error, progress = pace_progress(s->pace, &s->marked, at, &error);
-
-	cell.chance += !cell.chance;
-	cell.progress = s->carried + (uint64_t)(part * (double)progress);
-	cell.progress_error = (uint64_t)(part * (double)error);
-	cell.cpu = state == CELL_BEGIN ? 0 : (uint64_t)(part * (double)(at->cpu_ns - s->marked.cpu_ns));
-	if (gates_mark(&sl->options.gates, s->pid, &cell, s->step.quota)) {
-		s->open = false; /* what has passed is in the next mark's progress */
-		return;
-	}
-	s->open = state == CELL_BEGIN;
-	s->limit = at->hits + s->step.quota;
-	s->carried = progress - (uint64_t)(part * (double)progress);
-	s->marked = *at;
-}
-
-static bool goes_on(const struct pace_step *was, const struct pace_step *next)
-{
-	return was->on && next->on && was->sure && next->sure && was->sample_bytes == next->sample_bytes &&
-	       was->free_sample_bytes == next->free_sample_bytes;
-}
-
-/* False: not now. */
-static bool begin(const struct slicer *sl, struct sliced *s)
-{
-	struct pace_reading now;
-
-	if (!s->placed) {
-		if (!attached_switch(s->attached, s->stream, true))
-			return false;
-		s->placed = true;
-		now = read_process(sl, s);
-		s->warm_until = now.time_ns + WARM_NS;
-		pace_begun(s->pace, &now);
-	} else {
-		now = read_process(sl, s);
-	}
-	s->number++;
-	mark(sl, s, CELL_BEGIN, &now);
-	return true;
-}
-
-static void cool_down(const struct slicer *sl, struct sliced *s)
-{
-	if (s->warm)
-		keeper_drop(sl->options.keeper, &s->warm, 1);
-	s->warm = 0;
-}
-
-/* False: not now. */
-static bool remove_probes(const struct slicer *sl, struct sliced *s)
-{
-	if (!attached_switch(s->attached, s->stream, false))
-		return false;
-	s->placed = false;
-	cool_down(sl, s);
-	return true;
-}
-
-/* The step has ended: the next one is chosen. */
-static void choose(const struct slicer *sl, struct sliced *s)
-{
-	struct pace_step was = s->step;
-	struct pace_reading now = read_process(sl, s);
-	struct pace_step next = pace_next(s->pace, &now);
-
-	s->goes_on = goes_on(&was, &next) && gates_go_on(&sl->options.gates, s->pid, s->stream, next.quota);
-	if (s->goes_on)
-		s->limit = now.hits + next.quota;
-	if (!s->goes_on && s->open)
-		mark(sl, s, s->alarmed ? CELL_CUT : CELL_END, &now);
-	s->step = next;
-}
-
-static bool make(const struct slicer *sl, struct sliced *s)
-{
-	if (s->goes_on)
-		return true;
-	if (s->step.on)
-		return begin(sl, s);
-	return !s->placed || remove_probes(sl, s);
-}
-
-/* A cell that goes on for a while is followed by one that is off, most often. */
-static void plan_end(struct sliced *s)
-{
-	uint64_t now = clock_monotonic_ns();
-
-	s->end = s->due = now + s->step.length_ns;
-	s->warming = s->step.on && !s->step.sure && s->end > s->warm_until;
-	if (s->warming)
-		s->due = s->step.length_ns > WARM_WAIT_NS ? s->end - WARM_WAIT_NS : now;
-}
-
-static void warm(const struct slicer *sl, struct sliced *s)
-{
-	cool_down(sl, s);
-	s->warm = warm_up(sl->options.keeper, sl->options.programs, sl->options.backend);
-	s->warm_until = clock_monotonic_ns() + WARM_NS;
-	s->warming = false;
-	s->due = s->end;
-}
-
-static void turn(const struct slicer *sl, struct sliced *s)
-{
-	if (s->warming && !s->alarmed) {
-		warm(sl, s);
-		return;
-	}
-	if (!s->unmade)
-		choose(sl, s);
-	s->alarmed = s->postponed = s->warming = false;
-	s->unmade = !make(sl, s);
-	if (s->unmade)
-		s->due = clock_monotonic_ns() + BUSY_NS;
-	else
-		plan_end(s);
-}
-
-/* Cells that are to end before all others. */
-static int urgency(const struct sliced *s)
-{
-	return s->warming && !s->alarmed ? 1 : s->step.on ? 2 : 0;
-}
 
 /* Who is to have its turn next. */
 static struct sliced *most_urgent(const struct slicer *sl, uint64_t now)
@@ -277,8 +36,8 @@ static struct sliced *most_urgent(const struct slicer *sl, uint64_t now)
 
 		if (!s || !(s->alarmed || now >= s->due))
 			continue;
-		if (!found || urgency(s) > urgency(found) ||
-		    (urgency(s) == urgency(found) && s->due < found->due))
+		if (!found || sliced_urgency(s) > sliced_urgency(found) ||
+		    (sliced_urgency(s) == sliced_urgency(found) && s->due < found->due))
 			found = s;
 	}
 	return found;
@@ -354,15 +113,15 @@ static void *run(void *arg)
 		struct sliced *s;
 		uint64_t due;
 
-		gates_see_clock(&sl->options.gates);
-		pthread_mutex_lock(sl->options.lock);
+		gates_see_clock(&sl->slicing.options.gates);
+		pthread_mutex_lock(sl->slicing.options.lock);
 		ring_buffer__consume(sl->alarms);
 		stop = sl->stop;
 		s = stop ? NULL : most_urgent(sl, clock_monotonic_ns());
 		if (s && !postpone(sl, s, clock_monotonic_ns()))
-			turn(sl, s);
+			sliced_turn(&sl->slicing, s);
 		due = next_due(sl);
-		pthread_mutex_unlock(sl->options.lock);
+		pthread_mutex_unlock(sl->slicing.options.lock);
 		if (!s && !stop)
 			wait_until(sl, due);
 	}
@@ -382,6 +141,7 @@ static void slicer_free(struct slicer *sl)
 		if (sl->streams.slots[i].value)
 			sliced_free(sl->streams.slots[i].value);
 	map_free(&sl->streams);
+	free(sl->slicing.reader.scratch);
 	ring_buffer__free(sl->alarms);
 	if (sl->epoll_fd >= 0)
 		close(sl->epoll_fd);
@@ -397,49 +157,34 @@ int slicer_start(const struct slicer_options *options, struct slicer **result)
 
 	if (!sl)
 		return -ENOMEM;
-	sl->options = *options;
+	sl->slicing.options = *options;
+	sl->slicing.reader = (struct reader){options->gates, options->cost, gates_scratch()};
 	sl->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	sl->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	sl->alarms = ring_buffer__new(options->gates.alarms, take_alarm, sl, NULL);
 	ret = sl->alarms ? watch(sl, sl->wake_fd) : -errno;
+	ret = ret ?: sl->slicing.reader.scratch ? 0 : -ENOMEM;
 	ret = ret ?: watch(sl, ring_buffer__epoll_fd(sl->alarms));
 	ret = ret ?: -pthread_create(&sl->thread, NULL, run, sl);
-	if (ret)
+	if (ret) {
 		slicer_free(sl);
-	else
-		*result = sl;
-	return ret;
+		return ret;
+	}
+	pthread_getcpuclockid(sl->thread, &sl->slicing.clock);
+	*result = sl;
+	return 0;
 }
 
 void slicer_stop(struct slicer *sl)
 {
 	if (!sl)
 		return;
-	pthread_mutex_lock(sl->options.lock);
+	pthread_mutex_lock(sl->slicing.options.lock);
 	sl->stop = true;
-	pthread_mutex_unlock(sl->options.lock);
+	pthread_mutex_unlock(sl->slicing.options.lock);
 	eventfd_write(sl->wake_fd, 1);
 	pthread_join(sl->thread, NULL);
 	slicer_free(sl);
-}
-
-static struct pace_options pace_options(const struct slicer *sl, const struct sliced *s)
-{
-	struct pace_options options = {
-		.max_share = sl->options.max_share,
-		.stacks_sampled = sl->options.stacks_sampled,
-		.sample_bytes = sl->options.sample_bytes,
-		.free_sample_bytes = sl->options.free_sample_bytes,
-		.seed = clock_monotonic_ns() ^ (uint64_t)s->pid << 32 ^ s->stream,
-	};
-
-	if (s->stream == CELL_OBJECTS) {
-		options.max_share /= 2;
-		options.dear = options.stacks_sampled = true;
-		options.sample_bytes = sl->options.object_sample_bytes;
-		options.free_sample_bytes = 0;
-	}
-	return options;
 }
 
 static struct sliced *stream_of(const struct slicer *sl, pid_t pid, uint32_t stream)
@@ -450,31 +195,18 @@ static struct sliced *stream_of(const struct slicer *sl, pid_t pid, uint32_t str
 /* Its gate is there, and closed. */
 static int add(struct slicer *sl, struct attached *attached, uint32_t stream)
 {
-	struct sliced *s = calloc(1, sizeof(*s));
-	struct pace_options options;
-	int ret = -ENOMEM;
+	struct sliced *s;
+	int ret = sliced_new(&sl->slicing, attached, stream, &s);
 
-	if (!s)
+	if (ret)
 		return ret;
-	s->attached = attached;
-	s->pid = attached_pid(attached);
-	s->stream = stream;
-	s->placed = stream == CELL_BLOCKS;
-	options = pace_options(sl, s);
-	if (!clock_process_cpu_ns(s->pid)) {
-		ret = -ESRCH;
-		goto fail;
+	if (map_set(&sl->streams, GATE_KEY(s->pid, stream), s)) {
+		sliced_free(s);
+		return -ENOMEM;
 	}
-	s->marked = read_process(sl, s);
-	s->pace = pace_new(&options, &s->marked);
-	if (!s->pace || map_set(&sl->streams, GATE_KEY(s->pid, stream), s))
-		goto fail;
-	turn(sl, s);
+	sliced_turn(&sl->slicing, s);
 	eventfd_write(sl->wake_fd, 1);
 	return 0;
-fail:
-	sliced_free(s);
-	return ret;
 }
 
 int slicer_add(struct slicer *sl, struct attached *attached)
@@ -485,15 +217,10 @@ int slicer_add(struct slicer *sl, struct attached *attached)
 static void take_off(struct slicer *sl, pid_t pid, uint32_t stream)
 {
 	struct sliced *s = map_remove(&sl->streams, GATE_KEY(pid, stream));
-	struct pace_reading now;
 
 	if (!s)
 		return;
-	if (s->open) {
-		now = read_process(sl, s);
-		mark(sl, s, CELL_END, &now);
-	}
-	cool_down(sl, s);
+	sliced_end(&sl->slicing, s);
 	sliced_free(s);
 }
 
@@ -514,12 +241,14 @@ void slicer_look(struct slicer *sl, struct attached *attached)
 	if (has) {
 		take_off(sl, pid, CELL_OBJECTS);
 		attached_switch(attached, CELL_OBJECTS, false);
-		gates_drop(&sl->options.gates, pid, CELL_OBJECTS);
-	} else if (gates_make(&sl->options.gates, pid, CELL_OBJECTS) || add(sl, attached, CELL_OBJECTS)) {
+		gates_drop(&sl->slicing.options.gates, pid, CELL_OBJECTS);
+	} else if (gates_make(&sl->slicing.options.gates, pid, CELL_OBJECTS) ||
+		   add(sl, attached, CELL_OBJECTS)) {
 		return;
 	}
 	if (blocks)
-		pace_share(blocks->pace, sl->options.max_share / (wants ? 2 : 1));
+		pace_share(blocks->pace, sl->slicing.options.max_share / (wants ? 2 : 1),
+			   PACE_CORE_SHARE / (wants ? 2 : 1));
 }
 
 bool slicer_view(struct slicer *sl, pid_t pid, uint32_t stream, struct pace_view *view)
@@ -527,13 +256,13 @@ bool slicer_view(struct slicer *sl, pid_t pid, uint32_t stream, struct pace_view
 	struct pace_reading now;
 	struct sliced *s;
 
-	pthread_mutex_lock(sl->options.lock);
+	pthread_mutex_lock(sl->slicing.options.lock);
 	s = stream_of(sl, pid, stream);
 	if (s) {
-		now = read_process(sl, s);
+		now = sliced_read(&sl->slicing, s);
 		pace_view(s->pace, &now, view);
 	}
-	pthread_mutex_unlock(sl->options.lock);
+	pthread_mutex_unlock(sl->slicing.options.lock);
 	return s;
 }
 
@@ -543,12 +272,12 @@ uint64_t slicer_probe_ns(struct slicer *sl, pid_t pid)
 	struct sliced *s;
 	uint64_t ns = 0;
 
-	pthread_mutex_lock(sl->options.lock);
+	pthread_mutex_lock(sl->slicing.options.lock);
 	s = stream_of(sl, pid, CELL_BLOCKS);
 	if (s) {
-		now = read_process(sl, s);
+		now = sliced_read(&sl->slicing, s);
 		ns = now.probe_ns + now.others_ns;
 	}
-	pthread_mutex_unlock(sl->options.lock);
+	pthread_mutex_unlock(sl->slicing.options.lock);
 	return ns;
 }

@@ -540,7 +540,7 @@ bool tracer_sees_objects(struct tracer *t, pid_t pid)
 bool tracer_object_counts(struct tracer *t, pid_t pid, struct object_counts *counts)
 {
 	struct gate_sum sum;
-	bool found = gates_spent(&t->context.gates, pid, CELL_OBJECTS, &sum);
+	bool found = gates_spent(&t->context.gates, pid, CELL_OBJECTS, NULL, &sum);
 
 	*counts = sum.objects;
 	return found;

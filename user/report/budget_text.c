@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "budget/pace.h"
 #include "report/figure.h"
 
 #define DUTY_ALL 0.995 /* that rounds to all of the time */
@@ -38,6 +39,16 @@ const char *budget_error_text(char buf[UNITS_TEXT_MAX], uint64_t figure, uint64_
 	return buf;
 }
 
+/* Where probes take more of its CPU time, it uses so little that they may take that part of a core. */
+static void add_budget(char buf[BUDGET_TEXT_MAX], const struct budget_view *b)
+{
+	if (b->max_overhead <= 0)
+		return;
+	add(buf, ", budget %g %%", 100 * b->max_overhead);
+	if (b->probe_share > b->max_overhead)
+		add(buf, " or %g %% of a core", 100 * PACE_CORE_SHARE);
+}
+
 const char *budget_seen_text(char buf[BUDGET_TEXT_MAX], const struct allocation_view *a)
 {
 	const struct budget_view *b = &a->budget;
@@ -52,8 +63,7 @@ const char *budget_seen_text(char buf[BUDGET_TEXT_MAX], const struct allocation_
 		add(buf, "allocation probes on all the time");
 	if (b->duty >= DUTY_ALL && a->sample_bytes)
 		add(buf, ", one stack in %s", units_bytes(text, a->sample_bytes));
-	if (b->max_overhead > 0)
-		add(buf, ", budget %g %%", 100 * b->max_overhead);
+	add_budget(buf, b);
 	if (b->error > 0)
 		add(buf, "; sites ±%s", error_share(text, b->error));
 	else
@@ -70,8 +80,8 @@ const char *budget_cost_text(char buf[BUDGET_TEXT_MAX], const struct allocation_
 	if (b->probe_share < 0)
 		return buf;
 	add(buf, "probes take %s of its CPU", figure_share(share, b->probe_share));
-	if (!b->estimated && b->max_overhead > 0)
-		add(buf, ", budget %g %%", 100 * b->max_overhead);
+	if (!b->estimated)
+		add_budget(buf, b);
 	if (b->tracer_share >= 0)
 		add(buf, ", alloctrace %s", figure_share(share, b->tracer_share));
 	return buf;

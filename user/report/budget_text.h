@@ -15,7 +15,10 @@
  * figures of events and sites are exact. Returns buf, as the next one.
  */
 const char *budget_seen_text(char buf[BUDGET_TEXT_MAX], const struct allocation_view *allocs);
-/* What that costs: "probes take 3 % of its CPU, budget 10 %, alloctrace 1 %"; "": not known yet. */
+/*
+ * What that costs: "probes take 3 % of its CPU, budget 10 %, alloctrace 1 %"; "": not known yet. "budget 10 % or
+ * 0.5 % of a core" where the process uses so little that this is more.
+ */
 const char *budget_cost_text(char buf[BUDGET_TEXT_MAX], const struct allocation_view *allocs);
 
 /* How far a figure may be off: "±4 %"; "±?" where its bounds are not known. Returns buf. */
