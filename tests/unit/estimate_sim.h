@@ -13,7 +13,7 @@
 #include "heap/ledger.h"
 
 #define SIM_SITES 128
-#define SIM_BLOCKS (1 << 18)
+#define SIM_BLOCKS (1 << 19)
 #define SIM_SLOT_NS 100000.0 /* of deaths */
 #define SIM_SLOTS (1 << 18)
 #define SIM_CLASSES 64
@@ -26,7 +26,7 @@ struct sim_site {
 
 struct sim_block {
 	uint64_t addr;
-	uint32_t size, site, next;
+	uint32_t size, site, next, era;
 	bool live;
 };
 
@@ -50,6 +50,9 @@ struct sim {
 	uint32_t *slots; /* blocks by the time of their death */
 	uint32_t slot;
 	struct sim_site sites[SIM_SITES], all;
+	struct heap_blocks live[STEP_CNT]; /* as a walk counts them */
+	bool watched; /* the attach has been */
+	uint32_t era; /* of blocks: before it, or since */
 };
 
 static uint64_t sim_usable(uint64_t header)
@@ -57,7 +60,12 @@ static uint64_t sim_usable(uint64_t header)
 	return header;
 }
 
-static const struct allocator sim_allocator = {.name = "simulated", .usable = sim_usable};
+static uint64_t sim_rounded(uint64_t size)
+{
+	return (size + 8 + 15) / 16 * 16;
+}
+
+static const struct allocator sim_allocator = {.name = "simulated", .usable = sim_usable, .rounded = sim_rounded};
 
 static uint64_t sim_random(struct sim *s)
 {
@@ -95,7 +103,8 @@ static void sim_cell(struct sim *s, enum cell_state state, double progress)
 		.state = state,
 	};
 
-	ledger_cell(s->ledger, &cell);
+	if (s->watched)
+		ledger_cell(s->ledger, &cell);
 }
 
 static void sim_open(struct sim *s)
@@ -166,7 +175,7 @@ static void sim_say(struct sim *s, uint32_t kind, uint64_t addr, uint64_t size, 
 	};
 	const struct event ev = {.head = &block.head, .block = &block};
 
-	if (!s->on)
+	if (!s->on || !s->watched)
 		return;
 	if (s->mean && kind == EVENT_ALLOC && sim_uniform(s) >= -expm1(-(double)size / (double)s->mean))
 		block.stack = 0;
@@ -187,6 +196,14 @@ static unsigned sim_class(uint32_t size)
 	return size / 16 < SIM_CLASSES ? size / 16 : SIM_CLASSES - 1;
 }
 
+static void sim_count_live(struct sim *s, uint32_t size, uint64_t cnt)
+{
+	struct heap_blocks *live = &s->live[size_step(sim_rounded(size))];
+
+	live->cnt += cnt;
+	live->bytes += cnt * sim_rounded(size);
+}
+
 /* The block's number; it dies in so much own time, or never. */
 static uint32_t sim_alloc(struct sim *s, uint32_t site, uint32_t size, double life)
 {
@@ -202,7 +219,7 @@ static uint32_t sim_alloc(struct sim *s, uint32_t site, uint32_t size, double li
 			abort();
 	}
 	b = &s->blocks[n];
-	*b = (struct sim_block){.size = size, .site = site, .live = true};
+	*b = (struct sim_block){.size = size, .site = site, .era = s->era, .live = true};
 	if (s->free_cnt[class] && sim_uniform(s) < s->reuse) {
 		b->addr = s->free_lists[class][--s->free_cnt[class]];
 	} else {
@@ -210,13 +227,15 @@ static uint32_t sim_alloc(struct sim *s, uint32_t site, uint32_t size, double li
 		b->addr = s->top;
 	}
 	if (isfinite(life) && (s->own + life) / SIM_SLOT_NS < SIM_SLOTS) {
-		uint32_t *slot = &s->slots[(uint32_t)((s->own + life) / SIM_SLOT_NS)];
+		uint32_t at = (uint32_t)((s->own + life) / SIM_SLOT_NS);
+		uint32_t *slot = &s->slots[at > s->slot ? at : s->slot]; /* that one has not been yet */
 
 		b->next = *slot;
 		*slot = n;
 	}
 	sim_count(&s->sites[site].allocated, 1, size);
 	sim_count(&s->sites[site].live, 1, size);
+	sim_count_live(s, size, 1);
 	sim_say(s, EVENT_ALLOC, b->addr, size, site, 1 + sim_random(s) % 4);
 	return n;
 }
@@ -229,9 +248,12 @@ static void sim_free(struct sim *s, uint32_t n, uint32_t by)
 	sim_say(s, EVENT_FREE, b->addr, b->size, by, 1 + sim_random(s) % 4);
 	s->free_lists[class] = realloc(s->free_lists[class], (s->free_cnt[class] + 1) * sizeof(uint64_t));
 	s->free_lists[class][s->free_cnt[class]++] = b->addr;
-	sim_count(&s->sites[b->site].freed, 1, b->size);
-	sim_count(&s->sites[b->site].live, -1ULL, -(uint64_t)b->size);
+	if (b->era == s->era) {
+		sim_count(&s->sites[b->site].freed, 1, b->size);
+		sim_count(&s->sites[b->site].live, -1ULL, -(uint64_t)b->size);
+	}
 	sim_count(&s->sites[by].freed_here, 1, b->size);
+	sim_count_live(s, b->size, -1ULL);
 	b->live = false;
 	b->next = s->free_block;
 	s->free_block = n;
@@ -252,12 +274,31 @@ static void sim_reap(struct sim *s)
 	}
 }
 
-/* A walk finds which of the tracked addresses are free. */
+/* A walk: finds which of the tracked addresses are free, and what is live. */
 static void sim_walk(struct sim *s)
 {
+	struct heap_pages pages = {.v = NULL};
+
+	heap_pages_begin_extent(&pages, 0x10000);
+	for (uint32_t n = 1; n < s->block_cnt; n++)
+		if (s->blocks[n].live)
+			heap_pages_mark(&pages, s->blocks[n].addr, sim_rounded(s->blocks[n].size));
+	heap_pages_cut(&pages, s->top + 16);
+	heap_pages_finish(&pages);
 	for (int c = 0; c < SIM_CLASSES; c++)
 		for (uint32_t i = 0; i < s->free_cnt[c]; i++)
 			ledger_bury(s->ledger, s->free_lists[c][i]);
+	ledger_walked(s->ledger, s->live, &pages);
+	heap_pages_free(&pages);
+}
+
+/* The attach: what has been is not counted. */
+static void sim_attach(struct sim *s)
+{
+	s->watched = true;
+	memset(s->sites, 0, sizeof(s->sites));
+	s->era++;
+	sim_walk(s);
 }
 
 static struct sim *sim_new(uint64_t seed, double chance, double cell_clock)
@@ -271,7 +312,7 @@ static struct sim *sim_new(uint64_t seed, double chance, double cell_clock)
 	s->chance = chance;
 	s->cell_clock = cell_clock;
 	s->cell_own = cell_clock / 2;
-	s->hit_cost = 20000;
+	s->hit_cost = 5000;
 	s->quota = UINT64_MAX;
 	s->reuse = 1;
 	s->top = 0x10000;

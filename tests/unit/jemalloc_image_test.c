@@ -49,7 +49,7 @@ static void check_pages(const struct heap_walk *walk)
 			begins += heap_pages_judge(p, addr) == HEAP_IN_USE;
 	/* Blocks of 8 bytes share their places. */
 	assert_true(begins <= walk->total.live.cnt);
-	assert_true(begins + walk->live_class[3].cnt >= walk->total.live.cnt);
+	assert_true(begins + heap_live_class(walk, 3).cnt >= walk->total.live.cnt);
 	assert_true(p->mmapped_sure);
 }
 

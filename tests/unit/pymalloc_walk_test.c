@@ -91,8 +91,8 @@ static void test_figures(void **state)
 		assert_int_equal(walk.total.pinned.overhead, headers + tails);
 		assert_int_equal(walk.total.pinned.partial, 5 * pool - live - headers - tails);
 		assert_int_equal(walk.total.largest_free, (arena / pool - (lost ? 1 : 0) - 1) * pool);
-		assert_int_equal(walk.live_class[6].cnt, full + 10 + 1);
-		assert_int_equal(walk.live_class[9].bytes, 3 * 512);
+		assert_int_equal(heap_live_class(&walk, 6).cnt, full + 10 + 1);
+		assert_int_equal(heap_live_class(&walk, 9).bytes, 3 * 512);
 		assert_int_equal(walk.free_class[4].cnt, scene_capacity(s, 0) - 7);
 		assert_int_equal(walk.ranges.cnt, 2);
 		assert_int_equal(walk.ranges.size, arena);

@@ -183,8 +183,8 @@ static inline void fixture_walk(struct fixture *x, struct heap_walk *w, unsigned
 	w->total.live.cnt += w->mmapped.cnt;
 	w->total.swapped = 5 * MIB;
 	w->total.shared = 7 * MIB;
-	w->live_class[5] = (struct heap_blocks){120000, 4800000};
-	w->live_class[9] = (struct heap_blocks){4100, 2500000};
+	w->live_step[size_step(32)] = (struct heap_blocks){120000, 4800000};
+	w->live_step[size_step(512)] = (struct heap_blocks){4100, 2500000};
 	w->free_class[9] = (struct heap_blocks){90, 60000};
 	w->free_class[24] = (struct heap_blocks){12, 300 * MIB};
 }
@@ -260,7 +260,7 @@ static inline void fixture_layer(struct fixture *x)
 		.purgeable = 0,
 		.pinned = f->retained,
 	};
-	a->walk.live_class[5] = (struct heap_blocks){900000, 40 * MIB};
+	a->walk.live_step[size_step(32)] = (struct heap_blocks){900000, 40 * MIB};
 	a->walk.free_class[5] = (struct heap_blocks){6000000, 300 * MIB};
 	x->heap.allocator_cnt = 3;
 	x->heap.held += a->held;

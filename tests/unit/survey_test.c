@@ -76,7 +76,7 @@ static void walk(struct scene *s, const uint64_t *in_use, size_t cnt)
 	s->walk.pages.header = 16;
 	heap_pages_begin_extent(&s->walk.pages, HEAP);
 	for (size_t i = 0; i < cnt; i++)
-		heap_pages_mark(&s->walk.pages, in_use[i]);
+		heap_pages_mark(&s->walk.pages, in_use[i], 32);
 	heap_pages_cut(&s->walk.pages, HEAP + 100 * 4096);
 	heap_pages_finish(&s->walk.pages);
 }
@@ -271,7 +271,7 @@ static void an_unmapped_block_is_dead(void **state)
 	alloc(&s, 7, 0x7f0000001010, 1 << 20);
 	alloc(&s, 7, 0x7f0000801010, 1 << 20);
 	for (int round = 0; round < 2; round++) {
-		heap_pages_add_mmapped(&s.walk.pages, 0x7f0000801010);
+		heap_pages_add_mmapped(&s.walk.pages, 0x7f0000801010, 1 << 20);
 		s.walk.pages.mmapped_sure = true;
 		walk(&s, NULL, 0);
 		survey(&s, (struct survey_options){.judge_ghosts = true});

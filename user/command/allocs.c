@@ -135,6 +135,24 @@ static bool survey_is_due(const struct allocs *a, uint64_t now)
 	       now - a->surveyed_ns >= (pause > SURVEY_INTERVAL_NS ? pause : SURVEY_INTERVAL_NS);
 }
 
+/* What is live of the allocators that the probes see. */
+static void walked(struct allocs *a, struct heap_state *heap)
+{
+	static const struct heap_pages none;
+	const struct heap_walk *walk = walk_of(heap);
+	struct heap_blocks live[STEP_CNT] = {{0}};
+
+	if (heap_probed_live(heap) == UNKNOWN)
+		return;
+	for (size_t i = 0; i < heap->allocator_cnt; i++) {
+		const struct heap_allocator *one = &heap->allocators[i];
+
+		for (unsigned step = 0; step < STEP_CNT && one->serving && !heap_is_layer(one); step++)
+			heap_blocks_add(&live[step], &one->walk.live_step[step]);
+	}
+	ledger_walked(a->ledger, live, walk ? &walk->pages : &none);
+}
+
 void allocs_sample(struct allocs *a, struct sample *sample, bool urgent)
 {
 	uint64_t now = clock_monotonic_ns();
@@ -146,8 +164,7 @@ void allocs_sample(struct allocs *a, struct sample *sample, bool urgent)
 
 	a->rounded = ledger_totals(a->ledger)->live_rounded;
 	a->rounded_ns = sample->heap.taken_ns;
-	if (heap_probed_live(&sample->heap) != UNKNOWN)
-		ledger_walked(a->ledger, heap_probed_live(&sample->heap));
+	walked(a, &sample->heap);
 	if (!urgent && !survey_is_due(a, now))
 		return;
 	survey_begin(a->survey, a->ledger, walk_of(&sample->heap), now, &options);
@@ -214,21 +231,6 @@ static struct budget_view budget(const struct allocs *a)
 	};
 }
 
-/* There is no more alive than the walk has found. */
-static void clip_live(struct ledger_totals *t, struct site_bounds *b, uint64_t live)
-{
-	double share = (double)live / (double)t->live_rounded;
-
-	if (live == UNKNOWN || t->live_rounded == UINT64_MAX || live >= t->live_rounded)
-		return;
-	t->live.cnt = (uint64_t)(share * (double)t->live.cnt);
-	t->live.bytes = (uint64_t)(share * (double)t->live.bytes);
-	t->live_rounded = live;
-	b->live.high = t->live;
-	b->live.low.cnt = b->live.low.cnt < t->live.cnt ? b->live.low.cnt : t->live.cnt;
-	b->live.low.bytes = b->live.low.bytes < t->live.bytes ? b->live.low.bytes : t->live.bytes;
-}
-
 static uint64_t unattributed(const struct allocs *a, const struct heap_state *heap)
 {
 	uint64_t live = heap_probed_live(heap);
@@ -248,14 +250,12 @@ uint64_t allocs_live(const struct allocs *a)
 const struct allocation_view *allocs_view(struct allocs *a, const struct heap_state *heap)
 {
 	const struct survey_result *survey = survey_result(a->survey);
-	uint64_t most = a->rounded_ns && heap->taken_ns == a->rounded_ns ? heap_probed_live(heap) : UNKNOWN;
 	struct site_bounds bounds;
 
 	a->view.before = a->view.totals;
 	a->view.totals = *ledger_totals(a->ledger);
 	if (ledger_is_estimated(a->ledger)) {
 		ledger_estimate_totals(a->ledger, clock_monotonic_ns(), &a->view.totals, &bounds);
-		clip_live(&a->view.totals, &bounds, most);
 	}
 	a->view.stacks = stacks_counts(a->stacks);
 	a->view.survey = survey;
@@ -275,5 +275,5 @@ const struct allocation_view *allocs_view(struct allocs *a, const struct heap_st
 		if (!a->view.objects)
 			return NULL;
 	}
-	return site_rows_fill(&a->rows, a->ledger, a->stacks, survey, most, &a->view) ? NULL : &a->view;
+	return site_rows_fill(&a->rows, a->ledger, a->stacks, survey, &a->view) ? NULL : &a->view;
 }

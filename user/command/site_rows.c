@@ -21,29 +21,6 @@ void site_rows_free(struct site_rows *rows)
 	*rows = (struct site_rows){.sites = NULL};
 }
 
-static uint64_t least_of(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-/* What is live at a site is so much less, and in no case more than `most` bytes; what is not live was freed. */
-static void bring_down(struct site *figures, struct bounds *b, double share, uint64_t most)
-{
-	struct site_count was = figures->live, *live = &figures->live;
-
-	live->cnt = (uint64_t)(share * (double)was.cnt);
-	live->bytes = least_of((uint64_t)(share * (double)was.bytes), most);
-	figures->freed.cnt += was.cnt - live->cnt;
-	figures->freed.bytes += was.bytes - live->bytes;
-	b->low.cnt = least_of(b->low.cnt, live->cnt);
-	b->low.bytes = least_of(b->low.bytes, live->bytes);
-	if (b->high.bytes > most) {
-		b->high.cnt = (uint64_t)((double)b->high.cnt * (double)most / (double)b->high.bytes);
-		b->high.bytes = most;
-		b->high.cnt = b->high.cnt > live->cnt ? b->high.cnt : live->cnt;
-	}
-}
-
 /* Half the width of what live bytes lie in, relative: the mean over the sites by live bytes. */
 static double mean_error(const struct site_rows *rows, uint32_t cnt)
 {
@@ -56,30 +33,23 @@ static double mean_error(const struct site_rows *rows, uint32_t cnt)
 	return live > 0 ? width / live : 0;
 }
 
-/* Estimates of all sites: together no more is live than the walk has found. */
-static int estimate_sites(struct site_rows *rows, struct ledger *ledger, uint32_t cnt, uint64_t most,
+static int estimate_sites(struct site_rows *rows, struct ledger *ledger, uint32_t cnt,
 			  struct allocation_view *view)
 {
 	uint64_t now = clock_monotonic_ns();
-	double live = 0;
 
 	rows->figures = calloc(cnt, sizeof(*rows->figures));
 	rows->bounds = calloc(cnt, sizeof(*rows->bounds));
 	if (!rows->figures || !rows->bounds)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < cnt; i++) {
+	for (uint32_t i = 0; i < cnt; i++)
 		ledger_estimate(ledger, i, now, &rows->figures[i], &rows->bounds[i]);
-		live += (double)rows->figures[i].live.bytes;
-	}
-	for (uint32_t i = 0; i < cnt && most != UNKNOWN; i++)
-		bring_down(&rows->figures[i], &rows->bounds[i].live,
-			   live > (double)most ? (double)most / live : 1, most);
 	view->budget.error = mean_error(rows, cnt);
 	return 0;
 }
 
 int site_rows_fill(struct site_rows *rows, struct ledger *ledger, const struct stacks *stacks,
-		   const struct survey_result *survey, uint64_t most, struct allocation_view *view)
+		   const struct survey_result *survey, struct allocation_view *view)
 {
 	struct sites *sites = ledger_sites(ledger);
 	uint32_t cnt = sites_cnt(sites);
@@ -92,7 +62,7 @@ int site_rows_fill(struct site_rows *rows, struct ledger *ledger, const struct s
 	view->by_number = rows->by_number = calloc(cnt, sizeof(*rows->by_number));
 	if (!rows->sites || !rows->by_number)
 		return -ENOMEM;
-	if (ledger_is_estimated(ledger) && estimate_sites(rows, ledger, cnt, most, view))
+	if (ledger_is_estimated(ledger) && estimate_sites(rows, ledger, cnt, view))
 		return -ENOMEM;
 	for (uint32_t i = 0; i < cnt; i++) {
 		const struct site *site = rows->figures ? &rows->figures[i] : sites_at(sites, i);

@@ -16,11 +16,10 @@ struct site_rows { /* zeroed before it is first filled */
 
 /*
  * Fills in the view's sites, by_number and truncated, and budget.error where sites are estimated by cells;
- * valid until the next call. survey: NULL: none yet. most: bytes that can be live at all of them, where they are
- * estimated; UNKNOWN: not known. 0, or −ENOMEM.
+ * valid until the next call. survey: NULL: none yet. 0, or −ENOMEM.
  */
 int site_rows_fill(struct site_rows *rows, struct ledger *ledger, const struct stacks *stacks,
-		   const struct survey_result *survey, uint64_t most, struct allocation_view *view);
+		   const struct survey_result *survey, struct allocation_view *view);
 void site_rows_free(struct site_rows *rows);
 
 #endif

@@ -223,7 +223,7 @@ const struct objects_view *small_objects_view(struct small_objects *o, const str
 	o->view.died = (struct site_count){counts.given, counts.given_bytes};
 	o->view.live_heap = layer ? layer->live_heap : UNKNOWN;
 	o->view.on = tracer_sees_objects(o->tracer, o->process->pid);
-	if (site_rows_fill(&o->rows, o->ledger, o->stacks, NULL, UNKNOWN, sites))
+	if (site_rows_fill(&o->rows, o->ledger, o->stacks, NULL, sites))
 		return NULL;
 	if (o->view.in_cells && o->view.scaled) {
 		scale(&sites->totals.live, 1 / o->view.duty);

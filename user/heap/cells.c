@@ -41,16 +41,31 @@ static void begin_exact(struct site_cells *s, const struct site *site)
 		(double)site->allocated.bytes - (double)site->freed.bytes - (double)site->live.bytes;
 }
 
-struct cells *cells_new(struct sites *sites, struct blocks *blocks)
+static void know_block(struct block *block, void *arg)
+{
+	struct cells *c = arg;
+	struct tally t = {{1, (double)block->size}};
+
+	if (block->weight == BLOCK_AS_SAMPLED && block->site < c->v_cnt)
+		cells_step(c, &c->v[block->site], block->size, &t, NULL);
+}
+
+struct cells *cells_new(struct sites *sites, struct blocks *blocks, struct before *before,
+			uint64_t (*const *rounded)(uint64_t size))
 {
 	struct cells *c = calloc(1, sizeof(*c));
 	uint32_t cnt = sites_cnt(sites);
+	uint64_t cursor = 0;
+	const struct tally *old;
 
 	if (!c)
 		return NULL;
 	c->sites = sites;
 	c->blocks = blocks;
+	c->before = before;
+	c->rounded = rounded;
 	c->scale = 1;
+	c->all_left = -1;
 	if (make_room(c, cnt - 1)) {
 		free(c);
 		return NULL;
@@ -58,8 +73,13 @@ struct cells *cells_new(struct sites *sites, struct blocks *blocks)
 	for (uint32_t i = 0; i < cnt; i++) {
 		begin_exact(&c->v[i], sites_at(sites, i));
 		tally_add(&c->all.gone, &c->v[i].gone, 1);
+		old = &c->v[i].cohorts.v[COHORT_CNT - 1].alive;
+		tally_add(&c->all.cohorts.v[COHORT_CNT - 1].alive, old, 1);
+		tally_add(&c->all.cohorts.v[COHORT_CNT - 1].looking, old, 1);
 		tally_add(&c->alive, &c->v[i].cohorts.v[COHORT_CNT - 1].alive, 1);
 	}
+	while (blocks_scan(blocks, &cursor, UINT32_MAX, know_block, c))
+		;
 	return c;
 }
 
@@ -67,6 +87,8 @@ void cells_free(struct cells *c)
 {
 	if (!c)
 		return;
+	for (uint32_t i = 0; i < c->v_cnt; i++)
+		free(c->v[i].steps);
 	free(c->v);
 	free(c->touched);
 	free(c->births);
@@ -139,7 +161,7 @@ void cells_catch_up(struct cells *c, struct site_cells *s)
 {
 	struct tally before = cohorts_alive(&s->cohorts);
 
-	cohorts_catch_up(&s->cohorts, &c->ages);
+	cohorts_catch_up(&s->cohorts, &c->all.cohorts, &c->ages);
 	count_alive(c, s, before);
 }
 
@@ -197,14 +219,17 @@ void cells_born(struct cells *c, const struct block *block, struct site_count co
 		note_birth(c, block->addr);
 	} else {
 		tally_add(&s->now_alive, &t, 1);
+		tally_add(&c->all.now_alive, &t, 1);
+		cells_step(c, s, block->size, &t, NULL);
 	}
 }
 
 void cells_left(struct cells *c, const struct block *block, struct site_count counts, enum cells_leave why)
 {
 	bool freed = why == CELLS_FREED || why == CELLS_TEMPORARY;
+	enum cohort_end end = freed ? COHORT_DIED : why == CELLS_REPLACED ? COHORT_REPLACED : COHORT_BURIED;
 	struct site_cells *s = touch(c, block->site);
-	struct tally t = tally_of(counts);
+	struct tally t = tally_of(counts), less = {{-t.v[CNT], -t.v[BYTES]}}, before = {{0}};
 	unsigned class = ages_class(&c->ages, block->tick);
 
 	if (!s)
@@ -221,17 +246,23 @@ void cells_left(struct cells *c, const struct block *block, struct site_count co
 		tally_add(&c->all.now_short, &t, 1);
 		if (!c->on || c->sure) {
 			tally_add(&s->now_alive, &t, -1);
+			tally_add(&c->all.now_alive, &t, -1);
+			cells_step(c, s, block->size, &less, NULL);
 		}
 		return;
 	}
-	tally_add(&s->cohorts.v[class].looking, &t, -1);
-	if (freed) {
-		tally_add(&s->cohorts.dead[class], &t, 1);
-	} else if (why == CELLS_REPLACED) {
-		tally_add(&s->cohorts.replaced[class], &t, 1);
-	} else {
-		tally_add(&s->cohorts.v[class].free, &t, -1);
-	}
+	cells_step(c, s, block->size, &less, NULL);
+	if (end == COHORT_BURIED)
+		before = cohorts_alive(&s->cohorts);
+	cohorts_leave(&s->cohorts, class, &t, end);
+	if (end == COHORT_BURIED)
+		count_alive(c, s, before);
+	cohorts_leave(&c->all.cohorts, class, &t, end);
+}
+
+bool cells_see_all(const struct cells *c)
+{
+	return !c->on || c->sure;
 }
 
 void cells_freed_here(struct cells *c, uint32_t site, struct site_count counts)
@@ -266,6 +297,7 @@ static void weigh_births(struct cells *c, double weight)
 			if (second) {
 				tally_add(&s->now_young, &t, 1);
 				tally_add(&c->all.now_young, &t, 1);
+				cells_step(c, s, block->size, NULL, &t);
 			}
 			times = second ? 0 : 2;
 		}
@@ -273,6 +305,8 @@ static void weigh_births(struct cells *c, double weight)
 		is = cells_at_site(c, block);
 		t = tally_of(is);
 		tally_add(&s->now_alive, &t, 1);
+		tally_add(&c->all.now_alive, &t, 1);
+		cells_step(c, s, block->size, &t, NULL);
 		site = sites_at(c->sites, block->site);
 		site->live.cnt += is.cnt - was.cnt;
 		site->live.bytes += is.bytes - was.bytes;
@@ -318,6 +352,7 @@ static void settle_sums(struct cells *c, struct site_cells *s, double weight)
 
 static void settle_cohorts(struct cells *c, struct site_cells *s, double weight, double progress, bool sure)
 {
+	const struct cohorts *pool = s == &c->all ? NULL : &c->all.cohorts;
 	struct tally before = cohorts_alive(&s->cohorts);
 
 	if (sure) {
@@ -325,13 +360,14 @@ static void settle_cohorts(struct cells *c, struct site_cells *s, double weight,
 		cohorts_born(&s->cohorts, &s->now_alive, 1);
 	} else {
 		cohorts_short(&s->cohorts, &s->now_short, weight, progress);
-		cohorts_die(&s->cohorts, &c->ages, weight, progress);
+		cohorts_die(&s->cohorts, pool, &c->ages, weight, progress);
 		cohorts_born(&s->cohorts, &s->now_alive, weight);
 		cohorts_pass(&s->cohorts);
 		s->born_cnt += s->now_born.v[CNT];
 		s->short_cnt += s->now_short.v[CNT];
 	}
-	count_alive(c, s, before);
+	if (pool)
+		count_alive(c, s, before);
 }
 
 static void forget_cell(struct site_cells *s)
@@ -360,6 +396,7 @@ static void settle_all(struct cells *c, double weight, double progress)
 {
 	bool sure = !c->on || c->sure;
 
+	settle_cohorts(c, &c->all, weight, progress, sure);
 	for (uint32_t i = 0; i < c->touched_cnt; i++) {
 		struct site_cells *s = &c->v[c->touched[i]];
 
@@ -404,6 +441,7 @@ void cells_end(struct cells *c, const struct event_cell *end)
 	look_at_reuse(c);
 	weigh_births(c, weight);
 	settle_all(c, weight, c->weighing.progress);
+	before_pass(c->before, &c->ages, weight, c->weighing.progress);
 	c->tick = ++c->last_tick;
 	ages_pass(&c->ages, c->tick);
 	c->on = false;
@@ -421,6 +459,10 @@ void cells_exec(struct cells *c)
 		tally_add(&c->all.gone, &alive, i < c->v_cnt);
 		s->cohorts = (struct cohorts){.at = c->ages.cells};
 		s->young = s->young_squares = s->now_alive = (struct tally){{0}};
+		s->step_cnt = 0;
+		s->raked = false;
 	}
 	c->alive = (struct tally){{0}};
+	c->scale = 1;
+	c->all_left = -1;
 }

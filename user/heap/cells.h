@@ -10,9 +10,12 @@
 #include <stdint.h>
 
 #include "../bpf/event.h"
+#include "heap/before.h"
 #include "heap/blocks.h"
 #include "heap/bounds.h"
 #include "heap/sites.h"
+#include "heap/steps.h"
+#include "heap/walk.h"
 
 struct cells;
 
@@ -23,8 +26,12 @@ enum cells_leave {
 	CELLS_BURIED,    /* a walk has found it dead, or it was lost in another way */
 };
 
-/* The sites' figures are exact so far. NULL: no memory. Both must outlive it. */
-struct cells *cells_new(struct sites *sites, struct blocks *blocks);
+/*
+ * The sites' figures are exact so far. NULL: no memory. All must outlive it. *rounded: how the allocator rounds
+ * sizes; NULL: nobody knows.
+ */
+struct cells *cells_new(struct sites *sites, struct blocks *blocks, struct before *before,
+			uint64_t (*const *rounded)(uint64_t size));
 void cells_free(struct cells *cells); /* NULL-safe */
 
 /* tick: of that moment; blocks that are born from now on have it at least. */
@@ -40,6 +47,8 @@ void cells_weigh(const struct cells *cells, struct block *block);
 void cells_born(struct cells *cells, const struct block *block, struct site_count counts, bool tracked);
 /* It has left the table. */
 void cells_left(struct cells *cells, const struct block *block, struct site_count counts, enum cells_leave why);
+/* Whether what is not seen now has not happened. */
+bool cells_see_all(const struct cells *cells);
 void cells_freed_here(struct cells *cells, uint32_t site, struct site_count counts);
 /* The program is another one: nothing is live any more. */
 void cells_exec(struct cells *cells);
@@ -53,8 +62,8 @@ void cells_site(struct cells *cells, uint32_t number, uint64_t now_ns, struct si
  * was, it is the peak from now on.
  */
 void cells_all(struct cells *cells, uint64_t now_ns, struct site *figures, struct site_bounds *bounds);
-/* A walk has found that many bytes live, as they are asked for: there are no more. */
-void cells_walked(struct cells *cells, double bytes);
+/* A walk has found so many blocks live, by size step as the allocator rounds them: estimates agree with it. */
+void cells_walked(struct cells *cells, const struct heap_blocks live[STEP_CNT]);
 /* What is live by now, about: bytes; to be asked for at any time. */
 uint64_t cells_alive(const struct cells *cells);
 /* Of the blocks of a site that are in the table, by weight, how many are taken to be alive: 0…1. */

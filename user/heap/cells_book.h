@@ -9,9 +9,17 @@
 #include "heap/cohorts.h"
 #include "heap/estimate.h"
 #include "heap/sites.h"
+#include "heap/steps.h"
 
 #define REUSE_LOOKS 512  /* addresses a cell */
 #define YOUNG_CELLS 8.0  /* that the mean of the young is of */
+
+/* Of a site's blocks in the table, those of one size step. */
+struct site_step {
+	uint16_t step;
+	struct tally looking; /* by weight; in the old cohorts' sense */
+	struct tally young;   /* of what site_cells.young was made of, ever */
+};
 
 struct site_cells {
 	double born[FIGURE_CNT][ESTIMATE_GROUPS], freed_here[FIGURE_CNT][ESTIMATE_GROUPS]; /* Σ weight × seen, by group */
@@ -24,6 +32,12 @@ struct site_cells {
 	struct tally young, young_squares; /* alive at a cell's end and born in its second half: means over the last cells */
 	uint64_t young_cell;
 	double born_cnt, short_cnt; /* ever in cells, and of these that died there */
+	struct site_step *steps;
+	uint16_t step_cnt, step_cap;
+	/* What the last walk made of what is live: it is multiplied by scale, its standard error by kept. */
+	bool raked;
+	double scale[FIGURE_CNT], kept;
+	struct tally walked, most; /* live then, and how much could be of what the walk had counted */
 	/* In the cell that is on. */
 	struct tally now_born, now_freed_here, now_temporary, now_short, now_alive, now_young;
 	bool touched;
@@ -37,6 +51,8 @@ struct birth {
 struct cells {
 	struct sites *sites;
 	struct blocks *blocks;
+	struct before *before;
+	double all_left;             /* of what is live altogether, the variance that the last walk left: blocks²; below 0: no walk yet */
 	struct weighing weighing;
 	struct ages ages;
 	bool on, sure;
@@ -46,7 +62,8 @@ struct cells {
 	uint64_t events;             /* in this cell */
 	struct site_cells *v, all;   /* all: sums only, it has no cohorts */
 	struct tally alive, peak;    /* of all sites */
-	double scale;                /* of alive, 0…1: a walk has found less */
+	double scale;                /* of alive: what the last walk made of it */
+	uint64_t (*const *rounded)(uint64_t size); /* of the allocator; *rounded NULL: not known */
 	uint64_t peak_ns;
 	uint32_t v_cnt;
 	uint32_t *touched;
@@ -58,6 +75,11 @@ struct cells {
 	double dead_looked, dead_reused;
 };
 
+/* A block of that many bytes, as asked for, comes into the table or leaves it (weights below 0). */
+void cells_step(struct cells *cells, struct site_cells *site, uint64_t size, const struct tally *looking,
+		const struct tally *young);
+/* What is live of a site, as estimated at the end of the last cell, and what its interval is made of. */
+struct living cells_living(const struct cells *cells, const struct site_cells *site, enum figure figure);
 /* A site's cohorts come through the cells in which nothing of it was seen. */
 void cells_catch_up(struct cells *cells, struct site_cells *site);
 

@@ -6,6 +6,13 @@
 
 #define NONE_SEEN 3.69 /* as many of mean 1 that none may be seen of, 97.5 % */
 
+#define SIZE_ERROR 0.01 /* of bytes and blocks that a walk has counted: sizes within a step, and what came since */
+
+static double square(double v)
+{
+	return v * v;
+}
+
 static uint64_t whole(double v)
 {
 	return v > 0 ? (uint64_t)(v + 0.5) : 0;
@@ -37,16 +44,27 @@ static void estimate_sum(const struct weighing *w, const double sums[ESTIMATE_GR
 	set(figure, b, f, exact + scaled, (struct estimate_range){exact + r.low, exact + r.high});
 }
 
-static struct living living_of(const struct cells *c, const struct site_cells *s, enum figure f)
+struct living cells_living(const struct cells *c, const struct site_cells *s, enum figure f)
 {
 	double kept = exp(-(double)(c->ages.cells - s->young_cell) / YOUNG_CELLS);
+	double young = kept * s->young.v[f];
 	struct living l = cohorts_living(&s->cohorts, f);
 
-	l.alive += kept * s->young.v[f];
-	l.most += kept * s->young.v[f];
+	l.alive += young;
+	l.most += young;
+	l.doubt += young;
 	l.variance += kept * s->young_squares.v[f];
-	l.alive *= c->scale;
-	l.variance *= c->scale; /* how it is shared out is known no better: relative, more than before */
+	if (s->raked) {
+		l.alive *= s->scale[f];
+		l.variance = l.variance * s->kept * s->kept + square(SIZE_ERROR * l.alive);
+		l.most = fmax(fmin(l.most, s->most.v[f] * (1 + 2 * SIZE_ERROR) +
+						fmax(l.alive - s->walked.v[f], 0)),
+			      l.alive);
+		young *= s->scale[f];
+	}
+	/* How many young ones there are on average is one thing, how many just now another. */
+	if (young > 0 && s->young.v[CNT] > 0)
+		l.variance += young * s->young.v[f] / s->young.v[CNT];
 	return l;
 }
 
@@ -100,8 +118,18 @@ void cells_site(struct cells *c, uint32_t number, uint64_t now_ns, struct site *
 		s = &c->v[number];
 	}
 	for (enum figure f = 0; f < FIGURE_CNT; f++)
-		living[f] = living_of(c, s, f);
+		living[f] = cells_living(c, s, f);
 	estimate(c, s, now_ns, living, figures, b);
+}
+
+/* What a walk counts is from before or it is ours: then no more is wrong with the sum than with the former. */
+static double variance_of_all(const struct cells *c, const struct living living[FIGURE_CNT], enum figure f)
+{
+	double size = living[CNT].alive > 0 ? living[f].alive / living[CNT].alive : 0;
+
+	if (c->all_left < 0)
+		return square(living[f].variance);
+	return c->all_left * square(size) + square(SIZE_ERROR * living[f].alive);
 }
 
 /* Chance has sites' errors in common as far as they are alive in the same cells: they add up. */
@@ -112,7 +140,7 @@ void cells_all(struct cells *c, uint64_t now_ns, struct site *figures, struct si
 	for (uint32_t i = 0; i < c->v_cnt; i++) {
 		cells_catch_up(c, &c->v[i]);
 		for (enum figure f = 0; f < FIGURE_CNT; f++) {
-			struct living l = living_of(c, &c->v[i], f);
+			struct living l = cells_living(c, &c->v[i], f);
 
 			living[f].alive += l.alive;
 			living[f].most += l.most;
@@ -120,13 +148,13 @@ void cells_all(struct cells *c, uint64_t now_ns, struct site *figures, struct si
 		}
 	}
 	for (enum figure f = 0; f < FIGURE_CNT; f++)
-		living[f].variance *= living[f].variance;
+		living[f].variance = variance_of_all(c, living, f);
 	if (living[BYTES].alive > c->peak.v[BYTES]) {
 		c->peak = (struct tally){{living[CNT].alive, living[BYTES].alive}};
 		c->peak_ns = now_ns;
 		for (uint32_t i = 0; i < c->v_cnt; i++)
 			for (enum figure f = 0; f < FIGURE_CNT; f++)
-				c->v[i].peak.v[f] = living_of(c, &c->v[i], f).alive;
+				c->v[i].peak.v[f] = cells_living(c, &c->v[i], f).alive;
 	}
 	estimate(c, &c->all, now_ns, living, figures, b);
 }
@@ -159,13 +187,6 @@ struct site_count cells_site_peak(const struct cells *c, uint32_t number)
 	return number < c->v_cnt ? rounded(&c->v[number].peak) : (struct site_count){0};
 }
 
-void cells_walked(struct cells *c, double bytes)
-{
-	double alive = c->alive.v[BYTES] + c->all.young.v[BYTES];
-
-	c->scale = bytes < alive ? bytes / alive : 1;
-}
-
 uint64_t cells_alive(const struct cells *c)
 {
 	return whole(c->scale * (c->alive.v[BYTES] + c->all.young.v[BYTES]));
@@ -176,5 +197,5 @@ double cells_share_alive(struct cells *c, uint32_t number)
 	if (number >= c->v_cnt)
 		return 1;
 	cells_catch_up(c, &c->v[number]);
-	return c->scale * cohorts_share_alive(&c->v[number].cohorts);
+	return (c->v[number].raked ? c->v[number].scale[CNT] : 1) * cohorts_share_alive(&c->v[number].cohorts);
 }

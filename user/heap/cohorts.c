@@ -6,6 +6,7 @@
 #define UNSEEN_DEATHS 0.1 /* of one a cell, that a figure of deaths may be wrong by */
 #define SPREAD                                                                                               \
 	0.3 /* of the variance that deaths had if each cell's were a chance of its own: by simulation */
+#define BORROWED 0.25 /* seen deaths, of all sites together, that those of a site and an age are added to: by simulation */
 #define AGES_MAX 4 /* mean ages at death: what is older may never die, and does not count for the mean life  \
 		    */
 
@@ -82,15 +83,19 @@ static double share_of_own(double died, double taken, double turn, double reused
 }
 
 /* Of one figure of a cohort, what is taken to have died of it. */
-static double dies(struct cohort *k, enum figure f, double memory, double turn, double reused, double own,
-		   double unit)
+static double dies(struct cohort *k, const struct cohort *pool, enum figure f, double memory, double turn,
+		   double reused, double own, double unit)
 {
-	double alive = k->alive.v[f], share, error;
+	double alive = k->alive.v[f], died = k->died[f], before = k->before[f], share, error;
 
-	if (!(k->before[f] > 0))
+	if (!(before > 0))
 		return 0;
-	share = share_of_own(k->died[f] / k->before[f] * own, k->others[f] / k->before[f], turn, reused);
-	error = alive / k->before[f] * own;
+	if (pool && pool->died[f] > 0 && pool->before[f] > 0) {
+		died += BORROWED * unit;
+		before += BORROWED * unit * pool->before[f] / pool->died[f];
+	}
+	share = share_of_own(died / before * own, k->others[f] / k->before[f], turn, reused);
+	error = alive / before * own;
 	error *= error * (k->died_squares[f] + UNSEEN_DEATHS * memory * unit * unit);
 	k->alive.v[f] = fmin(alive * (1 - share), fmax(k->looking.v[f], 0));
 	k->variance.v[f] *= (1 - share) * (1 - share);
@@ -111,16 +116,28 @@ static void note_lives(struct cohorts *s, double share, double alive, double die
 	s->lived += alive * own * (share > 0.01 ? share / -log1p(-fmin(share, 0.999)) : 1);
 }
 
-static void cohort_dies(struct cohorts *s, const struct ages *a, int class, double weight, double own)
+/* Of those that die, what share in an ns of own time. */
+static double turn_of(const struct cohorts *s, const struct cohorts *pool)
+{
+	double borrowed = pool && pool->turned > 0 ? BORROWED : 0, lived = s->lived;
+
+	if (borrowed > 0)
+		lived += borrowed * pool->lived / pool->turned;
+	return lived > 0 ? (s->turned + borrowed) / lived : 0;
+}
+
+static void cohort_dies(struct cohorts *s, const struct cohorts *pool, const struct ages *a, int class, double weight,
+			double own)
 {
 	struct cohort *k = &s->v[class];
 	const struct tally *dead = &s->dead[class], *replaced = &s->replaced[class];
 	double memory = memories[class], keep = 1 - 1 / memory, age = age_of(a, class);
-	double turn = s->lived > 0 ? s->turned / s->lived * own : 0;
+	double turn = turn_of(s, pool) * own;
 	double size = k->looking.v[CNT] > 0 ? k->looking.v[BYTES] / k->looking.v[CNT] : 0;
 
 	/* Of the same address one death a cell is seen. */
 	turn = weight * -expm1(-turn / weight);
+	k->beyond = age * s->deaths > AGES_MAX * s->ages;
 	for (enum figure f = 0; f < FIGURE_CNT; f++) {
 		double died = weight * dead->v[f], alive = k->alive.v[f], share, others, unseen;
 
@@ -131,10 +148,10 @@ static void cohort_dies(struct cohorts *s, const struct ages *a, int class, doub
 		k->died[f] = (float)(keep * k->died[f] + died);
 		k->others[f] = (float)(keep * k->others[f] + others * own);
 		k->before[f] = (float)(keep * k->before[f] + alive * own);
-		share = dies(k, f, memory, turn, a->reused, own, weight * weight * (f == BYTES ? size : 1));
+		share = dies(k, pool ? &pool->v[class] : NULL, f, memory, turn, a->reused, own, weight * weight * (f == BYTES ? size : 1));
 		if (f == CNT && alive > 0)
 			note_lives(s, share, alive, died, age, own);
-		if (age * s->deaths > AGES_MAX * s->ages && turn > 0 && k->before[f] + k->others[f] > 0) {
+		if (k->beyond && turn > 0 && k->before[f] + k->others[f] > 0) {
 			double taken = k->died[f] / (k->before[f] + k->others[f]) * own / turn;
 
 			k->alive.v[f] =
@@ -147,10 +164,30 @@ static void cohort_dies(struct cohorts *s, const struct ages *a, int class, doub
 	s->dead[class] = s->replaced[class] = (struct tally){{0}};
 }
 
-void cohorts_die(struct cohorts *s, const struct ages *a, double weight, double progress)
+/* Only what looks alive can be. */
+static void bury(struct cohort *k, const struct tally *block)
+{
+	tally_add(&k->free, block, -1);
+	for (enum figure f = 0; f < FIGURE_CNT; f++)
+		k->alive.v[f] = fmin(k->alive.v[f], fmax(k->looking.v[f], 0));
+}
+
+void cohorts_leave(struct cohorts *s, unsigned class, const struct tally *block, enum cohort_end end)
+{
+	tally_add(&s->v[class].looking, block, -1);
+	if (end == COHORT_DIED)
+		tally_add(&s->dead[class], block, 1);
+	else if (end == COHORT_REPLACED)
+		tally_add(&s->replaced[class], block, 1);
+	else
+		bury(&s->v[class], block);
+}
+
+void cohorts_die(struct cohorts *s, const struct cohorts *pool, const struct ages *a, double weight,
+		 double progress)
 {
 	for (int i = 0; i < COHORT_CNT; i++)
-		cohort_dies(s, a, i, weight, weight * progress);
+		cohort_dies(s, pool, a, i, weight, weight * progress);
 }
 
 void cohorts_die_seen(struct cohorts *s)
@@ -227,12 +264,12 @@ static bool has_any(const struct cohorts *s)
 	return false;
 }
 
-void cohorts_catch_up(struct cohorts *s, const struct ages *a)
+void cohorts_catch_up(struct cohorts *s, const struct cohorts *pool, const struct ages *a)
 {
 	if (s->at < a->cells && !has_any(s))
 		s->at = a->cells;
 	while (s->at < a->cells) {
-		cohorts_die(s, a, a->weight, a->stands_for / a->weight);
+		cohorts_die(s, pool, a, a->weight, a->stands_for / a->weight);
 		cohorts_pass(s);
 	}
 }
@@ -255,6 +292,8 @@ struct living cohorts_living(const struct cohorts *s, enum figure f)
 		const struct cohort *k = &s->v[i];
 
 		l.alive += k->alive.v[f];
+		if (k->looking.v[f] > 0)
+			l.doubt += k->alive.v[f] * (k->beyond ? 1 : fmax(1 - k->alive.v[f] / k->looking.v[f], 0));
 		l.most += fmax(k->looking.v[f], 0);
 		l.variance += k->variance.v[f] + k->spread.v[f];
 		born += k->variance.v[f];

@@ -42,6 +42,7 @@ struct cohort {
 	struct tally free;     /* of looking, those that are dead and whose addresses nobody has taken, about */
 	struct tally variance; /* of alive, by chance of births */
 	struct tally spread;   /* … of deaths */
+	bool beyond; /* so old that most of it has died: what does not die there may be others' */
 	/* Sums over the last cells: deaths by weight, their squares; others at their places, and they themselves, × own time. */
 	float died[FIGURE_CNT], died_squares[FIGURE_CNT], others[FIGURE_CNT], before[FIGURE_CNT];
 };
@@ -56,12 +57,24 @@ struct cohorts {
 	struct tally dead[COHORT_CNT], replaced[COHORT_CNT];
 };
 
+enum cohort_end {
+	COHORT_DIED,     /* its free was seen */
+	COHORT_REPLACED, /* another was allocated there: its free was not seen */
+	COHORT_BURIED,   /* a walk has found it dead, or it was lost in another way */
+};
+
 unsigned ages_class(const struct ages *ages, uint32_t tick);
 /* A cell has ended, the cells-th: blocks that are born from that tick on are of the first class. */
 void ages_pass(struct ages *ages, uint32_t tick);
 
-/* Deaths of the cell that ends now, of that weight and progress (ns); then cohorts_born, then cohorts_pass. */
-void cohorts_die(struct cohorts *cohorts, const struct ages *ages, double weight, double progress);
+/* A block, by weight, looks alive no more. */
+void cohorts_leave(struct cohorts *cohorts, unsigned class, const struct tally *block, enum cohort_end end);
+/*
+ * Deaths of the cell that ends now, of that weight and progress (ns); then cohorts_born, then cohorts_pass. pool: the
+ * same of all sites together, of which a site that was seen little borrows; NULL: none.
+ */
+void cohorts_die(struct cohorts *cohorts, const struct cohorts *pool, const struct ages *ages, double weight,
+		 double progress);
 /* The same of a cell that was sure: all deaths are seen. */
 void cohorts_die_seen(struct cohorts *cohorts);
 /* So many weighed blocks were alive at the cell's end; weight: its own, 1: sure. */
@@ -71,11 +84,12 @@ void cohorts_short(struct cohorts *cohorts, const struct tally *dead, double wei
 /* They have come through the cell: all grow older. */
 void cohorts_pass(struct cohorts *cohorts);
 /* Cells in which nothing of them was seen. */
-void cohorts_catch_up(struct cohorts *cohorts, const struct ages *ages);
+void cohorts_catch_up(struct cohorts *cohorts, const struct cohorts *pool, const struct ages *ages);
 
 struct living {
 	double alive, variance;
 	double most; /* by what looks alive */
+	double doubt; /* of alive, what is inferred only: 0 where all that looks alive is taken to be */
 };
 
 struct tally cohorts_alive(const struct cohorts *cohorts);

@@ -8,6 +8,7 @@
 	0.005 /* of a cell's CPU time: a pair of hits takes some 3 µs, and no target does less than 15 ns   \
 		 for it */
 #define USUAL_SPREAD 0.5 /* of cells' progress about the mean, relative */
+#define COST_SPREAD 0.12 /* of what hits cost in cells, about the mean, relative: as the machine is busy */
 #define T15 2.131        /* Student's t, 15 degrees of freedom, 97.5 % */
 #define NORMAL 1.95996
 #define CODES_PER_OCTAVE 51.0
@@ -41,8 +42,8 @@ void weighing_begin(struct weighing *w, const struct event_cell *begin)
 /* What is measured in one cell, and what the last cells say of it, each by its error. */
 static double progress_of(struct weighing *w, const struct event_cell *end)
 {
-	double seen = (double)end->progress, error = (double)end->progress_error, cpu = (double)end->cpu,
-	       usual, spread;
+	double seen = (double)end->progress, cpu = (double)end->cpu, usual, spread;
+	double error = hypot((double)end->progress_error, COST_SPREAD * fmax(cpu - seen, 0));
 
 	w->cpu = w->cpu * (1 - 1 / RECENT) + cpu;
 	w->progress_of_cpu = w->progress_of_cpu * (1 - 1 / RECENT) + seen;
@@ -51,7 +52,7 @@ static double progress_of(struct weighing *w, const struct event_cell *end)
 		return fmax(seen,
 			    PROGRESS_LEAST *
 				    (double)(end->head.time > w->last_ns ? end->head.time - w->last_ns : 0));
-	if (!(error > 0))
+	if (!(end->progress_error > 0))
 		return seen;
 	usual = cpu * fmax(w->progress_of_cpu / w->cpu, PROGRESS_LEAST);
 	spread = usual * USUAL_SPREAD;

@@ -1,4 +1,5 @@
 /* Sums of what walks find: of arenas into a total, of rows into a folded one. */
+#include "heap/tally.h"
 #include "heap/walk.h"
 
 void heap_blocks_add(struct heap_blocks *sum, const struct heap_blocks *part)
@@ -43,6 +44,16 @@ void heap_ranges_add(struct heap_ranges *sum, const struct heap_ranges *part)
 	sum->sparse += part->sparse;
 	sum->sparse_live += part->sparse_live;
 	sum->sparse_retained += part->sparse_retained;
+}
+
+struct heap_blocks heap_live_class(const struct heap_walk *walk, unsigned class)
+{
+	struct heap_blocks sum = {0};
+
+	for (unsigned i = 0; i < STEP_CNT; i++)
+		if (size_class(size_step_from(i)) == class)
+			heap_blocks_add(&sum, &walk->live_step[i]);
+	return sum;
 }
 
 uint64_t heap_pinned_sum(const struct heap_pinned *pinned)

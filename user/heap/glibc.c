@@ -85,8 +85,9 @@ static int list_arenas(const struct heap *heap, struct memory *mem, uint64_t **l
 
 static void add_classes(struct heap_walk *walk, const struct glibc_tally *tally)
 {
+	for (size_t i = 0; i < STEP_CNT; i++)
+		heap_blocks_add(&walk->live_step[i], &tally->live_step[i]);
 	for (size_t i = 0; i < HEAP_CLASS_CNT; i++) {
-		heap_blocks_add(&walk->live_class[i], &tally->live_class[i]);
 		heap_blocks_add(&walk->free_class[i], &tally->free_class[i]);
 		heap_blocks_add(&walk->pinned_class[i], &tally->pinned_class[i]);
 	}

@@ -250,7 +250,7 @@ static void count_tails(struct walked *a)
 		if (!a->arena.fast[i] || !t->f.live.cnt)
 			continue;
 		blocks_move(&t->f.live, &t->f.fast, size);
-		blocks_move(&t->live_class[size_class(size)], &t->free_class[size_class(size)], size);
+		blocks_move(&t->live_step[size_step(size)], &t->free_class[size_class(size)], size);
 		t->f.pinned.partial += size;
 	}
 }

@@ -258,7 +258,7 @@ static void count_cached(struct glibc_walk *w, struct heap_walk *walk, const str
 		if (w->pages)
 			heap_pages_unmark(w->pages, c->chunk + 16);
 		blocks_move(&arena->f.live, &arena->f.thread_cache, size);
-		blocks_move(&walk->live_class[size_class(size)], &walk->free_class[size_class(size)], size);
+		blocks_move(&walk->live_step[size_step(size)], &walk->free_class[size_class(size)], size);
 		arena->f.retained += resident;
 	} else {
 		return;

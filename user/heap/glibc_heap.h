@@ -133,8 +133,7 @@ int glibc_locate(struct memory *mem, const struct maps *maps, unsigned file_vers
 /* What is counted, over one arena. */
 struct glibc_tally {
 	struct heap_figures f; /* live includes thread caches until they are told apart */
-	struct heap_blocks live_class[HEAP_CLASS_CNT], free_class[HEAP_CLASS_CNT],
-		pinned_class[HEAP_CLASS_CNT];
+	struct heap_blocks live_step[STEP_CNT], free_class[HEAP_CLASS_CNT], pinned_class[HEAP_CLASS_CNT];
 	uint64_t walked;
 	bool estimate;
 };

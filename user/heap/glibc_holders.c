@@ -63,7 +63,7 @@ void glibc_holders_live(struct glibc_walk *w, struct glibc_holders *h, struct gl
 	add_holder(w, h, t, chunk, size);
 	if (align_down(last, TARGET_PAGE_SIZE) != align_down(chunk, TARGET_PAGE_SIZE))
 		add_holder(w, h, t, last, size);
-	heap_pages_mark(w->pages, chunk + 16);
+	heap_pages_mark(w->pages, chunk + 16, size);
 }
 
 void glibc_holders_header(struct glibc_walk *w, struct glibc_holders *h, struct glibc_tally *t,

@@ -12,7 +12,7 @@
 struct found {
 	struct heap_blocks blocks;
 	struct heap_figures f; /* resident, swapped and shared */
-	struct heap_blocks class[HEAP_CLASS_CNT];
+	struct heap_blocks step[STEP_CNT];
 };
 
 /* Bytes of the mapping that begins with these words; 0 if it is no mmapped block's. */
@@ -45,10 +45,10 @@ static void search(struct glibc_walk *w, const struct maps *maps, struct found *
 		if (!size || size > heads.mapping->end - addr)
 			continue;
 		blocks_add(&found->blocks, size);
-		blocks_add(&found->class[size_class(size)], size);
+		blocks_add(&found->step[size_step(size)], size);
 		tally_range(&w->win, addr, addr + size, &found->f);
 		if (w->pages)
-			heap_pages_add_mmapped(w->pages, addr + 16);
+			heap_pages_add_mmapped(w->pages, addr + 16, size);
 		glibc_heads_skip(&heads, addr + size);
 	}
 }
@@ -89,8 +89,6 @@ void glibc_count_mmapped(struct glibc_walk *w, const struct maps *maps, struct h
 	walk->mmapped_resident = found.f.resident;
 	walk->total.swapped += found.f.swapped;
 	walk->total.shared += found.f.shared;
-	for (size_t i = 0; i < HEAP_CLASS_CNT; i++) {
-		walk->live_class[i].cnt += found.class[i].cnt;
-		walk->live_class[i].bytes += found.class[i].bytes;
-	}
+	for (size_t i = 0; i < STEP_CNT; i++)
+		heap_blocks_add(&walk->live_step[i], &found.step[i]);
 }

@@ -120,7 +120,7 @@ void glibc_runs_live(struct glibc_walk *w, struct glibc_runs *r, uint64_t chunk,
 	if (w->pages)
 		glibc_holders_live(w, &r->holders, &r->tally, chunk, size);
 	blocks_add(&r->tally.f.live, size);
-	blocks_add(&r->tally.live_class[size_class(size)], size);
+	blocks_add(&r->tally.live_step[size_step(size)], size);
 }
 
 void glibc_runs_overhead(struct glibc_walk *w, struct glibc_runs *r, uint64_t start, uint64_t end)

@@ -240,6 +240,6 @@ void gperftools_count_caches(struct gperftools_walk *w)
 		if (heap->central)
 			count_central(w, i);
 		heap_blocks_add(&w->f->live, &w->used[i]);
-		heap_blocks_add(&w->out->live_class[size_class((uint64_t)w->sizes.size[i])], &w->used[i]);
+		heap_blocks_add(&w->out->live_step[size_step((uint64_t)w->sizes.size[i])], &w->used[i]);
 	}
 }

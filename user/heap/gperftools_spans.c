@@ -114,7 +114,7 @@ static void count_span(struct gperftools_walk *w, const struct span *span)
 	} else {
 		tally_range(&w->win, start, start + len, w->f);
 		blocks_add(&w->f->live, len);
-		blocks_add(&w->out->live_class[size_class(len)], len);
+		blocks_add(&w->out->live_step[size_step(len)], len);
 	}
 }
 

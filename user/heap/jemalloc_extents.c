@@ -93,7 +93,7 @@ static void note_slab(struct jemalloc_walk *w, const struct jemalloc_extent *e, 
 		heap_pages_begin_extent(w->pages, e->start);
 	for (unsigned i = 0; i < e->regions; i++)
 		if (!((e->unused[i / 64] | cached[i / 64]) >> i % 64 & 1))
-			heap_pages_mark(w->pages, e->start + i * size);
+			heap_pages_mark(w->pages, e->start + i * size, size);
 	heap_pages_cut(w->pages, e->start + e->size);
 	w->slabs_end = e->start + e->size;
 	if (!page.free || !page.holders)
@@ -129,7 +129,7 @@ static void count_slab(struct jemalloc_walk *w, struct heap_arena *arena, const 
 	heap_blocks_add(&arena->f.thread_cache, &kept);
 	heap_blocks_add(&arena->f.bins, &(struct heap_blocks){e->nfree, e->nfree * size});
 	arena->f.overhead += e->size - e->regions * size;
-	heap_blocks_add(&w->out->live_class[class], &live);
+	heap_blocks_add(&w->out->live_step[size_step(size)], &live);
 	heap_blocks_add(&w->out->free_class[class],
 			&(struct heap_blocks){e->nfree + kept.cnt, (e->nfree + kept.cnt) * size});
 }
@@ -158,10 +158,10 @@ static void count_large(struct jemalloc_walk *w, struct heap_arena *arena, const
 	arena->f.pinned.overhead += arena->f.resident - before;
 	arena->f.overhead += e->size - size;
 	blocks_add(is_cached ? &arena->f.thread_cache : &arena->f.live, size);
-	blocks_add(is_cached ? &w->out->free_class[size_class(size)] : &w->out->live_class[size_class(size)],
+	blocks_add(is_cached ? &w->out->free_class[size_class(size)] : &w->out->live_step[size_step(size)],
 		   size);
 	if (w->pages && !is_cached)
-		heap_pages_add_mmapped(w->pages, block);
+		heap_pages_add_mmapped(w->pages, block, size);
 }
 
 static void count_unused(struct jemalloc_walk *w, struct heap_arena *arena, const struct jemalloc_extent *e)

@@ -19,7 +19,8 @@ struct ledger *ledger_new(const struct ledger_options *options)
 	l->free_mean = options->free_sample_bytes;
 	l->blocks = blocks_new(options->max_memory);
 	l->sites = sites_new();
-	if (l->blocks && l->sites)
+	l->before = before_new();
+	if (l->blocks && l->sites && l->before)
 		return l;
 	ledger_free(l);
 	return NULL;
@@ -54,6 +55,7 @@ void ledger_free(struct ledger *l)
 	forget_threads(l, true);
 	map_free(&l->threads);
 	cells_free(l->cells);
+	before_free(l->before);
 	sites_free(l->sites);
 	blocks_free(l->blocks);
 	free(l);
@@ -189,6 +191,11 @@ uint32_t ledger_tick(const struct ledger *l, uint64_t time)
 	return time > l->options.began_ns ? (uint32_t)((time - l->options.began_ns) / BLOCK_TICK_NS) : 0;
 }
 
+static bool sees_all(const struct ledger *l)
+{
+	return !l->cells || cells_see_all(l->cells);
+}
+
 /* Puts a block into the table; false: there was no room. */
 static bool track(struct ledger *l, const struct block *block, uint64_t time)
 {
@@ -225,6 +232,8 @@ static void allocated(struct ledger *l, struct thread *t, const struct event_blo
 	count(&l->totals.allocated, block.size);
 	tracked = track(l, &block, ev->head.time);
 	if (l->cells)
+		before_left(l->before, block.addr, COHORT_REPLACED, sees_all(l));
+	if (l->cells)
 		cells_born(l->cells, &block, ledger_at_site(l, &block), tracked);
 	if (tracked)
 		t->last = block.addr;
@@ -245,6 +254,8 @@ static void freed(struct ledger *l, const struct block *block, const struct even
 	struct site *site = sites_at(l->sites, block->site);
 
 	leaves(l, block, temporary ? CELLS_TEMPORARY : CELLS_FREED);
+	if (l->cells)
+		before_left(l->before, block->addr, COHORT_DIED, sees_all(l));
 	site_count_add(&site->freed, ledger_at_site(l, block));
 	if (temporary) {
 		site_count_add(&site->temporary, ledger_at_site(l, block));
@@ -254,8 +265,9 @@ static void freed(struct ledger *l, const struct block *block, const struct even
 	count(&l->totals.freed, block->size);
 }
 
-static void freed_unknown(struct ledger *l, uint64_t usable, const struct event_block *by)
+static void freed_unknown(struct ledger *l, uint64_t addr, uint64_t usable, const struct event_block *by)
 {
+	before_left(l->before, addr, COHORT_DIED, sees_all(l));
 	freed_here(l, by, at_free(l, by, usable, false));
 	count(&l->totals.freed, usable);
 	count(&l->totals.freed_before, usable);
@@ -304,7 +316,7 @@ static void on_free(struct ledger *l, const struct event_block *ev, const struct
 	if (blocks_remove(l->blocks, ev->addr, &block))
 		freed(l, &block, ev, ev->addr == last);
 	else if (ev->addr != own)
-		freed_unknown(l, usable(allocator, ev->size), ev);
+		freed_unknown(l, ev->addr, usable(allocator, ev->size), ev);
 }
 
 static void on_realloc_begin(struct ledger *l, struct thread *t, const struct event_block *ev,
@@ -325,7 +337,7 @@ static void old_freed(struct ledger *l, struct thread *t, const struct event_blo
 	if (t->known)
 		freed(l, &t->block, ev, false);
 	else
-		freed_unknown(l, t->usable, ev);
+		freed_unknown(l, t->begin.addr, t->usable, ev);
 }
 
 static void on_realloc(struct ledger *l, struct thread *t, const struct event_block *ev,
@@ -414,6 +426,7 @@ void ledger_exec(struct ledger *l)
 	ledger_book_all(l);
 	if (l->cells)
 		cells_exec(l->cells);
+	before_exec(l->before);
 	forget_threads(l, true);
 	blocks_clear(l->blocks);
 	for (uint32_t i = 0; i < sites_cnt(l->sites); i++) {

@@ -19,6 +19,8 @@
 #include "heap/blocks.h"
 #include "heap/bounds.h"
 #include "heap/sites.h"
+#include "heap/steps.h"
+#include "heap/walk.h"
 #include "probe/allocator.h"
 
 struct ledger_options {
@@ -93,8 +95,12 @@ struct site_count ledger_at_site(const struct ledger *ledger, const struct block
 bool ledger_is_sampled(const struct ledger *ledger);
 /* What of a site was live at the peak of the whole; estimated: at that of ledger_estimate_totals. */
 struct site_count ledger_at_peak(const struct ledger *ledger, uint32_t number);
-/* A walk has found that many bytes in live blocks, as the allocator rounds them: where live ones are estimated, there are no more. */
-void ledger_walked(struct ledger *ledger, uint64_t rounded);
+/*
+ * A walk has found so many blocks live, by size step as the allocator rounds them: where live ones are estimated,
+ * they agree with it from now on (heap/raking.h). Not where blocks of some sizes only are booked. pages: of the walk;
+ * empty where it has none.
+ */
+void ledger_walked(struct ledger *ledger, const struct heap_blocks live[STEP_CNT], const struct heap_pages *pages);
 /* Bytes in live blocks, at any time and at once; estimated, where there are estimates. */
 uint64_t ledger_live(struct ledger *ledger);
 /* Of a site's blocks in the table, how many are taken to be alive: 0…1; 1 while nothing is estimated. */

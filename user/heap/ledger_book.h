@@ -31,6 +31,7 @@ struct ledger {
 	struct ledger_totals totals;
 	struct blocks *blocks;
 	struct sites *sites;
+	struct before *before;
 	struct cells *cells; /* NULL: no budget has cut anything so far */
 	uint64_t mean, free_mean; /* of sampled stacks now */
 	struct map threads; /* tid → struct thread */

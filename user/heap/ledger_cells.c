@@ -8,7 +8,7 @@ static bool needs_cells(const struct ledger *l, const struct event_cell *cell)
 
 static struct cells *begin_cells(const struct ledger *l)
 {
-	struct cells *cells = cells_new(l->sites, l->blocks);
+	struct cells *cells = cells_new(l->sites, l->blocks, l->before, &l->rounded);
 
 	if (!cells)
 		return NULL;
@@ -64,6 +64,18 @@ static struct site all_sites(const struct ledger *l)
 	return all;
 }
 
+/* As the allocator rounds them: as it does those in the table, or one of their mean size where there is none. */
+static uint64_t rounded(const struct ledger *l, struct site_count live)
+{
+	const struct ledger_totals *t = &l->totals;
+
+	if (t->live_rounded == UINT64_MAX || (!l->rounded && live.cnt))
+		return UINT64_MAX;
+	if (t->live.bytes)
+		return (uint64_t)((double)t->live_rounded / (double)t->live.bytes * (double)live.bytes);
+	return live.cnt ? live.cnt * l->rounded(live.bytes / live.cnt) : 0;
+}
+
 void ledger_estimate_totals(struct ledger *l, uint64_t now_ns, struct ledger_totals *t,
 			    struct site_bounds *bounds)
 {
@@ -82,24 +94,19 @@ void ledger_estimate_totals(struct ledger *l, uint64_t now_ns, struct ledger_tot
 		all.freed.bytes < all.freed_here.bytes ? all.freed.bytes : all.freed_here.bytes;
 	bounds->freed = bounds->freed_here;
 	t->temporary = all.temporary;
-	if (t->live_rounded != UINT64_MAX)
-		t->live_rounded =
-			(uint64_t)((double)t->live_rounded / (double)(t->live.bytes ? t->live.bytes : 1) *
-				   (double)all.live.bytes);
+	t->live_rounded = rounded(l, all.live);
 	t->live = all.live;
 	t->peak = cells_peak(l->cells, &t->peak_ns);
 }
 
-void ledger_walked(struct ledger *l, uint64_t rounded)
+void ledger_walked(struct ledger *l, const struct heap_blocks live[STEP_CNT], const struct heap_pages *pages)
 {
-	double bytes = (double)rounded;
-
 	ledger_book_all(l);
-	if (!l->cells)
+	before_walked(l->before, live, pages, l->blocks);
+	if (!l->cells || l->options.size_min || l->options.size_max != UINT64_MAX)
 		return;
-	if (l->totals.live_rounded && l->totals.live_rounded != UINT64_MAX)
-		bytes *= (double)l->totals.live.bytes / (double)l->totals.live_rounded;
-	cells_walked(l->cells, bytes);
+	cells_settle(l->cells);
+	cells_walked(l->cells, live);
 }
 
 uint64_t ledger_live(struct ledger *l)

@@ -129,7 +129,7 @@ static void note_blocks(struct mi_walk *w, const struct mi_page *p, const struct
 			continue;
 		/* Of an aligned block the program's pointer may be anywhere in it. */
 		for (uint64_t at = block_at(p, i), step = 0; step < (p->inside ? p->inside : 1); step += 16)
-			heap_pages_mark(w->pages, at + step);
+			heap_pages_mark(w->pages, at + step, step ? 0 : p->block_size);
 	}
 	if (!pinned)
 		return;
@@ -153,7 +153,7 @@ static void add(struct mi_walk *w, const struct mi_page *p, const struct counted
 	heap_blocks_add(&a->f.thread_cache, &(struct heap_blocks){c->pending, pending});
 	heap_blocks_add(&a->f.bins, &(struct heap_blocks){p->reserved - c->live - c->pending,
 							  p->end - p->start - live - pending});
-	heap_blocks_add(&w->walk->live_class[class], &(struct heap_blocks){c->live, live});
+	heap_blocks_add(&w->walk->live_step[size_step(size)], &(struct heap_blocks){c->live, live});
 	heap_blocks_add(&w->walk->free_class[class],
 			&(struct heap_blocks){p->reserved - c->live, (p->reserved - c->live) * size});
 	a->f.pinned.partial += pinned;

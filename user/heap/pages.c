@@ -18,6 +18,7 @@ void heap_pages_free(struct heap_pages *p)
 	map_free(&p->regions);
 	free(p->extents);
 	free(p->mmapped);
+	block_sample_free(&p->sample);
 	memset(p, 0, sizeof(*p));
 }
 
@@ -85,7 +86,7 @@ static bool stretch(struct heap_extent *e, uint64_t end)
 	return true;
 }
 
-void heap_pages_mark(struct heap_pages *p, uint64_t addr)
+void heap_pages_mark(struct heap_pages *p, uint64_t addr, uint64_t size)
 {
 	struct heap_extent *e = newest(p);
 	uint64_t bit;
@@ -98,6 +99,8 @@ void heap_pages_mark(struct heap_pages *p, uint64_t addr)
 	}
 	bit = (addr - e->start) / UNIT;
 	e->bits[bit / 64] |= 1ULL << bit % 64;
+	if (size)
+		block_sample_add(&p->sample, addr, size);
 }
 
 void heap_pages_cut(struct heap_pages *p, uint64_t end)
@@ -156,8 +159,9 @@ void heap_pages_unmark(struct heap_pages *p, uint64_t addr)
 		e->bits[bit / 64] &= ~(1ULL << bit % 64);
 }
 
-void heap_pages_add_mmapped(struct heap_pages *p, uint64_t addr)
+void heap_pages_add_mmapped(struct heap_pages *p, uint64_t addr, uint64_t size)
 {
+	block_sample_add(&p->sample, addr, size);
 	if (grow((void **)&p->mmapped, &p->mmapped_cap, p->mmapped_cnt, sizeof(*p->mmapped)))
 		p->mmapped[p->mmapped_cnt++] = addr;
 }
@@ -191,6 +195,11 @@ static int by_start(const void *x, const void *y)
 	return (a > b) - (a < b);
 }
 
+static bool is_in_use(const void *pages, uint64_t addr)
+{
+	return heap_pages_judge(pages, addr) == HEAP_IN_USE;
+}
+
 static uint64_t page_end(const struct heap_page *page)
 {
 	return page->addr + page->pages * PAGE;
@@ -205,6 +214,7 @@ void heap_pages_finish(struct heap_pages *p)
 	if (p->extent_cnt)
 		qsort(p->extents, p->extent_cnt, sizeof(*p->extents), by_start);
 	p->finished = true;
+	block_sample_finish(&p->sample, is_in_use, p);
 	map_free(&p->regions);
 	for (size_t i = 0; i < p->cnt; i++) {
 		uint64_t region = p->v[i].addr >> REGION_SHIFT,

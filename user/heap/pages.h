@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/map.h"
+#include "heap/block_sample.h"
 
 /*
  * What an allocator returns as a whole or not at all: a page of the kernel's, or several (a
@@ -44,6 +45,7 @@ struct heap_pages {
 	uint64_t *mmapped; /* the program's pointers of blocks with a mapping of their own, sorted */
 	size_t mmapped_cnt, mmapped_cap;
 	bool mmapped_sure; /* all of them */
+	struct block_sample sample; /* of the blocks in use; empty if the walker tells no sizes */
 };
 
 /* All zero: empty and valid. What has no memory is left out, and what it concerns is not sure. */
@@ -51,8 +53,11 @@ void heap_pages_free(struct heap_pages *pages); /* idempotent */
 void heap_pages_add(struct heap_pages *pages, const struct heap_page *page);
 /* A new extent from start on, which grows with what is marked in it. */
 void heap_pages_begin_extent(struct heap_pages *pages, uint64_t start);
-/* A block begins at the program's pointer addr, in the newest extent, behind those marked before. */
-void heap_pages_mark(struct heap_pages *pages, uint64_t addr);
+/*
+ * A block of that size begins at the program's pointer addr, in the newest extent, behind those marked before;
+ * size 0: perhaps only, it is in no sample.
+ */
+void heap_pages_mark(struct heap_pages *pages, uint64_t addr, uint64_t size);
 /* The newest extent reaches to end; what is marked from there on is forgotten. */
 void heap_pages_cut(struct heap_pages *pages, uint64_t end);
 /* A new extent, in which no block begins. */
@@ -60,7 +65,7 @@ void heap_pages_add_bare(struct heap_pages *pages, uint64_t start, uint64_t end)
 void heap_pages_doubt(struct heap_pages *pages); /* the newest extent is not sure */
 /* That no block in use begins there after all, whichever extent it lies in. */
 void heap_pages_unmark(struct heap_pages *pages, uint64_t addr);
-void heap_pages_add_mmapped(struct heap_pages *pages, uint64_t addr);
+void heap_pages_add_mmapped(struct heap_pages *pages, uint64_t addr, uint64_t size);
 /* Back to what there was: as many pages and extents. */
 void heap_pages_truncate(struct heap_pages *pages, size_t page_cnt, size_t extent_cnt);
 /* Sorts, for the look-ups below. */

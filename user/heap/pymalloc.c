@@ -91,10 +91,10 @@ static void add_tally(struct heap_walk *walk, struct heap_arena *arena, const st
 	arena->inconsistent_at = t->inconsistent_at;
 	arena->inconsistent = t->inconsistent;
 	heap_figures_add(&walk->total, &t->f);
-	for (size_t i = 0; i < HEAP_CLASS_CNT; i++) {
-		heap_blocks_add(&walk->live_class[i], &t->live_class[i]);
+	for (size_t i = 0; i < STEP_CNT; i++)
+		heap_blocks_add(&walk->live_step[i], &t->live_step[i]);
+	for (size_t i = 0; i < HEAP_CLASS_CNT; i++)
 		heap_blocks_add(&walk->free_class[i], &t->free_class[i]);
-	}
 	heap_ranges_add(&walk->ranges, &t->ranges);
 	walk->complete &= !t->inconsistent;
 	walk->estimate |= t->estimate;

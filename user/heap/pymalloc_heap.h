@@ -102,7 +102,7 @@ static inline uint64_t pymalloc_first_pool(const struct arena_object *arena, uin
 /* What is counted, over the arenas of one state. */
 struct pymalloc_tally {
 	struct heap_figures f;
-	struct heap_blocks live_class[HEAP_CLASS_CNT], free_class[HEAP_CLASS_CNT];
+	struct heap_blocks live_step[STEP_CNT], free_class[HEAP_CLASS_CNT];
 	struct heap_ranges ranges;
 	uint64_t walked;
 	unsigned retries;

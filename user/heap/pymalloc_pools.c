@@ -149,7 +149,7 @@ static void add_used(const struct arena *a, const struct pool_header *p, uint64_
 
 	heap_blocks_add(&t->f.live, &(struct heap_blocks){p->count, live});
 	heap_blocks_add(&t->f.bins, &(struct heap_blocks){all - p->count, unused});
-	heap_blocks_add(&t->live_class[class_of(size)], &(struct heap_blocks){p->count, live});
+	heap_blocks_add(&t->live_step[size_step(size)], &(struct heap_blocks){p->count, live});
 	heap_blocks_add(&t->free_class[class_of(size)], &(struct heap_blocks){all - p->count, unused});
 	t->f.overhead += sizeof(*p) + tail;
 	t->estimate |= r.swapped;

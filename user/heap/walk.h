@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "heap/pages.h"
+#include "heap/steps.h"
 #include "target/memory.h"
 
 #define HEAP_CLASS_CNT 48 /* size class i: chunks of [2^i, 2^(i+1)) bytes */
@@ -125,12 +126,16 @@ struct heap_walk {
 	struct heap_ranges ranges;
 	struct heap_setting settings[HEAP_SETTING_MAX];
 	size_t setting_cnt;
-	struct heap_blocks live_class[HEAP_CLASS_CNT], free_class[HEAP_CLASS_CNT];
+	struct heap_blocks live_step[STEP_CNT]; /* total.live, by size step (heap/steps.h) */
+	struct heap_blocks free_class[HEAP_CLASS_CNT];
 	struct heap_blocks pinned_class[HEAP_CLASS_CNT]; /* pinned bytes and holders, by size of the holding chunk */
 	struct heap_pages pages; /* empty unless they were asked for */
 	unsigned retries;       /* times the walk went back because the heap had changed */
 	uint64_t started_ns, duration_ns; /* CLOCK_MONOTONIC */
 };
+
+/* Of live_step, what is of that size class. */
+struct heap_blocks heap_live_class(const struct heap_walk *walk, unsigned class);
 
 struct heap; /* an allocator found in a target; opaque, a walker's own */
 

@@ -1,6 +1,8 @@
 /* Heap states: as walks found them, in the words of their allocators. */
 #include "record/parts.h"
 
+#include <string.h>
+
 #define ALLOCATORS_MAX 64
 #define ARENAS_MAX 65536
 
@@ -77,6 +79,19 @@ static void code_classes(struct codec *c, struct heap_blocks classes[HEAP_CLASS_
 	codec_figures(c, classes, HEAP_CLASS_CNT * sizeof(*classes));
 }
 
+/* Live blocks are kept by class: a step's are those of the class's first one afterwards. */
+static void code_live(struct codec *c, struct heap_walk *w)
+{
+	struct heap_blocks classes[HEAP_CLASS_CNT];
+
+	for (unsigned i = 0; i < HEAP_CLASS_CNT; i++)
+		classes[i] = heap_live_class(w, i);
+	code_classes(c, classes);
+	memset(w->live_step, 0, sizeof(w->live_step));
+	for (unsigned i = 0; i < HEAP_CLASS_CNT; i++)
+		heap_blocks_add(&w->live_step[size_step(1ULL << i)], &classes[i]);
+}
+
 static void code_walk(struct codec *c, struct heap_walk *w)
 {
 	codec_name(c, &w->allocator);
@@ -92,7 +107,7 @@ static void code_walk(struct codec *c, struct heap_walk *w)
 	codec_figure(c, &w->mmapped_resident);
 	code_ranges(c, &w->ranges);
 	code_settings(c, w);
-	code_classes(c, w->live_class);
+	code_live(c, w);
 	code_classes(c, w->free_class);
 	code_classes(c, w->pinned_class);
 	codec_unsigned(c, &w->retries);

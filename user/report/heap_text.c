@@ -142,12 +142,12 @@ static int put_kinds(FILE *out, const struct heap_words *words, const struct hea
 /* "128 B", the first of a class that spans a power of two */
 static void class_row(struct table *t, unsigned i, const struct heap_walk *walk)
 {
-	const struct heap_blocks *live = &walk->live_class[i], *unused = &walk->free_class[i];
+	const struct heap_blocks live = heap_live_class(walk, i), *unused = &walk->free_class[i];
 	char from[UNITS_TEXT_MAX];
 
 	table_cell(t, TABLE_PLAIN, "%s", units_bytes(from, 1ULL << i));
-	table_cell(t, TABLE_PLAIN, "%" PRIu64, live->cnt);
-	table_bytes(t, TABLE_PLAIN, live->bytes);
+	table_cell(t, TABLE_PLAIN, "%" PRIu64, live.cnt);
+	table_bytes(t, TABLE_PLAIN, live.bytes);
 	table_cell(t, TABLE_PLAIN, "%" PRIu64, unused->cnt);
 	table_bytes(t, TABLE_PLAIN, unused->bytes);
 }
@@ -159,7 +159,7 @@ static int put_classes(FILE *out, const struct heap_walk *walk)
 
 	table_heading(t, names);
 	for (unsigned i = 0; i < HEAP_CLASS_CNT; i++) {
-		if (walk->live_class[i].cnt || walk->free_class[i].cnt)
+		if (heap_live_class(walk, i).cnt || walk->free_class[i].cnt)
 			class_row(t, i, walk);
 	}
 	return finish_table(t, out);

@@ -95,14 +95,15 @@ static void size_classes(struct json *j, cJSON *o, const struct heap_walk *walk)
 	cJSON *classes = json_array(j, o, "size_classes");
 
 	for (unsigned i = 0; i < HEAP_CLASS_CNT; i++) {
+		struct heap_blocks live = heap_live_class(walk, i);
 		cJSON *c;
 
-		if (!walk->live_class[i].cnt && !walk->free_class[i].cnt)
+		if (!live.cnt && !walk->free_class[i].cnt)
 			continue;
 		c = json_object(j, classes, NULL);
 		json_integer(j, c, "min", 1ULL << i);
-		json_integer(j, c, "live_blocks", walk->live_class[i].cnt);
-		json_integer(j, c, "live_bytes", walk->live_class[i].bytes);
+		json_integer(j, c, "live_blocks", live.cnt);
+		json_integer(j, c, "live_bytes", live.bytes);
 		json_integer(j, c, "free_blocks", walk->free_class[i].cnt);
 		json_integer(j, c, "free_bytes", walk->free_class[i].bytes);
 	}

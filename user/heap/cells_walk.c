@@ -1,0 +1,209 @@
+/* What is live by size step, and what a walk that has counted the same makes of it. */
+#include "heap/cells.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "heap/cells_book.h"
+#include "heap/raking.h"
+
+#define BEFORE UINT32_MAX /* the owner of parts from before the attach */
+#define FAR_MORE 1e6 /* doubt of what is not known at all, beside what is estimated */
+
+static struct site_step *find_step(struct site_cells *s, unsigned step)
+{
+	for (unsigned i = 0; i < s->step_cnt; i++)
+		if (s->steps[i].step == step)
+			return &s->steps[i];
+	if (s->step_cnt == s->step_cap) {
+		uint16_t cap = s->step_cap ? 2 * s->step_cap : 2;
+		struct site_step *steps = realloc(s->steps, cap * sizeof(*steps));
+
+		if (!steps)
+			return NULL;
+		s->steps = steps;
+		s->step_cap = cap;
+	}
+	s->steps[s->step_cnt] = (struct site_step){.step = (uint16_t)step};
+	return &s->steps[s->step_cnt++];
+}
+
+void cells_step(struct cells *c, struct site_cells *s, uint64_t size, const struct tally *looking,
+		const struct tally *young)
+{
+	struct site_step *step = find_step(s, size_step(*c->rounded ? (*c->rounded)(size) : size));
+
+	if (!step)
+		return;
+	if (looking)
+		tally_add(&step->looking, looking, 1);
+	if (young)
+		tally_add(&step->young, young, 1);
+}
+
+/* Parts of all sites; size: bytes of a block, as asked for. */
+struct parts {
+	struct rake_part *v;
+	size_t cnt;
+};
+
+static size_t count_steps(const struct cells *c)
+{
+	size_t cnt = 0;
+
+	for (uint32_t i = 0; i < c->v_cnt; i++)
+		cnt += c->v[i].step_cnt;
+	return cnt + STEP_CNT;
+}
+
+static double part_of(double v, double sum)
+{
+	return v > 0 && sum > 0 ? v / sum : 0;
+}
+
+/* A site's live blocks as its cells tell, shared out to steps as those that look alive and those that are young are. */
+static void add_site(struct cells *c, struct parts *p, uint32_t number)
+{
+	struct site_cells *s = &c->v[number];
+	double looking = 0, young = 0, alive;
+	struct living live;
+
+	cells_catch_up(c, s);
+	s->raked = false;
+	live = cells_living(c, s, CNT);
+	alive = cohorts_living(&s->cohorts, CNT).alive;
+	for (unsigned i = 0; i < s->step_cnt; i++) {
+		looking += fmax(s->steps[i].looking.v[CNT], 0);
+		young += fmax(s->steps[i].young.v[CNT], 0);
+	}
+	for (unsigned i = 0; i < s->step_cnt && live.alive > 0; i++) {
+		const struct site_step *step = &s->steps[i];
+		double there = alive * part_of(step->looking.v[CNT], looking) +
+			       (live.alive - alive) * part_of(step->young.v[CNT], young);
+		double share = there / live.alive, cnt = step->looking.v[CNT] + step->young.v[CNT];
+
+		if (!(there > 0))
+			continue;
+		p->v[p->cnt++] = (struct rake_part){
+			.owner = number,
+			.step = (uint16_t)(*c->rounded ? step->step : 0),
+			.size = part_of(step->looking.v[BYTES] + step->young.v[BYTES], cnt),
+			.was = there,
+			.doubt = share * live.doubt,
+			.variance = share * share * live.variance,
+			.most = INFINITY,
+		};
+	}
+}
+
+/* Those from before the attach. Without a sample, they are what there is too much, as far as there were so many. */
+static void add_before(const struct cells *c, struct parts *p, unsigned step)
+{
+	double found = before_found(c->before, step);
+	struct living live = before_living(c->before, step);
+	struct rake_part part = {
+		.owner = BEFORE,
+		.step = (uint16_t)(*c->rounded ? step : 0),
+		.was = live.alive,
+		.doubt = live.doubt,
+		.variance = live.variance,
+		.most = found,
+	};
+
+	if (!(found > 0))
+		return;
+	if (!before_is_sampled(c->before)) {
+		part.was = found;
+		part.doubt = FAR_MORE * found;
+		part.variance = found * found;
+	}
+	p->v[p->cnt++] = part;
+}
+
+static int by_step(const void *x, const void *y)
+{
+	const struct rake_part *a = x, *b = y;
+
+	return a->step != b->step ? (a->step > b->step) - (a->step < b->step)
+				  : (a->owner > b->owner) - (a->owner < b->owner);
+}
+
+/* From here on a site's scale and kept are sums of its parts … */
+static void book_part(struct cells *c, const struct rake_part *part)
+{
+	struct site_cells *s;
+
+	if (part->owner == BEFORE) {
+		c->all_left += part->left;
+		return;
+	}
+	s = &c->v[part->owner];
+	if (!s->raked) {
+		memset(s->scale, 0, sizeof(s->scale));
+		s->most = (struct tally){{0}};
+		s->kept = 0;
+		s->raked = true;
+	}
+	s->scale[CNT] += part->is;
+	s->scale[BYTES] += part->is * part->size;
+	s->kept += sqrt(part->left);
+	s->most.v[CNT] += part->total;
+	s->most.v[BYTES] += part->total * part->size;
+}
+
+/* … until they are divided by what they were. */
+static void settle_scale(struct cells *c, struct site_cells *s)
+{
+	struct living was;
+
+	if (!s->raked)
+		return;
+	s->raked = false;
+	was = cells_living(c, s, CNT);
+	s->kept = was.variance > 0 ? s->kept / sqrt(was.variance) : 1;
+	for (enum figure f = 0; f < FIGURE_CNT; f++) {
+		was = cells_living(c, s, f);
+		s->walked.v[f] = s->scale[f];
+		s->scale[f] = was.alive > 0 ? s->scale[f] / was.alive : 1;
+	}
+	s->raked = true;
+}
+
+static void rake_all(const struct cells *c, struct parts *p, const struct heap_blocks live[STEP_CNT])
+{
+	double all = 0;
+
+	for (unsigned i = 0; i < STEP_CNT; i++)
+		all += (double)live[i].cnt;
+	qsort(p->v, p->cnt, sizeof(*p->v), by_step);
+	for (size_t i = 0, end; i < p->cnt; i = end) {
+		for (end = i; end < p->cnt && p->v[end].step == p->v[i].step;)
+			end++;
+		rake(p->v + i, end - i, *c->rounded ? (double)live[p->v[i].step].cnt : all);
+	}
+}
+
+void cells_walked(struct cells *c, const struct heap_blocks live[STEP_CNT])
+{
+	struct parts p = {.v = calloc(count_steps(c) + 1, sizeof(*p.v))};
+	double was = 0, is = 0;
+
+	if (!p.v)
+		return;
+	for (uint32_t i = 0; i < c->v_cnt; i++)
+		add_site(c, &p, i);
+	for (unsigned i = 0; i < STEP_CNT; i++)
+		add_before(c, &p, i);
+	rake_all(c, &p, live);
+	c->all_left = 0;
+	for (size_t i = 0; i < p.cnt; i++)
+		book_part(c, &p.v[i]);
+	for (uint32_t i = 0; i < c->v_cnt; i++) {
+		settle_scale(c, &c->v[i]);
+		is += cells_living(c, &c->v[i], BYTES).alive;
+	}
+	was = c->alive.v[BYTES] + c->all.young.v[BYTES];
+	c->scale = was > 0 ? is / was : 1;
+	free(p.v);
+}
