@@ -17,7 +17,9 @@
 #define CELL_MIN_NS (5 * MS)
 #define CELL_MAX_NS (250 * MS)
 #define CELL_PART 0.12 /* of the budget of 5 s is what probes may take in a cell */
-#define OFF_MAX_NS (20 * NSEC_PER_SEC)
+#define OFF_MAX_NS (4 * NSEC_PER_SEC)
+#define OUR_OFF_MAX_NS                                                                                       \
+	(20 * NSEC_PER_SEC)        /* objects' probes may cost us 80 ms, which a core's part pays in 32 s */
 #define SURE 0.93                  /* of the budget: what probes that are on all the time may take */
 #define SPREAD 1.7                 /* standard deviations of what coins make of 5 s that are left free */
 #define NEAR 0.9                   /* of the budget is as good as all of it */
@@ -158,20 +160,25 @@ static double paid_off(const struct pace *p, double cost)
 }
 
 /*
- * Time (ns) that it should be off between two cells on average, so that their cost, the process's and ours,
- * is what is planned. Coins fall unevenly: the more of the last 5 s' budget is used up, the longer.
+ * Time (ns) that it should be off between two cells on average, so that what a cell costs comes to what is
+ * planned. Coins fall unevenly: the more of the last 5 s' budget is spent, the longer.
  */
+static double off_for(const struct pace *p, double cost, double spent, double budget)
+{
+	double part = planned_part(p), used = budget > 0 ? spent / (part * budget) : 0;
+	double more = spent + cost > NEAR * budget ? 16 : fmin(fmax(pow(used, 4), 1), 8);
+
+	return fmax(paid_off(p, cost / part) * more, (double)MS);
+}
+
+/* … what it costs the process, and us. */
 static double mean_off(const struct pace *p, uint64_t now)
 {
 	struct spent last = last_span(p, now);
-	double part = planned_part(p), budget = allowed(p, last.cpu, last.wall);
-	double used = budget > 0 ? fmax(last.probe, last.ours) / (part * budget) : 0;
-	double more = fmin(fmax(pow(used, 4), 1), 8);
+	double budget = allowed(p, last.cpu, last.wall);
 
-	if (fmax(last.probe + p->cell.cost, last.ours + p->cell.ours) > NEAR * budget)
-		more = 16;
-	return fmin(fmax(paid_off(p, fmax(p->cell.cost, p->cell.ours) / part) * more, (double)MS),
-		    OFF_MAX_NS);
+	return fmax(fmin(off_for(p, p->cell.cost, last.probe, budget), OFF_MAX_NS),
+		    fmin(off_for(p, p->cell.ours, last.ours, budget), OUR_OFF_MAX_NS));
 }
 
 /*
@@ -388,6 +395,20 @@ static void first_off_rate(struct pace *p, uint64_t now)
 		p->off_rate = fmax(s.cpu / s.wall, p->off_rate);
 }
 
+/* What a cell is expected to be like, as the last time was with probes on: it is the shortest, and switching
+ * is dear. */
+static struct cell_means first_cell(const struct pace *p, uint64_t now)
+{
+	struct spent s = account_last(&p->account, now, 2 * ACCOUNT_BUCKET_NS);
+	double part = s.wall > 0 ? CELL_MIN_NS / s.wall : 0;
+
+	return (struct cell_means){.ours = OURS_NS,
+				   .cost = part * s.probe + OURS_NS,
+				   .cpu = part * s.cpu,
+				   .own = s.wall > 0 ? part * s.own : 0.2 * CELL_MIN_NS,
+				   .wall = CELL_MIN_NS};
+}
+
 struct pace_step pace_next(struct pace *p, const struct pace_reading *now)
 {
 	bool cut = p->step.on && p->step.quota && since(now->hits, p->last.hits) >= p->step.quota;
@@ -408,12 +429,7 @@ struct pace_step pace_next(struct pace *p, const struct pace_reading *now)
 	} else if (mode != MODE_SLICED) {
 		first_off_rate(p, now->time_ns);
 		p->sliced = true;
-		p->cell = (struct cell_means){0};
-		/* What it costs is not known yet: as much off as the last stretch has cost. */
-		p->cell.cost =
-			fmax(FLOOR_NS, account_last(&p->account, now->time_ns, 2 * ACCOUNT_BUCKET_NS).probe);
-		p->cell.ours = OURS_NS;
-		p->cell.own = 0.2 * CELL_MIN_NS;
+		p->cell = first_cell(p, now->time_ns);
 		p->pending_ours = 0;
 		p->toss_again = true;
 		p->step = (struct pace_step){.chance = 0.01,
