@@ -12,7 +12,7 @@ struct earlier {
 	double stand_for;     /* as many as one of the sample does */
 	double touched;       /* addresses of the sample whose block is dead */
 	double turned, lived; /* frees at these, and how long they have been there: × ns of own time */
-	double turned_now;    /* in the cell that is on */
+	double touched_now, turned_now; /* in the cell that is on */
 	/* Blocks: live as estimated; of the sample, those that nothing has shown to be dead; dead and in
 	 * nobody's use. */
 	double alive, looking, unused;
@@ -105,6 +105,7 @@ static void leaves(struct earlier *e, enum cohort_end end, bool sure)
 
 	e->looking = fmax(e->looking - e->stand_for, 0);
 	e->touched++;
+	e->touched_now += !sure;
 	if (sure)
 		e->alive *= e->looking / were;
 	else if (end == COHORT_DIED)
@@ -160,7 +161,7 @@ static void pass(struct earlier *e, const struct ages *ages, double weight, doub
 	double own = weight * progress, turn, others, died = weight * e->died, unseen;
 
 	e->turned = e->turned * KEPT + weight * e->turned_now;
-	e->lived = e->lived * KEPT + own * e->touched;
+	e->lived = e->lived * KEPT + own * (e->touched - e->touched_now);
 	turn = e->lived > 0 ? weight * -expm1(-e->turned / e->lived * own / weight) : 0;
 	others = fmax(e->looking + e->died + e->replaced - e->alive - e->unused, 0);
 	died = (died - turn * others) / (1 + turn * ages->reused / 2);
@@ -169,7 +170,7 @@ static void pass(struct earlier *e, const struct ages *ages, double weight, doub
 	e->variance += weight * weight * e->died * e->died;
 	e->unused += (1 - ages->reused) * unseen - weight * e->replaced;
 	e->unused = fmin(fmax(e->unused, 0), e->looking);
-	e->turned_now = e->died = e->replaced = 0;
+	e->touched_now = e->turned_now = e->died = e->replaced = 0;
 }
 
 void before_pass(struct before *b, const struct ages *ages, double weight, double progress)
