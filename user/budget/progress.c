@@ -3,7 +3,7 @@
 #include <math.h>
 
 #define TRAP_USER_NS 57.0 /* of each trap, counted as user time */
-#define TRAP_ERROR_NS 6.0 /* of that */
+#define TRAP_ERROR_NS 20.0 /* of that: caches are cold behind it, which costs programs with much data up to 60 ns */
 #define TRAPS_PER_HIT 1.5 /* an allocation's two and a free's one */
 #define HIT_OWN_NS 4.0
 #define LOST 0.3     /* an error of that part of the rest loses it */
@@ -27,11 +27,11 @@ struct correction progress_correction(const struct progress_sums *s, const struc
 	own = (s->user - TRAP_USER_NS * TRAPS_PER_HIT * s->hits * ticks / s->cpu) *
 	      (1 + off_system / off_user);
 	seen = (ticks - own) / probe;
-	error = sqrt(s->tick * s->user * s->system / ticks) * (1 + off_system / off_user) / probe;
+	error = sqrt(s->tick * s->user * s->system / ticks) * (1 + off_system / off_user);
+	error = hypot(error, TRAP_ERROR_NS * TRAPS_PER_HIT * s->hits * ticks / s->cpu) / probe;
 	if (s->hits > 0 && own > 0) {
 		c.per_hit = own * s->cpu / ticks / s->hits;
-		c.per_hit_error =
-			hypot(error * probe * s->cpu / ticks / s->hits, TRAP_ERROR_NS * TRAPS_PER_HIT);
+		c.per_hit_error = error * probe * s->cpu / ticks / s->hits;
 	}
 	if (!(error > 0))
 		return c;
