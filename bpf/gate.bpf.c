@@ -71,6 +71,36 @@ int cell_mark(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/*
+ * x86-64: the privilege level that was interrupted. The context is struct bpf_perf_event_data, which begins with the
+ * registers in struct pt_regs' order; it is read by whole words only.
+ */
+#define PT_REGS_CS 17
+
+static __always_inline bool was_in_user_mode(const unsigned long *regs)
+{
+	return (regs[PT_REGS_CS] & 3) == 3;
+}
+
+/* A timer has stopped by (probe/looks.h): in which mode was it? */
+SEC("perf_event")
+int gate_look(unsigned long *ctx)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	bool user = was_in_user_mode(ctx);
+	struct passage passage;
+
+	for (u32 stream = 0; stream < GATE_STREAMS; stream++) {
+		if (!find_gate(&passage, tgid, stream) || !passage.gate->open)
+			continue;
+		if (user)
+			passage.spent->user_looks++;
+		else
+			passage.spent->system_looks++;
+	}
+	return 0;
+}
+
 /* By how much CLOCK_MONOTONIC is ahead of the scheduler's clock, ns, and a few microseconds more. */
 __u64 scheduler_lag;
 

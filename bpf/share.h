@@ -180,6 +180,7 @@ struct gate_spent {
 	__u64 program_ns;       /* that programs ran behind the gate */
 	__u64 stack_ns;         /* … of these for stacks */
 	__u64 user_ns, system_ns; /* what the kernel's ticks added to a thread between two of its hits in succession, in a cell */
+	__u64 user_looks, system_looks; /* when a timer looked, while the gate was open (gate_look) */
 	__u64 task, cell, utime, stime; /* not a sum: whose hit was the last, in which one */
 	__u64 timed;              /* not a sum: the program that runs is */
 	__s64 allocs, frees;      /* not sums: bytes until the next sample; 0: not drawn yet */

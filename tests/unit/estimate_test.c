@@ -29,7 +29,7 @@ struct scenario {
 	double reuse;
 	uint64_t mean, quota;
 	bool walks, changes;
-	bool late; /* the attach */
+	bool late;         /* the attach */
 	double live_error; /* what is known of it: heap/estimate.h */
 };
 

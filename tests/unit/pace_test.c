@@ -29,6 +29,7 @@ struct scene {
 	shape own_per_pair;
 	double now, cpu, probe, stack, hits, own, truth; /* truth: what probes really took */
 	double scale;                                    /* of the calibrated cost to the true one */
+	bool looked_at;                                  /* there are looks in place of ticks */
 	double on_own;                                   /* own time while on */
 	double switches, ours;
 	double spent[BUCKETS_MAX], used[BUCKETS_MAX], used_ours[BUCKETS_MAX];
@@ -131,7 +132,7 @@ static void run(struct scene *s, double ns, int state, double quota)
 
 static struct pace_reading reading(const struct scene *s)
 {
-	double user = 0, system = 0;
+	double user = 0, system = 0, looks = s->looked_at ? 1 : 0;
 
 	if (s->scale != 1) { /* ticks are checked only where they are needed */
 		user = s->on_own + 57 * 1.5 * s->hits;
@@ -143,8 +144,10 @@ static struct pace_reading reading(const struct scene *s)
 		.probe_ns = (uint64_t)s->probe,
 		.stack_ns = (uint64_t)s->stack,
 		.hits = (uint64_t)s->hits,
-		.user_ns = (uint64_t)user,
-		.system_ns = (uint64_t)fmax(system, 0),
+		.user_ns = s->looked_at ? 0 : (uint64_t)user,
+		.system_ns = s->looked_at ? 0 : (uint64_t)fmax(system, 0),
+		.user_look_ns = (uint64_t)(looks * user),
+		.system_look_ns = (uint64_t)(looks * fmax(system, 0)),
 		.all_user_ns = user ? (uint64_t)(s->own + 57 * 1.5 * s->hits) : 0,
 		.all_system_ns = user ? (uint64_t)fmax(system, 0) : 0,
 		.ours_ns = (uint64_t)s->ours,
@@ -424,6 +427,22 @@ static void the_cost_is_corrected(void **state)
 	finish(s);
 }
 
+/* The same by looks, 40 times as often as ticks: in some seconds. */
+static void looks_correct_the_cost(void **state)
+{
+	struct scene *s = begin(busy, 0.1);
+	struct pace_view view;
+
+	(void)state;
+	s->scale = 1.3;
+	s->looked_at = true;
+	pass(s, 5);
+	look(s, &view);
+	print_message("correction %.3f\n", view.correction);
+	assert_true(fabs(view.correction - 1.3) < 0.04);
+	finish(s);
+}
+
 static void dear_ones_begin_with_cells(void **state)
 {
 	const struct pace_options options = {.max_share = 0.1, .dear = true, .seed = 7};
@@ -499,6 +518,7 @@ int main(void)
 		cmocka_unit_test(all_is_recorded_again_when_it_can_be),
 		cmocka_unit_test(chances_are_true),
 		cmocka_unit_test(the_cost_is_corrected),
+		cmocka_unit_test(looks_correct_the_cost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

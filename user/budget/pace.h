@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define PACE_LOOK_NS 100000 /* of a CPU's time */
 #define PACE_SPAN_NS 5000000000ULL /* that the budget holds over */
 /*
  * Of one core, what probes may take of any process, however little it uses: some thousand pairs of malloc and free a
@@ -54,6 +55,11 @@ struct pace_reading {
 	uint64_t others_ns, others_hits;
 	/* Of its CPU time while probes were hit, what the kernel's ticks found in user and in system mode. 0: not known. */
 	uint64_t user_ns, system_ns;
+	/*
+	 * The same of cells that are not sure, by looks at it (probe/looks.h), PACE_LOOK_NS apart: where probes' cost can be told from its own time at
+	 * all, the kernel's ticks take minutes to. 0: there are none.
+	 */
+	uint64_t user_look_ns, system_look_ns;
 	/* The same of all its CPU time, hit or not. 0: not known. */
 	uint64_t all_user_ns, all_system_ns;
 	uint64_t ours_ns; /* that we have used ourselves for placing and removing its probes */

@@ -2,43 +2,41 @@
 
 #include <math.h>
 
-#define TICK_NS 4e6       /* HZ=250; at 1000 the error is half of that, and counted too large */
 #define TRAP_USER_NS 57.0 /* of each trap, counted as user time */
-#define TRAP_ERROR_NS 6.0 /* of that */
+#define TRAP_ERROR_NS 20.0 /* of that: caches are cold behind it, which costs programs with much data up to 60 ns */
 #define TRAPS_PER_HIT 1.5 /* an allocation's two and a free's one */
-#define PRIOR_ERROR 0.2   /* of the calibration: 18 % too much was seen on a loaded machine */
 #define HIT_OWN_NS 4.0
 #define LOST 0.3     /* an error of that part of the rest loses it */
 #define TICKS_MIN 50 /* fewer say nothing */
 #define FACTOR_MIN 0.5
 #define FACTOR_MAX 2.0
 
-struct correction progress_correction(const struct progress_sums *s)
+struct correction progress_correction(const struct progress_sums *s, const struct correction *prior)
 {
-	struct correction c = {.factor = 1, .error = PRIOR_ERROR};
+	struct correction c = *prior;
 	double ticks = s->user + s->system, off_user, off_system, own, probe, seen, error, weight;
 
-	if (ticks < TICKS_MIN * TICK_NS || s->cpu <= 0 || s->probe <= 0 || s->all_user <= 0)
+	if (ticks < TICKS_MIN * s->tick || s->cpu <= 0 || s->probe <= 0 || s->all_user <= 0)
 		return c;
 	off_user = s->all_user - s->user;
 	off_system = s->all_system - s->system - s->others_off;
-	if (off_user < TICKS_MIN * TICK_NS || off_system < 0)
+	if (off_user < TICKS_MIN * s->tick || off_system < 0)
 		return c;
 	/* The ticks are a sample of that CPU time: probes' cost in the same proportion. */
 	probe = s->probe * ticks / s->cpu;
 	own = (s->user - TRAP_USER_NS * TRAPS_PER_HIT * s->hits * ticks / s->cpu) *
 	      (1 + off_system / off_user);
 	seen = (ticks - own) / probe;
-	error = sqrt(TICK_NS * s->user * s->system / ticks) * (1 + off_system / off_user) / probe;
+	error = sqrt(s->tick * s->user * s->system / ticks) * (1 + off_system / off_user);
+	error = hypot(error, TRAP_ERROR_NS * TRAPS_PER_HIT * s->hits * ticks / s->cpu) / probe;
 	if (s->hits > 0 && own > 0) {
 		c.per_hit = own * s->cpu / ticks / s->hits;
-		c.per_hit_error =
-			hypot(error * probe * s->cpu / ticks / s->hits, TRAP_ERROR_NS * TRAPS_PER_HIT);
+		c.per_hit_error = error * probe * s->cpu / ticks / s->hits;
 	}
 	if (!(error > 0))
 		return c;
-	weight = 1 / (PRIOR_ERROR * PRIOR_ERROR) + 1 / (error * error);
-	c.factor = (1 / (PRIOR_ERROR * PRIOR_ERROR) + seen / (error * error)) / weight;
+	weight = 1 / (prior->error * prior->error) + 1 / (error * error);
+	c.factor = (prior->factor / (prior->error * prior->error) + seen / (error * error)) / weight;
 	c.factor = fmin(fmax(c.factor, FACTOR_MIN), FACTOR_MAX);
 	c.error = 1 / sqrt(weight);
 	return c;

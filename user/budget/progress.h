@@ -4,7 +4,7 @@
  *
  * A probe runs in the kernel. Of n ticks that fell while probes were hit, those in user mode are the
  * process's own, but for the trap itself (the return from it counts as user time: 57 ns measured on
- * 6.18, whatever the process does between); those in system mode are the probes' and its own system
+ * 6.18 in a loop of nothing else, and some 30 to 60 more where the program's data has left the caches meanwhile); those in system mode are the probes' and its own system
  * calls', which are to its user time as where there are no probes. So with U and S the ticks' time in
  * user and system mode, b the traps' part of U and r the process's own system over user time
  * elsewhere,
@@ -20,7 +20,8 @@
 #include <stdint.h>
 
 struct progress_sums { /* ns of CPU time, while probes were on */
-	double user, system; /* ticks at hits */
+	double tick; /* ns that one stands for */
+	double user, system; /* ticks */
 	double cpu, probe;   /* of the process in that time, and of it all probes, as calibrated */
 	double hits;
 	double others_off; /* that other probes took in other time */
@@ -33,7 +34,8 @@ struct correction {
 	double per_hit, per_hit_error; /* own ns of a hit on average, by the ticks alone; 0: not known */
 };
 
-struct correction progress_correction(const struct progress_sums *sums);
+/* prior: what is known without these ticks. */
+struct correction progress_correction(const struct progress_sums *sums, const struct correction *prior);
 /*
  * Own time out of cpu_ns of which probes took probe_ns, as calibrated, with so many hits; *error: one standard error,
  * may be NULL. Where probes take nearly all, the rest is lost in the error of their cost: then it is what the ticks

@@ -8,12 +8,13 @@
 
 /* Those of one size step. */
 struct earlier {
-	double found;     /* there were */
-	double stand_for; /* as many as one of the sample does */
-	double touched;   /* addresses of the sample whose block is dead */
+	double found;         /* there were */
+	double stand_for;     /* as many as one of the sample does */
+	double touched;       /* addresses of the sample whose block is dead */
 	double turned, lived; /* frees at these, and how long they have been there: × ns of own time */
-	double turned_now;    /* in the cell that is on */
-	/* Blocks: live as estimated; of the sample, those that nothing has shown to be dead; dead and in nobody's use. */
+	double touched_now, turned_now; /* in the cell that is on */
+	/* Blocks: live as estimated; of the sample, those that nothing has shown to be dead; dead and in
+	 * nobody's use. */
 	double alive, looking, unused;
 	double variance;
 	double died, replaced; /* seen, in the cell that is on */
@@ -21,7 +22,8 @@ struct earlier {
 
 struct before {
 	bool walked, sampled;
-	struct map sample; /* address → its step, from 1 on; TOUCHED: the block is dead, others may be there */
+	struct map
+		sample; /* address → its step, from 1 on; TOUCHED: the block is dead, others may be there */
 	struct earlier *steps[STEP_CNT]; /* NULL: none */
 };
 
@@ -69,8 +71,8 @@ static void begin_step(struct before *b, unsigned step, double live, double samp
 	e->alive = e->looking = e->stand_for * earlier;
 }
 
-static void begin(struct before *b, const struct heap_blocks live[STEP_CNT], const struct block_sample *sample,
-		  const struct blocks *table)
+static void begin(struct before *b, const struct heap_blocks live[STEP_CNT],
+		  const struct block_sample *sample, const struct blocks *table)
 {
 	double sampled[STEP_CNT] = {0}, earlier[STEP_CNT] = {0};
 
@@ -81,7 +83,8 @@ static void begin(struct before *b, const struct heap_blocks live[STEP_CNT], con
 
 		sampled[step]++;
 		if (blocks_find(table, sample->v[i].addr) ||
-		    map_set(&b->sample, sample->v[i].addr, (void *)(uintptr_t)(step + 1))) /* NOLINT(performance-no-int-to-ptr) */
+		    map_set(&b->sample, sample->v[i].addr,
+			    (void *)(uintptr_t)(step + 1))) /* NOLINT(performance-no-int-to-ptr) */
 			continue;
 		earlier[step]++;
 	}
@@ -92,7 +95,8 @@ static void begin(struct before *b, const struct heap_blocks live[STEP_CNT], con
 static void mark(struct before *b, uint64_t addr, unsigned step)
 {
 	/* It is there: nothing that needs memory. */
-	map_set(&b->sample, addr, (void *)(uintptr_t)(step + 1 + TOUCHED)); /* NOLINT(performance-no-int-to-ptr) */
+	map_set(&b->sample, addr,
+		(void *)(uintptr_t)(step + 1 + TOUCHED)); /* NOLINT(performance-no-int-to-ptr) */
 }
 
 static void leaves(struct earlier *e, enum cohort_end end, bool sure)
@@ -101,6 +105,7 @@ static void leaves(struct earlier *e, enum cohort_end end, bool sure)
 
 	e->looking = fmax(e->looking - e->stand_for, 0);
 	e->touched++;
+	e->touched_now += !sure;
 	if (sure)
 		e->alive *= e->looking / were;
 	else if (end == COHORT_DIED)
@@ -147,15 +152,16 @@ void before_walked(struct before *b, const struct heap_blocks live[STEP_CNT], co
 }
 
 /*
- * Of what has died in a cell, some were others at addresses of blocks that are dead: as often as is seen where that is
- * known. What is left are own ones; their chance has no bias, so that they may be less than none.
+ * Of what has died in a cell, some were others at addresses of blocks that are dead: as often as is seen
+ * where that is known. What is left are own ones; their chance has no bias, so that they may be less than
+ * none.
  */
 static void pass(struct earlier *e, const struct ages *ages, double weight, double progress)
 {
 	double own = weight * progress, turn, others, died = weight * e->died, unseen;
 
 	e->turned = e->turned * KEPT + weight * e->turned_now;
-	e->lived = e->lived * KEPT + own * e->touched;
+	e->lived = e->lived * KEPT + own * (e->touched - e->touched_now);
 	turn = e->lived > 0 ? weight * -expm1(-e->turned / e->lived * own / weight) : 0;
 	others = fmax(e->looking + e->died + e->replaced - e->alive - e->unused, 0);
 	died = (died - turn * others) / (1 + turn * ages->reused / 2);
@@ -164,7 +170,7 @@ static void pass(struct earlier *e, const struct ages *ages, double weight, doub
 	e->variance += weight * weight * e->died * e->died;
 	e->unused += (1 - ages->reused) * unseen - weight * e->replaced;
 	e->unused = fmin(fmax(e->unused, 0), e->looking);
-	e->turned_now = e->died = e->replaced = 0;
+	e->touched_now = e->turned_now = e->died = e->replaced = 0;
 }
 
 void before_pass(struct before *b, const struct ages *ages, double weight, double progress)

@@ -48,7 +48,8 @@ static int by_address(const void *x, const void *y)
 	return (a > b) - (a < b);
 }
 
-void block_sample_finish(struct block_sample *s, bool (*is_there)(const void *arg, uint64_t addr), const void *arg)
+void block_sample_finish(struct block_sample *s, bool (*is_there)(const void *arg, uint64_t addr),
+			 const void *arg)
 {
 	size_t cnt = 0;
 

@@ -6,7 +6,8 @@
 
 #define NONE_SEEN 3.69 /* as many of mean 1 that none may be seen of, 97.5 % */
 
-#define SIZE_ERROR 0.01 /* of bytes and blocks that a walk has counted: sizes within a step, and what came since */
+#define SIZE_ERROR                                                                                           \
+	0.01 /* of bytes and blocks that a walk has counted: sizes within a step, and what came since */
 
 static double square(double v)
 {
@@ -57,9 +58,9 @@ struct living cells_living(const struct cells *c, const struct site_cells *s, en
 	if (s->raked) {
 		l.alive *= s->scale[f];
 		l.variance = l.variance * s->kept * s->kept + square(SIZE_ERROR * l.alive);
-		l.most = fmax(fmin(l.most, s->most.v[f] * (1 + 2 * SIZE_ERROR) +
-						fmax(l.alive - s->walked.v[f], 0)),
-			      l.alive);
+		l.most = fmax(
+			fmin(l.most, s->most.v[f] * (1 + 2 * SIZE_ERROR) + fmax(l.alive - s->walked.v[f], 0)),
+			l.alive);
 		young *= s->scale[f];
 	}
 	/* How many young ones there are on average is one thing, how many just now another. */
@@ -122,7 +123,8 @@ void cells_site(struct cells *c, uint32_t number, uint64_t now_ns, struct site *
 	estimate(c, s, now_ns, living, figures, b);
 }
 
-/* What a walk counts is from before or it is ours: then no more is wrong with the sum than with the former. */
+/* What a walk counts is from before or it is ours: then no more is wrong with the sum than with the former.
+ */
 static double variance_of_all(const struct cells *c, const struct living living[FIGURE_CNT], enum figure f)
 {
 	double size = living[CNT].alive > 0 ? living[f].alive / living[CNT].alive : 0;
@@ -197,5 +199,6 @@ double cells_share_alive(struct cells *c, uint32_t number)
 	if (number >= c->v_cnt)
 		return 1;
 	cells_catch_up(c, &c->v[number]);
-	return (c->v[number].raked ? c->v[number].scale[CNT] : 1) * cohorts_share_alive(&c->v[number].cohorts);
+	return (c->v[number].raked ? c->v[number].scale[CNT] : 1) *
+	       cohorts_share_alive(&c->v[number].cohorts);
 }

@@ -9,7 +9,7 @@
 #include "heap/raking.h"
 
 #define BEFORE UINT32_MAX /* the owner of parts from before the attach */
-#define FAR_MORE 1e6 /* doubt of what is not known at all, beside what is estimated */
+#define FAR_MORE 1e6      /* doubt of what is not known at all, beside what is estimated */
 
 static struct site_step *find_step(struct site_cells *s, unsigned step)
 {
@@ -62,7 +62,8 @@ static double part_of(double v, double sum)
 	return v > 0 && sum > 0 ? v / sum : 0;
 }
 
-/* A site's live blocks as its cells tell, shared out to steps as those that look alive and those that are young are. */
+/* A site's live blocks as its cells tell, shared out to steps as those that look alive and those that are
+ * young are. */
 static void add_site(struct cells *c, struct parts *p, uint32_t number)
 {
 	struct site_cells *s = &c->v[number];
@@ -97,7 +98,8 @@ static void add_site(struct cells *c, struct parts *p, uint32_t number)
 	}
 }
 
-/* Those from before the attach. Without a sample, they are what there is too much, as far as there were so many. */
+/* Those from before the attach. Without a sample, they are what there is too much, as far as there were so
+ * many. */
 static void add_before(const struct cells *c, struct parts *p, unsigned step)
 {
 	double found = before_found(c->before, step);

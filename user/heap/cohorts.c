@@ -6,9 +6,12 @@
 #define UNSEEN_DEATHS 0.1 /* of one a cell, that a figure of deaths may be wrong by */
 #define SPREAD                                                                                               \
 	0.3 /* of the variance that deaths had if each cell's were a chance of its own: by simulation */
-#define BORROWED 0.25 /* seen deaths, of all sites together, that those of a site and an age are added to: by simulation */
-#define AGES_MAX 4 /* mean ages at death: what is older may never die, and does not count for the mean life  \
-		    */
+#define BORROWED                                                                                             \
+	0.25 /* seen deaths, of all sites together, that those of a site and an age are added to: by         \
+		simulation */
+#define AGES_MAX                                                                                             \
+	4 /* mean ages at death: what is older may never die, and does not count for the mean life           \
+	   */
 
 /*
  * Cells that deaths of a class are pooled over. The young die in a few cells: one alone says little of them.
@@ -126,8 +129,8 @@ static double turn_of(const struct cohorts *s, const struct cohorts *pool)
 	return lived > 0 ? (s->turned + borrowed) / lived : 0;
 }
 
-static void cohort_dies(struct cohorts *s, const struct cohorts *pool, const struct ages *a, int class, double weight,
-			double own)
+static void cohort_dies(struct cohorts *s, const struct cohorts *pool, const struct ages *a, int class,
+			double weight, double own)
 {
 	struct cohort *k = &s->v[class];
 	const struct tally *dead = &s->dead[class], *replaced = &s->replaced[class];
@@ -148,7 +151,8 @@ static void cohort_dies(struct cohorts *s, const struct cohorts *pool, const str
 		k->died[f] = (float)(keep * k->died[f] + died);
 		k->others[f] = (float)(keep * k->others[f] + others * own);
 		k->before[f] = (float)(keep * k->before[f] + alive * own);
-		share = dies(k, pool ? &pool->v[class] : NULL, f, memory, turn, a->reused, own, weight * weight * (f == BYTES ? size : 1));
+		share = dies(k, pool ? &pool->v[class] : NULL, f, memory, turn, a->reused, own,
+			     weight * weight * (f == BYTES ? size : 1));
 		if (f == CNT && alive > 0)
 			note_lives(s, share, alive, died, age, own);
 		if (k->beyond && turn > 0 && k->before[f] + k->others[f] > 0) {
@@ -293,7 +297,8 @@ struct living cohorts_living(const struct cohorts *s, enum figure f)
 
 		l.alive += k->alive.v[f];
 		if (k->looking.v[f] > 0)
-			l.doubt += k->alive.v[f] * (k->beyond ? 1 : fmax(1 - k->alive.v[f] / k->looking.v[f], 0));
+			l.doubt += k->alive.v[f] *
+				   (k->beyond ? 1 : fmax(1 - k->alive.v[f] / k->looking.v[f], 0));
 		l.most += fmax(k->looking.v[f], 0);
 		l.variance += k->variance.v[f] + k->spread.v[f];
 		born += k->variance.v[f];

@@ -64,7 +64,8 @@ static struct site all_sites(const struct ledger *l)
 	return all;
 }
 
-/* As the allocator rounds them: as it does those in the table, or one of their mean size where there is none. */
+/* As the allocator rounds them: as it does those in the table, or one of their mean size where there is none.
+ */
 static uint64_t rounded(const struct ledger *l, struct site_count live)
 {
 	const struct ledger_totals *t = &l->totals;

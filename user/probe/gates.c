@@ -132,6 +132,8 @@ static void add(struct gate_sum *sum, const struct gate_spent *spent)
 	sum->stack_ns += spent->stack_ns;
 	sum->user_ns += spent->user_ns;
 	sum->system_ns += spent->system_ns;
+	sum->user_looks += spent->user_looks;
+	sum->system_looks += spent->system_looks;
 	sum->objects.taken += spent->taken;
 	sum->objects.taken_bytes += spent->taken_bytes;
 	sum->objects.given += spent->given;

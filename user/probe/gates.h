@@ -33,6 +33,7 @@ struct gate_sum { /* over all CPUs, cumulative */
 	uint64_t entries, returns, stepped, stacks;
 	uint64_t program_ns, stack_ns;
 	uint64_t user_ns, system_ns;
+	uint64_t user_looks, system_looks;
 	struct object_counts objects;
 };
 

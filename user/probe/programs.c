@@ -334,6 +334,7 @@ struct gate_fds programs_gate_fds(const struct programs *p)
 		.cell_mark = bpf_program__fd(p->skel->progs.cell_mark),
 		.clock = bpf_program__fd(p->skel->progs.gate_clock),
 		.running = bpf_program__fd(p->skel->progs.gate_running),
+		.look = bpf_program__fd(p->skel->progs.gate_look),
 	};
 }
 

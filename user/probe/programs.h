@@ -41,7 +41,7 @@ int programs_sweeper_fd(const struct programs *programs);
 
 /* The maps of gates (bpf/gate.bpf.h), and the program that opens and closes them. */
 struct gate_fds {
-	int gates, spent, slots, taken, alarms, cell_mark, clock, running;
+	int gates, spent, slots, taken, alarms, cell_mark, clock, running, look;
 	uint32_t cnt; /* of gates that there can be */
 };
 

@@ -59,6 +59,8 @@ struct pace_reading reading_take(const struct reader *reader, pid_t pid, uint32_
 	r.others_hits = others.entries;
 	r.user_ns = sum.user_ns;
 	r.system_ns = sum.system_ns;
+	r.user_look_ns = sum.user_looks * PACE_LOOK_NS;
+	r.system_look_ns = sum.system_looks * PACE_LOOK_NS;
 	read_system(pid, r.time_ns, system);
 	r.all_user_ns = system->user_ns;
 	r.all_system_ns = system->system_ns;

@@ -18,8 +18,8 @@ struct pace_reading sliced_read(const struct slicing *sl, struct sliced *s)
 }
 
 /*
- * CPU time of the slicer's thread and of the keeper since that was last asked for. The keeper ends some removals
- * after it was waited for, and places what others ask for: whose turn is next has that too.
+ * CPU time of the slicer's thread and of the keeper since that was last asked for. The keeper ends some
+ * removals after it was waited for, and places what others ask for: whose turn is next has that too.
  */
 static uint64_t used_since(struct slicing *sl)
 {
@@ -38,6 +38,18 @@ static double recorded_part(const struct sliced *s, const struct pace_reading *a
 	return recorded < all ? recorded / all : 1;
 }
 
+/* What a cell that is not sure takes and what is the process's own is a small difference: it is looked at. */
+static void look(const struct slicing *sl, struct sliced *s, bool on)
+{
+	if (on == s->looking)
+		return;
+	s->looking = on;
+	if (on)
+		looks_begin(sl->looks);
+	else
+		looks_end(sl->looks);
+}
+
 static void mark(const struct slicing *sl, struct sliced *s, enum cell_state state,
 		 const struct pace_reading *at)
 {
@@ -52,6 +64,7 @@ static void mark(const struct slicing *sl, struct sliced *s, enum cell_state sta
 	double part = state == CELL_CUT ? recorded_part(s, at) : 1;
 	uint64_t error, progress = pace_progress(s->pace, &s->marked, at, &error);
 
+	look(sl, s, state == CELL_BEGIN && !s->step.sure);
 	cell.chance += !cell.chance;
 	cell.progress = s->carried + (uint64_t)(part * (double)progress);
 	cell.progress_error = (uint64_t)(part * (double)error);
@@ -240,5 +253,6 @@ void sliced_end(const struct slicing *sl, struct sliced *s)
 		now = sliced_read(sl, s);
 		mark(sl, s, CELL_END, &now);
 	}
+	look(sl, s, false);
 	cool_down(sl, s);
 }

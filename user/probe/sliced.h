@@ -10,6 +10,7 @@
 
 #include "budget/pace.h"
 #include "probe/attached.h"
+#include "probe/looks.h"
 #include "probe/reading.h"
 #include "probe/slicer.h"
 
@@ -17,6 +18,7 @@
 struct slicing {
 	struct slicer_options options;
 	struct reader reader;
+	struct looks *looks; /* NULL: there are none */
 	clockid_t clock;  /* CPU time of the slicer's thread */
 	uint64_t charged; /* of that and the keeper's CPU time: it is some stream's, or nobody's */
 };
@@ -37,6 +39,7 @@ struct sliced {
 	bool postponed;  /* its turn, for others' cells */
 	bool goes_on;    /* the step, with nothing but a new quota */
 	bool unmade;     /* the step is chosen, its switch not made */
+	bool looking;    /* looks are on for its cell */
 	bool warming;    /* its turn before the end is for warm_up */
 	uint64_t warm_until;
 	kept_link warm;             /* of that; 0: none */

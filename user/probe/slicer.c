@@ -142,6 +142,7 @@ static void slicer_free(struct slicer *sl)
 			sliced_free(sl->streams.slots[i].value);
 	map_free(&sl->streams);
 	free(sl->slicing.reader.scratch);
+	looks_free(sl->slicing.looks);
 	ring_buffer__free(sl->alarms);
 	if (sl->epoll_fd >= 0)
 		close(sl->epoll_fd);
@@ -159,6 +160,7 @@ int slicer_start(const struct slicer_options *options, struct slicer **result)
 		return -ENOMEM;
 	sl->slicing.options = *options;
 	sl->slicing.reader = (struct reader){options->gates, options->cost, gates_scratch()};
+	sl->slicing.looks = looks_new(options->gates.look);
 	sl->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	sl->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	sl->alarms = ring_buffer__new(options->gates.alarms, take_alarm, sl, NULL);
