@@ -62,7 +62,7 @@ def test_a_thousand_times_the_rate_from_one_moment_to_the_next(tree, target):
 def test_one_that_uses_next_to_nothing_is_seen_whole(tree):
     """Probes take more than the budget of its CPU time, which is little of a core."""
     gentle = KnownSites(tree, Load("steady", rate=400, work_ns=1000))
-    with gentle, attach(tree, gentle.pid) as tracer:
+    with gentle, attach(tree, gentle.pid, "--max-overhead", "1") as tracer:
         tracer.ready()
         gentle.ask("begin")
         for _ in range(8):
