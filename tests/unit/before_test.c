@@ -76,6 +76,27 @@ static void what_all_see_is_exact(void **state)
 	blocks_free(table);
 }
 
+/* Sizes that the count has none of, as of a heap that has changed between the two. */
+static void what_was_not_counted_is_not_there(void **state)
+{
+	struct blocks *table = blocks_new(GIB);
+	struct heap_blocks live[STEP_CNT];
+	struct before *b = before_new();
+	struct heap_pages pages;
+
+	(void)state;
+	walk_of(0, 100, live, &pages);
+	live[size_step(SIZE)] = (struct heap_blocks){0};
+	before_walked(b, live, &pages, table);
+	before_left(b, ADDR(1), COHORT_DIED, true);
+	before_left(b, ADDR(1), COHORT_DIED, false);
+	before_pass(b, &(struct ages){.reused = 1}, 10, 1e6);
+	assert_true(alive(b) == 0);
+	heap_pages_free(&pages);
+	before_free(b);
+	blocks_free(table);
+}
+
 /* Of a sample, as many die as of all. */
 static void a_sample_stands_for_all(void **state)
 {
@@ -261,6 +282,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_all_see_is_exact),
+		cmocka_unit_test(what_was_not_counted_is_not_there),
 		cmocka_unit_test(a_sample_stands_for_all),
 		cmocka_unit_test(a_walk_that_finds_them_gone_leaves_no_more),
 		cmocka_unit_test(deaths_in_cells_count_by_weight),

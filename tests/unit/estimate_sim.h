@@ -296,6 +296,7 @@ static void sim_walk(struct sim *s)
 static void sim_attach(struct sim *s)
 {
 	s->watched = true;
+	s->gap_own = s->own;
 	memset(s->sites, 0, sizeof(s->sites));
 	s->era++;
 	sim_walk(s);

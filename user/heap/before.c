@@ -82,7 +82,7 @@ static void begin(struct before *b, const struct heap_blocks live[STEP_CNT],
 		unsigned step = size_step(sample->v[i].size);
 
 		sampled[step]++;
-		if (blocks_find(table, sample->v[i].addr) ||
+		if (!live[step].cnt || blocks_find(table, sample->v[i].addr) ||
 		    map_set(&b->sample, sample->v[i].addr,
 			    (void *)(uintptr_t)(step + 1))) /* NOLINT(performance-no-int-to-ptr) */
 			continue;
@@ -124,6 +124,8 @@ void before_left(struct before *b, uint64_t addr, enum cohort_end end, bool sure
 	if (!found)
 		return;
 	e = b->steps[(found - 1) % TOUCHED];
+	if (!e) /* no memory */
+		return;
 	if (found > TOUCHED) {
 		e->turned_now += end == COHORT_DIED;
 		return;
