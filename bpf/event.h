@@ -266,7 +266,8 @@ struct event_cell {
 	   the end of the last one. */
 	__u64 progress;
 	__u64 progress_error; /* ns, one standard error of that */
-	__u64 cpu; /* END, CUT: ns of CPU time that the process has had in the cell, probes included; 0: not known */
+	__u64 cpu; /* END, CUT: ns of CPU time that the process has had in the cell, probes included; 0: not known.
+		      BEGIN: ns of its own time that each of the coins' cells was taken to be long */
 	__u32 state;          /* enum cell_state */
 	__u32 pad;
 };

@@ -99,7 +99,7 @@ static void sim_cell(struct sim *s, enum cell_state state, double progress)
 		.chance = s->sure ? CELL_SURE : (uint64_t)(s->chance * 0x1p32),
 		.sample_bytes = s->mean,
 		.progress = (uint64_t)progress,
-		.cpu = state == CELL_BEGIN ? 0 : (uint64_t)(s->clock - s->began_clock),
+		.cpu = state == CELL_BEGIN ? (uint64_t)s->cell_own : (uint64_t)(s->clock - s->began_clock),
 		.state = state,
 	};
 

@@ -147,11 +147,12 @@ static uint64_t cell_length(const struct pace *p)
 	return (uint64_t)fmin(fmax(switching / fmax(rate, 1e-3), CELL_MIN_NS), CELL_MAX_NS);
 }
 
-static struct pace_step cell_step(struct pace *p, double chance)
+static struct pace_step cell_step(struct pace *p, double chance, uint64_t cell_ns)
 {
 	return (struct pace_step){
 		.on = true,
 		.chance = chance,
+		.cell_ns = cell_ns,
 		.length_ns = cell_length(p),
 		.quota = (uint64_t)(4 * p->cell.hits) + HITS_MIN,
 	};
@@ -201,8 +202,9 @@ static struct pace_step toss(struct pace *p, uint64_t now)
 	/* Coins do not remember: those of later are tossed then, when more is known of the rate. */
 	p->toss_again = cnt * length > (double)RATE_NS;
 	if (cnt < 1)
-		return cell_step(p, chance);
+		return cell_step(p, chance, (uint64_t)(length * rate));
 	return (struct pace_step){.chance = chance,
+				  .cell_ns = (uint64_t)(length * rate),
 				  .length_ns = (uint64_t)fmin(cnt * length, (double)RATE_NS)};
 }
 
@@ -453,7 +455,7 @@ struct pace_step pace_next(struct pace *p, const struct pace_reading *now)
 	} else if (was.on || p->toss_again) {
 		p->step = toss(p, now->time_ns);
 	} else {
-		p->step = cell_step(p, was.chance);
+		p->step = cell_step(p, was.chance, was.cell_ns);
 	}
 	if (p->mode == MODE_SAMPLED || p->options.stacks_sampled)
 		p->step.sample_bytes = p->options.sample_bytes;

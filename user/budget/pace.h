@@ -69,6 +69,7 @@ struct pace_step {
 	bool on;
 	bool sure;           /* goes on until pace_next says otherwise: to be asked again after length_ns, or when the quota is used up */
 	double chance;       /* that it is on: decided before the coin fell; 1 if sure */
+	uint64_t cell_ns;    /* not sure: the process's own CPU time that the coins' cells were taken to be long */
 	uint64_t length_ns;
 	uint64_t quota;      /* hits from now on after which the kernel side ends it */
 	uint64_t sample_bytes, free_sample_bytes; /* from now on; 0: all stacks */

@@ -61,18 +61,18 @@ static double progress_of(struct weighing *w, const struct event_cell *end)
 
 double weighing_end(struct weighing *w, const struct event_cell *end)
 {
-	double progress, size, weight;
+	double progress, length, weight;
 
 	if (weighing_is_sure(&w->begin)) {
 		w->last_ns = end->head.time;
 		return 1;
 	}
 	progress = w->progress = progress_of(w, end);
-	size = end->cpu ? (double)end->cpu : progress;
+	length = w->begin.cpu ? (double)w->begin.cpu : progress;
 	w->last_ns = end->head.time > w->last_ns ? end->head.time : w->last_ns;
 	weight = 0x1p32 / (double)w->begin.chance;
 	if (progress > 0)
-		weight *= size / progress;
+		weight *= length / progress;
 	passes(w, progress);
 	w->recent_weighed += weight * progress;
 	if (w->recent_weighed + progress > 0) /* an idle process has none */

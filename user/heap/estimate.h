@@ -2,17 +2,16 @@
  * Estimates from cells (bpf/event.h: EVENT_CELL; which are on: budget/pace.h). Here is the mathematics that is
  * pure; heap/cells.h books with it, heap/cohorts.h has what is alive.
  *
- * Weights. Time of a process is its own CPU progress. A cell is on with chance p, by a coin of its own that
- * fell after p was fixed: a figure a of what was seen in it stands for a/p (Horvitz and Thompson), whatever
- * the target's rhythm. In a cell that is on the process gets less done than in the same time without probes:
- * of its CPU time x only u is progress. So a cell counts x/u as much,
+ * Weights. Time of a process is its own CPU progress. Coins that fell after their chance p was fixed say of one
+ * stretch of it after the other, each l long, whether a cell begins there: so a cell stands for l/p of progress, whatever
+ * the target's rhythm (Horvitz and Thompson). What the process gets done in it is not l, but u, as that is when the
+ * clock ends it and probes take their part. So a figure a of what was seen in it counts
  *
- *     w = x / (u p) · H,  H = Σ progress of all time / Σ x/p,
+ *     w a, w = l / (p u) · H, H = Σ progress of all time / Σ l/p,
  *
- * H over the last some 32 cells, for what a cell that is off is as long as changes. Without the factor x/u of
- * each cell, by one H for all, sites of stretches that are slowed down most lost 17 % in simulation (a
- * period of the target's as long as that of cells). Σ w u differs from all progress by chance: sums are
- * multiplied by U / Σ w u at the end, where U goes on to the moment that is asked for.
+ * H over the last some 32 cells. Without the factor l/u of each cell, by one H for all, sites of stretches that are
+ * slowed down most lost 17 % in simulation (a period of the target's as long as that of cells). Σ w u differs from
+ * all progress by chance: sums are multiplied by U / Σ w u at the end, where U goes on to the moment that is asked for.
  *
  * Where a target does little between two hits, u is a small difference of large figures: one cell's is then known
  * worse than u/x of the last cells together, and both are weighed by their errors.

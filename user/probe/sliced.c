@@ -68,7 +68,7 @@ static void mark(const struct slicing *sl, struct sliced *s, enum cell_state sta
 	cell.chance += !cell.chance;
 	cell.progress = s->carried + (uint64_t)(part * (double)progress);
 	cell.progress_error = (uint64_t)(part * (double)error);
-	cell.cpu = state == CELL_BEGIN ? 0 : (uint64_t)(part * (double)(at->cpu_ns - s->marked.cpu_ns));
+	cell.cpu = state == CELL_BEGIN ? s->step.cell_ns : (uint64_t)(part * (double)(at->cpu_ns - s->marked.cpu_ns));
 	if (gates_mark(&sl->reader.gates, s->pid, &cell, s->step.quota)) {
 		s->open = false; /* what has passed is in the next mark's progress */
 		return;
