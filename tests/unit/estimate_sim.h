@@ -36,6 +36,7 @@ struct sim {
 	double own, clock; /* ns */
 	/* Of cells. */
 	double chance, cell_clock, hit_cost, cell_own; /* cell_own: what one takes of own time, lately */
+	double coin_own; /* … when the last coins fell */
 	uint64_t quota, mean;
 	bool on, sure, will_be_sure;
 	double began_own, began_clock, off_until, gap_own;
@@ -99,7 +100,7 @@ static void sim_cell(struct sim *s, enum cell_state state, double progress)
 		.chance = s->sure ? CELL_SURE : (uint64_t)(s->chance * 0x1p32),
 		.sample_bytes = s->mean,
 		.progress = (uint64_t)progress,
-		.cpu = state == CELL_BEGIN ? (uint64_t)s->cell_own : (uint64_t)(s->clock - s->began_clock),
+		.cpu = state == CELL_BEGIN ? (uint64_t)s->coin_own : (uint64_t)(s->clock - s->began_clock),
 		.state = state,
 	};
 
@@ -122,6 +123,7 @@ static void sim_toss(struct sim *s)
 {
 	double cnt = floor(log(sim_uniform(s)) / log1p(-s->chance));
 
+	s->coin_own = s->cell_own;
 	s->off_until = s->will_be_sure ? s->own : s->own + cnt * s->cell_own;
 }
 

@@ -29,7 +29,8 @@ struct scenario {
 	double reuse;
 	uint64_t mean, quota;
 	bool walks, changes;
-	bool late;         /* the attach */
+	bool late; /* the attach */
+	bool misjudged; /* how long a cell will be, at first */
 	double live_error; /* what is known of it: heap/estimate.h */
 };
 
@@ -134,6 +135,7 @@ static const struct scenario scenarios[] = {
 	{.name = "leak within churn", .step = leak_within, .rate = 40},
 	{.name = "leak within short", .step = leak_within_short, .rate = 40},
 	{.name = "chances change", .step = long_lives, .rate = 40, .changes = true, .live_error = 0.08},
+	{.name = "cells misjudged", .step = long_lives, .rate = 40, .misjudged = true, .live_error = 0.08},
 	{.name = "stacks sampled", .step = long_lives, .rate = 40, .mean = 512},
 	{.name = "late, long lives", .step = long_lives, .rate = 40, .late = true, .live_error = 0.08},
 	{.name = "late, LRU", .step = lru, .rate = 80, .late = true},
@@ -209,6 +211,12 @@ static void run(const struct scenario *sc, uint64_t seed, struct score sites[JUD
 
 			s->will_be_sure = at < 0.1 || (at > 0.6 && at < 0.65);
 			s->chance = at < 0.4 ? 0.05 + 0.9 * fmax(0, 0.3 - at) : 0.05 + 0.2 * (at > 0.8);
+		}
+		if (sc->misjudged && s->own < 0.3 * end) {
+			s->cell_own = 0.02 * MS;
+			s->chance = 0.001;
+		} else if (sc->misjudged) {
+			s->chance = 0.1;
 		}
 		sim_pass(s, sim_exponential(s, MS / sc->rate));
 		sim_reap(s);

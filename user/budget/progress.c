@@ -2,8 +2,8 @@
 
 #include <math.h>
 
-#define TRAP_USER_NS 57.0 /* of each trap, counted as user time */
-#define TRAP_ERROR_NS 20.0 /* of that: caches are cold behind it, which costs programs with much data up to 60 ns */
+#define TRAP_USER_NS 95.0 /* of each trap, counted as user time: 57 to 130, as much of the program's data is out of the caches */
+#define TRAP_ERROR_NS 25.0 /* of that */
 #define TRAPS_PER_HIT 1.5 /* an allocation's two and a free's one */
 #define HIT_OWN_NS 4.0
 #define LOST 0.3     /* an error of that part of the rest loses it */

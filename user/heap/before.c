@@ -168,7 +168,8 @@ static void pass(struct earlier *e, const struct ages *ages, double weight, doub
 	others = fmax(e->looking + e->died + e->replaced - e->alive - e->unused, 0);
 	died = (died - turn * others) / (1 + turn * ages->reused / 2);
 	unseen = (1 - 1 / weight) * (fmax(died, 0) + -expm1(-turn) * others);
-	e->alive -= died;
+	/* Not so far that chance could never make up for it. */
+	e->alive = fmin(fmax(e->alive - died, -e->looking), e->looking);
 	e->variance += weight * weight * e->died * e->died;
 	e->unused += (1 - ages->reused) * unseen - weight * e->replaced;
 	e->unused = fmin(fmax(e->unused, 0), e->looking);

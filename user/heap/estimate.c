@@ -72,7 +72,7 @@ double weighing_end(struct weighing *w, const struct event_cell *end)
 	w->last_ns = end->head.time > w->last_ns ? end->head.time : w->last_ns;
 	weight = 0x1p32 / (double)w->begin.chance;
 	if (progress > 0)
-		weight *= length / progress;
+		weight = 1 + (weight - 1) * length / progress;
 	passes(w, progress);
 	w->recent_weighed += weight * progress;
 	if (w->recent_weighed + progress > 0) /* an idle process has none */

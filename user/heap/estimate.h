@@ -3,11 +3,11 @@
  * pure; heap/cells.h books with it, heap/cohorts.h has what is alive.
  *
  * Weights. Time of a process is its own CPU progress. Coins that fell after their chance p was fixed say of one
- * stretch of it after the other, each l long, whether a cell begins there: so a cell stands for l/p of progress, whatever
- * the target's rhythm (Horvitz and Thompson). What the process gets done in it is not l, but u, as that is when the
- * clock ends it and probes take their part. So a figure a of what was seen in it counts
+ * stretch of it after the other, each l long, whether a cell begins there: so a cell stands for l (1/p − 1) of progress
+ * without one and for its own, whatever the target's rhythm (Horvitz and Thompson). That is not l, but u, as the clock
+ * ends it and probes take their part. So a figure a of what was seen in it counts
  *
- *     w a, w = l / (p u) · H, H = Σ progress of all time / Σ l/p,
+ *     w a, w = (1 + l (1/p − 1) / u) H, H = Σ progress of all time / Σ (u + l (1/p − 1)),
  *
  * H over the last some 32 cells. Without the factor l/u of each cell, by one H for all, sites of stretches that are
  * slowed down most lost 17 % in simulation (a period of the target's as long as that of cells). Σ w u differs from
