@@ -26,7 +26,7 @@ unsigned estimate_group(uint64_t number)
 static void passes(struct weighing *w, double progress)
 {
 	w->own += progress;
-	w->recent_own += progress;
+	w->passed += progress;
 }
 
 void weighing_begin(struct weighing *w, const struct event_cell *begin)
@@ -59,6 +59,20 @@ static double progress_of(struct weighing *w, const struct event_cell *end)
 	return (seen * spread * spread + usual * error * error) / (spread * spread + error * error);
 }
 
+/* Own progress from one of the last cells to the next, beside what was planned: each cell's as much. */
+static double share_of_planned(struct weighing *w, double planned)
+{
+	double keep = 1 - 1 / RECENT, share;
+
+	if (planned > 0) { /* an idle process has none */
+		w->shares = keep * w->shares + w->passed / planned;
+		w->share_cnt = keep * w->share_cnt + 1;
+	}
+	share = (w->shares + PRIOR) / (w->share_cnt + PRIOR);
+	w->passed = 0;
+	return share;
+}
+
 double weighing_end(struct weighing *w, const struct event_cell *end)
 {
 	double progress, length, weight;
@@ -74,12 +88,7 @@ double weighing_end(struct weighing *w, const struct event_cell *end)
 	if (progress > 0)
 		weight = 1 + (weight - 1) * length / progress;
 	passes(w, progress);
-	w->recent_weighed += weight * progress;
-	if (w->recent_weighed + progress > 0) /* an idle process has none */
-		weight *= (w->recent_own + PRIOR * weight * progress) /
-			  (w->recent_weighed + PRIOR * weight * progress);
-	w->recent_own *= 1 - 1 / RECENT;
-	w->recent_weighed *= 1 - 1 / RECENT;
+	weight *= share_of_planned(w, weight * progress);
 	w->weighed += weight * progress;
 	w->group[estimate_group(w->begin.number)] += weight * progress;
 	w->error += weight * (double)end->progress_error;

@@ -7,9 +7,9 @@
  * without one and for its own, whatever the target's rhythm (Horvitz and Thompson). That is not l, but u, as the clock
  * ends it and probes take their part. So a figure a of what was seen in it counts
  *
- *     w a, w = (1 + l (1/p − 1) / u) H, H = Σ progress of all time / Σ (u + l (1/p − 1)),
+ *     w a, w = (1 + l (1/p − 1) / u) H, H: mean of progress from cell to cell / (u + l (1/p − 1))
  *
- * H over the last some 32 cells. Without the factor l/u of each cell, by one H for all, sites of stretches that are
+ * over the last some 32 cells, each as much as any, 1 for four more. Without the factor l/u of each cell, by one H for all, sites of stretches that are
  * slowed down most lost 17 % in simulation (a period of the target's as long as that of cells). Σ w u differs from
  * all progress by chance: sums are multiplied by U / Σ w u at the end, where U goes on to the moment that is asked for.
  *
@@ -95,7 +95,8 @@ struct weighing {
 	double group[ESTIMATE_GROUPS]; /* … by group */
 	double error;         /* Σ weight × progress_error */
 	double squares;       /* Σ (weight × progress)² */
-	double recent_own, recent_weighed; /* the same two, the last cells' */
+	double passed;        /* own progress since the last cell's end */
+	double shares, share_cnt; /* of the last cells: Σ of it, with the cell's own, over what was planned; how many */
 	double cpu, progress_of_cpu; /* CPU time of the last cells that were on, and of it progress, as measured */
 	double progress;      /* of the last cell, as it is taken to be */
 	double rate;          /* own progress a ns of time, lately */
