@@ -463,6 +463,6 @@ void cells_exec(struct cells *c)
 		s->raked = false;
 	}
 	c->alive = (struct tally){{0}};
-	c->walked = c->then = 0;
+	c->walked = 0;
 	c->all_left = -1;
 }

@@ -40,8 +40,7 @@ struct site_cells {
 	/* What the last walk made of what is live, once there was one: it, and how much could be of what was counted. */
 	bool raked;
 	struct tally walked, most;
-	double left;                 /* its variance: blocks² */
-	struct tally then, variance; /* what cells had made of it by then */
+	double left; /* its variance: blocks² */
 	/* In the cell that is on. */
 	struct tally now_born, now_freed_here, now_temporary, now_short, now_alive, now_young;
 	bool touched;
@@ -66,7 +65,8 @@ struct cells {
 	uint64_t events;             /* in this cell */
 	struct site_cells *v, all;   /* all: sums only, it has no cohorts */
 	struct tally alive, peak;    /* of all sites */
-	double walked, then;         /* bytes alive at the last walk, as it made it and as cells had; 0: none yet */
+	double walked;               /* bytes alive at the last walk */
+	uint64_t walked_cell;        /* ages.cells then */
 	uint64_t (*const *rounded)(uint64_t size); /* of the allocator; *rounded NULL: not known */
 	uint64_t peak_ns;
 	uint32_t v_cnt;
@@ -82,9 +82,9 @@ struct cells {
 /* A block of that many bytes, as asked for, comes into the table or leaves it (weights below 0). */
 void cells_step(struct cells *cells, struct site_cells *site, uint64_t size, const struct tally *looking,
 		const struct tally *young);
-/* What was `then` as cells made it was `walked` in truth: what it is now, more by as much or less in proportion. */
-double cells_since_walk(double walked, double then, double now);
-/* What is live of a site, as estimated at the end of the last cell, and what its interval is made of. */
+/* What is live of a site, as cells alone say at the end of the last one, and what its interval is made of. */
+struct living cells_seen_living(const struct cells *cells, const struct site_cells *site, enum figure figure);
+/* The same as the last walk made it, while that is fresh. */
 struct living cells_living(const struct cells *cells, const struct site_cells *site, enum figure figure);
 /* It was born in the cell that is on: so many like it, by the weight of the last cell. */
 void cells_step_born(struct cells *cells, struct site_cells *site, uint64_t size, struct site_count counts);

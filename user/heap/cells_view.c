@@ -5,6 +5,7 @@
 #include "heap/cells_book.h"
 
 #define NONE_SEEN 3.69 /* as many of mean 1 that none may be seen of, 97.5 % */
+#define WALK_CELLS 1000 /* after which a walk is too old */
 
 #define SIZE_ERROR                                                                                           \
 	0.01 /* of bytes and blocks that a walk has counted: sizes within a step, and what came since */
@@ -45,14 +46,13 @@ static void estimate_sum(const struct weighing *w, const double sums[ESTIMATE_GR
 	set(figure, b, f, exact + scaled, (struct estimate_range){exact + r.low, exact + r.high});
 }
 
-double cells_since_walk(double walked, double then, double now)
+/* Until the next walk: what cells say changes by more from one to the next than what is live does. */
+static bool is_walked(const struct cells *c)
 {
-	double scale = then > walked ? walked / then : 1;
-
-	return fmax(walked + scale * (now - then), 0);
+	return c->all_left >= 0 && c->ages.cells - c->walked_cell <= WALK_CELLS;
 }
 
-struct living cells_living(const struct cells *c, const struct site_cells *s, enum figure f)
+struct living cells_seen_living(const struct cells *c, const struct site_cells *s, enum figure f)
 {
 	double kept = exp(-(double)(c->ages.cells - s->young_cell) / YOUNG_CELLS);
 	double young = kept * s->young.v[f];
@@ -62,20 +62,23 @@ struct living cells_living(const struct cells *c, const struct site_cells *s, en
 	l.most += young;
 	l.doubt += young;
 	l.variance += kept * s->young_squares.v[f];
-	if (s->raked) {
-		double size = s->walked.v[CNT] > 0 ? s->walked.v[f] / s->walked.v[CNT] : 0;
-
-		l.alive = cells_since_walk(s->walked.v[f], s->then.v[f], l.alive);
-		l.variance = s->left * square(size) + fmax(l.variance - s->variance.v[f], 0) +
-			     square(SIZE_ERROR * l.alive);
-		l.most = fmax(
-			fmin(l.most, s->most.v[f] * (1 + 2 * SIZE_ERROR) + fmax(l.alive - s->walked.v[f], 0)),
-			l.alive);
-		young = fmin(young, l.alive);
-	}
 	/* How many young ones there are on average is one thing, how many just now another. */
 	if (young > 0 && s->young.v[CNT] > 0)
 		l.variance += young * s->young.v[f] / s->young.v[CNT];
+	return l;
+}
+
+struct living cells_living(const struct cells *c, const struct site_cells *s, enum figure f)
+{
+	struct living l = cells_seen_living(c, s, f);
+	double size;
+
+	if (!is_walked(c) || !s->raked)
+		return l;
+	size = s->walked.v[CNT] > 0 ? s->walked.v[f] / s->walked.v[CNT] : 0;
+	l.alive = s->walked.v[f];
+	l.variance = s->left * square(size) + square(SIZE_ERROR * l.alive);
+	l.most = fmax(fmin(l.most, s->most.v[f] * (1 + 2 * SIZE_ERROR)), l.alive);
 	return l;
 }
 
@@ -139,7 +142,7 @@ static double variance_of_all(const struct cells *c, const struct living living[
 {
 	double size = living[CNT].alive > 0 ? living[f].alive / living[CNT].alive : 0;
 
-	if (c->all_left < 0)
+	if (!is_walked(c))
 		return square(living[f].variance);
 	return c->all_left * square(size) + square(SIZE_ERROR * living[f].alive);
 }
@@ -201,19 +204,21 @@ struct site_count cells_site_peak(const struct cells *c, uint32_t number)
 
 uint64_t cells_alive(const struct cells *c)
 {
-	return whole(cells_since_walk(c->walked, c->then, c->alive.v[BYTES] + c->all.young.v[BYTES]));
+	return whole(is_walked(c) ? c->walked : c->alive.v[BYTES] + c->all.young.v[BYTES]);
 }
 
 double cells_share_alive(struct cells *c, uint32_t number)
 {
 	const struct site_cells *s;
-	double share;
+	double share, seen;
 
 	if (number >= c->v_cnt)
 		return 1;
 	cells_catch_up(c, &c->v[number]);
 	s = &c->v[number];
 	share = cohorts_share_alive(&s->cohorts);
-	return s->raked && s->then.v[CNT] > s->walked.v[CNT] ? share * s->walked.v[CNT] / s->then.v[CNT]
-							     : share;
+	seen = cells_seen_living(c, s, CNT).alive;
+	if (is_walked(c) && s->raked && seen > s->walked.v[CNT])
+		share *= s->walked.v[CNT] / seen;
+	return share;
 }

@@ -100,7 +100,7 @@ static void add_site(struct cells *c, struct parts *p, uint32_t number)
 
 	cells_catch_up(c, s);
 	s->raked = false;
-	live = cells_living(c, s, CNT);
+	live = cells_seen_living(c, s, CNT);
 	alive = cohorts_living(&s->cohorts, CNT).alive;
 	for (unsigned i = 0; i < s->step_cnt; i++) {
 		looking += fmax(s->steps[i].looking.v[CNT], 0);
@@ -160,19 +160,6 @@ static int by_step(const void *x, const void *y)
 				  : (a->owner > b->owner) - (a->owner < b->owner);
 }
 
-static void begin_raked(const struct cells *c, struct site_cells *s)
-{
-	s->walked = s->most = (struct tally){{0}};
-	s->left = 0;
-	for (enum figure f = 0; f < FIGURE_CNT; f++) {
-		struct living was = cells_living(c, s, f);
-
-		s->then.v[f] = was.alive;
-		s->variance.v[f] = was.variance;
-	}
-	s->raked = true;
-}
-
 /* What is wrong with a site's parts is wrong with all of them alike: standard errors add up. */
 static void book_part(struct cells *c, const struct rake_part *part)
 {
@@ -183,8 +170,11 @@ static void book_part(struct cells *c, const struct rake_part *part)
 		return;
 	}
 	s = &c->v[part->owner];
-	if (!s->raked)
-		begin_raked(c, s);
+	if (!s->raked) {
+		s->walked = s->most = (struct tally){{0}};
+		s->left = 0;
+		s->raked = true;
+	}
 	s->walked.v[CNT] += part->is;
 	s->walked.v[BYTES] += part->is * part->size;
 	s->left = pow(sqrt(s->left) + sqrt(part->left), 2);
@@ -221,8 +211,8 @@ void cells_walked(struct cells *c, const struct heap_blocks live[STEP_CNT])
 	for (size_t i = 0; i < p.cnt; i++)
 		book_part(c, &p.v[i]);
 	c->walked = 0;
+	c->walked_cell = c->ages.cells;
 	for (uint32_t i = 0; i < c->v_cnt; i++)
 		c->walked += cells_living(c, &c->v[i], BYTES).alive;
-	c->then = c->alive.v[BYTES] + c->all.young.v[BYTES];
 	free(p.v);
 }
