@@ -172,12 +172,18 @@ def test_paced_they_cost_little_and_show_the_leak(tree):
         with attached(tree, target.pid, "--objects", "paced", "--max-overhead", "20") as tracer:
             before, _ = pools(tree, target.pid)
             report = tracer.until(lambda report: report["allocs"]["objects"]["born"]["count"] > 8000)
+            kept = target.do("result = len(leaked) * sys.getsizeof(leaked[0])")
             lost = tracer.stop()["lost"]
         target.do("serving = False; thread.join()")
     objects = report["allocs"]["objects"]
     assert objects["live_heap"] > before
     live = by_function(objects)
     assert objects["in_cells"] and objects["duty"] < 1
+    assert objects["estimated"] and objects["live_low"] <= objects["live"] <= objects["live_high"]
+    for site in objects["sites"]:
+        assert site["live_low"] <= site["live"] <= site["live_high"]
+    assert live["leak"] > 0.3 * kept  # all that was kept, and not only what was seen of it
+    assert sum(live.values()) < 1.1 * objects["live_heap"]
     assert objects["probe_cpu_share"] < 0.15
     assert live["leak"] > 0.8 * sum(live.values())
     assert not any(lost.values())

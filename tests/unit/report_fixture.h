@@ -657,7 +657,6 @@ static inline void fixture_objects(struct fixture *x)
 		.live_heap = 40 * MIB,
 		.on = true,
 		.in_cells = true,
-		.scaled = true,
 		.duty = 0.02,
 		.probe_share = 0.043,
 	};

@@ -79,10 +79,8 @@ struct objects_view {
 	struct site_count born, died; /* exact, while they were looked at; died: those from before too */
 	uint64_t live_heap;           /* of pymalloc, by the walk; UNKNOWN */
 	bool on;                      /* they are being looked at, all the time or in cells */
-	bool in_cells;                /* … in cells: live is too much, since of deaths that were not seen only those are known
-					whose place is free */
+	bool in_cells;                /* … in cells: sites and totals are estimates then, with bounds (heap/estimate.h) */
 	double duty;                  /* of its own CPU time since then, what was seen */
-	bool scaled;                  /* sites stand for all; else for what was seen: duty is not known well enough */
 	double probe_share;           /* of its CPU time in the last 5 s; negative: not known */
 };
 

@@ -170,7 +170,6 @@ static void code_objects(struct codec *c, struct objects_view *o)
 	codec_bool(c, &o->on);
 	codec_bool(c, &o->in_cells);
 	codec_double(c, &o->duty);
-	codec_bool(c, &o->scaled);
 	codec_double(c, &o->probe_share);
 	check_double(c, o->duty, SHARE_MAX);
 	check_double(c, o->probe_share, SHARE_MAX);

@@ -186,7 +186,7 @@ static const struct row rows[] = {
 	{"site_error_ratio", "Half of the 95 % interval of sites' live bytes, relative, on average.", NULL, VALUE(error_of_sites)},
 
 	{"python_objects_live_bytes",
-	 "In Python's small objects born since the attach and live, as pools round them; under a budget at most.", NULL,
+	 "In Python's small objects born since the attach and live, as pools round them; under a budget about.", NULL,
 	 OBJECTS(sites.totals.live.bytes)},
 	{"python_objects_live", "These objects.", NULL, OBJECTS(sites.totals.live.cnt)},
 	{"python_objects_heap_bytes", "In all of Python's small objects, by the walk of its pools.", NULL, OBJECTS(live_heap)},
