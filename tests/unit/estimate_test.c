@@ -89,6 +89,13 @@ static void lru(struct sim *s, double until)
 	sim_alloc(s, skewed(s), 64, 1000 * MS);
 }
 
+/* Between two cells all of it is another. */
+static void lru_fast(struct sim *s, double until)
+{
+	(void)until;
+	sim_alloc(s, skewed(s), 64, 5 * MS);
+}
+
 static void leak_beside(struct sim *s, double until)
 {
 	bool leaks = sim_uniform(s) < 0.05;
@@ -132,6 +139,7 @@ static const struct scenario scenarios[] = {
 	{.name = "period of cells", .step = bursts, .rate = 80},
 	{.name = "LRU of 20000", .step = lru, .rate = 80},
 	{.name = "LRU, 5 %", .step = lru, .rate = 80, .chance = 0.05},
+	{.name = "LRU of 400", .step = lru_fast, .rate = 80},
 	{.name = "leak beside churn", .step = leak_beside, .rate = 40},
 	{.name = "leak within churn", .step = leak_within, .rate = 40},
 	{.name = "leak within short", .step = leak_within_short, .rate = 40},

@@ -7,6 +7,7 @@
 #define TRAPS_PER_HIT 1.5 /* an allocation's two and a free's one */
 #define HIT_OWN_NS 4.0
 #define LOST 0.3     /* an error of that part of the rest loses it */
+#define COST_SPREAD 0.12 /* of what hits cost, from one stretch to another: as the machine is busy */
 #define TICKS_MIN 50 /* fewer say nothing */
 #define FACTOR_MIN 0.5
 #define FACTOR_MAX 2.0
@@ -19,8 +20,8 @@ struct correction progress_correction(const struct progress_sums *s, const struc
 	if (ticks < TICKS_MIN * s->tick || s->cpu <= 0 || s->probe <= 0 || s->all_user <= 0)
 		return c;
 	off_user = s->all_user - s->user;
-	off_system = s->all_system - s->system - s->others_off;
-	if (off_user < TICKS_MIN * s->tick || off_system < 0)
+	off_system = fmax(s->all_system - s->system - s->others_off, 0);
+	if (off_user < TICKS_MIN * s->tick)
 		return c;
 	/* The ticks are a sample of that CPU time: probes' cost in the same proportion. */
 	probe = s->probe * ticks / s->cpu;
@@ -29,8 +30,8 @@ struct correction progress_correction(const struct progress_sums *s, const struc
 	seen = (ticks - own) / probe;
 	error = sqrt(s->tick * s->user * s->system / ticks) * (1 + off_system / off_user);
 	error = hypot(error, TRAP_ERROR_NS * TRAPS_PER_HIT * s->hits * ticks / s->cpu) / probe;
-	if (s->hits > 0 && own > 0) {
-		c.per_hit = own * s->cpu / ticks / s->hits;
+	if (s->hits > 0) {
+		c.per_hit = fmax(own * s->cpu / ticks / s->hits, HIT_OWN_NS);
 		c.per_hit_error = error * probe * s->cpu / ticks / s->hits;
 	}
 	if (!(error > 0))
@@ -47,7 +48,7 @@ uint64_t progress_own(const struct correction *c, uint64_t cpu_ns, uint64_t prob
 {
 	double rest = (double)cpu_ns - c->factor * (double)probe_ns, wrong = c->error * (double)probe_ns;
 
-	if (c->per_hit > 0 && wrong > LOST * rest && c->per_hit_error * (double)hits < wrong) {
+	if (c->per_hit > 0 && hypot(wrong, COST_SPREAD * (double)probe_ns) > LOST * rest) {
 		rest = c->per_hit * (double)hits;
 		wrong = c->per_hit_error * (double)hits;
 	}

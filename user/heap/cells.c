@@ -64,7 +64,6 @@ struct cells *cells_new(struct sites *sites, struct blocks *blocks, struct befor
 	c->blocks = blocks;
 	c->before = before;
 	c->rounded = rounded;
-	c->scale = 1;
 	c->all_left = -1;
 	if (make_room(c, cnt - 1)) {
 		free(c);
@@ -213,6 +212,7 @@ void cells_born(struct cells *c, const struct block *block, struct site_count co
 		c->last_tick = block->tick;
 	tally_add(&s->now_born, &t, 1);
 	tally_add(&c->all.now_born, &t, 1);
+	cells_step_born(c, s, block->size, counts);
 	if (!tracked)
 		return;
 	if (c->on && !c->sure) {
@@ -463,6 +463,6 @@ void cells_exec(struct cells *c)
 		s->raked = false;
 	}
 	c->alive = (struct tally){{0}};
-	c->scale = 1;
+	c->walked = c->then = 0;
 	c->all_left = -1;
 }

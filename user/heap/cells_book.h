@@ -12,6 +12,7 @@
 #include "heap/steps.h"
 
 #define REUSE_LOOKS 512  /* addresses a cell */
+#define BORN_CELLS  32.0
 #define YOUNG_CELLS 8.0  /* that the mean of the young is of */
 
 /* Of a site's blocks in the table, those of one size step. */
@@ -19,6 +20,8 @@ struct site_step {
 	uint16_t step;
 	struct tally looking; /* by weight; in the old cohorts' sense */
 	struct tally young;   /* of what site_cells.young was made of, ever */
+	double born, born_bytes; /* by weight, over the last BORN_CELLS cells up to born_at */
+	uint64_t born_at;
 };
 
 struct site_cells {
@@ -34,10 +37,11 @@ struct site_cells {
 	double born_cnt, short_cnt; /* ever in cells, and of these that died there */
 	struct site_step *steps;
 	uint16_t step_cnt, step_cap;
-	/* What the last walk made of what is live: it is multiplied by scale, its standard error by kept. */
+	/* What the last walk made of what is live, once there was one: it, and how much could be of what was counted. */
 	bool raked;
-	double scale[FIGURE_CNT], kept;
-	struct tally walked, most; /* live then, and how much could be of what the walk had counted */
+	struct tally walked, most;
+	double left;                 /* its variance: blocks² */
+	struct tally then, variance; /* what cells had made of it by then */
 	/* In the cell that is on. */
 	struct tally now_born, now_freed_here, now_temporary, now_short, now_alive, now_young;
 	bool touched;
@@ -62,7 +66,7 @@ struct cells {
 	uint64_t events;             /* in this cell */
 	struct site_cells *v, all;   /* all: sums only, it has no cohorts */
 	struct tally alive, peak;    /* of all sites */
-	double scale;                /* of alive: what the last walk made of it */
+	double walked, then;         /* bytes alive at the last walk, as it made it and as cells had; 0: none yet */
 	uint64_t (*const *rounded)(uint64_t size); /* of the allocator; *rounded NULL: not known */
 	uint64_t peak_ns;
 	uint32_t v_cnt;
@@ -78,8 +82,12 @@ struct cells {
 /* A block of that many bytes, as asked for, comes into the table or leaves it (weights below 0). */
 void cells_step(struct cells *cells, struct site_cells *site, uint64_t size, const struct tally *looking,
 		const struct tally *young);
+/* What was `then` as cells made it was `walked` in truth: what it is now, more by as much or less in proportion. */
+double cells_since_walk(double walked, double then, double now);
 /* What is live of a site, as estimated at the end of the last cell, and what its interval is made of. */
 struct living cells_living(const struct cells *cells, const struct site_cells *site, enum figure figure);
+/* It was born in the cell that is on: so many like it, by the weight of the last cell. */
+void cells_step_born(struct cells *cells, struct site_cells *site, uint64_t size, struct site_count counts);
 /* A site's cohorts come through the cells in which nothing of it was seen. */
 void cells_catch_up(struct cells *cells, struct site_cells *site);
 

@@ -45,6 +45,13 @@ static void estimate_sum(const struct weighing *w, const double sums[ESTIMATE_GR
 	set(figure, b, f, exact + scaled, (struct estimate_range){exact + r.low, exact + r.high});
 }
 
+double cells_since_walk(double walked, double then, double now)
+{
+	double scale = then > walked ? walked / then : 1;
+
+	return fmax(walked + scale * (now - then), 0);
+}
+
 struct living cells_living(const struct cells *c, const struct site_cells *s, enum figure f)
 {
 	double kept = exp(-(double)(c->ages.cells - s->young_cell) / YOUNG_CELLS);
@@ -56,12 +63,15 @@ struct living cells_living(const struct cells *c, const struct site_cells *s, en
 	l.doubt += young;
 	l.variance += kept * s->young_squares.v[f];
 	if (s->raked) {
-		l.alive *= s->scale[f];
-		l.variance = l.variance * s->kept * s->kept + square(SIZE_ERROR * l.alive);
+		double size = s->walked.v[CNT] > 0 ? s->walked.v[f] / s->walked.v[CNT] : 0;
+
+		l.alive = cells_since_walk(s->walked.v[f], s->then.v[f], l.alive);
+		l.variance = s->left * square(size) + fmax(l.variance - s->variance.v[f], 0) +
+			     square(SIZE_ERROR * l.alive);
 		l.most = fmax(
 			fmin(l.most, s->most.v[f] * (1 + 2 * SIZE_ERROR) + fmax(l.alive - s->walked.v[f], 0)),
 			l.alive);
-		young *= s->scale[f];
+		young = fmin(young, l.alive);
 	}
 	/* How many young ones there are on average is one thing, how many just now another. */
 	if (young > 0 && s->young.v[CNT] > 0)
@@ -191,14 +201,19 @@ struct site_count cells_site_peak(const struct cells *c, uint32_t number)
 
 uint64_t cells_alive(const struct cells *c)
 {
-	return whole(c->scale * (c->alive.v[BYTES] + c->all.young.v[BYTES]));
+	return whole(cells_since_walk(c->walked, c->then, c->alive.v[BYTES] + c->all.young.v[BYTES]));
 }
 
 double cells_share_alive(struct cells *c, uint32_t number)
 {
+	const struct site_cells *s;
+	double share;
+
 	if (number >= c->v_cnt)
 		return 1;
 	cells_catch_up(c, &c->v[number]);
-	return (c->v[number].raked ? c->v[number].scale[CNT] : 1) *
-	       cohorts_share_alive(&c->v[number].cohorts);
+	s = &c->v[number];
+	share = cohorts_share_alive(&s->cohorts);
+	return s->raked && s->then.v[CNT] > s->walked.v[CNT] ? share * s->walked.v[CNT] / s->then.v[CNT]
+							     : share;
 }

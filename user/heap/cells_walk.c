@@ -3,13 +3,14 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "heap/cells_book.h"
 #include "heap/raking.h"
 
 #define BEFORE UINT32_MAX /* the owner of parts from before the attach */
-#define FAR_MORE 1e6      /* doubt of what is not known at all, beside what is estimated */
+#define BORN_DOUBT                                                                                           \
+	1e-4 /* of what was born lately: where nothing else is known, what is live is shared out by it */
+#define FAR_MORE 1e6 /* doubt of what is not known at all, beside what is estimated */
 
 static struct site_step *find_step(struct site_cells *s, unsigned step)
 {
@@ -42,6 +43,24 @@ void cells_step(struct cells *c, struct site_cells *s, uint64_t size, const stru
 		tally_add(&step->young, young, 1);
 }
 
+static double kept_of_born(const struct cells *c, const struct site_step *step)
+{
+	return exp(-(double)(c->ages.cells - step->born_at) / BORN_CELLS);
+}
+
+void cells_step_born(struct cells *c, struct site_cells *s, uint64_t size, struct site_count counts)
+{
+	struct site_step *step = find_step(s, size_step(*c->rounded ? (*c->rounded)(size) : size));
+	double kept, weight = fmax(c->ages.weight, 1);
+
+	if (!step)
+		return;
+	kept = kept_of_born(c, step);
+	step->born = kept * step->born + weight * (double)counts.cnt;
+	step->born_bytes = kept * step->born_bytes + weight * (double)counts.bytes;
+	step->born_at = c->ages.cells;
+}
+
 /* Parts of all sites; size: bytes of a block, as asked for. */
 struct parts {
 	struct rake_part *v;
@@ -62,6 +81,15 @@ static double part_of(double v, double sum)
 	return v > 0 && sum > 0 ? v / sum : 0;
 }
 
+/* Bytes of a block, as asked for. */
+static double size_of(const struct site_step *step)
+{
+	double cnt = step->looking.v[CNT] + step->young.v[CNT];
+
+	return cnt > 1 ? (step->looking.v[BYTES] + step->young.v[BYTES]) / cnt
+		       : part_of(step->born_bytes, step->born);
+}
+
 /* A site's live blocks as its cells tell, shared out to steps as those that look alive and those that are
  * young are. */
 static void add_site(struct cells *c, struct parts *p, uint32_t number)
@@ -78,20 +106,21 @@ static void add_site(struct cells *c, struct parts *p, uint32_t number)
 		looking += fmax(s->steps[i].looking.v[CNT], 0);
 		young += fmax(s->steps[i].young.v[CNT], 0);
 	}
-	for (unsigned i = 0; i < s->step_cnt && live.alive > 0; i++) {
+	for (unsigned i = 0; i < s->step_cnt; i++) {
 		const struct site_step *step = &s->steps[i];
+		double born = BORN_DOUBT * kept_of_born(c, step) * step->born;
 		double there = alive * part_of(step->looking.v[CNT], looking) +
 			       (live.alive - alive) * part_of(step->young.v[CNT], young);
-		double share = there / live.alive, cnt = step->looking.v[CNT] + step->young.v[CNT];
+		double share = part_of(there, live.alive);
 
-		if (!(there > 0))
+		if (!(there + born > 0))
 			continue;
 		p->v[p->cnt++] = (struct rake_part){
 			.owner = number,
 			.step = (uint16_t)(*c->rounded ? step->step : 0),
-			.size = part_of(step->looking.v[BYTES] + step->young.v[BYTES], cnt),
+			.size = size_of(step),
 			.was = there,
-			.doubt = share * live.doubt,
+			.doubt = share * live.doubt + born,
 			.variance = share * share * live.variance,
 			.most = INFINITY,
 		};
@@ -131,7 +160,20 @@ static int by_step(const void *x, const void *y)
 				  : (a->owner > b->owner) - (a->owner < b->owner);
 }
 
-/* From here on a site's scale and kept are sums of its parts … */
+static void begin_raked(const struct cells *c, struct site_cells *s)
+{
+	s->walked = s->most = (struct tally){{0}};
+	s->left = 0;
+	for (enum figure f = 0; f < FIGURE_CNT; f++) {
+		struct living was = cells_living(c, s, f);
+
+		s->then.v[f] = was.alive;
+		s->variance.v[f] = was.variance;
+	}
+	s->raked = true;
+}
+
+/* What is wrong with a site's parts is wrong with all of them alike: standard errors add up. */
 static void book_part(struct cells *c, const struct rake_part *part)
 {
 	struct site_cells *s;
@@ -141,35 +183,13 @@ static void book_part(struct cells *c, const struct rake_part *part)
 		return;
 	}
 	s = &c->v[part->owner];
-	if (!s->raked) {
-		memset(s->scale, 0, sizeof(s->scale));
-		s->most = (struct tally){{0}};
-		s->kept = 0;
-		s->raked = true;
-	}
-	s->scale[CNT] += part->is;
-	s->scale[BYTES] += part->is * part->size;
-	s->kept += sqrt(part->left);
+	if (!s->raked)
+		begin_raked(c, s);
+	s->walked.v[CNT] += part->is;
+	s->walked.v[BYTES] += part->is * part->size;
+	s->left = pow(sqrt(s->left) + sqrt(part->left), 2);
 	s->most.v[CNT] += part->total;
 	s->most.v[BYTES] += part->total * part->size;
-}
-
-/* … until they are divided by what they were. */
-static void settle_scale(struct cells *c, struct site_cells *s)
-{
-	struct living was;
-
-	if (!s->raked)
-		return;
-	s->raked = false;
-	was = cells_living(c, s, CNT);
-	s->kept = was.variance > 0 ? s->kept / sqrt(was.variance) : 1;
-	for (enum figure f = 0; f < FIGURE_CNT; f++) {
-		was = cells_living(c, s, f);
-		s->walked.v[f] = s->scale[f];
-		s->scale[f] = was.alive > 0 ? s->scale[f] / was.alive : 1;
-	}
-	s->raked = true;
 }
 
 static void rake_all(const struct cells *c, struct parts *p, const struct heap_blocks live[STEP_CNT])
@@ -189,7 +209,6 @@ static void rake_all(const struct cells *c, struct parts *p, const struct heap_b
 void cells_walked(struct cells *c, const struct heap_blocks live[STEP_CNT])
 {
 	struct parts p = {.v = calloc(count_steps(c) + 1, sizeof(*p.v))};
-	double was = 0, is = 0;
 
 	if (!p.v)
 		return;
@@ -201,11 +220,9 @@ void cells_walked(struct cells *c, const struct heap_blocks live[STEP_CNT])
 	c->all_left = 0;
 	for (size_t i = 0; i < p.cnt; i++)
 		book_part(c, &p.v[i]);
-	for (uint32_t i = 0; i < c->v_cnt; i++) {
-		settle_scale(c, &c->v[i]);
-		is += cells_living(c, &c->v[i], BYTES).alive;
-	}
-	was = c->alive.v[BYTES] + c->all.young.v[BYTES];
-	c->scale = was > 0 ? is / was : 1;
+	c->walked = 0;
+	for (uint32_t i = 0; i < c->v_cnt; i++)
+		c->walked += cells_living(c, &c->v[i], BYTES).alive;
+	c->then = c->alive.v[BYTES] + c->all.young.v[BYTES];
 	free(p.v);
 }

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #define ROUNDS 16    /* each ends with at least one more part at a bound */
+#define MOVED 0.3    /* of what a part was moved by, may be wrong: whether all are wrong alike is not known */
 #define CERTAIN 0.05 /* as much of what is not in doubt moves, beside what is */
 
 static double weight_of(const struct rake_part *part)
@@ -36,7 +37,8 @@ static void spread_chance(struct rake_part *parts, size_t cnt)
 	for (size_t i = 0; i < cnt; i++) {
 		double share = weight_of(&parts[i]) / weights, own = parts[i].variance;
 
-		parts[i].left = (1 - share) * (1 - share) * own + share * share * (variance - own);
+		parts[i].left = (1 - share) * (1 - share) * own + share * share * (variance - own) +
+				pow(MOVED * (1 - share) * (parts[i].is - parts[i].was), 2);
 	}
 }
 
