@@ -660,6 +660,9 @@ static inline void fixture_objects(struct fixture *x)
 		.duty = 0.02,
 		.probe_share = 0.043,
 	};
+	x->objects.sites.budget.totals = fixture_site_bounds(&(struct site){.live = {152000, 24 * MIB + 128000},
+									    .allocated = {602000, 96 * MIB + 128000},
+									    .freed = {450000, 72 * MIB}}, 9);
 	x->allocs.objects = &x->objects;
 }
 
