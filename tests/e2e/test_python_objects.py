@@ -2,6 +2,7 @@
 CPython that can be had, and what lines keep against what they know they keep."""
 import json
 import re
+import subprocess
 
 import pytest
 
@@ -171,12 +172,37 @@ def test_paced_they_cost_little_and_show_the_leak(tree):
         with attached(tree, target.pid, "--objects", "paced", "--max-overhead", "20") as tracer:
             before, _ = pools(tree, target.pid)
             report = tracer.until(lambda report: report["allocs"]["objects"]["born"]["count"] > 8000)
+            kept = target.do("result = len(leaked) * sys.getsizeof(leaked[0])")
             lost = tracer.stop()["lost"]
         target.do("serving = False; thread.join()")
     objects = report["allocs"]["objects"]
     assert objects["live_heap"] > before
     live = by_function(objects)
     assert objects["in_cells"] and objects["duty"] < 1
+    assert objects["estimated"] and objects["live_low"] <= objects["live"] <= objects["live_high"]
+    for site in objects["sites"]:
+        assert site["live_low"] <= site["live"] <= site["live_high"]
+    assert live["leak"] > 0.3 * kept  # all that was kept, and not only what was seen of it
+    assert sum(live.values()) < 1.1 * objects["live_heap"]
     assert objects["probe_cpu_share"] < 0.15
     assert live["leak"] > 0.8 * sum(live.values())
     assert not any(lost.values())
+
+
+@pytest.mark.parametrize("words", [("--objects", "all", "--max-overhead", "none"), BUDGET])
+def test_a_recording_has_them(tree, tmp_path, words):
+    recording = tmp_path / "recording"
+    with PythonTarget() as target:
+        target.do(KEEPERS + SERVICE)
+        with attached(tree, target.pid, *words, "-o", recording) as tracer:
+            tracer.until(lambda report: report["allocs"]["objects"]["sites"])
+            live = tracer.stop()["allocs"]["objects"]
+        target.do("serving = False; thread.join()")
+    report = subprocess.run([tree.alloctrace, "report", "--json", recording], capture_output=True, check=True, timeout=60)
+    again = json.loads(report.stdout)["allocs"]["objects"]
+    assert len(again["sites"]) == len(live["sites"])
+    for site in [*again["sites"], *live["sites"]]:  # names may have come too late for the live run
+        del site["stack"]
+    assert again == live
+    text = subprocess.run([tree.alloctrace, "report", recording], capture_output=True, check=True, timeout=60).stdout
+    assert b"Python objects of up to 512 bytes" in text and b"live objects by site" in text

@@ -1,6 +1,8 @@
 /* The folded form against what its readers expect: a stack, a blank, a number. */
 #include "report_fixture.h"
 
+#include "picture/with_objects.h"
+
 static char *folded(const struct fixture *x, enum site_weight weight)
 {
 	return FORM_TEXT(report_folded(out, &x->s, weight));
@@ -45,6 +47,32 @@ static void the_heaviest_first(void **state)
 	      SESSIONS " 100663296\n" ROWS " 8388608\n"
 		       "[no stack] 70000\n"
 		       "[from before the attach] 12582912\n");
+}
+
+/* Sites of Python's objects are among those of blocks, with one weight, which these have not. */
+static void objects_are_a_weight(void **state)
+{
+	struct with_objects with;
+	struct fixture x;
+	const struct snapshot *s = &x.s;
+	char *text, *live;
+
+	(void)state;
+	start(&x);
+	check(&x, WEIGHT_PYTHON, "");
+	live = folded(&x, WEIGHT_LIVE);
+	fixture_objects(&x);
+	assert_int_equal(with_objects_make(&with, &s), 0);
+	text = FORM_TEXT(report_folded(out, s, WEIGHT_PYTHON));
+	assert_string_equal(text, "app.py:9:<module>;app.py:3:parse 25165824\n"
+				  "app.py:9:<module>;app.py:6:note 128000\n"
+				  "[from before the attach, or not seen] 16649216\n");
+	free(text);
+	text = FORM_TEXT(report_folded(out, s, WEIGHT_LIVE));
+	assert_string_equal(text, live);
+	free(text);
+	free(live);
+	with_objects_free(&with);
 }
 
 static void every_weight_is_its_own(void **state)
@@ -151,6 +179,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_heaviest_first),
 		cmocka_unit_test(every_weight_is_its_own),
+		cmocka_unit_test(objects_are_a_weight),
 		cmocka_unit_test(retained_is_charged_to_those_that_freed),
 		cmocka_unit_test(what_reads_the_same_is_one_line),
 		cmocka_unit_test(nothing_known_is_nothing_said),

@@ -153,6 +153,26 @@ static void sums_are_those_of_the_snapshot(void **state)
 	release(p);
 }
 
+/* Python's objects: types of their own, first in the list; what blocks have is as it was. */
+static void objects_have_types(void **state)
+{
+	struct fixture x;
+	Pprof__Profile *p;
+
+	(void)state;
+	start(&x);
+	fixture_objects(&x);
+	p = profile_of(&x);
+	check_tables(p);
+	assert_int_equal(p->n_sample_type, 14);
+	assert_int_equal(sum(p, "python"), x.objects.live_heap);
+	assert_int_equal(sum(p, "python_objects"), x.objects.sites.totals.live.cnt);
+	assert_int_equal(sum(p, "live"), x.allocs.totals.live.bytes + x.allocs.unattributed);
+	assert_int_equal(sum(p, "live_objects"), x.allocs.totals.live.cnt);
+	assert_int_equal(sum(p, "count"), x.allocs.totals.allocated.cnt);
+	release(p);
+}
+
 static void it_says_of_what_and_when_it_is(void **state)
 {
 	struct fixture x;
@@ -361,6 +381,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sums_are_those_of_the_snapshot),
+		cmocka_unit_test(objects_have_types),
 		cmocka_unit_test(it_says_of_what_and_when_it_is),
 		cmocka_unit_test(stacks_are_innermost_first),
 		cmocka_unit_test(frames_keep_their_places),

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "golden.h"
+#include "picture/ranking.h"
 #include "picture/snapshot.h"
 #include "report/report.h"
 
@@ -112,6 +113,11 @@ struct fixture {
 	struct site_bounds bounds[SITES_CNT];
 	struct survey_result survey;
 	struct allocation_view allocs;
+	struct site object_sites[2];
+	struct site_view object_views[2];
+	const struct site_view *object_numbers[2];
+	struct site_bounds object_bounds[2];
+	struct objects_view objects;
 	struct collector_view collector;
 	struct collector_gap gaps[12];
 	struct snapshot s;
@@ -458,7 +464,7 @@ static inline void fixture_marks(struct fixture *x)
 /* A stack of the names up to NULL, outermost first. Lives as long as the program. */
 static inline const struct stack *fixture_stack(unsigned which, bool truncated, const char *const *names)
 {
-	static char room[SITES_CNT][sizeof(struct stack) + FRAMES_MAX * sizeof(char *)]
+	static char room[SITES_CNT + 2][sizeof(struct stack) + FRAMES_MAX * sizeof(char *)]
 		__attribute__((aligned(_Alignof(struct stack))));
 	struct stack *stack = (struct stack *)room[which];
 
@@ -616,6 +622,48 @@ static inline void fixture_estimates(struct fixture *x)
 		.error = 0.043,
 		.totals = fixture_site_bounds(&all, 2),
 	};
+}
+
+/* Of its small objects too some of the time was seen; one site's figures are estimates. */
+static inline void fixture_objects(struct fixture *x)
+{
+	static const char *const parse[] = {"<module> (app.py:9)", "parse (app.py:3)", NULL};
+	static const char *const note[] = {"<module> (app.py:9)", "note (app.py:6)", NULL};
+	static const struct site sites[2] = {
+		{.live = {150000, 24 * MIB}, .allocated = {600000, 96 * MIB}, .freed = {450000, 72 * MIB}},
+		{.live = {2000, 128000}, .allocated = {2000, 128000}},
+	};
+
+	memcpy(x->object_sites, sites, sizeof(sites));
+	for (unsigned i = 0; i < 2; i++) {
+		x->object_bounds[i] = fixture_site_bounds(&sites[i], 10);
+		x->object_views[i] = (struct site_view){
+			.number = i,
+			.figures = &x->object_sites[i],
+			.peak = sites[i].live,
+			.stack = fixture_stack(SITES_CNT + i, false, i ? note : parse),
+			.bounds = i ? NULL : &x->object_bounds[i],
+		};
+	}
+	ranking_arrange(x->object_views, 2, x->object_numbers);
+	x->objects = (struct objects_view){
+		.sites = {.sites = x->object_views, .site_cnt = 2, .by_number = x->object_numbers, .number_cnt = 2,
+			  .totals = {.live = {152000, 24 * MIB + 128000}, .allocated = {602000, 96 * MIB + 128000},
+				     .freed = {450000, 72 * MIB}, .events = 1052000},
+			  .unattributed = UNKNOWN, .sample_bytes = 4096,
+			  .budget = {.probe_share = -1, .tracer_share = -1, .duty = 0.02, .duty_now = 0.02, .estimated = true}},
+		.born = {12000, 2 * MIB},
+		.died = {9000, 3 * MIB / 2},
+		.live_heap = 40 * MIB,
+		.on = true,
+		.in_cells = true,
+		.duty = 0.02,
+		.probe_share = 0.043,
+	};
+	x->objects.sites.budget.totals = fixture_site_bounds(&(struct site){.live = {152000, 24 * MIB + 128000},
+									    .allocated = {602000, 96 * MIB + 128000},
+									    .freed = {450000, 72 * MIB}}, 9);
+	x->allocs.objects = &x->objects;
 }
 
 /* A CPython that collects seldom: one gap of each kind. */

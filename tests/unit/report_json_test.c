@@ -147,6 +147,18 @@ static void estimates(void **state)
 	check("estimates.json", &x);
 }
 
+/* Those of Python's small objects beside them. */
+static void small_objects(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_allocs(&x);
+	fixture_objects(&x);
+	check("objects.json", &x);
+}
+
 static void sites_add_up_for_python(void **state)
 {
 	FILE *python;
@@ -188,6 +200,7 @@ int main(void)
 		cmocka_unit_test(nothing),
 		cmocka_unit_test(allocations),
 		cmocka_unit_test(estimates),
+		cmocka_unit_test(small_objects),
 		cmocka_unit_test(sites_add_up_for_python),
 		cmocka_unit_test(hostile_names_stay_valid),
 		cmocka_unit_test(python_reads_exact_integers),

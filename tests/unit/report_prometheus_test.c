@@ -136,6 +136,26 @@ static void estimates_say_so(void **state)
 	free(text);
 }
 
+static void objects_have_figures_of_their_own(void **state)
+{
+	const struct snapshot *const v[] = {&first.s};
+	char *text;
+
+	(void)state;
+	everything_of(&first);
+	text = write_of(v, 1, NULL);
+	assert_null(strstr(text, "python_objects"));
+	free(text);
+	fixture_objects(&first);
+	text = write_of(v, 1, NULL);
+	assert_non_null(strstr(text, "alloctrace_python_objects_live_bytes{pid=\"4242\",comm=\"python3\"} 25293824\n"));
+	assert_non_null(strstr(text, "alloctrace_python_objects_heap_bytes{pid=\"4242\",comm=\"python3\"} 41943040\n"));
+	assert_non_null(strstr(text, "alloctrace_python_objects_seen_born_total{pid=\"4242\",comm=\"python3\"} 12000\n"));
+	assert_non_null(strstr(text, "alloctrace_python_objects_duty_ratio{pid=\"4242\",comm=\"python3\"} 0.020\n"));
+	lint(text);
+	free(text);
+}
+
 static void hostile_names_are_escaped(void **state)
 {
 	const struct snapshot *const v[] = {&first.s};
@@ -173,6 +193,7 @@ int main(void)
 		cmocka_unit_test(everything),
 		cmocka_unit_test(what_is_not_known_has_no_sample),
 		cmocka_unit_test(estimates_say_so),
+		cmocka_unit_test(objects_have_figures_of_their_own),
 		cmocka_unit_test(hostile_names_are_escaped),
 		cmocka_unit_test(one_that_has_ended_has_no_series),
 	};

@@ -194,6 +194,23 @@ static void estimates(void **state)
 	check("estimates_sampled.txt", &x, false);
 }
 
+/* Python's small objects have a table of their own: estimates in cells, else exact. */
+static void small_objects(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x);
+	fixture_allocs(&x);
+	fixture_objects(&x);
+	x.s.final = true;
+	check("objects.txt", &x, false);
+	x.objects.sites.budget.estimated = x.objects.in_cells = false;
+	x.objects.sites.sample_bytes = 0;
+	x.objects.duty = 1;
+	check("objects_all.txt", &x, false);
+}
+
 /* A process that is mostly idle: probes may take a part of a core. */
 static void a_share_above_the_budget_is_explained(void **state)
 {
@@ -349,6 +366,7 @@ int main(void)
 		cmocka_unit_test(hostile_names_are_harmless),
 		cmocka_unit_test(allocations),
 		cmocka_unit_test(estimates),
+		cmocka_unit_test(small_objects),
 		cmocka_unit_test(a_share_above_the_budget_is_explained),
 		cmocka_unit_test(allocations_in_doubt),
 		cmocka_unit_test(before_the_first_allocation),

@@ -165,6 +165,8 @@ void allocs_sample(struct allocs *a, struct sample *sample, bool urgent)
 	a->rounded = ledger_totals(a->ledger)->live_rounded;
 	a->rounded_ns = sample->heap.taken_ns;
 	walked(a, &sample->heap);
+	if (a->objects)
+		small_objects_walked(a->objects, &sample->heap);
 	if (!urgent && !survey_is_due(a, now))
 		return;
 	survey_begin(a->survey, a->ledger, walk_of(&sample->heap), now, &options);

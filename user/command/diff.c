@@ -12,6 +12,7 @@
 #include "record/replay.h"
 #include "report/diff.h"
 #include "picture/whole.h"
+#include "picture/with_objects.h"
 
 #define PROGRESS_NS (NSEC_PER_SEC / 4)
 
@@ -20,11 +21,13 @@ struct recording {
 	const char *name;
 	struct replay *replay;
 	struct whole *whole;
+	struct with_objects with;
 	struct diff_side side; /* its last picture as one */
 };
 
 static void recording_close(struct recording *r)
 {
+	with_objects_free(&r->with);
 	whole_free(r->whole);
 	replay_close(r->replay);
 }
@@ -47,7 +50,8 @@ static int take(struct recording *r, const struct picture *picture)
 	if (picture->kind != PICTURE_FINAL)
 		whole_passed(r->whole, picture);
 	else if (!rc)
-		rc = whole_of(r->whole, picture, &r->side.snapshot);
+		rc = whole_of(r->whole, picture, &r->side.snapshot)
+			     ?: with_objects_make(&r->with, &r->side.snapshot);
 	r->side.epoch_ns = picture->epoch_ns;
 	return rc;
 }

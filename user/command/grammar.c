@@ -76,8 +76,8 @@ const struct option_row option_rows[] = {
 	 "sites a table (5, in the last report 10)"},
 	{IN_DIFF, 'T', "top", "N", &type_integer, FIELD(top), "sites to list (15, in JSON 10000)"},
 	{IN_DIFF, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),
-	 "rank sites by the change of live (the default), allocated, freed,\ncount, pinned, peak, temporary "
-	 "or retained"},
+	 "rank sites by the change of live (the default), allocated, freed,\ncount, pinned, peak, temporary, "
+	 "retained or python"},
 	{IN_ATTACH | IN_RUN, 0, "older", "SEC", &type_seconds, FIELD(older_ns),
 	 "live blocks by site: only those older than that"},
 	{IN_ATTACH | IN_RUN | IN_TOP, 'z', "min-size", "SIZE", &type_size, FIELD(size_min),
@@ -111,8 +111,8 @@ const struct option_row option_rows[] = {
 	{IN_ATTACH | IN_RUN, 0, "apart", NULL, &type_flag, FIELD(apart),
 	 "of several processes, write FILE.PID for each, not one FILE for all"},
 	{IN_ATTACH | IN_RUN | IN_REPORT, 0, "weight", "WEIGHT", &type_weight, FIELD(weight),
-	 "of the folded stacks: live (the default), allocated, freed,\ncount, pinned, peak, temporary or "
-	 "retained"},
+	 "of the folded stacks: live (the default), allocated, freed,\ncount, pinned, peak, temporary, "
+	 "retained, or python: live small objects"},
 	{IN_ATTACH | IN_RUN | IN_TOP | IN_ALLOCATORS, 'S', "symbol-prefix", "PREFIX", &type_prefix,
 	 FIELD(symbol_prefix), "an allocator of functions PREFIXmalloc, PREFIXfree, …"},
 	{IN_ATTACH | IN_RUN | IN_TOP | IN_ALLOCATORS, 'O', "object", "FILE", &type_file, FIELD(object),

@@ -259,7 +259,7 @@ const struct option_type type_percent = {"a percentage, above 0 and up to 100", 
 const struct option_type type_overhead = {"a percentage, above 0 and up to 100, or none", parse_overhead};
 const struct option_type type_objects = {"paced, all, none or sampled:SIZE, as sampled:64K", parse_objects};
 const struct option_type type_stack = {"all, none or sampled:SIZE, as sampled:64K", parse_stack};
-const struct option_type type_weight = {"live, allocated, freed, count, pinned, peak, temporary or retained",
+const struct option_type type_weight = {"live, allocated, freed, count, pinned, peak, temporary, retained or python",
 					parse_weight};
 const struct option_type type_format = {"text, json, folded, html, pprof, speedscope, perfetto or heaptrack",
 					parse_format};

@@ -1,6 +1,5 @@
 #include "command/small_objects.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -8,7 +7,6 @@
 #include "heap/ledger.h"
 #include "heap/pool_look.h"
 
-#define DUTY_ERROR 0.1 /* one standard error, that it may have */
 #define POOLS_MAX 1024 /* that are looked at for one view: 16 MiB */
 
 extern const struct allocator allocator_pymalloc;
@@ -19,14 +17,11 @@ struct small_objects {
 	struct tracer *tracer;
 	const struct stacks *stacks;
 	struct ledger *ledger;
-	uint64_t own_ns, seen_ns; /* CPU time of the process's own: all of it, and in cells */
-	double seen_variance;     /* of seen_ns */
-	uint64_t looked_at;       /* the address that a look at pools goes on from */
+	uint64_t looked_at; /* the address that a look at pools goes on from */
 
 	/* What the last view points to. */
 	struct objects_view view;
 	struct site_rows rows;
-	struct site *scaled; /* sites, as many as rows has */
 };
 
 struct small_objects *small_objects_new(const struct small_objects_options *options,
@@ -61,44 +56,42 @@ void small_objects_free(struct small_objects *o)
 		return;
 	ledger_free(o->ledger);
 	site_rows_free(&o->rows);
-	free(o->scaled);
 	free(o);
+}
+
+/*
+ * One died unseen, and its place was taken while that was looked at, by one that may not be among those that
+ * are sampled: then nothing else says so. What comes in its place for the ledger stands for nothing.
+ */
+static void replaced(struct small_objects *o, const struct event *ev, const struct allocator *layer)
+{
+	struct event_block block = *ev->block;
+	struct event birth = *ev;
+
+	block.head.kind = EVENT_ALLOC;
+	block.stack = 0;
+	birth.block = &block;
+	birth.head = &block.head;
+	ledger_event(o->ledger, &birth, 0, layer, REALLOC_KEEPS);
+	ledger_bury(o->ledger, block.addr);
 }
 
 void small_objects_event(struct small_objects *o, const struct event *ev, const struct allocator *layer)
 {
-	ledger_event(o->ledger, ev, stacks_own_id(o->stacks, ev->block->stack), layer, REALLOC_KEEPS);
+	if (ev->head->kind == EVENT_FREE && !ev->block->size && ledger_is_estimated(o->ledger))
+		replaced(o, ev, layer);
+	else
+		ledger_event(o->ledger, ev, stacks_own_id(o->stacks, ev->block->stack), layer, REALLOC_KEEPS);
 }
 
 void small_objects_cell(struct small_objects *o, const struct event_cell *cell)
 {
-	o->own_ns += cell->progress;
-	if (cell->state != CELL_BEGIN)
-		o->seen_ns += cell->progress;
-	if (cell->state != CELL_BEGIN)
-		o->seen_variance += (double)cell->progress_error * (double)cell->progress_error;
+	ledger_cell(o->ledger, cell);
 }
 
 void small_objects_exec(struct small_objects *o)
 {
 	ledger_exec(o->ledger);
-}
-
-/* What a share of its time stands for: 1 where all was seen. */
-static double duty(const struct small_objects *o)
-{
-	if (!o->options.paced)
-		return 1;
-	return o->own_ns ? (double)o->seen_ns / (double)o->own_ns : 0;
-}
-
-/*
- * Where objects come so fast that a probe takes many times what the process does between two of them, what is
- * left for itself in a cell is less than can be told.
- */
-static bool is_duty_known(const struct small_objects *o)
-{
-	return o->seen_ns && sqrt(o->seen_variance) < DUTY_ERROR * (double)o->seen_ns;
 }
 
 struct address_list {
@@ -154,30 +147,6 @@ static void look_at_pools(struct small_objects *o)
 	free(list.v);
 }
 
-static void scale(struct site_count *c, double by)
-{
-	c->cnt = (uint64_t)((double)c->cnt * by);
-	c->bytes = (uint64_t)((double)c->bytes * by);
-}
-
-/* Sites as what was seen of them stands for all. −1: no memory. */
-static int scale_sites(struct small_objects *o, double by)
-{
-	struct allocation_view *view = &o->view.sites;
-
-	free(o->scaled);
-	o->scaled = calloc(view->site_cnt + 1, sizeof(*o->scaled));
-	for (size_t i = 0; o->scaled && i < view->site_cnt; i++) {
-		o->scaled[i] = *o->rows.sites[i].figures;
-		scale(&o->scaled[i].live, by);
-		scale(&o->scaled[i].allocated, by);
-		scale(&o->scaled[i].freed, by);
-		scale(&o->rows.sites[i].peak, by);
-		o->rows.sites[i].figures = &o->scaled[i];
-	}
-	return o->scaled ? 0 : -1;
-}
-
 /* What is live of all sites together: as it is estimated by site. */
 static struct site_count sum_of_live(struct ledger *ledger)
 {
@@ -187,6 +156,15 @@ static struct site_count sum_of_live(struct ledger *ledger)
 	for (uint32_t i = 0; i < sites_cnt(sites); i++)
 		site_count_add(&sum, sites_at(sites, i)->live);
 	return sum;
+}
+
+void small_objects_walked(struct small_objects *o, const struct heap_state *heap)
+{
+	static const struct heap_pages none;
+	const struct heap_allocator *layer = heap_state_find(heap, &allocator_pymalloc);
+
+	if (layer && layer->live_heap != UNKNOWN)
+		ledger_walked(o->ledger, layer->walk.live_step, &none);
 }
 
 bool small_objects_are_there(const struct small_objects *o)
@@ -200,35 +178,34 @@ const struct objects_view *small_objects_view(struct small_objects *o, const str
 	struct allocation_view *sites = &o->view.sites;
 	struct object_counts counts;
 	struct pace_view pace = {.share = -1};
-	bool in_pace; /* it is alive: time since its last cell counts too */
 
 	if (o->options.paced)
 		look_at_pools(o);
-	in_pace = tracer_pace(o->tracer, o->process->pid, CELL_OBJECTS, &pace);
+	if (tracer_pace(o->tracer, o->process->pid, CELL_OBJECTS, &pace))
+		o->view.duty = pace.duty; /* of one that has ended, as it was */
+	else if (!o->options.paced)
+		o->view.duty = 1;
 	tracer_object_counts(o->tracer, o->process->pid, &counts);
 	sites->before = sites->totals;
 	sites->totals = *ledger_totals(o->ledger);
 	sites->totals.live = sum_of_live(o->ledger);
-	o->view.duty = in_pace ? pace.duty : duty(o);
 	o->view.in_cells = o->options.paced;
-	o->view.scaled = !o->view.in_cells || is_duty_known(o);
 	o->view.probe_share = pace.share;
 	sites->stacks = stacks_counts(o->stacks);
 	sites->unattributed = UNKNOWN;
 	sites->top = o->options.top;
 	sites->sample_bytes = o->options.sample_bytes;
-	sites->budget = (struct budget_view){
-		.probe_share = -1, .tracer_share = -1, .duty = o->view.duty, .duty_now = o->view.duty};
+	sites->budget = (struct budget_view){.probe_share = -1,
+					     .tracer_share = -1,
+					     .duty = o->view.duty,
+					     .duty_now = o->view.duty,
+					     .estimated = ledger_is_estimated(o->ledger)};
+	if (sites->budget.estimated)
+		ledger_estimate_totals(o->ledger, clock_monotonic_ns(), &sites->totals,
+				       &sites->budget.totals);
 	o->view.born = (struct site_count){counts.taken, counts.taken_bytes};
 	o->view.died = (struct site_count){counts.given, counts.given_bytes};
 	o->view.live_heap = layer ? layer->live_heap : UNKNOWN;
 	o->view.on = tracer_sees_objects(o->tracer, o->process->pid);
-	if (site_rows_fill(&o->rows, o->ledger, o->stacks, NULL, sites))
-		return NULL;
-	if (o->view.in_cells && o->view.scaled) {
-		scale(&sites->totals.live, 1 / o->view.duty);
-		if (scale_sites(o, 1 / o->view.duty))
-			return NULL;
-	}
-	return &o->view;
+	return site_rows_fill(&o->rows, o->ledger, o->stacks, NULL, sites) ? NULL : &o->view;
 }

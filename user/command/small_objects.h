@@ -33,6 +33,8 @@ void small_objects_free(struct small_objects *objects); /* NULL-safe */
 void small_objects_event(struct small_objects *objects, const struct event *ev, const struct allocator *layer);
 /* A cell of theirs has begun or ended. */
 void small_objects_cell(struct small_objects *objects, const struct event_cell *cell);
+/* The heap has been read. */
+void small_objects_walked(struct small_objects *objects, const struct heap_state *heap);
 void small_objects_exec(struct small_objects *objects);
 
 /* Whether they are looked at, or have been. */

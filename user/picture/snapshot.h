@@ -35,6 +35,7 @@ struct site_view {
 	struct site_count peak;           /* what of it was live at the peak of all */
 	const struct stack *stack;        /* NULL: not known */
 	const struct site_bounds *bounds; /* NULL: the figures are exact */
+	bool of_objects; /* of Python's small objects, among those of blocks: picture/with_objects.h */
 };
 
 /* What the allocation probes may cost, and how much of the process they see for that. */
@@ -67,6 +68,7 @@ struct allocation_view {
 	uint64_t sample_bytes;               /* figures of sites are estimates from one stack in so many bytes; 0: exact */
 	uint64_t free_sample_bytes;          /* the same of what they freed here */
 	struct budget_view budget;
+	bool has_objects;                    /* sites has those of objects too */
 	const struct objects_view *objects;  /* Python's small objects, which malloc never sees; NULL: not looked at */
 };
 
@@ -77,10 +79,8 @@ struct objects_view {
 	struct site_count born, died; /* exact, while they were looked at; died: those from before too */
 	uint64_t live_heap;           /* of pymalloc, by the walk; UNKNOWN */
 	bool on;                      /* they are being looked at, all the time or in cells */
-	bool in_cells;                /* … in cells: live is too much, since of deaths that were not seen only those are known
-					whose place is free */
+	bool in_cells;                /* … in cells: sites and totals are estimates then, with bounds (heap/estimate.h) */
 	double duty;                  /* of its own CPU time since then, what was seen */
-	bool scaled;                  /* sites stand for all; else for what was seen: duty is not known well enough */
 	double probe_share;           /* of its CPU time in the last 5 s; negative: not known */
 };
 

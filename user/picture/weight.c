@@ -7,6 +7,7 @@ const char *const site_weight_names[WEIGHT_CNT] = {
 	[WEIGHT_LIVE] = "live",           [WEIGHT_ALLOCATED] = "allocated", [WEIGHT_FREED] = "freed",
 	[WEIGHT_COUNT] = "count",         [WEIGHT_PINNED] = "pinned",       [WEIGHT_PEAK] = "peak",
 	[WEIGHT_TEMPORARY] = "temporary", [WEIGHT_RETAINED] = "retained",
+	[WEIGHT_PYTHON] = "python",
 };
 
 /* Of a layer, whose frees no probe sees. */
@@ -68,11 +69,15 @@ bool weight_is_known(const struct weights *w, enum site_weight weight)
 		return false;
 	if (weight == WEIGHT_RETAINED)
 		return retained_is_known(w->s);
+	if (weight == WEIGHT_PYTHON)
+		return w->s->allocs->has_objects;
 	return weight != WEIGHT_PINNED || w->s->allocs->survey;
 }
 
 uint64_t weight_of(const struct weights *w, const struct site_view *site, enum site_weight weight)
 {
+	if (site->of_objects || weight == WEIGHT_PYTHON)
+		return site->of_objects && weight == WEIGHT_PYTHON ? site->figures->live.bytes : 0;
 	if (weight == WEIGHT_RETAINED)
 		return site == w->first ? w->first_retained : share(w, site);
 	return ranking_weigh[weight](site);
@@ -81,11 +86,13 @@ uint64_t weight_of(const struct weights *w, const struct site_view *site, enum s
 bool weight_has_blocks(enum site_weight weight)
 {
 	return weight == WEIGHT_LIVE || weight == WEIGHT_FREED || weight == WEIGHT_PEAK ||
-	       weight == WEIGHT_TEMPORARY;
+	       weight == WEIGHT_TEMPORARY || weight == WEIGHT_PYTHON;
 }
 
 uint64_t weight_blocks(const struct site_view *site, enum site_weight weight)
 {
+	if (site->of_objects || weight == WEIGHT_PYTHON)
+		return site->of_objects && weight == WEIGHT_PYTHON ? site->figures->live.cnt : 0;
 	switch (weight) {
 	case WEIGHT_LIVE:
 		return site->figures->live.cnt;
@@ -104,6 +111,16 @@ static void add_rest(struct weight_rest *rests, size_t *cnt, const char *name, u
 {
 	if (weight && *cnt < WEIGHT_RESTS_MAX)
 		rests[(*cnt)++] = (struct weight_rest){name, weight};
+}
+
+/* Of pymalloc, by the walk, that the sites of objects do not account for. */
+static void add_other_objects(const struct objects_view *o, struct weight_rest *rests, size_t *cnt)
+{
+	uint64_t live = o->sites.totals.live.bytes;
+
+	if (o->live_heap != UNKNOWN && o->live_heap > live)
+		add_rest(rests, cnt, o->in_cells ? "[from before the attach, or not seen]" : "[from before the attach]",
+			 o->live_heap - live);
 }
 
 /* So that a graph is as wide as the heap. */
@@ -125,5 +142,7 @@ size_t weight_rests(const struct weights *w, enum site_weight weight,
 		add_rest(rests, &cnt, "[freed by nobody seen]", probed - w->charged);
 		add_rest(rests, &cnt, "[pymalloc's arenas]", w->s->heap->retained - probed);
 	}
+	if (weight == WEIGHT_PYTHON)
+		add_other_objects(a->objects, rests, &cnt);
 	return cnt;
 }

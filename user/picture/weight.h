@@ -28,6 +28,7 @@ enum site_weight {
 	WEIGHT_PEAK,
 	WEIGHT_TEMPORARY,
 	WEIGHT_RETAINED,
+	WEIGHT_PYTHON, /* live, of Python's small objects, whose sites have no other weight */
 	WEIGHT_CNT
 };
 extern const char *const site_weight_names[WEIGHT_CNT]; /* "live", … */
@@ -40,7 +41,7 @@ struct weights {
 	uint64_t first_retained;
 };
 void weights_init(struct weights *weights, const struct snapshot *s);
-/* Whether anything can be said: pinned and retained want a walk, all want allocation events. */
+/* Whether anything can be said: pinned and retained want a walk, python sites of objects, all want allocation events. */
 bool weight_is_known(const struct weights *weights, enum site_weight weight);
 /* Bytes (WEIGHT_COUNT: allocations) of a site; 0 where unknown. */
 uint64_t weight_of(const struct weights *weights, const struct site_view *site, enum site_weight weight);

@@ -24,6 +24,7 @@
  *
  *   1  without a budget: of allocs the probes' share and why they were removed; no bounds of sites
  *   2  the budget of the probes (record/parts.c), and bounds of sites (record/site_bounds.h) behind their changes
+ *   3  Python's small objects: behind the survey of allocs; their sites and bounds behind those of allocs
  */
 #ifndef ALLOCTRACE_RECORD_FORMAT_H
 #define ALLOCTRACE_RECORD_FORMAT_H
@@ -31,7 +32,7 @@
 #include <stdint.h>
 
 #define RECORD_MAGIC "alloctrc" /* 8 bytes, without the NUL */
-#define RECORD_VERSION 2
+#define RECORD_VERSION 3
 #define RECORD_VERSION_MIN 1 /* still read */
 #define CHUNK_MAGIC 0x4b435441u /* "ATCK" */
 

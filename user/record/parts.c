@@ -114,7 +114,8 @@ static void code_survey(struct codec *c, struct survey_result *r)
 /* What version 1 had in place of a budget. */
 static void read_cost(struct codec *c, struct budget_view *b, uint64_t sample_bytes, const char **removed)
 {
-	*b = (struct budget_view){.tracer_share = -1, .duty = 1, .duty_now = 1, .estimated = sample_bytes != 0};
+	*b = (struct budget_view){
+		.tracer_share = -1, .duty = 1, .duty_now = 1, .estimated = sample_bytes != 0};
 	codec_double(c, &b->probe_share);
 	codec_text(c, removed);
 }
@@ -135,8 +136,8 @@ static void code_budget(struct codec *c, struct budget_view *b)
 		codec_figures(c, &b->totals, sizeof(b->totals));
 }
 
-/* *removed: why probes had been removed, of version 1. */
-static void code_allocs(struct codec *c, struct allocation_view *a, const char **removed)
+/* Of blocks, or of objects. *removed: why probes had been removed, of version 1. */
+static void code_ledger(struct codec *c, struct allocation_view *a, const char **removed)
 {
 	struct survey_result *survey;
 
@@ -158,6 +159,32 @@ static void code_allocs(struct codec *c, struct allocation_view *a, const char *
 	a->survey = survey = codec_part(c, a->survey, sizeof(*survey));
 	if (survey)
 		code_survey(c, survey);
+}
+
+static void code_objects(struct codec *c, struct objects_view *o)
+{
+	code_ledger(c, &o->sites, NULL);
+	codec_figures(c, &o->born, sizeof(o->born));
+	codec_figures(c, &o->died, sizeof(o->died));
+	codec_figure(c, &o->live_heap);
+	codec_bool(c, &o->on);
+	codec_bool(c, &o->in_cells);
+	codec_double(c, &o->duty);
+	codec_double(c, &o->probe_share);
+	check_double(c, o->duty, SHARE_MAX);
+	check_double(c, o->probe_share, SHARE_MAX);
+}
+
+static void code_allocs(struct codec *c, struct allocation_view *a, const char **removed)
+{
+	struct objects_view *objects;
+
+	code_ledger(c, a, removed);
+	if (codec_version(c) < 3)
+		return;
+	a->objects = objects = codec_part(c, a->objects, sizeof(*objects));
+	if (objects)
+		code_objects(c, objects);
 }
 
 static void code_process(struct codec *c, struct snapshot *s)

@@ -1,7 +1,7 @@
 /*
  * The parts of a snapshot and of what is said of several together, for both directions
- * (record/codec.h). What is read points into the codec's arena and dictionary. Sites are not
- * among them (record/site_changes.h).
+ * (record/codec.h). What is read points into the codec's arena and dictionary. Sites, of objects too, are
+ * not among them (record/site_changes.h).
  */
 #ifndef ALLOCTRACE_RECORD_PARTS_H
 #define ALLOCTRACE_RECORD_PARTS_H

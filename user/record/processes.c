@@ -7,6 +7,7 @@
 static void process_free(struct recorded_process *one)
 {
 	site_states_free(&one->sites);
+	site_states_free(&one->objects);
 	unfinished_free(&one->unfinished);
 	free(one);
 }

@@ -12,6 +12,7 @@ struct recorded_process {
 	pid_t pid;
 	uint64_t started_ns;
 	struct site_states sites;
+	struct site_states objects; /* sites of Python's small objects */
 	struct unfinished unfinished; /* reading what has no final picture */
 	bool ended;
 };

@@ -97,10 +97,11 @@ int recorder_close(struct recorder *r)
 	return status;
 }
 
-static void write_sites(struct codec *c, struct recorded_process *process, const struct snapshot *s)
+static void write_sites(struct codec *c, struct site_states *states, const struct allocation_view *allocs,
+			bool last)
 {
-	code_site_changes(c, &process->sites, s->allocs, NULL);
-	write_site_bounds(c, &process->sites.bounds, s->allocs, s->final || s->gone);
+	code_site_changes(c, states, allocs, NULL);
+	write_site_bounds(c, &states->bounds, allocs, last);
 }
 
 static void write_process(struct codec *c, struct recorder *r, const struct snapshot *s)
@@ -114,7 +115,9 @@ static void write_process(struct codec *c, struct recorder *r, const struct snap
 	}
 	code_snapshot(c, &copy);
 	if (s->allocs)
-		write_sites(c, process, s);
+		write_sites(c, &process->sites, s->allocs, s->final || s->gone);
+	if (s->allocs && s->allocs->objects)
+		write_sites(c, &process->objects, &s->allocs->objects->sites, s->final || s->gone);
 	process->ended = s->gone;
 }
 

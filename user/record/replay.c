@@ -20,7 +20,8 @@
 /* A process's snapshot in the picture that came last. */
 struct shown {
 	struct snapshot s;
-	struct allocation_view *allocs; /* of s; NULL: none */
+	struct allocation_view *allocs;  /* of s; NULL: none */
+	struct allocation_view *objects; /* of allocs; NULL: none */
 	struct recorded_process *process;
 };
 
@@ -110,6 +111,13 @@ void replay_close(struct replay *r)
 	free(r);
 }
 
+static void read_sites(struct replay *r, struct site_states *states)
+{
+	code_site_changes(&r->codec, states, NULL, &r->left);
+	if (codec_version(&r->codec) > 1)
+		read_site_bounds(&r->codec, &states->bounds, &r->left);
+}
+
 static void read_process(struct replay *r, struct shown *shown)
 {
 	struct codec *c = &r->codec;
@@ -122,10 +130,11 @@ static void read_process(struct replay *r, struct shown *shown)
 		return;
 	}
 	shown->allocs = (struct allocation_view *)s->allocs; /* in our own arena */
-	if (shown->allocs) {
-		code_site_changes(c, &shown->process->sites, NULL, &r->left);
-		if (codec_version(c) > 1)
-			read_site_bounds(c, &shown->process->sites.bounds, &r->left);
+	if (shown->allocs)
+		read_sites(r, &shown->process->sites);
+	if (shown->allocs && shown->allocs->objects) {
+		shown->objects = &((struct objects_view *)shown->allocs->objects)->sites;
+		read_sites(r, &shown->process->objects);
 	}
 	shown->process->ended = s->gone;
 	if (r->in.ending != CHUNKS_FINAL && codec_is_well(c))
@@ -275,6 +284,13 @@ int replay_next(struct replay *r, struct picture *picture, struct error *err)
 	return 1;
 }
 
+static void show_sites(struct replay *r, const struct site_states *states, uint64_t top,
+		       struct allocation_view *a)
+{
+	site_states_view(&r->codec, states, a);
+	a->top = top ? top : a->top;
+}
+
 int replay_sites(struct replay *r, uint64_t top)
 {
 	struct frame *frame = r->last;
@@ -283,10 +299,10 @@ int replay_sites(struct replay *r, uint64_t top)
 	for (size_t i = 0; i < frame->picture.cnt; i++) {
 		struct shown *shown = &frame->shown[i];
 
-		if (!shown->allocs)
-			continue;
-		site_states_view(&r->codec, &shown->process->sites, shown->allocs);
-		shown->allocs->top = top ? top : shown->allocs->top;
+		if (shown->allocs)
+			show_sites(r, &shown->process->sites, top, shown->allocs);
+		if (shown->objects)
+			show_sites(r, &shown->process->objects, top, shown->objects);
 	}
 	return r->codec.status;
 }

@@ -75,11 +75,15 @@ static struct diff_figure side_of(const struct diff *d, const struct diff_row *r
 
 	for (uint32_t at = row->first[side]; at != DIFF_NONE; at = d->next[side][at]) {
 		const struct site_view *view = &d->side[side].snapshot->allocs->sites[at];
-		struct bounded figures = {view->figures->live, view->figures->allocated, view->figures->freed,
-					  view->figures->freed_here};
-		uint64_t figure = ((const uint64_t *)&figures)[number];
+		struct bounded figures;
+		uint64_t figure;
 		struct site_bounds bounds;
 
+		if (view->of_objects)
+			continue; /* they have another weight, without bounds here */
+		figures = (struct bounded){view->figures->live, view->figures->allocated, view->figures->freed,
+					  view->figures->freed_here};
+		figure = ((const uint64_t *)&figures)[number];
 		f.figure += figure;
 		if (!view->bounds)
 			continue;

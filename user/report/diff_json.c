@@ -76,9 +76,13 @@ static void site(struct json *j, cJSON *o, const struct diff *d, const struct di
 	json_bool(j, o, "truncated", row->stack && row->stack->cut);
 	json_text(j, o, "match", words[row->match]);
 	json_bool(j, o, "within_error", row->within_error);
-	for (enum site_weight weight = 0; weight < WEIGHT_CNT; weight++)
+	for (enum site_weight weight = 0; weight < WEIGHT_CNT; weight++) {
+		/* Most programs are not in Python. */
+		if (weight == WEIGHT_PYTHON && !diff_knows(d, 0, weight) && !diff_knows(d, 1, weight))
+			continue;
 		pair(j, o, site_weight_names[weight], figure(d, row, 0, weight), figure(d, row, 1, weight),
 		     diff_range(d, row, weight, &range) ? &range : NULL);
+	}
 }
 
 static void sites(struct json *j, const struct diff *d)

@@ -1,6 +1,7 @@
 #include "report/form.h"
 #include "report/report.h"
 
+#include "picture/with_objects.h"
 #include "report/heaptrack.h"
 #include "report/html.h"
 #include "report/perfetto.h"
@@ -20,7 +21,11 @@ static int write_json(FILE *out, const struct snapshot *s, const struct form_opt
 
 static int write_folded(FILE *out, const struct snapshot *s, const struct form_options *options)
 {
-	return report_folded(out, s, options->weight);
+	struct with_objects with;
+	int rc = with_objects_make(&with, &s) ?: report_folded(out, s, options->weight);
+
+	with_objects_free(&with);
+	return rc;
 }
 
 static int write_html(FILE *out, const struct snapshot *s, const struct form_options *options)
@@ -37,8 +42,12 @@ static int write_pprof(FILE *out, const struct snapshot *s, const struct form_op
 
 static int write_speedscope(FILE *out, const struct snapshot *s, const struct form_options *options)
 {
+	struct with_objects with;
+	int rc = with_objects_make(&with, &s) ?: report_speedscope(out, s);
+
 	(void)options;
-	return report_speedscope(out, s);
+	with_objects_free(&with);
+	return rc;
 }
 
 static int write_perfetto(FILE *out, const struct snapshot *s, const struct form_options *options)

@@ -183,7 +183,7 @@ static void objects(struct json *j, cJSON *parent, const struct snapshot *s)
 	json_bool(j, o, "on", v->on);
 	json_number(j, o, "duty", v->duty);
 	json_bool(j, o, "in_cells", v->in_cells);
-	json_bool(j, o, "scaled", v->scaled);
+	json_bool(j, o, "estimated", v->sites.budget.estimated);
 	if (v->probe_share >= 0)
 		json_number(j, o, "probe_cpu_share", v->probe_share);
 	else
@@ -193,6 +193,8 @@ static void objects(struct json *j, cJSON *parent, const struct snapshot *s)
 	json_integer(j, o, "live", v->sites.totals.live.bytes);
 	json_integer(j, o, "live_blocks", v->sites.totals.live.cnt);
 	json_figure(j, o, "live_heap", v->live_heap);
+	if (v->sites.budget.estimated)
+		json_total_bounds(j, o, &v->sites.budget.totals);
 	json_figure(j, o, "sample_bytes", v->sites.sample_bytes ? v->sites.sample_bytes : UNKNOWN);
 	truncated(j, o, v->sites.truncated);
 	sites(j, o, s, &v->sites);

@@ -11,14 +11,19 @@
 #include "report/heaviest.h"
 #include "report/pprof_tables.h"
 #include "picture/weight.h"
+#include "picture/with_objects.h"
 
 #define GZIP_LEVEL 1 /* a third of the time of the usual 6, for a tenth more bytes */
 #define COMMENTS_MAX 8
 
-_Static_assert(WEIGHT_CNT <= SINCE_SUMS_MAX, "more types may be sums than since.h has room for");
+/* Live objects are no sum. */
+_Static_assert(WEIGHT_CNT - 1 <= SINCE_SUMS_MAX,
+	       "more types may be sums than since.h has room for");
 
 /* Readers that know no default take the last. */
 const struct pprof_type pprof_types[] = {
+	{"python_objects", "count", WEIGHT_PYTHON, true, false},
+	{"python", "bytes", WEIGHT_PYTHON, false, false},
 	{"retained", "bytes", WEIGHT_RETAINED, false, false},
 	{"pinned", "bytes", WEIGHT_PINNED, false, false},
 	{"peak_objects", "count", WEIGHT_PEAK, true, false},
@@ -138,7 +143,7 @@ static bool weigh(struct profile *p, const struct site_view *site, int64_t value
 		values[i] = value_of(type->blocks ? weight_blocks(site, type->weight)
 						  : weight_of(&p->weights, site, type->weight));
 	}
-	if (p->since)
+	if (p->since && !site->of_objects)
 		count_since(p, site, values);
 	for (size_t i = 0; i < p->type_cnt; i++)
 		any |= values[i] != 0;
@@ -292,14 +297,16 @@ static int put_all(struct profile *p, size_t stacks_max)
 
 int pprof_put(FILE *out, const struct snapshot *s, const struct pprof_choice *choice)
 {
-	struct profile p = {
-		.out = out, .s = s, .since = choice->since, .tables = pprof_tables_new(s->command)};
-	int rc;
+	struct profile p = {.out = out, .since = choice->since, .tables = pprof_tables_new(s->command)};
+	struct with_objects with;
+	int rc = with_objects_make(&with, &s);
 
 	if (!p.tables)
-		return -ENOMEM;
+		rc = -ENOMEM;
+	p.s = s;
 	weights_init(&p.weights, s);
-	rc = put_all(&p, choice->stacks_max);
+	rc = rc ?: put_all(&p, choice->stacks_max);
+	with_objects_free(&with);
 	pprof_tables_free(p.tables);
 	free(p.ids);
 	free(p.packed);

@@ -19,6 +19,7 @@ enum source {
 	OF_ALLOCATOR,  /* struct heap_allocator, each that is known something of */
 	OF_OWN_RETURN, /* struct own_return, each */
 	OF_ALLOCS,     /* struct allocation_view */
+	OF_OBJECTS,    /* struct objects_view */
 	OF_COLLECTOR,  /* struct collector_runs, a generation each */
 	OF_LOSSES,     /* by cause */
 };
@@ -48,6 +49,7 @@ struct row {
 #define ALLOCATOR(member) OF_ALLOCATOR, AS_IT_IS, offsetof(struct heap_allocator, member), NULL
 #define OWN_RETURN(member) OF_OWN_RETURN, AS_IT_IS, offsetof(struct own_return, member), NULL
 #define ALLOCS(member) OF_ALLOCS, AS_IT_IS, offsetof(struct allocation_view, member), NULL
+#define OBJECTS(member) OF_OBJECTS, AS_IT_IS, offsetof(struct objects_view, member), NULL
 #define COLLECTOR(member) OF_COLLECTOR, AS_IT_IS, offsetof(struct collector_runs, member), NULL
 #define VALUE(function) OF_PROCESS, AS_IT_IS, 0, function
 
@@ -92,6 +94,11 @@ static double duty(const struct snapshot *s)
 static double estimated(const struct snapshot *s)
 {
 	return s->allocs ? s->allocs->budget.estimated : -1;
+}
+
+static double objects_duty(const struct snapshot *s)
+{
+	return s->allocs && s->allocs->objects ? s->allocs->objects->duty : -1;
 }
 
 static double error_of_sites(const struct snapshot *s)
@@ -177,6 +184,16 @@ static const struct row rows[] = {
 	{"figures_estimated", "Whether figures of events (live_bytes, allocations_total, …) are estimates: 0 or 1.", NULL,
 	 VALUE(estimated)},
 	{"site_error_ratio", "Half of the 95 % interval of sites' live bytes, relative, on average.", NULL, VALUE(error_of_sites)},
+
+	{"python_objects_live_bytes",
+	 "In Python's small objects born since the attach and live, as pools round them; under a budget about.", NULL,
+	 OBJECTS(sites.totals.live.bytes)},
+	{"python_objects_live", "These objects.", NULL, OBJECTS(sites.totals.live.cnt)},
+	{"python_objects_heap_bytes", "In all of Python's small objects, by the walk of its pools.", NULL, OBJECTS(live_heap)},
+	{"python_objects_seen_born_total", "Births of small objects while they were looked at.", NULL, OBJECTS(born.cnt)},
+	{"python_objects_seen_died_total", "Deaths of small objects while they were looked at.", NULL, OBJECTS(died.cnt)},
+	{"python_objects_duty_ratio", "Of the process's own CPU time since the attach, that with their probes on.", NULL,
+	 VALUE(objects_duty)},
 
 	{"gc_collections_total", "Runs of Python's garbage collector.", NULL, COLLECTOR(cnt)},
 	{"gc_collected_objects_total", "Objects that they found in unreachable cycles.", NULL, COLLECTOR(collected)},
@@ -378,6 +395,8 @@ static void put_of_process(struct page *p, const struct row *row, const struct s
 		put_figure(p, row, labels, s->heap);
 	else if (row->source == OF_ALLOCS && s->allocs)
 		put_figure(p, row, labels, s->allocs);
+	else if (row->source == OF_OBJECTS && s->allocs && s->allocs->objects)
+		put_figure(p, row, labels, s->allocs->objects);
 }
 
 static void put_row(struct page *p, const struct row *row)

@@ -281,23 +281,23 @@ static int put_pins(FILE *out, const struct snapshot *s, bool colour)
 
 static int put_objects(FILE *out, const struct snapshot *s, bool colour)
 {
-	static const char *const names[] = {
-		"live objects by site", "number", "share", "allocated", "freed", "by", NULL};
-	const struct site_table form = {.align = "rrrrrl",
-					.names = names,
+	static const char *const names[] = {"live objects by site", "number", "share", "allocated", "freed", "by", NULL},
+				 *const estimates[] = {"live objects by site, about", "±", "number", "share",
+						       "allocated", "freed", "by", NULL};
+	const struct objects_view *v = s->allocs->objects;
+	bool errors = v && v->sites.budget.estimated;
+	const struct site_table form = {.align = errors ? "rrrrrrl" : "rrrrrl",
+					.names = errors ? estimates : names,
 					.weigh = ranking_weigh[WEIGHT_LIVE],
 					.row = live_row,
+					.errors = errors,
 					.rest = "with"};
-	const struct objects_view *v = s->allocs->objects;
 	char bytes[UNITS_TEXT_MAX], cnt[UNITS_TEXT_MAX];
 
 	if (!v || !v->born.cnt)
 		return 0;
 	fprintf(out, "  Python objects of up to 512 bytes: born since the attach and live %s%s",
-		v->in_cells             ? v->scaled ? "at most " : "of what was seen at most "
-		: v->sites.sample_bytes ? "about "
-					: "",
-		units_bytes(bytes, v->sites.totals.live.bytes));
+		v->in_cells || v->sites.sample_bytes ? "about " : "", units_bytes(bytes, v->sites.totals.live.bytes));
 	if (v->live_heap != UNKNOWN)
 		fprintf(out, " of %s", units_bytes(bytes, v->live_heap));
 	fprintf(out, "; %s were %sborn", figure_count(cnt, v->born.cnt), v->in_cells ? "seen to be " : "");
