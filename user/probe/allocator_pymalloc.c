@@ -17,6 +17,12 @@ static unsigned version(struct object *obj)
 	return (hex >> 8) * 1000 + (hex & 0xff);
 }
 
+/* Objects/obmalloc.c, ALIGNMENT, from 3.7 on. */
+static uint64_t rounded(uint64_t size)
+{
+	return (size + 15) & ~15ULL;
+}
+
 extern const struct allocator allocator_pymalloc;
 const struct allocator allocator_pymalloc = {
 	.name = "pymalloc",
@@ -26,6 +32,7 @@ const struct allocator allocator_pymalloc = {
 	.purge_call = NULL,
 	.rows = NULL,
 	.version = version,
+	.rounded = rounded,
 	.layer = "Python objects of up to 512 bytes",
 	.remedy = "fewer small objects that live long, or PYTHONMALLOC=malloc from the start",
 };
