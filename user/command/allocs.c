@@ -135,7 +135,7 @@ static bool survey_is_due(const struct allocs *a, uint64_t now)
 	       now - a->surveyed_ns >= (pause > SURVEY_INTERVAL_NS ? pause : SURVEY_INTERVAL_NS);
 }
 
-/* What is live of the allocators that the probes see. */
+/* What is live of the allocators that the probes see, if all of it was counted. */
 static void walked(struct allocs *a, struct heap_state *heap)
 {
 	static const struct heap_pages none;
@@ -147,7 +147,11 @@ static void walked(struct allocs *a, struct heap_state *heap)
 	for (size_t i = 0; i < heap->allocator_cnt; i++) {
 		const struct heap_allocator *one = &heap->allocators[i];
 
-		for (unsigned step = 0; step < STEP_CNT && one->serving && !heap_is_layer(one); step++)
+		if (!one->serving || !one->walked || heap_is_layer(one))
+			continue;
+		if (!one->walk.complete)
+			return;
+		for (unsigned step = 0; step < STEP_CNT; step++)
 			heap_blocks_add(&live[step], &one->walk.live_step[step]);
 	}
 	ledger_walked(a->ledger, live, walk ? &walk->pages : &none);

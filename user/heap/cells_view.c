@@ -4,7 +4,7 @@
 
 #include "heap/cells_book.h"
 
-#define NONE_SEEN 3.69 /* as many of mean 1 that none may be seen of, 97.5 % */
+#define NONE_SEEN 3.69  /* as many of mean 1 that none may be seen of, 97.5 % */
 #define WALK_CELLS 1000 /* after which a walk is too old */
 
 #define SIZE_ERROR                                                                                           \
@@ -90,6 +90,16 @@ static double unit_of(const struct cells *c, const struct site_cells *s, enum fi
 	return c->ages.weight * s->seen_born.v[f] / s->seen_born.v[CNT];
 }
 
+/* What is live was allocated. */
+static void at_least(struct site_count *figure, struct bounds *b, enum figure f, double live)
+{
+	if ((double)*of(figure, f) >= live)
+		return;
+	*of(figure, f) = whole(live);
+	if (*of(&b->high, f) < *of(figure, f))
+		*of(&b->high, f) = *of(figure, f);
+}
+
 static void estimate(const struct cells *c, const struct site_cells *s, uint64_t now_ns,
 		     const struct living living[FIGURE_CNT], struct site *site, struct site_bounds *b)
 {
@@ -114,6 +124,7 @@ static void estimate(const struct cells *c, const struct site_cells *s, uint64_t
 		/* Where nothing was seen, there may have been some. */
 		*of(&b->live.high, f) =
 			(uint64_t)fmax((double)*of(&b->live.high, f), unit_of(c, s, f) * NONE_SEEN);
+		at_least(&site->allocated, &b->allocated, f, living[f].alive);
 		freed = fmax((double)*of(&site->allocated, f) - living[f].alive - s->gone.v[f], 0);
 		var = factor * factor * estimate_variance(w, s->born[f]) + living[f].variance;
 		set(&site->freed, &b->freed, f, freed, estimate_interval(freed, var, 0));
