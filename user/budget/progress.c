@@ -2,13 +2,15 @@
 
 #include <math.h>
 
-#define TRAP_USER_NS 95.0 /* of each trap, counted as user time: 57 to 130, as much of the program's data is out of the caches */
-#define TRAP_ERROR_NS 25.0 /* of that */
-#define TRAPS_PER_HIT 1.5 /* an allocation's two and a free's one */
+#define TRAP_USER_NS                                                                                         \
+	125.0 /* of each trap, counted as user time: 57 to 170, as much of the program's data is out of the  \
+		 caches */
+#define TRAP_ERROR_NS 45.0 /* of that */
+#define TRAPS_PER_HIT 1.5  /* an allocation's two and a free's one */
 #define HIT_OWN_NS 4.0
-#define LOST 0.3     /* an error of that part of the rest loses it */
+#define LOST 0.3         /* an error of that part of the rest loses it */
 #define COST_SPREAD 0.12 /* of what hits cost, from one stretch to another: as the machine is busy */
-#define TICKS_MIN 50 /* fewer say nothing */
+#define TICKS_MIN 50     /* fewer say nothing */
 #define FACTOR_MIN 0.5
 #define FACTOR_MAX 2.0
 

@@ -4,7 +4,7 @@
  *
  * A probe runs in the kernel. Of n ticks that fell while probes were hit, those in user mode are the
  * process's own, but for the trap itself (the return from it counts as user time: 57 ns measured on
- * 6.18 in a loop of nothing else, and as much again where the program's data has left the caches meanwhile: in between is taken); those in system mode are the probes' and its own system
+ * 6.18 in a loop of nothing else, and twice as much more where the program's data has left the caches meanwhile: what is in between is taken, with that error); those in system mode are the probes' and its own system
  * calls', which are to its user time as where there are no probes. So with U and S the ticks' time in
  * user and system mode, b the traps' part of U and r the process's own system over user time
  * elsewhere,
