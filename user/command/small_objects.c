@@ -163,7 +163,7 @@ void small_objects_walked(struct small_objects *o, const struct heap_state *heap
 	static const struct heap_pages none;
 	const struct heap_allocator *layer = heap_state_find(heap, &allocator_pymalloc);
 
-	if (layer && layer->live_heap != UNKNOWN)
+	if (layer && layer->walked && layer->walk.complete)
 		ledger_walked(o->ledger, layer->walk.live_step, &none);
 }
 
