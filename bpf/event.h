@@ -268,8 +268,12 @@ struct event_cell {
 	__u64 progress_error; /* ns, one standard error of that */
 	__u64 cpu; /* END, CUT: ns of CPU time that the process has had in the cell, probes included; 0: not known.
 		      BEGIN: ns of its own time that each of the coins' cells was taken to be long */
-	__u32 state;          /* enum cell_state */
-	__u32 pad;
+	__u64 hits; /* END, CUT: of probes, in it */
+	/* ps, own time of a hit as far as it is known by then, and one standard error of it; 0: not known. By it progress
+	   that was told by hits, in this cell or in one before, is mended. */
+	__u32 per_hit, per_hit_error;
+	__u32 state;   /* enum cell_state */
+	__u32 by_hits; /* END, CUT: probes took nearly all of its time; progress is hits × per_hit, or a guess */
 };
 
 /* Ways to lose something; each a counter that user space reads and reports when it is not zero. */

@@ -20,7 +20,7 @@ struct {
 
 static __always_inline void fill_cell(struct event_cell *cell, const u64 *args)
 {
-	fill_head(&cell->head, EVENT_CELL, args[CELL_ARG_TGID] << 32, args[CELL_ARG_STREAM],
+	fill_head(&cell->head, EVENT_CELL, args[CELL_ARG_GATE] << 32, args[CELL_ARG_GATE] >> 32,
 		  bpf_ktime_get_ns());
 	cell->number = args[CELL_ARG_NUMBER];
 	cell->chance = args[CELL_ARG_CHANCE];
@@ -29,8 +29,11 @@ static __always_inline void fill_cell(struct event_cell *cell, const u64 *args)
 	cell->progress = args[CELL_ARG_PROGRESS];
 	cell->progress_error = args[CELL_ARG_ERROR];
 	cell->cpu = args[CELL_ARG_CPU];
+	cell->hits = args[CELL_ARG_HITS];
+	cell->per_hit = args[CELL_ARG_PER_HIT];
+	cell->per_hit_error = args[CELL_ARG_PER_HIT] >> 32;
 	cell->state = args[CELL_ARG_STATE];
-	cell->pad = 0;
+	cell->by_hits = args[CELL_ARG_STATE] >> 32;
 }
 
 /*
@@ -42,26 +45,28 @@ int cell_mark(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 args[CELL_ARG_CNT];
 	struct event_cell *cell;
+	u32 state;
 	struct gate *gate;
 
 #pragma unroll
 	for (int i = 0; i < CELL_ARG_CNT; i++)
 		args[i] = ctx->args[i];
-	gate = gate_of(GATE_KEY(args[CELL_ARG_TGID], args[CELL_ARG_STREAM]));
+	gate = gate_of(args[CELL_ARG_GATE]);
 	if (!gate)
 		return 1;
-	if (args[CELL_ARG_STATE] == CELL_GO_ON) {
+	state = args[CELL_ARG_STATE];
+	if (state == CELL_GO_ON) {
 		gate->limit = gate->hits + args[CELL_ARG_QUOTA];
 		return !gate->open;
 	}
-	if (args[CELL_ARG_STATE] != CELL_BEGIN)
+	if (state != CELL_BEGIN)
 		gate->open = 0;
 	cell = ring_reserve(struct event_cell);
 	if (!cell)
 		return 1;
 	fill_cell(cell, args);
 	ring_submit(cell, false);
-	if (args[CELL_ARG_STATE] != CELL_BEGIN)
+	if (state != CELL_BEGIN)
 		return 0;
 	gate->sample_bytes = args[CELL_ARG_SAMPLE];
 	gate->free_sample_bytes = args[CELL_ARG_FREE_SAMPLE];
@@ -98,6 +103,18 @@ int gate_look(unsigned long *ctx)
 		else
 			passage.spent->system_looks++;
 	}
+	return 0;
+}
+
+/* A milestone of a process under a budget is passed: its number is the cookie. */
+SEC("uprobe/milestone")
+int milestone_pass(struct pt_regs *ctx)
+{
+	u64 number = bpf_get_attach_cookie(ctx);
+	struct passage passage;
+
+	if (number < MILESTONES_MAX && find_gate(&passage, bpf_get_current_pid_tgid() >> 32, CELL_BLOCKS))
+		passage.spent->passes[number]++;
 	return 0;
 }
 

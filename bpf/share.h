@@ -170,6 +170,9 @@ struct gate {
 	__u64 signal; /* its struct signal_struct, once it was hit; 0: not known */
 };
 
+/* Places that a process passes now and then (user/probe/milestones.h): so many stand at a time. */
+#define MILESTONES_MAX 4
+
 /* What hits have taken, by CPU; cumulative, but for what says otherwise. */
 #define GATE_TIMED 64 /* one program in so many is timed, and counts for all of them */
 
@@ -181,6 +184,7 @@ struct gate_spent {
 	__u64 stack_ns;         /* … of these for stacks */
 	__u64 user_ns, system_ns; /* what the kernel's ticks added to a thread between two of its hits in succession, in a cell */
 	__u64 user_looks, system_looks; /* when a timer looked, while the gate was open (gate_look) */
+	__u64 passes[MILESTONES_MAX]; /* of milestones, by their cookies; of blocks' gates */
 	__u64 task, cell, utime, stime; /* not a sum: whose hit was the last, in which one */
 	__u64 timed;              /* not a sum: the program that runs is */
 	__s64 allocs, frees;      /* not sums: bytes until the next sample; 0: not drawn yet */
@@ -193,9 +197,8 @@ struct gate_spent {
 
 /* The arguments of cell_mark, in order: those of a raw tracepoint. */
 enum cell_argument {
-	CELL_ARG_TGID,
-	CELL_ARG_STREAM,
-	CELL_ARG_STATE,
+	CELL_ARG_GATE, /* its key */
+	CELL_ARG_STATE, /* and in the upper half whether it is told by hits */
 	CELL_ARG_NUMBER,
 	CELL_ARG_CHANCE,
 	CELL_ARG_SAMPLE,
@@ -203,6 +206,8 @@ enum cell_argument {
 	CELL_ARG_PROGRESS,
 	CELL_ARG_ERROR,
 	CELL_ARG_CPU,
+	CELL_ARG_HITS,
+	CELL_ARG_PER_HIT, /* and in the upper half its error */
 	CELL_ARG_QUOTA, /* hits from a BEGIN on, or from now on */
 	CELL_ARG_CNT
 };

@@ -5,7 +5,7 @@
 
 #include "base/units.h"
 #include "budget/account.h"
-#include "budget/progress.h"
+#include "budget/evidence.h"
 
 #define MS (NSEC_PER_SEC / 1000)
 #define ASK_NS (50 * MS)       /* a sure cell is looked at so often; */
@@ -43,22 +43,14 @@ struct cell_means {
 	unsigned cnt;
 };
 
-#define TICK_NS 4e6 /* of the kernel's, at 250 Hz; at 1000 the error is half of that, and counted too large  \
-		     */
-
-/* 18 % too much was seen on a loaded machine. */
-static const struct correction calibrated = {.factor = 1, .error = 0.2};
-
 struct pace {
 	struct pace_options options;
 	struct account account;
-	struct progress_sums ticks, looks;
-	struct correction correction;
+	struct evidence evidence;
 	struct pace_reading last;
 	struct pace_step step;
 	enum mode mode;
 	uint64_t mode_since;
-	uint64_t all_user0, all_system0; /* at the beginning */
 	struct cell_means cell;
 	double pending_cost, pending_ours; /* of switching, since the last cell ended */
 	double off_rate;                   /* own CPU time in ns of time, while off */
@@ -333,61 +325,26 @@ static void take_cell(struct pace *p, const struct spent *s, double hits)
 	p->pending_cost = p->pending_ours = 0;
 }
 
-/* All that probes took of the process's time, as calibrated. */
-static double probes_since(const struct pace_reading *last, const struct pace_reading *now)
-{
-	return (double)(since(now->probe_ns, last->probe_ns) + since(now->others_ns, last->others_ns));
-}
-
-static uint64_t hits_since(const struct pace_reading *last, const struct pace_reading *now)
-{
-	return since(now->hits, last->hits) + since(now->others_hits, last->others_hits);
-}
-
-static void add_ticks(const struct pace *p, struct progress_sums *sums, double user, double system,
-		      const struct pace_reading *now, const struct spent *s)
-{
-	sums->user += user;
-	sums->system += system;
-	sums->cpu += s->cpu;
-	sums->probe += probes_since(&p->last, now);
-	sums->hits += (double)hits_since(&p->last, now);
-	sums->all_user = (double)since(now->all_user_ns, p->all_user0);
-	sums->all_system = (double)since(now->all_system_ns, p->all_system0);
-}
-
-static void correct(struct pace *p, const struct pace_reading *now, const struct spent *s)
-{
-	const struct pace_reading *last = &p->last;
-
-	add_ticks(p, &p->ticks, (double)since(now->user_ns, last->user_ns),
-		  (double)since(now->system_ns, last->system_ns), now, s);
-	if (!p->step.sure)
-		add_ticks(p, &p->looks, (double)since(now->user_look_ns, last->user_look_ns),
-			  (double)since(now->system_look_ns, last->system_look_ns), now, s);
-	p->correction = progress_correction(&p->ticks, &calibrated);
-	p->correction = progress_correction(&p->looks, &p->correction);
-}
-
 /* Books what has passed since the last reading, on or off. */
 static void take_time(struct pace *p, const struct pace_reading *now, bool on)
 {
 	const struct pace_reading *last = &p->last;
 	struct spent s = {
 		.cpu = (double)since(now->cpu_ns, last->cpu_ns),
-		.own = (double)pace_progress(p, last, now, NULL),
+		.own = (double)pace_progress(p, last, now).own,
 		.wall = (double)since(now->time_ns, last->time_ns),
 		.ours = (double)since(now->ours_ns, last->ours_ns),
 	};
 
-	s.probe = fmin(p->correction.factor * (double)since(now->probe_ns, last->probe_ns), s.cpu);
-	s.stack = fmin(p->correction.factor * (double)since(now->stack_ns, last->stack_ns), s.probe);
+	s.probe = fmin(p->evidence.correction.factor * (double)since(now->probe_ns, last->probe_ns), s.cpu);
+	s.stack = fmin(p->evidence.correction.factor * (double)since(now->stack_ns, last->stack_ns), s.probe);
 	s.own_on = on ? s.own : 0;
 	account_add(&p->account, now->time_ns, &s);
-	if (on)
-		correct(p, now, &s);
-	else
-		p->ticks.others_off = p->looks.others_off += (double)since(now->others_ns, last->others_ns);
+	evidence_add(&p->evidence, last, now,
+		     !on            ? EVIDENCE_OFF
+		     : p->step.sure ? EVIDENCE_SURE
+				    : EVIDENCE_CELL,
+		     s.own);
 	if (p->mode == MODE_SLICED && on) {
 		take_cell(p, &s, (double)since(now->hits, last->hits));
 	} else if (!on) {
@@ -471,11 +428,7 @@ struct pace *pace_new(const struct pace_options *options, const struct pace_read
 		return NULL;
 	p->options = *options;
 	p->last = *begin;
-	p->all_user0 = begin->all_user_ns;
-	p->all_system0 = begin->all_system_ns;
-	p->ticks.tick = TICK_NS;
-	p->looks.tick = PACE_LOOK_NS;
-	p->correction = calibrated;
+	evidence_begin(&p->evidence, begin);
 	p->mode_since = begin->time_ns;
 	p->random = options->seed;
 	return p;
@@ -492,25 +445,30 @@ void pace_share(struct pace *p, double max_share, double core_share)
 	p->options.core_share = core_share;
 }
 
-uint64_t pace_progress(const struct pace *p, const struct pace_reading *from, const struct pace_reading *to,
-		       uint64_t *error)
+struct progress pace_progress(const struct pace *p, const struct pace_reading *from,
+			      const struct pace_reading *to)
 {
-	return progress_own(&p->correction, since(to->cpu_ns, from->cpu_ns), (uint64_t)probes_since(from, to),
-			    hits_since(from, to), error);
+	return progress_own(&p->evidence.correction, since(to->cpu_ns, from->cpu_ns),
+			    evidence_probe_ns(from, to), evidence_hits(from, to));
+}
+
+double pace_hits(const struct pace *p)
+{
+	return p->cell.own > 0 ? p->cell.hits * NSEC_PER_SEC / p->cell.own : 0;
 }
 
 void pace_view(const struct pace *p, const struct pace_reading *now, struct pace_view *view)
 {
 	struct spent last = account_last(&p->account, p->last.time_ns, PACE_SPAN_NS), all = p->account.total;
-	double own = (double)pace_progress(p, &p->last, now, NULL), on = p->step.on ? own : 0;
+	double own = (double)pace_progress(p, &p->last, now).own, on = p->step.on ? own : 0;
 
 	last.cpu += (double)since(now->cpu_ns, p->last.cpu_ns);
-	last.probe += p->correction.factor * (double)since(now->probe_ns, p->last.probe_ns);
+	last.probe += p->evidence.correction.factor * (double)since(now->probe_ns, p->last.probe_ns);
 	*view = (struct pace_view){
 		.share = last.cpu > 0 ? fmin(last.probe / last.cpu, 1) : 0,
 		.duty = all.own + own > 0 ? (all.own_on + on) / (all.own + own) : 1,
 		.duty_now = last.own + own > 0 ? (last.own_on + on) / (last.own + own) : p->step.on,
-		.correction = p->correction.factor,
+		.correction = p->evidence.correction.factor,
 		.sliced = p->sliced,
 	};
 }

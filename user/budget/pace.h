@@ -4,6 +4,7 @@
  *
  *   pace.c      which mode, which step is next
  *   account.c   what was spent of the budget: sums over the last 5 s, the rates that steps are made from
+ *   evidence.c  what tells what probes really cost
  *   progress.c  what a process has had for itself: its CPU time less what probes took, as corrected
  *
  * While the budget suffices, one sure cell goes on and on. When it does not, stacks are sampled by
@@ -25,6 +26,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "budget/progress.h"
 
 #define PACE_LOOK_NS 100000 /* of a CPU's time */
 #define PACE_SPAN_NS 5000000000ULL /* that the budget holds over */
@@ -62,6 +65,9 @@ struct pace_reading {
 	uint64_t user_look_ns, system_look_ns;
 	/* The same of all its CPU time, hit or not. 0: not known. */
 	uint64_t all_user_ns, all_system_ns;
+	/* Of milestones (probe/milestones.h): which stand, a number for each set of them, and how often they were passed. 0: none. */
+	uint32_t milestones;
+	uint64_t passes;
 	uint64_t ours_ns; /* that we have used ourselves for placing and removing its probes */
 };
 
@@ -89,9 +95,11 @@ struct pace_step pace_next(struct pace *pace, const struct pace_reading *now);
  */
 void pace_begun(struct pace *pace, const struct pace_reading *now);
 
-/* CPU time (ns) that the process had for itself between two readings, and one standard error of it. */
-uint64_t pace_progress(const struct pace *pace, const struct pace_reading *from, const struct pace_reading *to,
-		       uint64_t *error);
+/* The CPU time that the process had for itself between two readings. */
+struct progress pace_progress(const struct pace *pace, const struct pace_reading *from, const struct pace_reading *to);
+
+/* Hits a second of its own CPU time in the last cells; 0: there were none. */
+double pace_hits(const struct pace *pace);
 
 struct pace_view {
 	double share;    /* that the probes took of the last 5 s */

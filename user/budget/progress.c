@@ -2,59 +2,152 @@
 
 #include <math.h>
 
-#define TRAP_USER_NS                                                                                         \
-	125.0 /* of each trap, counted as user time: 57 to 170, as much of the program's data is out of the  \
-		 caches */
+#define TRAP_USER_NS 125.0 /* of each trap, counted as user time */
 #define TRAP_ERROR_NS 45.0 /* of that */
 #define TRAPS_PER_HIT 1.5  /* an allocation's two and a free's one */
 #define HIT_OWN_NS 4.0
 #define LOST 0.3         /* an error of that part of the rest loses it */
-#define COST_SPREAD 0.12 /* of what hits cost, from one stretch to another: as the machine is busy */
+#define COST_SPREAD 0.12 /* of what hits cost, from one stretch to another: as the machine is busy; */
+#define WIDE_SPREAD 0.4  /* … where hits' own time is known: virtual machines were seen to be half as fast for seconds */
+#define KNOWN 0.25       /* an error of that part or less */
 #define TICKS_MIN 50     /* fewer say nothing */
+#define PASSES_MIN 20    /* likewise */
+#define PASSES_KEPT 4096 /* in cells: from there on the older half counts half */
 #define FACTOR_MIN 0.5
 #define FACTOR_MAX 2.0
 
-struct correction progress_correction(const struct progress_sums *s, const struct correction *prior)
+/* Both by their errors. */
+static void weigh(double *mean, double *error, double other, double other_error)
 {
-	struct correction c = *prior;
-	double ticks = s->user + s->system, off_user, off_system, own, probe, seen, error, weight;
+	double weight = 1 / (*error * *error), more = 1 / (other_error * other_error);
 
-	if (ticks < TICKS_MIN * s->tick || s->cpu <= 0 || s->probe <= 0 || s->all_user <= 0)
+	*mean = (*mean * weight + other * more) / (weight + more);
+	*error = 1 / sqrt(weight + more);
+}
+
+struct correction progress_together(const struct correction *a, const struct correction *b)
+{
+	struct correction c = *a;
+
+	if (!(b->error > 0))
 		return c;
-	off_user = s->all_user - s->user;
-	off_system = fmax(s->all_system - s->system - s->others_off, 0);
-	if (off_user < TICKS_MIN * s->tick)
-		return c;
-	/* The ticks are a sample of that CPU time: probes' cost in the same proportion. */
-	probe = s->probe * ticks / s->cpu;
-	own = (s->user - TRAP_USER_NS * TRAPS_PER_HIT * s->hits * ticks / s->cpu) *
-	      (1 + off_system / off_user);
-	seen = (ticks - own) / probe;
-	error = sqrt(s->tick * s->user * s->system / ticks) * (1 + off_system / off_user);
-	error = hypot(error, TRAP_ERROR_NS * TRAPS_PER_HIT * s->hits * ticks / s->cpu) / probe;
-	if (s->hits > 0) {
-		c.per_hit = fmax(own * s->cpu / ticks / s->hits, HIT_OWN_NS);
-		c.per_hit_error = error * probe * s->cpu / ticks / s->hits;
+	if (!(a->error > 0))
+		return *b;
+	weigh(&c.factor, &c.error, b->factor, b->error);
+	if (!(c.per_hit_error > 0)) {
+		c.per_hit = b->per_hit;
+		c.per_hit_error = b->per_hit_error;
+	} else if (b->per_hit_error > 0) {
+		weigh(&c.per_hit, &c.per_hit_error, b->per_hit, b->per_hit_error);
 	}
-	if (!(error > 0))
-		return c;
-	weight = 1 / (prior->error * prior->error) + 1 / (error * error);
-	c.factor = (prior->factor / (prior->error * prior->error) + seen / (error * error)) / weight;
-	c.factor = fmin(fmax(c.factor, FACTOR_MIN), FACTOR_MAX);
-	c.error = 1 / sqrt(weight);
 	return c;
 }
 
-uint64_t progress_own(const struct correction *c, uint64_t cpu_ns, uint64_t probe_ns, uint64_t hits,
-		      uint64_t *error)
+/* What own ns (± error) out of cpu say of probes that were said to take so much with so many hits. */
+static struct correction said(double own, double error, double cpu, double probe, double hits)
+{
+	struct correction c = {.factor = fmin(fmax((cpu - own) / probe, FACTOR_MIN), FACTOR_MAX),
+			       .error = error / probe};
+
+	if (hits > 0) {
+		c.per_hit = own / hits;
+		c.per_hit_error = error / hits;
+	}
+	return c;
+}
+
+struct correction progress_correction(const struct progress_sums *s, const struct correction *prior)
+{
+	double ticks = s->user + s->system, all = s->cpu / ticks, off_user, off_system, own, error;
+	struct correction c;
+
+	if (ticks < TICKS_MIN * s->tick || s->cpu <= 0 || s->probe <= 0 || s->all_user <= 0)
+		return *prior;
+	off_user = s->all_user - s->user;
+	off_system = fmax(s->all_system - s->system - s->others_off, 0);
+	if (off_user < TICKS_MIN * s->tick)
+		return *prior;
+	/* The ticks are a sample of that CPU time. */
+	own = (s->user * all - TRAP_USER_NS * TRAPS_PER_HIT * s->hits) * (1 + off_system / off_user);
+	error = sqrt(s->tick * s->user * s->system / ticks) * all * (1 + off_system / off_user);
+	error = hypot(error, TRAP_ERROR_NS * TRAPS_PER_HIT * s->hits);
+	c = said(own, error, s->cpu, s->probe, s->hits);
+	return progress_together(prior, &c);
+}
+
+/* Of passes in cells: what cells' own passes are beside what their hits let expect. */
+static double variance_on(const struct progress_passes *p)
+{
+	double ratio = p->hits > 0 ? p->on / p->hits : 0;
+
+	return fmax(p->on_on - 2 * ratio * p->on_hits + ratio * ratio * p->hits_hits, p->on);
+}
+
+struct correction progress_by_passes(const struct progress_passes *p, const struct correction *prior)
+{
+	struct correction c;
+	double own;
+
+	if (p->on < PASSES_MIN || p->off < PASSES_MIN || p->cpu <= 0 || p->probe <= 0)
+		return *prior;
+	own = p->off_own * p->on / p->off;
+	c = said(own, own * sqrt(variance_on(p) / (p->on * p->on) + 1 / p->off), p->cpu, p->probe, p->hits);
+	return progress_together(prior, &c);
+}
+
+void progress_add_cell(struct progress_passes *p, double on, double cpu, double probe, double hits)
+{
+	if (p->on > PASSES_KEPT) {
+		double *sums[] = {&p->on,   &p->off,   &p->off_own, &p->cpu,      &p->probe,
+				  &p->hits, &p->on_on, &p->on_hits, &p->hits_hits};
+
+		for (unsigned i = 0; i < sizeof(sums) / sizeof(sums[0]); i++)
+			*sums[i] /= 2;
+	}
+	p->on += on;
+	p->cpu += cpu;
+	p->probe += probe;
+	p->hits += hits;
+	p->on_on += on * on;
+	p->on_hits += on * hits;
+	p->hits_hits += hits * hits;
+}
+
+void progress_add_off(struct progress_passes *p, double off, double own)
+{
+	p->off += off;
+	p->off_own += own;
+}
+
+/* Of a normal variable of which is known that it is above 0: its mean, where it may seem to be below. */
+static double positive_mean(double mean, double error)
+{
+	double z = mean / error;
+
+	if (!(error > 0) || z > 4)
+		return mean;
+	if (z < -4)
+		return -error / z;
+	return mean + error * exp(-z * z / 2) / (sqrt(M_PI / 2) * erfc(-z / M_SQRT2));
+}
+
+struct progress progress_own(const struct correction *c, uint64_t cpu_ns, uint64_t probe_ns, uint64_t hits)
 {
 	double rest = (double)cpu_ns - c->factor * (double)probe_ns, wrong = c->error * (double)probe_ns;
+	double per_hit =
+		c->per_hit_error > 0 ? fmax(positive_mean(c->per_hit, c->per_hit_error), HIT_OWN_NS) : 0;
+	double spread = per_hit > 0 && c->per_hit_error < KNOWN * per_hit ? WIDE_SPREAD : COST_SPREAD;
+	struct progress p = {
+		.by_hits = hits && hypot(wrong, spread * (double)probe_ns) > LOST * rest,
+		.per_hit_ps = (uint64_t)(per_hit * 1e3),
+		.per_hit_error_ps = (uint64_t)(c->per_hit_error * 1e3),
+	};
 
-	if (c->per_hit > 0 && hypot(wrong, COST_SPREAD * (double)probe_ns) > LOST * rest) {
-		rest = c->per_hit * (double)hits;
+	if (p.by_hits && per_hit > 0) {
+		rest = per_hit * (double)hits;
 		wrong = c->per_hit_error * (double)hits;
 	}
-	if (error)
-		*error = (uint64_t)fmin(wrong, (double)cpu_ns);
-	return (uint64_t)fmin(fmax(rest, HIT_OWN_NS * (double)hits), (double)cpu_ns);
+	p.own = (uint64_t)fmin(fmax(rest, HIT_OWN_NS * (double)hits), (double)cpu_ns);
+	p.error = (uint64_t)fmin(wrong, (double)cpu_ns);
+	return p;
 }

@@ -1,22 +1,33 @@
 /*
  * What a process has had of its CPU time for itself: all of it less what probes took, where the
- * calibrated cost of the probes is corrected by what the kernel's ticks found.
+ * calibrated cost of the probes is corrected by what was found at the process itself.
  *
- * A probe runs in the kernel. Of n ticks that fell while probes were hit, those in user mode are the
- * process's own, but for the trap itself (the return from it counts as user time: 57 ns measured on
- * 6.18 in a loop of nothing else, and twice as much more where the program's data has left the caches meanwhile: what is in between is taken, with that error); those in system mode are the probes' and its own system
- * calls', which are to its user time as where there are no probes. So with U and S the ticks' time in
- * user and system mode, b the traps' part of U and r the process's own system over user time
- * elsewhere,
+ * By ticks and looks. A probe runs in the kernel. Of n ticks that fell while probes were hit, those in user mode are
+ * the process's own, but for the trap itself (the return from it counts as user time, and the program's data has
+ * left the caches meanwhile: 57 ns in a loop of nothing else, 115 to 170 in programs with data, measured on 6.18; what
+ * is in between is taken, with that error); those in system mode are the probes' and its own system calls', which are
+ * to its user time as where there are no probes. So with U and S the ticks' time in user and system mode, b the traps'
+ * part of U and r the process's own system over user time elsewhere,
  *
  *     own = (U − b) (1 + r),  correction = (U + S − own) / calibrated cost.
  *
- * The standard error of U is that of a binomial, √(tick · U S / (U + S)). The calibration itself is
- * given ±20 %, and both are weighted by their errors: with few ticks the correction is near 1.
+ * The standard error of U is that of a binomial, √(tick · U S / (U + S)).
+ *
+ * By milestones (probe/milestones.h). How often the process passes them is as it has it for itself, whatever probes
+ * take: of M_on passes in cells and M_off in its own time V without probes,
+ *
+ *     own = V M_on / M_off,
+ *
+ * which does not depend on what traps do to the program. Its standard error is that of M_on, by how far cells are from
+ * the ratio of passes to hits in all of them, at least Poisson's, and that of M_off.
+ *
+ * The calibration itself is given ±20 %, and all are weighted by their errors: with few ticks and passes the
+ * correction is near 1.
  */
 #ifndef ALLOCTRACE_BUDGET_PROGRESS_H
 #define ALLOCTRACE_BUDGET_PROGRESS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct progress_sums { /* ns of CPU time, while probes were on */
@@ -28,21 +39,39 @@ struct progress_sums { /* ns of CPU time, while probes were on */
 	double all_user, all_system; /* of the process in all time; 0: not known */
 };
 
+struct progress_passes { /* of one set of milestones */
+	double on, off;          /* in cells, and without probes */
+	double off_own;          /* ns of own time without probes */
+	double cpu, probe, hits; /* in cells, as above */
+	double on_on, on_hits, hits_hits; /* Σ over cells of products */
+};
+
 struct correction {
 	double factor; /* of the calibrated cost */
 	double error;  /* one standard error of factor */
-	double per_hit, per_hit_error; /* own ns of a hit on average, by the ticks alone; 0: not known */
+	double per_hit, per_hit_error; /* own ns of a hit on average, not by the calibration; error 0: not known */
 };
 
 /* prior: what is known without these ticks. */
 struct correction progress_correction(const struct progress_sums *sums, const struct correction *prior);
+/* … without these passes. */
+struct correction progress_by_passes(const struct progress_passes *passes, const struct correction *prior);
+/* What two that know nothing of each other say together; one whose error is 0 says nothing. */
+struct correction progress_together(const struct correction *a, const struct correction *b);
+/* A cell, or so long without probes, is added: of many the older ones count less and less. */
+void progress_add_cell(struct progress_passes *passes, double on, double cpu, double probe, double hits);
+void progress_add_off(struct progress_passes *passes, double off, double own);
+struct progress {
+	uint64_t own, error; /* ns, and one standard error */
+	bool by_hits; /* probes took nearly all: what is left would be lost in the error of their cost, and is told by hits */
+	uint64_t per_hit_ps, per_hit_error_ps; /* as it is known by now; 0: it is not */
+};
+
 /*
- * Own time out of cpu_ns of which probes took probe_ns, as calibrated, with so many hits; *error: one standard error,
- * may be NULL. Where probes take nearly all, the rest is lost in the error of their cost: then it is what the ticks
- * say of a hit, and never less than hits cannot do without, 4 ns each (glibc's malloc and free in a loop of nothing
+ * Own time out of cpu_ns of which probes took probe_ns, as calibrated, with so many hits. By hits it is
+ * what is known of a hit; never less than hits cannot do without, 4 ns each (glibc's malloc and free in a loop of nothing
  * else take 8.8 ns).
  */
-uint64_t progress_own(const struct correction *correction, uint64_t cpu_ns, uint64_t probe_ns, uint64_t hits,
-		      uint64_t *error);
+struct progress progress_own(const struct correction *correction, uint64_t cpu_ns, uint64_t probe_ns, uint64_t hits);
 
 #endif

@@ -23,11 +23,12 @@ struct attached {
 	struct follow *follow;
 	pthread_mutex_t placing; /* what follow does with links */
 	struct python python;
-	int python_status;   /* of python_find: 0, or −ENOENT as long as there is none */
-	bool objects_on;     /* Python's, all the time */
-	bool young;          /* what it has inherited records, until its own probes are placed */
-	struct early *early; /* what its children inherit; NULL: they are not followed */
-	uint64_t *hits;      /* by function, of those that leave a record */
+	int python_status;             /* of python_find: 0, or −ENOENT as long as there is none */
+	bool objects_on;               /* Python's, all the time */
+	bool young;                    /* what it has inherited records, until its own probes are placed */
+	struct milestones *milestones; /* NULL: no budget */
+	struct early *early;           /* what its children inherit; NULL: they are not followed */
+	uint64_t *hits;                /* by function, of those that leave a record */
 	uint32_t hits_cap;
 	uint64_t hit_cnt, charged_cnt; /* all of these; those when silent hits were charged last */
 	double silent_ns;              /* what hits without a record have cost it */
@@ -111,10 +112,13 @@ static struct attached *attached_new(const struct attached_context *ctx, pid_t p
 	a->missing = missing_new();
 	if (ctx->follow)
 		a->early = early_new(ctx->early, parent ? parent->early : NULL);
+	if (ctx->budgeted && ctx->tables)
+		a->milestones = milestones_new(pid); /* without them is only less exact */
 	if (a->missing && (a->early || !ctx->follow))
 		return a;
 	missing_free(a->missing);
 	early_free(a->early);
+	milestones_free(a->milestones);
 	free(a);
 	return NULL;
 }
@@ -215,6 +219,9 @@ void attached_close(struct attached *a)
 		return;
 	follow_free(a->follow);
 	early_free(a->early);
+	if (a->milestones)
+		milestones_drop(a->milestones, a->ctx->keeper);
+	milestones_free(a->milestones);
 	programs_untrace(a->ctx->programs, a->pid);
 	gates_drop(&a->ctx->gates, a->pid, CELL_BLOCKS);
 	gates_drop(&a->ctx->gates, a->pid, CELL_OBJECTS);
@@ -249,6 +256,8 @@ static void count_hit(struct attached *a, const struct event_head *head)
 
 void attached_note(struct attached *a, const struct event *ev)
 {
+	if (a->milestones)
+		milestones_note(a->milestones, ev);
 	switch (ev->head->kind) {
 	case EVENT_ALLOC:
 	case EVENT_FREE:
@@ -405,6 +414,11 @@ bool attached_switch(struct attached *a, uint32_t stream, bool on)
 		follow_switch_allocs(a->follow, on);
 	pthread_mutex_unlock(&a->placing);
 	return true;
+}
+
+struct milestones *attached_milestones(const struct attached *a)
+{
+	return a->milestones;
 }
 
 pid_t attached_pid(const struct attached *a)

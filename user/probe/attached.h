@@ -16,6 +16,7 @@
 #include "probe/cost.h"
 #include "probe/feature.h"
 #include "probe/follow.h"
+#include "probe/milestones.h"
 #include "probe/programs.h"
 #include "probe/python.h"
 #include "probe/unwind_tables.h"
@@ -76,6 +77,8 @@ bool attached_paces_objects(const struct attached *attached);
  * else. False: not now, others are being placed.
  */
 bool attached_switch(struct attached *attached, uint32_t stream, bool on);
+/* NULL: it has none (no budget). */
+struct milestones *attached_milestones(const struct attached *attached);
 pid_t attached_pid(const struct attached *attached);
 unsigned attached_probe_cnt(const struct attached *attached);
 unsigned attached_lost_cnt(const struct attached *attached); /* probes that could not be placed */

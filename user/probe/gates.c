@@ -76,9 +76,8 @@ static int run(const struct gate_fds *fds, const uint64_t args[CELL_ARG_CNT], ui
 int gates_mark(const struct gate_fds *fds, pid_t pid, const struct event_cell *cell, uint64_t quota)
 {
 	const uint64_t args[CELL_ARG_CNT] = {
-		[CELL_ARG_TGID] = (uint32_t)pid,
-		[CELL_ARG_STREAM] = cell->head.func,
-		[CELL_ARG_STATE] = cell->state,
+		[CELL_ARG_GATE] = GATE_KEY(pid, cell->head.func),
+		[CELL_ARG_STATE] = (uint64_t)cell->by_hits << 32 | cell->state,
 		[CELL_ARG_NUMBER] = cell->number,
 		[CELL_ARG_CHANCE] = cell->chance,
 		[CELL_ARG_SAMPLE] = cell->sample_bytes,
@@ -86,6 +85,8 @@ int gates_mark(const struct gate_fds *fds, pid_t pid, const struct event_cell *c
 		[CELL_ARG_PROGRESS] = cell->progress,
 		[CELL_ARG_ERROR] = cell->progress_error,
 		[CELL_ARG_CPU] = cell->cpu,
+		[CELL_ARG_HITS] = cell->hits,
+		[CELL_ARG_PER_HIT] = (uint64_t)cell->per_hit_error << 32 | cell->per_hit,
 		[CELL_ARG_QUOTA] = quota,
 	};
 	uint32_t result;
@@ -97,8 +98,7 @@ int gates_mark(const struct gate_fds *fds, pid_t pid, const struct event_cell *c
 bool gates_go_on(const struct gate_fds *fds, pid_t pid, uint32_t stream, uint64_t quota)
 {
 	const uint64_t args[CELL_ARG_CNT] = {
-		[CELL_ARG_TGID] = (uint32_t)pid,
-		[CELL_ARG_STREAM] = stream,
+		[CELL_ARG_GATE] = GATE_KEY(pid, stream),
 		[CELL_ARG_STATE] = CELL_GO_ON,
 		[CELL_ARG_QUOTA] = quota,
 	};
@@ -134,6 +134,8 @@ static void add(struct gate_sum *sum, const struct gate_spent *spent)
 	sum->system_ns += spent->system_ns;
 	sum->user_looks += spent->user_looks;
 	sum->system_looks += spent->system_looks;
+	for (int i = 0; i < MILESTONES_MAX; i++)
+		sum->passes[i] += spent->passes[i];
 	sum->objects.taken += spent->taken;
 	sum->objects.taken_bytes += spent->taken_bytes;
 	sum->objects.given += spent->given;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "../bpf/share.h"
 #include "event/source.h"
 #include "probe/programs.h"
 
@@ -34,6 +35,7 @@ struct gate_sum { /* over all CPUs, cumulative */
 	uint64_t program_ns, stack_ns;
 	uint64_t user_ns, system_ns;
 	uint64_t user_looks, system_looks;
+	uint64_t passes[MILESTONES_MAX];
 	struct object_counts objects;
 };
 

@@ -61,6 +61,7 @@ static const struct row {
 	{"free_enter", PLAN_FREE, MODE_ANY, LINK_AT_ENTRY},
 	{"object_pass", PLAN_OBJECT, MODE_ANY, LINK_AT_ENTRY},
 	{"sweep", PLAN_ROLE_CNT, MODE_ANY, LINK_AT_ENTRY},
+	{"milestone_pass", PLAN_ROLE_CNT, MODE_ANY, LINK_AT_ENTRY},
 };
 
 #define ROW_CNT (sizeof(rows) / sizeof(rows[0]))
@@ -335,6 +336,7 @@ struct gate_fds programs_gate_fds(const struct programs *p)
 		.clock = bpf_program__fd(p->skel->progs.gate_clock),
 		.running = bpf_program__fd(p->skel->progs.gate_running),
 		.look = bpf_program__fd(p->skel->progs.gate_look),
+		.milestone = bpf_program__fd(p->skel->progs.milestone_pass),
 	};
 }
 

@@ -39,9 +39,9 @@ unsigned programs_of_role(const struct programs *programs, enum plan_role role, 
 /* One that does nothing: see follow.c. */
 int programs_sweeper_fd(const struct programs *programs);
 
-/* The maps of gates (bpf/gate.bpf.h), and the program that opens and closes them. */
+/* The maps of gates (bpf/gate.bpf.h), the program that opens and closes them, and those that look at what passes. */
 struct gate_fds {
-	int gates, spent, slots, taken, alarms, cell_mark, clock, running, look;
+	int gates, spent, slots, taken, alarms, cell_mark, clock, running, look, milestone;
 	uint32_t cnt; /* of gates that there can be */
 };
 

@@ -41,6 +41,17 @@ static uint64_t probe_ns(const struct probe_cost *cost, const struct gate_sum *s
 			  cost->stepped * (double)sum->stepped);
 }
 
+#define PASS_PROGRAM_NS 150 /* of a milestone, behind its trap */
+
+static uint64_t passes_of(const struct gate_sum *sum)
+{
+	uint64_t passes = 0;
+
+	for (int i = 0; i < MILESTONES_MAX; i++)
+		passes += sum->passes[i];
+	return passes;
+}
+
 struct pace_reading reading_take(const struct reader *reader, pid_t pid, uint32_t stream,
 				 uint64_t before_cpu_ns, struct system_time *system)
 {
@@ -57,6 +68,8 @@ struct pace_reading reading_take(const struct reader *reader, pid_t pid, uint32_
 	r.probe_ns = probe_ns(reader->cost, &sum);
 	r.others_ns = probe_ns(reader->cost, &others);
 	r.others_hits = others.entries;
+	r.passes = passes_of(stream == CELL_BLOCKS ? &sum : &others);
+	r.others_ns += (uint64_t)((reader->cost->trap + PASS_PROGRAM_NS) * (double)r.passes);
 	r.user_ns = sum.user_ns;
 	r.system_ns = sum.system_ns;
 	r.user_look_ns = sum.user_looks * PACE_LOOK_NS;

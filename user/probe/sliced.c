@@ -1,19 +1,25 @@
 #include "probe/sliced.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../bpf/event.h"
 #include "base/clock.h"
+#include "budget/evidence.h"
 #include "probe/warm.h"
 
-#define BUSY_NS 1000000 /* until a process whose probes are being looked after is tried again */
+#define MILESTONES_NS 10000000 /* of time off, at least, to look after milestones in */
+#define BUSY_NS 1000000        /* until a process whose probes are being looked after is tried again */
 
 struct pace_reading sliced_read(const struct slicing *sl, struct sliced *s)
 {
 	struct pace_reading r = reading_take(&sl->reader, s->pid, s->stream, s->marked.cpu_ns, &s->system);
 
 	r.ours_ns = s->ours_ns;
+	r.milestones =
+		attached_milestones(s->attached) ? milestones_set(attached_milestones(s->attached)) : 0;
 	return r;
 }
 
@@ -62,20 +68,26 @@ static void mark(const struct slicing *sl, struct sliced *s, enum cell_state sta
 		.state = state,
 	};
 	double part = state == CELL_CUT ? recorded_part(s, at) : 1;
-	uint64_t error, progress = pace_progress(s->pace, &s->marked, at, &error);
+	struct progress progress = pace_progress(s->pace, &s->marked, at);
+	uint64_t own = (uint64_t)(part * (double)progress.own);
 
 	look(sl, s, state == CELL_BEGIN && !s->step.sure);
 	cell.chance += !cell.chance;
-	cell.progress = s->carried + (uint64_t)(part * (double)progress);
-	cell.progress_error = (uint64_t)(part * (double)error);
-	cell.cpu = state == CELL_BEGIN ? s->step.cell_ns : (uint64_t)(part * (double)(at->cpu_ns - s->marked.cpu_ns));
+	cell.progress = s->carried + own;
+	cell.progress_error = (uint64_t)(part * (double)progress.error);
+	cell.by_hits = state != CELL_BEGIN && progress.by_hits;
+	cell.hits = state == CELL_BEGIN ? 0 : (uint64_t)(part * (double)evidence_hits(&s->marked, at));
+	cell.per_hit = (uint32_t)fmin((double)progress.per_hit_ps, UINT32_MAX);
+	cell.per_hit_error = (uint32_t)fmin((double)progress.per_hit_error_ps, UINT32_MAX);
+	cell.cpu = state == CELL_BEGIN ? s->step.cell_ns
+				       : (uint64_t)(part * (double)(at->cpu_ns - s->marked.cpu_ns));
 	if (gates_mark(&sl->reader.gates, s->pid, &cell, s->step.quota)) {
 		s->open = false; /* what has passed is in the next mark's progress */
 		return;
 	}
 	s->open = state == CELL_BEGIN;
 	s->limit = at->hits + s->step.quota;
-	s->carried = progress - (uint64_t)(part * (double)progress);
+	s->carried = progress.own - own;
 	s->marked = *at;
 }
 
@@ -149,6 +161,28 @@ static bool make(struct slicing *sl, struct sliced *s)
 	return !s->placed || remove_probes(sl, s);
 }
 
+/* They stand where there are cells that are not sure; changed between two of these, where there is the time
+ * to. */
+static void look_after_milestones(struct slicing *sl, struct sliced *s)
+{
+	const struct milestone_ground ground = {sl->options.keeper, sl->options.backend, sl->reader.gates};
+	struct milestones *ms = attached_milestones(s->attached);
+	struct milestone_view view = {.allocs = pace_hits(s->pace) / 2};
+	struct gate_sum sum;
+
+	if (!ms || s->stream != CELL_BLOCKS)
+		return;
+	if (s->step.sure)
+		milestones_drop(ms, sl->options.keeper);
+	if (s->placed || s->step.length_ns < MILESTONES_NS ||
+	    !gates_spent(&sl->reader.gates, s->pid, CELL_BLOCKS, sl->reader.scratch, &sum))
+		return;
+	view.cpu_ns = clock_process_cpu_ns(s->pid);
+	memcpy(view.passes, sum.passes, sizeof(view.passes));
+	milestones_turn(ms, &ground, &view);
+	used_since(sl); /* once in a long time: no part of what cells cost */
+}
+
 /* A cell that goes on for a while is followed by one that is off, most often. */
 static void plan_end(struct sliced *s)
 {
@@ -179,10 +213,12 @@ void sliced_turn(struct slicing *sl, struct sliced *s)
 		choose(sl, s);
 	s->alarmed = s->postponed = s->warming = false;
 	s->unmade = !make(sl, s);
-	if (s->unmade)
+	if (s->unmade) {
 		s->due = clock_monotonic_ns() + BUSY_NS;
-	else
-		plan_end(s);
+		return;
+	}
+	plan_end(s);
+	look_after_milestones(sl, s);
 }
 
 /* Cells that are to end before all others. */

@@ -16,6 +16,7 @@
 #include "base/units.h"
 #include "purge/standing.h"
 #include "target/remote_call.h"
+#include "target/shadow_stack.h"
 
 #define STOP_MAX_NS NSEC_PER_SEC
 #define USER_CODE 0x33      /* the selector of 64-bit code, arch/x86/include/asm/segment.h */
@@ -67,7 +68,6 @@ static bool choose_signal(const char *status, struct attempt *a)
 bool attempt_check_status(const struct purge_plan *plan, struct attempt *a)
 {
 	char path[64], status[4096];
-	const char *features;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d", plan->process->pid, a->tid);
 	if (file_read_in(path, "status", status, sizeof(status)) <= 0)
@@ -79,9 +79,8 @@ bool attempt_check_status(const struct purge_plan *plan, struct attempt *a)
 	if (status_number(status, "\nTracerPid:") > 0)
 		return attempt_refuse(a, "is traced by process %ld", status_number(status, "\nTracerPid:")),
 		       false;
-	/* Since 6.6, CONFIG_X86_USER_SHADOW_STACK: the frames that we prepare are not on its shadow stack. */
-	features = strstr(status, "\nx86_Thread_features:");
-	if (features && memmem(features, strcspn(features + 1, "\n") + 1, "shstk", 5))
+	/* The frames that we prepare are not on it. */
+	if (shadow_stack_in(status))
 		return attempt_refuse(a, "has a shadow stack (CET), which a prepared frame does not pass"),
 		       false;
 	if (!choose_signal(status, a))
