@@ -1,66 +1,52 @@
 #include "probe/milestones.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
-#include "base/map.h"
 #include "base/units.h"
 #include "probe/call_site.h"
+#include "probe/milestone_choice.h"
 #include "target/shadow_stack.h"
 
-#define STACKS_MAX 256       /* looked at, the first that come */
-#define FRAMES_MAX 12        /* of each, innermost */
-#define TRIED_MAX 48         /* places in a round */
-#define FORKS_MAX 8          /* one that forks oftener has none: children inherit the breakpoints */
-#define SEEN_MIN 500         /* allocations with stacks before any is chosen */
-#define PASSES_WANTED 6000.0 /* a second of CPU time, of all together */
-#define PASSES_ENOUGH 500.0
-#define PASSES_MAX 12000.0/* of one: more is taken out */
-#define PASSES_MIN 5.0
+#define FORKS_MAX 8 /* one that forks oftener has none: children inherit the breakpoints */
+/* Passes a second of CPU time: 0.6 % of it; 2 % where nearly all of a cell is lost to probes, and little
+   tells how far it comes. */
+#define WANTED_MIN 6000.0
+#define WANTED_MAX 20000.0
+#define ALLOCS_PART 0.01 /* in between, that part of its allocations */
+#define ENOUGH 0.2       /* of what is wanted */
+#define TOO_OFTEN 2.5    /* times what is wanted, of one: it is taken out; */
+#define MUCH_TOO_OFTEN 4 /* … at once */
+#define RARELY 5.0
+#define TRIAL_PASSES 50 /* beside what is wanted, in a trial */
 #define TRIAL_NS (2 * NSEC_PER_SEC / 1000)
-#define TRIAL_PASSES 80               /* in it, of those that are far beyond what is wanted */
 #define JUDGED_NS (NSEC_PER_SEC / 20) /* of CPU time, after which a rate is believed; */
 #define RARE_NS NSEC_PER_SEC          /* … one that is next to nothing */
 #define ROUND_NS (30 * NSEC_PER_SEC)  /* between two rounds of trying; each time longer */
 #define HOT_MAX 6                     /* that are passed too often, in a round */
 
-/* A stack of allocations that was seen. */
-struct noted {
-	uint64_t cnt; /* allocations with it */
-	uint32_t frame_cnt;
-	uint64_t frames[FRAMES_MAX]; /* return addresses, innermost first */
-};
-
-/* A place that may become one. */
-struct candidate {
-	uint64_t addr;
-	double share;   /* of all allocations, those that come through it */
-	bool direct;    /* it calls the allocator */
-	uint32_t depth; /* frames inside it, at least */
-};
-
 struct milestone {
 	kept_link link; /* 0: there is none */
-	uint64_t addr;
+	struct milestone_place place;
 	uint64_t placed_cpu_ns, placed_passes;
 };
 
 struct milestones {
 	pid_t pid;
-	pthread_mutex_t lock; /* of stacks */
-	struct map stacks;    /* id → struct noted */
-	uint64_t seen;        /* allocations with a stack, among them or not */
-	bool forked, execed;  /* since the last turn */
+	pthread_mutex_t lock; /* of the choice, and what has happened since the last turn: */
+	struct milestone_choice choice;
+	bool forked, execed;
 	unsigned forks;
+	bool given_up;
+	/* The slicer's. */
 	struct milestone v[MILESTONES_MAX];
-	uint32_t set, sets; /* that stands; that there ever were */
-	uint64_t tried[TRIED_MAX];
-	size_t tried_cnt;
-	unsigned hot;                /* of these, those that were passed too often */
-	uint64_t round_ns, pause_ns; /* when the last round began; until the next */
-	bool given_up;               /* under the lock */
+	uint32_t set, sets;          /* that stands; that there ever were */
+	double allocs;               /* a second of CPU time, as passes have shown; 0: they have not */
+	unsigned hot;                /* in this round */
+	uint64_t round_ns, pause_ns; /* when it began; until the next */
 };
 
 struct milestones *milestones_new(pid_t pid)
@@ -70,61 +56,28 @@ struct milestones *milestones_new(pid_t pid)
 	if (!ms)
 		return NULL;
 	ms->pid = pid;
-	ms->given_up = shadow_stack_of(pid); /* which a call that is emulated is not on, on every kernel */
+	ms->given_up = shadow_stack_of(pid); /* a call that is emulated is not on it, on every kernel */
 	pthread_mutex_init(&ms->lock, NULL);
 	return ms;
-}
-
-static void forget_stacks(struct milestones *ms)
-{
-	for (size_t i = 0; i < ms->stacks.cap; i++)
-		free(ms->stacks.slots[i].value);
-	map_free(&ms->stacks);
-	ms->seen = 0;
 }
 
 void milestones_free(struct milestones *ms)
 {
 	if (!ms)
 		return;
-	forget_stacks(ms);
+	milestone_choice_free(&ms->choice);
 	pthread_mutex_destroy(&ms->lock);
 	free(ms);
 }
 
-static void note_stack(struct milestones *ms, const struct event_stack *ev)
+static void note(struct milestones *ms, const struct event *ev)
 {
-	struct noted *noted;
-
-	if (ms->stacks.cnt >= STACKS_MAX || map_get(&ms->stacks, ev->id))
-		return;
-	noted = calloc(1, sizeof(*noted));
-	if (!noted)
-		return;
-	noted->frame_cnt = ev->cnt < FRAMES_MAX ? ev->cnt : FRAMES_MAX;
-	memcpy(noted->frames, ev->frames, noted->frame_cnt * sizeof(noted->frames[0]));
-	if (map_set(&ms->stacks, ev->id, noted))
-		free(noted);
-}
-
-void milestones_note(struct milestones *ms, const struct event *ev)
-{
-	struct noted *noted;
-
-	pthread_mutex_lock(&ms->lock);
-	if (ms->given_up) {
-		pthread_mutex_unlock(&ms->lock);
-		return;
-	}
 	switch (ev->head->kind) {
 	case EVENT_ALLOC:
-		noted = ev->block->stack ? map_get(&ms->stacks, ev->block->stack) : NULL;
-		ms->seen += ev->block->stack != 0;
-		if (noted)
-			noted->cnt++;
+		milestone_choice_note_alloc(&ms->choice, ev->block->stack);
 		break;
 	case EVENT_STACK:
-		note_stack(ms, ev->stack);
+		milestone_choice_note_stack(&ms->choice, ev->stack);
 		break;
 	case EVENT_FORK:
 		ms->forked = true;
@@ -132,11 +85,18 @@ void milestones_note(struct milestones *ms, const struct event *ev)
 		break;
 	case EVENT_EXEC:
 		ms->execed = true;
-		forget_stacks(ms);
+		milestone_choice_free(&ms->choice);
 		break;
 	default:
 		break;
 	}
+}
+
+void milestones_note(struct milestones *ms, const struct event *ev)
+{
+	pthread_mutex_lock(&ms->lock);
+	if (!ms->given_up)
+		note(ms, ev);
 	pthread_mutex_unlock(&ms->lock);
 }
 
@@ -145,18 +105,13 @@ uint32_t milestones_set(const struct milestones *ms)
 	return ms->set;
 }
 
-static unsigned standing(const struct milestones *ms)
-{
-	unsigned cnt = 0;
-
-	for (int i = 0; i < MILESTONES_MAX; i++)
-		cnt += ms->v[i].link != 0;
-	return cnt;
-}
-
 static void set_changed(struct milestones *ms)
 {
-	ms->set = standing(ms) ? ++ms->sets : 0;
+	bool any = false;
+
+	for (int i = 0; i < MILESTONES_MAX; i++)
+		any = any || ms->v[i].link;
+	ms->set = any ? ++ms->sets : 0;
 }
 
 static void take_out(struct milestones *ms, struct keeper *keeper, struct milestone *m)
@@ -166,141 +121,65 @@ static void take_out(struct milestones *ms, struct keeper *keeper, struct milest
 	set_changed(ms);
 }
 
+/* All may be tried again, but for those that stand. */
+static void begin_round(struct milestones *ms, uint64_t now, uint64_t pause)
+{
+	ms->round_ns = now;
+	ms->pause_ns = pause;
+	ms->hot = 0;
+	pthread_mutex_lock(&ms->lock);
+	milestone_choice_again(&ms->choice);
+	for (int i = 0; i < MILESTONES_MAX; i++)
+		if (ms->v[i].link)
+			milestone_choice_avoid(&ms->choice, ms->v[i].place.addr);
+	pthread_mutex_unlock(&ms->lock);
+}
+
 void milestones_drop(struct milestones *ms, struct keeper *keeper)
 {
+	if (!ms->set)
+		return;
 	for (int i = 0; i < MILESTONES_MAX; i++)
 		if (ms->v[i].link)
 			take_out(ms, keeper, &ms->v[i]);
-	ms->tried_cnt = ms->hot = 0;
-	ms->round_ns = ms->pause_ns = 0;
+	begin_round(ms, 0, 0);
 }
 
-/* Passes a second of CPU time since it stands; negative: not known yet. */
-static double rate_of(const struct milestone *m, const struct milestone_view *view, uint64_t passes)
+/* So rare or so frequent that it goes. rate: passes a second, after so much CPU time. */
+static bool is_useless(double rate, double wanted, uint64_t cpu_ns)
 {
-	uint64_t cpu = view->cpu_ns - m->placed_cpu_ns;
-
-	return cpu < JUDGED_NS ? -1 : (double)(passes - m->placed_passes) * NSEC_PER_SEC / (double)cpu;
+	return rate > TOO_OFTEN * wanted || (rate < RARELY && cpu_ns > RARE_NS);
 }
 
-/* Takes out what is passed too often, or never. Passes a second of those that stay; negative: not known yet.
- */
+/* Passes a second of CPU time of those that stand and stay; negative: not known yet. */
 static double judge(struct milestones *ms, const struct milestone_ground *ground,
-		    const struct milestone_view *view)
+		    const struct milestone_view *view, double wanted)
 {
 	bool unknown = false;
 	double sum = 0;
 
 	for (int i = 0; i < MILESTONES_MAX; i++) {
 		struct milestone *m = &ms->v[i];
-		double rate = m->link ? rate_of(m, view, view->passes[i]) : 0;
+		uint64_t cpu = view->cpu_ns - m->placed_cpu_ns;
+		double rate;
 
-		ms->hot += rate > PASSES_MAX;
-		if (rate > PASSES_MAX ||
-		    (m->link && rate < PASSES_MIN && view->cpu_ns - m->placed_cpu_ns > RARE_NS)) {
-			take_out(ms, ground->keeper, m);
+		if (!m->link)
+			continue;
+		if (cpu < JUDGED_NS) {
+			unknown = true;
 			continue;
 		}
-		unknown = unknown || rate < 0;
-		sum += rate > 0 ? rate : 0;
+		rate = (double)(view->passes[i] - m->placed_passes) * NSEC_PER_SEC / (double)cpu;
+		if (m->place.share > 0 && rate > RARELY)
+			ms->allocs = rate / m->place.share;
+		if (is_useless(rate, wanted, cpu)) {
+			ms->hot += rate > wanted;
+			take_out(ms, ground->keeper, m);
+		} else {
+			sum += rate;
+		}
 	}
 	return unknown ? -1 : sum;
-}
-
-static int by_addr(const void *a, const void *b)
-{
-	const struct candidate *x = a, *y = b;
-
-	return x->addr < y->addr ? -1 : x->addr > y->addr;
-}
-
-/* The frames of a stack, each once. */
-static size_t add_frames(struct candidate *v, const struct noted *noted, double all)
-{
-	size_t cnt = 0;
-
-	for (uint32_t i = 0; i < noted->frame_cnt; i++) {
-		bool again = false;
-
-		for (size_t k = 0; k < cnt && !again; k++)
-			again = v[k].addr == noted->frames[i];
-		if (!again)
-			v[cnt++] = (struct candidate){noted->frames[i], (double)noted->cnt / all, !i, i};
-	}
-	return cnt;
-}
-
-static size_t merge(struct candidate *v, size_t cnt)
-{
-	size_t kept = 0;
-
-	qsort(v, cnt, sizeof(*v), by_addr);
-	for (size_t i = 0; i < cnt; i++) {
-		if (!kept || v[kept - 1].addr != v[i].addr) {
-			v[kept++] = v[i];
-			continue;
-		}
-		v[kept - 1].share += v[i].share;
-		v[kept - 1].direct = v[kept - 1].direct && v[i].direct;
-		if (v[i].depth < v[kept - 1].depth)
-			v[kept - 1].depth = v[i].depth;
-	}
-	return kept;
-}
-
-/* All places on the stacks so far; the caller frees it. */
-static struct candidate *list_candidates(struct milestones *ms, size_t *cnt)
-{
-	struct candidate *v;
-
-	*cnt = 0;
-	pthread_mutex_lock(&ms->lock);
-	v = ms->seen >= SEEN_MIN ? calloc(ms->stacks.cnt * FRAMES_MAX + 1, sizeof(*v)) : NULL;
-	for (size_t i = 0; v && i < ms->stacks.cap; i++)
-		if (ms->stacks.slots[i].value)
-			*cnt += add_frames(v + *cnt, ms->stacks.slots[i].value, (double)ms->seen);
-	pthread_mutex_unlock(&ms->lock);
-	*cnt = v ? merge(v, *cnt) : 0;
-	return v;
-}
-
-static bool was_tried(const struct milestones *ms, uint64_t addr)
-{
-	for (size_t i = 0; i < ms->tried_cnt; i++)
-		if (ms->tried[i] == addr)
-			return true;
-	for (int i = 0; i < MILESTONES_MAX; i++)
-		if (ms->v[i].link && ms->v[i].addr == addr)
-			return true;
-	return false;
-}
-
-/*
- * Which is to be tried first: the highest; 0: it is not to be. Of what calls the allocator it is known how
- * often it is passed; of others that it is at least as often, and that outer ones are passed less.
- */
-static double worth(const struct candidate *c, double allocs, double wanted)
-{
-	double passes = c->share * allocs;
-
-	if (c->direct)
-		return passes > PASSES_MAX / 2 ? 0
-					       : 2 + (passes < wanted ? passes / wanted : wanted / passes);
-	return passes <= PASSES_MAX / 2 ? 1 + passes / PASSES_MAX : (double)c->depth / FRAMES_MAX;
-}
-
-static const struct candidate *best(const struct milestones *ms, const struct candidate *v, size_t cnt,
-				    double allocs, double wanted)
-{
-	const struct candidate *found = NULL;
-
-	for (size_t i = 0; i < cnt; i++) {
-		double value = was_tried(ms, v[i].addr) ? 0 : worth(&v[i], allocs, wanted);
-
-		if (value > 0 && (!found || value > worth(found, allocs, wanted)))
-			found = &v[i];
-	}
-	return found;
 }
 
 static bool place(const struct milestones *ms, const struct milestone_ground *ground, const struct maps *maps,
@@ -328,72 +207,79 @@ static bool place(const struct milestones *ms, const struct milestone_ground *gr
 	return !ret;
 }
 
-/* One of the process's hottest places may have been hit on: it is not left there. */
-static void try_out(struct milestones *ms, const struct milestone_ground *ground, int number)
+/* One of the process's hottest places may have been hit on: it is not left there until it is judged. */
+static void try_out(struct milestones *ms, const struct milestone_ground *ground, struct milestone *m,
+		    double wanted, uint64_t began)
 {
 	const struct timespec trial = {.tv_nsec = TRIAL_NS};
-	struct milestone *m = &ms->v[number];
 	struct gate_sum sum;
+	double passes, seconds;
 
 	nanosleep(&trial, NULL);
-	if (gates_spent(&ground->gates, ms->pid, CELL_BLOCKS, NULL, &sum) &&
-	    sum.passes[number] - m->placed_passes > TRIAL_PASSES) {
-		ms->hot++;
-		take_out(ms, ground->keeper, m);
-	}
+	if (!gates_spent(&ground->gates, ms->pid, CELL_BLOCKS, NULL, &sum))
+		return;
+	passes = (double)(sum.passes[m - ms->v] - m->placed_passes);
+	seconds = (double)(clock_monotonic_ns() - began) / NSEC_PER_SEC;
+	if (passes <= TRIAL_PASSES + MUCH_TOO_OFTEN * wanted * seconds)
+		return;
+	if (m->place.share > 0)
+		ms->allocs = passes / seconds / m->place.share;
+	ms->hot++;
+	take_out(ms, ground->keeper, m);
 }
 
-static int free_number(const struct milestones *ms)
+static struct milestone *free_one(struct milestones *ms)
 {
 	for (int i = 0; i < MILESTONES_MAX; i++)
 		if (!ms->v[i].link)
-			return i;
-	return -1;
+			return &ms->v[i];
+	return NULL;
 }
 
-/* False: there is none left, or no room for one. */
-static bool try_next(struct milestones *ms, const struct milestone_ground *ground,
-		     const struct milestone_view *view, const struct maps *maps, double *wanted)
+static double allocs_of(const struct milestones *ms, const struct milestone_view *view)
 {
-	int number = free_number(ms);
-	const struct candidate *next;
-	struct candidate *v;
-	size_t cnt;
+	return ms->allocs > 0 ? ms->allocs : view->allocs;
+}
 
-	if (number < 0 || ms->tried_cnt == TRIED_MAX || ms->hot >= HOT_MAX)
+/* False: there is none left, or no room for one. *expected: passes a second, 0: not known. */
+static bool try_next(struct milestones *ms, const struct milestone_ground *ground,
+		     const struct milestone_view *view, const struct maps *maps, double wanted,
+		     double *expected)
+{
+	struct milestone *m = free_one(ms);
+	double allocs = allocs_of(ms, view);
+	uint64_t began = clock_monotonic_ns();
+	bool found;
+
+	*expected = 0;
+	if (!m || ms->hot >= HOT_MAX)
 		return false;
-	v = list_candidates(ms, &cnt);
-	next = best(ms, v, cnt, view->allocs, *wanted);
-	if (next) {
-		struct milestone *m = &ms->v[number];
-
-		ms->tried[ms->tried_cnt++] = next->addr;
-		if (place(ms, ground, maps, next->addr, (uint64_t)number, &m->link)) {
-			m->addr = next->addr;
-			m->placed_cpu_ns = view->cpu_ns;
-			m->placed_passes = view->passes[number];
-			set_changed(ms);
-			try_out(ms, ground, number);
-			*wanted -= m->link && next->direct ? next->share * view->allocs : 0;
-		}
-	}
-	free(v);
-	return next;
+	pthread_mutex_lock(&ms->lock);
+	found = milestone_choice_next(&ms->choice, allocs, wanted, &m->place);
+	pthread_mutex_unlock(&ms->lock);
+	if (!found || !place(ms, ground, maps, m->place.addr, (uint64_t)(m - ms->v), &m->link))
+		return found;
+	m->placed_cpu_ns = view->cpu_ns;
+	m->placed_passes = view->passes[m - ms->v];
+	set_changed(ms);
+	try_out(ms, ground, m, wanted, began);
+	*expected = m->link ? m->place.share * allocs : 0;
+	return true;
 }
 
 /* Those whose rates are known are placed together; another is waited for. */
 static void try_some(struct milestones *ms, const struct milestone_ground *ground,
-		     const struct milestone_view *view, double wanted)
+		     const struct milestone_view *view, double wanted, double least)
 {
-	double before;
 	struct maps maps;
-	bool more = true;
+	double expected = 1;
 
 	if (maps_read(ms->pid, &maps, NULL))
 		return;
-	while (more && wanted > PASSES_ENOUGH) {
-		before = wanted;
-		more = try_next(ms, ground, view, &maps, &wanted) && wanted < before;
+	while (wanted > least && expected > 0) {
+		if (!try_next(ms, ground, view, &maps, wanted, &expected))
+			break;
+		wanted -= expected;
 	}
 	maps_free(&maps);
 }
@@ -401,36 +287,30 @@ static void try_some(struct milestones *ms, const struct milestone_ground *groun
 /* What has happened to the process since. */
 static void take_news(struct milestones *ms, const struct milestone_ground *ground)
 {
-	bool forked, execed;
+	bool changed;
 
 	pthread_mutex_lock(&ms->lock);
-	forked = ms->forked;
-	execed = ms->execed;
+	changed = ms->forked || ms->execed;
 	ms->forked = ms->execed = false;
 	ms->given_up = ms->given_up || ms->forks > FORKS_MAX;
 	pthread_mutex_unlock(&ms->lock);
-	if (!forked && !execed)
-		return;
-	/* Whoever takes them out of one takes them out of its children. */
-	milestones_drop(ms, ground->keeper);
+	if (changed) /* whoever takes them out of one takes them out of its children */
+		milestones_drop(ms, ground->keeper);
 }
 
 void milestones_turn(struct milestones *ms, const struct milestone_ground *ground,
 		     const struct milestone_view *view)
 {
+	double wanted = fmin(fmax(ALLOCS_PART * allocs_of(ms, view), WANTED_MIN), WANTED_MAX), rate;
 	uint64_t now = clock_monotonic_ns();
-	double rate;
 
 	take_news(ms, ground);
-	if (ms->given_up)
+	if (ms->given_up || !(view->allocs > 0))
 		return;
-	rate = judge(ms, ground, view);
-	if (rate < 0 || rate >= PASSES_ENOUGH || !(view->allocs > 0))
+	rate = judge(ms, ground, view, wanted);
+	if (rate < 0 || rate >= ENOUGH * wanted)
 		return;
-	if (now - ms->round_ns > ms->pause_ns) {
-		ms->round_ns = now;
-		ms->pause_ns = ms->pause_ns ? 4 * ms->pause_ns : ROUND_NS;
-		ms->tried_cnt = ms->hot = 0;
-	}
-	try_some(ms, ground, view, PASSES_WANTED - rate);
+	if (now - ms->round_ns > ms->pause_ns)
+		begin_round(ms, now, ms->pause_ns ? 4 * ms->pause_ns : ROUND_NS);
+	try_some(ms, ground, view, wanted - rate, ENOUGH * wanted);
 }
