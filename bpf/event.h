@@ -269,11 +269,11 @@ struct event_cell {
 	__u64 cpu; /* END, CUT: ns of CPU time that the process has had in the cell, probes included; 0: not known.
 		      BEGIN: ns of its own time that each of the coins' cells was taken to be long */
 	__u64 hits; /* END, CUT: of probes, in it */
-	/* ps, own time of a hit as far as it is known by then, and one standard error of it; 0: not known. By it progress
-	   that was told by hits, in this cell or in one before, is mended. */
-	__u32 per_hit, per_hit_error;
-	__u32 state;   /* enum cell_state */
-	__u32 by_hits; /* END, CUT: probes took nearly all of its time; progress is hits × per_hit, or a guess */
+	/* Of 2^32, own part of the CPU time in cells as far as it is known by then, and one standard error of it; 0: not
+	   known. By it progress that was told by such a share, in this cell or in one before, is mended. */
+	__u32 share, share_error;
+	__u32 state;    /* enum cell_state */
+	__u32 by_share; /* END, CUT: probes took nearly all of its time; progress is cpu × share, or a guess */
 };
 
 /* Ways to lose something; each a counter that user space reads and reports when it is not zero. */

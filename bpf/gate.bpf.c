@@ -30,10 +30,10 @@ static __always_inline void fill_cell(struct event_cell *cell, const u64 *args)
 	cell->progress_error = args[CELL_ARG_ERROR];
 	cell->cpu = args[CELL_ARG_CPU];
 	cell->hits = args[CELL_ARG_HITS];
-	cell->per_hit = args[CELL_ARG_PER_HIT];
-	cell->per_hit_error = args[CELL_ARG_PER_HIT] >> 32;
+	cell->share = args[CELL_ARG_SHARE];
+	cell->share_error = args[CELL_ARG_SHARE] >> 32;
 	cell->state = args[CELL_ARG_STATE];
-	cell->by_hits = args[CELL_ARG_STATE] >> 32;
+	cell->by_share = args[CELL_ARG_STATE] >> 32;
 }
 
 /*

@@ -198,7 +198,7 @@ struct gate_spent {
 /* The arguments of cell_mark, in order: those of a raw tracepoint. */
 enum cell_argument {
 	CELL_ARG_GATE, /* its key */
-	CELL_ARG_STATE, /* and in the upper half whether it is told by hits */
+	CELL_ARG_STATE, /* and in the upper half by_share */
 	CELL_ARG_NUMBER,
 	CELL_ARG_CHANCE,
 	CELL_ARG_SAMPLE,
@@ -207,7 +207,7 @@ enum cell_argument {
 	CELL_ARG_ERROR,
 	CELL_ARG_CPU,
 	CELL_ARG_HITS,
-	CELL_ARG_PER_HIT, /* and in the upper half its error */
+	CELL_ARG_SHARE, /* and in the upper half its error */
 	CELL_ARG_QUOTA, /* hits from a BEGIN on, or from now on */
 	CELL_ARG_CNT
 };

@@ -1,7 +1,8 @@
 #include "budget/evidence.h"
 
-#define TICK_NS 4e6 /* of the kernel's, at 250 Hz; at 1000 the error is half of that, and counted too large  \
-		     */
+#define TICK_NS                                                                                              \
+	4e6 /* of the kernel's, at 250 Hz; at 1000 the error is half of that, and counted too large          \
+	     */
 
 /* 18 % too much was seen on a loaded machine. */
 static const struct correction calibrated = {.factor = 1, .error = 0.2};

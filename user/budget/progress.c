@@ -2,13 +2,15 @@
 
 #include <math.h>
 
-#define TRAP_USER_NS 125.0 /* of each trap, counted as user time */
-#define TRAP_ERROR_NS 45.0 /* of that */
+#define TRAP_USER_NS 140.0 /* of each trap, counted as user time */
+#define TRAP_ERROR_NS 40.0 /* of that */
 #define TRAPS_PER_HIT 1.5  /* an allocation's two and a free's one */
 #define HIT_OWN_NS 4.0
 #define LOST 0.3         /* an error of that part of the rest loses it */
 #define COST_SPREAD 0.12 /* of what hits cost, from one stretch to another: as the machine is busy; */
-#define WIDE_SPREAD 0.4  /* … where hits' own time is known: virtual machines were seen to be half as fast for seconds */
+#define WIDE_SPREAD                                                                                          \
+	0.4 /* … where the usual share is known: virtual machines were seen to be half as fast for seconds \
+	     */
 #define KNOWN 0.25       /* an error of that part or less */
 #define TICKS_MIN 50     /* fewer say nothing */
 #define PASSES_MIN 20    /* likewise */
@@ -34,26 +36,24 @@ struct correction progress_together(const struct correction *a, const struct cor
 	if (!(a->error > 0))
 		return *b;
 	weigh(&c.factor, &c.error, b->factor, b->error);
-	if (!(c.per_hit_error > 0)) {
-		c.per_hit = b->per_hit;
-		c.per_hit_error = b->per_hit_error;
-	} else if (b->per_hit_error > 0) {
-		weigh(&c.per_hit, &c.per_hit_error, b->per_hit, b->per_hit_error);
+	if (!(c.share_error > 0)) {
+		c.share = b->share;
+		c.share_error = b->share_error;
+	} else if (b->share_error > 0) {
+		weigh(&c.share, &c.share_error, b->share, b->share_error);
 	}
 	return c;
 }
 
-/* What own ns (± error) out of cpu say of probes that were said to take so much with so many hits. */
-static struct correction said(double own, double error, double cpu, double probe, double hits)
+/* What own ns (± error) out of cpu say of probes that were said to take so much. */
+static struct correction said(double own, double error, double cpu, double probe)
 {
-	struct correction c = {.factor = fmin(fmax((cpu - own) / probe, FACTOR_MIN), FACTOR_MAX),
-			       .error = error / probe};
-
-	if (hits > 0) {
-		c.per_hit = own / hits;
-		c.per_hit_error = error / hits;
-	}
-	return c;
+	return (struct correction){
+		.factor = fmin(fmax((cpu - own) / probe, FACTOR_MIN), FACTOR_MAX),
+		.error = error / probe,
+		.share = own / cpu,
+		.share_error = error / cpu,
+	};
 }
 
 struct correction progress_correction(const struct progress_sums *s, const struct correction *prior)
@@ -71,7 +71,7 @@ struct correction progress_correction(const struct progress_sums *s, const struc
 	own = (s->user * all - TRAP_USER_NS * TRAPS_PER_HIT * s->hits) * (1 + off_system / off_user);
 	error = sqrt(s->tick * s->user * s->system / ticks) * all * (1 + off_system / off_user);
 	error = hypot(error, TRAP_ERROR_NS * TRAPS_PER_HIT * s->hits);
-	c = said(own, error, s->cpu, s->probe, s->hits);
+	c = said(own, error, s->cpu, s->probe);
 	return progress_together(prior, &c);
 }
 
@@ -91,7 +91,7 @@ struct correction progress_by_passes(const struct progress_passes *p, const stru
 	if (p->on < PASSES_MIN || p->off < PASSES_MIN || p->cpu <= 0 || p->probe <= 0)
 		return *prior;
 	own = p->off_own * p->on / p->off;
-	c = said(own, own * sqrt(variance_on(p) / (p->on * p->on) + 1 / p->off), p->cpu, p->probe, p->hits);
+	c = said(own, own * sqrt(variance_on(p) / (p->on * p->on) + 1 / p->off), p->cpu, p->probe);
 	return progress_together(prior, &c);
 }
 
@@ -133,21 +133,21 @@ static double positive_mean(double mean, double error)
 
 struct progress progress_own(const struct correction *c, uint64_t cpu_ns, uint64_t probe_ns, uint64_t hits)
 {
-	double rest = (double)cpu_ns - c->factor * (double)probe_ns, wrong = c->error * (double)probe_ns;
-	double per_hit =
-		c->per_hit_error > 0 ? fmax(positive_mean(c->per_hit, c->per_hit_error), HIT_OWN_NS) : 0;
-	double spread = per_hit > 0 && c->per_hit_error < KNOWN * per_hit ? WIDE_SPREAD : COST_SPREAD;
-	struct progress p = {
-		.by_hits = hits && hypot(wrong, spread * (double)probe_ns) > LOST * rest,
-		.per_hit_ps = (uint64_t)(per_hit * 1e3),
-		.per_hit_error_ps = (uint64_t)(c->per_hit_error * 1e3),
-	};
+	double cpu = (double)cpu_ns, probe = (double)probe_ns, least = HIT_OWN_NS * (double)hits;
+	double rest = cpu - c->factor * probe, wrong = c->error * probe, spread;
+	struct progress p = {.share = 0};
 
-	if (p.by_hits && per_hit > 0) {
-		rest = per_hit * (double)hits;
-		wrong = c->per_hit_error * (double)hits;
+	if (c->share_error > 0) {
+		p.share = fmin(positive_mean(c->share, c->share_error), 1);
+		p.share_error = c->share_error;
 	}
-	p.own = (uint64_t)fmin(fmax(rest, HIT_OWN_NS * (double)hits), (double)cpu_ns);
-	p.error = (uint64_t)fmin(wrong, (double)cpu_ns);
+	spread = p.share_error < KNOWN * p.share ? WIDE_SPREAD : COST_SPREAD;
+	p.by_share = hits && hypot(wrong, spread * probe) > LOST * rest;
+	if (p.by_share && p.share > 0) {
+		rest = p.share * cpu;
+		wrong = p.share_error * cpu;
+	}
+	p.own = (uint64_t)fmin(fmax(rest, least), cpu);
+	p.error = (uint64_t)fmin(wrong, cpu);
 	return p;
 }

@@ -49,7 +49,7 @@ struct progress_passes { /* of one set of milestones */
 struct correction {
 	double factor; /* of the calibrated cost */
 	double error;  /* one standard error of factor */
-	double per_hit, per_hit_error; /* own ns of a hit on average, not by the calibration; error 0: not known */
+	double share, share_error; /* own part of the CPU time in cells, on average, not by the calibration; error 0: not known */
 };
 
 /* prior: what is known without these ticks. */
@@ -63,14 +63,16 @@ void progress_add_cell(struct progress_passes *passes, double on, double cpu, do
 void progress_add_off(struct progress_passes *passes, double off, double own);
 struct progress {
 	uint64_t own, error; /* ns, and one standard error */
-	bool by_hits; /* probes took nearly all: what is left would be lost in the error of their cost, and is told by hits */
-	uint64_t per_hit_ps, per_hit_error_ps; /* as it is known by now; 0: it is not */
+	bool by_share; /* probes took nearly all: what is left would be lost in the error of their cost, and is told by its usual part */
+	double share, share_error; /* of CPU time in cells, as it is known by now; 0: it is not */
 };
 
 /*
- * Own time out of cpu_ns of which probes took probe_ns, as calibrated, with so many hits. By hits it is
- * what is known of a hit; never less than hits cannot do without, 4 ns each (glibc's malloc and free in a loop of nothing
- * else take 8.8 ns).
+ * Own time out of cpu_ns of which probes took probe_ns, as calibrated, with so many hits; never less than hits cannot do
+ * without, 4 ns each (glibc's malloc and free in a loop of nothing else take 8.8 ns).
+ *
+ * By its share, and not by so much for each hit: where the machine is slower for a while, or some hits cost more than
+ * others (those of allocations), sums of what was seen are right all the same, and sites of such times too.
  */
 struct progress progress_own(const struct correction *correction, uint64_t cpu_ns, uint64_t probe_ns, uint64_t hits);
 

@@ -52,7 +52,7 @@ static double progress_of(struct weighing *w, const struct event_cell *end)
 		return fmax(seen,
 			    PROGRESS_LEAST *
 				    (double)(end->head.time > w->last_ns ? end->head.time - w->last_ns : 0));
-	if (!(end->progress_error > 0) || (end->by_hits && end->per_hit))
+	if (!(end->progress_error > 0) || (end->by_share && end->share))
 		return seen;
 	usual = cpu * fmax(w->progress_of_cpu / w->cpu, PROGRESS_LEAST);
 	spread = usual * USUAL_SPREAD;
@@ -73,33 +73,34 @@ static double share_of_planned(struct weighing *w, double planned)
 	return share;
 }
 
-/* So that what is booked now can be mended by what a hit's own time will turn out to be. */
-static void note_hits(struct weighing *w, const struct event_cell *end, double weight, double share,
+/* So that what is booked now can be mended by what the usual share will turn out to be. */
+static void note_hits(struct weighing *w, const struct event_cell *end, double weight, double planned,
 		      double length)
 {
 	double hits = (double)end->hits;
+	bool mends = end->by_share && end->cpu;
 
 	w->hits += weight * hits;
-	w->mended += end->by_hits ? share * hits : weight * hits;
-	w->mended_lengths += end->by_hits ? share * length : 0;
-	w->error += end->by_hits ? 0 : weight * (double)end->progress_error;
-	if (end->per_hit) {
-		w->per_hit = end->per_hit / 1e3;
-		w->per_hit_error = end->per_hit_error / 1e3;
+	w->mended += mends ? planned * hits : weight * hits;
+	w->mended_lengths += mends ? planned * length * hits / (double)end->cpu : 0;
+	w->error += mends ? 0 : weight * (double)end->progress_error;
+	if (end->share) {
+		w->share = end->share / 0x1p32;
+		w->share_error = end->share_error / 0x1p32;
 	}
 }
 
-/* What sums of weight × figure are to be multiplied by, as a hit's own time is known by now. */
+/* What sums of weight × figure are to be multiplied by, as the usual share is known by now. */
 static double mending(const struct weighing *w)
 {
-	if (!(w->mended_lengths > 0) || !(w->per_hit > 0) || !(w->hits > 0))
+	if (!(w->mended_lengths > 0) || !(w->share > 0) || !(w->hits > 0))
 		return 1;
-	return (w->mended + w->mended_lengths / w->per_hit) / w->hits;
+	return (w->mended + w->mended_lengths / w->share) / w->hits;
 }
 
 double weighing_end(struct weighing *w, const struct event_cell *end)
 {
-	double progress, length, weight, share;
+	double progress, length, weight, planned;
 
 	if (weighing_is_sure(&w->begin)) {
 		w->last_ns = end->head.time;
@@ -112,9 +113,9 @@ double weighing_end(struct weighing *w, const struct event_cell *end)
 	if (progress > 0)
 		weight = 1 + (weight - 1) * length / progress;
 	passes(w, progress);
-	share = share_of_planned(w, weight * progress);
-	weight *= share;
-	note_hits(w, end, weight, share, (0x1p32 / (double)w->begin.chance - 1) * length);
+	planned = share_of_planned(w, weight * progress);
+	weight *= planned;
+	note_hits(w, end, weight, planned, (0x1p32 / (double)w->begin.chance - 1) * length);
 	w->weighed += weight * progress;
 	w->group[estimate_group(w->begin.number)] += weight * progress;
 	w->squares += weight * progress * weight * progress;
@@ -152,8 +153,7 @@ double estimate_weight(unsigned code)
 
 double estimate_variance(const struct weighing *w, const double sums[ESTIMATE_GROUPS])
 {
-	double sum = 0, var = 0, ratio, relative,
-	       by_hits = w->per_hit > 0 ? w->mended_lengths / w->per_hit : 0;
+	double sum = 0, var = 0, ratio, relative, by_share = w->share > 0 ? w->mended_lengths / w->share : 0;
 
 	for (int g = 0; g < ESTIMATE_GROUPS; g++)
 		sum += sums[g];
@@ -167,8 +167,8 @@ double estimate_variance(const struct weighing *w, const double sums[ESTIMATE_GR
 	}
 	/* One error common to all cells, of both kinds. */
 	relative = w->error / w->weighed;
-	if (by_hits > 0)
-		relative += by_hits / (by_hits + w->mended) * w->per_hit_error / w->per_hit;
+	if (by_share > 0)
+		relative += by_share / (by_share + w->mended) * w->share_error / w->share;
 	return var * ESTIMATE_GROUPS / (ESTIMATE_GROUPS - 1) * (T15 * T15 / (NORMAL * NORMAL)) +
 	       sum * sum * relative * relative;
 }

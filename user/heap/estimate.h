@@ -15,9 +15,9 @@
  *
  * Where a target does little between two hits, u is a small difference of large figures: one cell's is then known
  * worse than u/x of the last cells together, and both are weighed by their errors. Where nearly all of it is lost in
- * the probes' error, u is n r, of n hits in the cell and a hit's own time r, which is found out in the course of
- * time: (1 + l (1/p − 1) / (n r)) H is mended for all cells together, by the newest r. By how much Σ w n changes thereby
- * sums are multiplied.
+ * the probes' error, u is s x, with a share s of the CPU time x of cells that is found out in the course of
+ * time: (1 + l (1/p − 1) / (s x)) H is mended for all cells together, by the newest s. By how much Σ w n, of n hits in each
+ * cell, changes thereby sums are multiplied.
  *
  * Sums (allocated, freed here, temporary): U / Σ w u · Σ w a. What sure cells saw is exact and kept apart.
  * Their intervals: each cell belongs to one of 16 groups by a hash of its number. Of the groups' sums y and
@@ -97,9 +97,9 @@ struct weighing {
 	double weighed;       /* Σ weight × progress of these cells */
 	double group[ESTIMATE_GROUPS]; /* … by group */
 	double error;         /* Σ weight × progress_error, of cells told by time */
-	/* Σ weight × hits; what it would be by newest knowledge: mended + mended_lengths / per_hit. */
+	/* Σ weight × hits; what it would be by newest knowledge: mended + mended_lengths / share. */
 	double hits, mended, mended_lengths;
-	double per_hit, per_hit_error; /* ns, the newest; 0: not known */
+	double share, share_error; /* the newest; 0: not known */
 	double squares;       /* Σ (weight × progress)² */
 	double passed;        /* own progress since the last cell's end */
 	double shares, share_cnt; /* of the last cells: Σ of it, with the cell's own, over what was planned; how many */

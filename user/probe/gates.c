@@ -77,7 +77,7 @@ int gates_mark(const struct gate_fds *fds, pid_t pid, const struct event_cell *c
 {
 	const uint64_t args[CELL_ARG_CNT] = {
 		[CELL_ARG_GATE] = GATE_KEY(pid, cell->head.func),
-		[CELL_ARG_STATE] = (uint64_t)cell->by_hits << 32 | cell->state,
+		[CELL_ARG_STATE] = (uint64_t)cell->by_share << 32 | cell->state,
 		[CELL_ARG_NUMBER] = cell->number,
 		[CELL_ARG_CHANCE] = cell->chance,
 		[CELL_ARG_SAMPLE] = cell->sample_bytes,
@@ -86,7 +86,7 @@ int gates_mark(const struct gate_fds *fds, pid_t pid, const struct event_cell *c
 		[CELL_ARG_ERROR] = cell->progress_error,
 		[CELL_ARG_CPU] = cell->cpu,
 		[CELL_ARG_HITS] = cell->hits,
-		[CELL_ARG_PER_HIT] = (uint64_t)cell->per_hit_error << 32 | cell->per_hit,
+		[CELL_ARG_SHARE] = (uint64_t)cell->share_error << 32 | cell->share,
 		[CELL_ARG_QUOTA] = quota,
 	};
 	uint32_t result;

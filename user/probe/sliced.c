@@ -75,10 +75,10 @@ static void mark(const struct slicing *sl, struct sliced *s, enum cell_state sta
 	cell.chance += !cell.chance;
 	cell.progress = s->carried + own;
 	cell.progress_error = (uint64_t)(part * (double)progress.error);
-	cell.by_hits = state != CELL_BEGIN && progress.by_hits;
+	cell.by_share = state != CELL_BEGIN && progress.by_share;
 	cell.hits = state == CELL_BEGIN ? 0 : (uint64_t)(part * (double)evidence_hits(&s->marked, at));
-	cell.per_hit = (uint32_t)fmin((double)progress.per_hit_ps, UINT32_MAX);
-	cell.per_hit_error = (uint32_t)fmin((double)progress.per_hit_error_ps, UINT32_MAX);
+	cell.share = (uint32_t)(progress.share * UINT32_MAX);
+	cell.share_error = (uint32_t)(fmin(progress.share_error, 1) * UINT32_MAX);
 	cell.cpu = state == CELL_BEGIN ? s->step.cell_ns
 				       : (uint64_t)(part * (double)(at->cpu_ns - s->marked.cpu_ns));
 	if (gates_mark(&sl->reader.gates, s->pid, &cell, s->step.quota)) {
