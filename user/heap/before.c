@@ -4,26 +4,29 @@
 #include <stdlib.h>
 
 #define TOUCHED 0x10000u
+#define RETIRED 0x20000u
+#define TURN_ERROR 0.1 /* of deaths that are taken to be others' */
 #define KEPT 0.95 /* of what the cells before said of others at their addresses */
 
 /* Those of one size step. */
 struct earlier {
 	double found;         /* there were */
 	double stand_for;     /* as many as one of the sample does */
-	double touched;       /* addresses of the sample whose block is dead */
-	double turned, lived; /* frees at these, and how long they have been there: × ns of own time */
+	double touched;       /* addresses of the sample whose block is dead, and no other has been seen to die there since */
+	double turned, lived; /* the first frees at these, and how long it took: × ns of own time */
 	double touched_now, turned_now; /* in the cell that is on */
 	/* Blocks: live as estimated; of the sample, those that nothing has shown to be dead; dead and in
 	 * nobody's use. */
 	double alive, looking, unused;
 	double variance;
+	double turned_away; /* deaths at its addresses that were taken to be others', ever */
 	double died, replaced; /* seen, in the cell that is on */
 };
 
 struct before {
 	bool walked, sampled;
 	struct map
-		sample; /* address → its step, from 1 on; TOUCHED: the block is dead, others may be there */
+		sample; /* address → its step, from 1 on; TOUCHED: the block is dead, others may be there; RETIRED: one of these has died too */
 	struct earlier *steps[STEP_CNT]; /* NULL: none */
 };
 
@@ -92,11 +95,10 @@ static void begin(struct before *b, const struct heap_blocks live[STEP_CNT],
 		begin_step(b, i, (double)live[i].cnt, sampled[i], earlier[i]);
 }
 
-static void mark(struct before *b, uint64_t addr, unsigned step)
+static void mark(struct before *b, uint64_t addr, unsigned step, unsigned state)
 {
 	/* It is there: nothing that needs memory. */
-	map_set(&b->sample, addr,
-		(void *)(uintptr_t)(step + 1 + TOUCHED)); /* NOLINT(performance-no-int-to-ptr) */
+	map_set(&b->sample, addr, (void *)(uintptr_t)(step + 1 + state)); /* NOLINT(performance-no-int-to-ptr) */
 }
 
 static void leaves(struct earlier *e, enum cohort_end end, bool sure)
@@ -126,12 +128,16 @@ void before_left(struct before *b, uint64_t addr, enum cohort_end end, bool sure
 	e = b->steps[(found - 1) % TOUCHED];
 	if (!e) /* no memory */
 		return;
+	if (found > RETIRED || (found > TOUCHED && end != COHORT_DIED))
+		return;
 	if (found > TOUCHED) {
-		e->turned_now += end == COHORT_DIED;
+		e->turned_now++;
+		e->touched--;
+		mark(b, addr, (unsigned)(found - 1) % TOUCHED, RETIRED);
 		return;
 	}
 	leaves(e, end, sure);
-	mark(b, addr, (unsigned)found - 1);
+	mark(b, addr, (unsigned)found - 1, TOUCHED);
 }
 
 static void bury(struct before *b, const struct heap_pages *pages)
@@ -154,8 +160,9 @@ void before_walked(struct before *b, const struct heap_blocks live[STEP_CNT], co
 }
 
 /*
- * Of what has died in a cell, some were others at addresses of blocks that are dead: as often as is seen
- * where that is known. What is left are own ones; their chance has no bias, so that they may be less than
+ * Of what has died in a cell, some were others at addresses of blocks that are dead: as soon as is seen
+ * where that is known, by the first of them only. Others die at such an address again and again, the sooner where
+ * short lives are; where nothing was seen yet, there are fewer of these. What is left are own ones; their chance has no bias, so that they may be less than
  * none.
  */
 static void pass(struct earlier *e, const struct ages *ages, double weight, double progress)
@@ -163,13 +170,14 @@ static void pass(struct earlier *e, const struct ages *ages, double weight, doub
 	double own = weight * progress, turn, others, died = weight * e->died, unseen;
 
 	e->turned = e->turned * KEPT + weight * e->turned_now;
-	e->lived = e->lived * KEPT + own * (e->touched - e->touched_now);
+	e->lived = e->lived * KEPT + own * fmax(e->touched - e->touched_now, 0);
 	turn = e->lived > 0 ? weight * -expm1(-e->turned / e->lived * own / weight) : 0;
 	others = fmax(e->looking + e->died + e->replaced - e->alive - e->unused, 0);
 	died = (died - turn * others) / (1 + turn * ages->reused / 2);
 	unseen = (1 - 1 / weight) * (fmax(died, 0) + -expm1(-turn) * others);
 	/* Not so far that chance could never make up for it. */
 	e->alive = fmin(fmax(e->alive - died, -e->looking), e->looking);
+	e->turned_away += turn * others;
 	e->variance += weight * weight * e->died * e->died;
 	e->unused += (1 - ages->reused) * unseen - weight * e->replaced;
 	e->unused = fmin(fmax(e->unused, 0), e->looking);
@@ -204,6 +212,6 @@ struct living before_living(const struct before *b, unsigned step)
 	l.most = e->looking;
 	l.variance = fmin(e->variance, e->looking * e->looking);
 	if (e->looking > 0)
-		l.doubt = l.alive * (1 - l.alive / e->looking);
+		l.doubt = fmin(l.alive * (1 - l.alive / e->looking) + TURN_ERROR * e->turned_away, l.alive);
 	return l;
 }
