@@ -77,12 +77,17 @@ void pace_begun(struct pace *pace, const struct pace_reading *now)
 	(void)now;
 }
 
-uint64_t pace_progress(const struct pace *pace, const struct pace_reading *from,
-		       const struct pace_reading *to, uint64_t *error)
+struct progress pace_progress(const struct pace *pace, const struct pace_reading *from,
+			      const struct pace_reading *to)
 {
 	(void)pace;
-	*error = 0;
-	return to->cpu_ns - from->cpu_ns;
+	return (struct progress){.own = to->cpu_ns - from->cpu_ns};
+}
+
+double pace_hits(const struct pace *pace)
+{
+	(void)pace;
+	return 0;
 }
 
 void pace_view(const struct pace *pace, const struct pace_reading *now, struct pace_view *view)

@@ -7,6 +7,8 @@ static void add(struct spent *sum, const struct spent *more)
 	sum->stack += more->stack;
 	sum->own += more->own;
 	sum->own_on += more->own_on;
+	sum->shared += more->shared;
+	sum->guessed += more->guessed;
 	sum->ours += more->ours;
 	sum->wall += more->wall;
 }

@@ -15,7 +15,9 @@ struct spent {
 	double probe;  /* that probes took of it */
 	double stack;  /* … for stacks */
 	double own;    /* that it had for itself */
-	double own_on; /* … while probes were on */
+	double own_on; /* … while probes were on, but for cells told by their share of CPU time: */
+	double shared; /* theirs, all of it; */
+	double guessed; /* … and own time of it, as it was taken to be then */
 	double ours;   /* that we used ourselves for it */
 	double wall;
 };

@@ -19,14 +19,15 @@
 #define CELL_PART 0.12 /* of the budget of 5 s is what probes may take in a cell */
 #define OFF_MAX_NS (4 * NSEC_PER_SEC)
 #define OUR_OFF_MAX_NS                                                                                       \
-	(20 * NSEC_PER_SEC)        /* objects' probes may cost us 80 ms, which a core's part pays in 32 s */
-#define SURE 0.93                  /* of the budget: what probes that are on all the time may take */
-#define SPREAD 1.7                 /* standard deviations of what coins make of 5 s that are left free */
-#define NEAR 0.9                   /* of the budget is as good as all of it */
-#define FLOOR_NS 2e6               /* that a process without any CPU time may be charged at once */
-#define HIT_NS 900.0               /* what a hit costs before any was seen */
-#define OURS_NS 5e6                /* what switching to a cell and from it costs us, before any was seen */
-#define HITS_MIN 2000              /* of a quota */
+	(20 * NSEC_PER_SEC) /* objects' probes may cost us 80 ms, which a core's part pays in 32 s */
+#define SURE 0.93           /* of the budget: what probes that are on all the time may take */
+#define PLANNED 0.7         /* of the budget: switches, cold caches and walks cost some that nobody counts */
+#define SPREAD 1.7          /* standard deviations of what coins make of 5 s that are left free */
+#define NEAR 0.9            /* of the budget is as good as all of it */
+#define FLOOR_NS 2e6        /* that a process without any CPU time may be charged at once */
+#define HIT_NS 900.0        /* what a hit costs before any was seen */
+#define OURS_NS 5e6         /* what switching to a cell and from it costs us, before any was seen */
+#define HITS_MIN 2000       /* of a quota */
 #define SETTLE_NS NSEC_PER_SEC     /* in a mode before leaving it for a dearer one */
 #define RATE_NS (NSEC_PER_SEC / 2) /* of time off weigh as much as all that was seen before */
 #define CELLS_MIN 5                /* seen before their mean is believed */
@@ -99,7 +100,7 @@ static double planned_part(const struct pace *p)
 {
 	double cost = fmax(fmax(p->cell.cost, p->cell.ours), FLOOR_NS);
 
-	return 1 - fmin(SPREAD / sqrt(span_budget(p) / cost), 0.5);
+	return PLANNED * (1 - fmin(SPREAD / sqrt(span_budget(p) / cost), 0.5));
 }
 
 static struct pace_step sure_step(struct pace *p, uint64_t now)
@@ -329,16 +330,22 @@ static void take_cell(struct pace *p, const struct spent *s, double hits)
 static void take_time(struct pace *p, const struct pace_reading *now, bool on)
 {
 	const struct pace_reading *last = &p->last;
+	struct progress progress = pace_progress(p, last, now);
 	struct spent s = {
 		.cpu = (double)since(now->cpu_ns, last->cpu_ns),
-		.own = (double)pace_progress(p, last, now).own,
+		.own = (double)progress.own,
 		.wall = (double)since(now->time_ns, last->time_ns),
 		.ours = (double)since(now->ours_ns, last->ours_ns),
 	};
 
 	s.probe = fmin(p->evidence.correction.factor * (double)since(now->probe_ns, last->probe_ns), s.cpu);
 	s.stack = fmin(p->evidence.correction.factor * (double)since(now->stack_ns, last->stack_ns), s.probe);
-	s.own_on = on ? s.own : 0;
+	if (on && progress.by_share) {
+		s.shared = s.cpu;
+		s.guessed = s.own;
+	} else if (on) {
+		s.own_on = s.own;
+	}
 	account_add(&p->account, now->time_ns, &s);
 	evidence_add(&p->evidence, last, now,
 		     !on            ? EVIDENCE_OFF
@@ -457,18 +464,27 @@ double pace_hits(const struct pace *p)
 	return p->cell.own > 0 ? p->cell.hits * NSEC_PER_SEC / p->cell.own : 0;
 }
 
+/* Part of the process's own time with probes on, as far as that is known by now. */
+static double duty(const struct spent *s, const struct progress *now, bool on)
+{
+	double own = s->own + (double)now->own;
+	double was_on = s->own_on + (now->share > 0 ? now->share * s->shared : s->guessed);
+
+	return own > 0 ? fmin((was_on + (on ? (double)now->own : 0)) / own, 1) : on;
+}
+
 void pace_view(const struct pace *p, const struct pace_reading *now, struct pace_view *view)
 {
-	struct spent last = account_last(&p->account, p->last.time_ns, PACE_SPAN_NS), all = p->account.total;
-	double own = (double)pace_progress(p, &p->last, now).own, on = p->step.on ? own : 0;
+	struct spent last = account_last(&p->account, p->last.time_ns, PACE_SPAN_NS);
+	struct progress progress = pace_progress(p, &p->last, now);
 
-	last.cpu += (double)since(now->cpu_ns, p->last.cpu_ns);
-	last.probe += p->evidence.correction.factor * (double)since(now->probe_ns, p->last.probe_ns);
 	*view = (struct pace_view){
-		.share = last.cpu > 0 ? fmin(last.probe / last.cpu, 1) : 0,
-		.duty = all.own + own > 0 ? (all.own_on + on) / (all.own + own) : 1,
-		.duty_now = last.own + own > 0 ? (last.own_on + on) / (last.own + own) : p->step.on,
+		.duty = duty(&p->account.total, &progress, p->step.on),
+		.duty_now = duty(&last, &progress, p->step.on),
 		.correction = p->evidence.correction.factor,
 		.sliced = p->sliced,
 	};
+	last.cpu += (double)since(now->cpu_ns, p->last.cpu_ns);
+	last.probe += p->evidence.correction.factor * (double)since(now->probe_ns, p->last.probe_ns);
+	view->share = last.cpu > 0 ? fmin(last.probe / last.cpu, 1) : 0;
 }

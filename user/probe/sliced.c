@@ -239,8 +239,8 @@ static struct pace_options pace_options(const struct slicing *sl, const struct s
 	};
 
 	if (s->stream == CELL_OBJECTS) {
-		options.max_share /= 2;
-		options.core_share /= 2;
+		options.max_share *= SLICED_OBJECTS_PART;
+		options.core_share *= SLICED_OBJECTS_PART;
 		options.dear = options.stacks_sampled = true;
 		options.sample_bytes = sl->options.object_sample_bytes;
 		options.free_sample_bytes = 0;

@@ -249,8 +249,9 @@ void slicer_look(struct slicer *sl, struct attached *attached)
 		return;
 	}
 	if (blocks)
-		pace_share(blocks->pace, sl->slicing.options.max_share / (wants ? 2 : 1),
-			   PACE_CORE_SHARE / (wants ? 2 : 1));
+		pace_share(blocks->pace,
+			   sl->slicing.options.max_share * (wants ? 1 - SLICED_OBJECTS_PART : 1),
+			   PACE_CORE_SHARE * (wants ? 1 - SLICED_OBJECTS_PART : 1));
 }
 
 bool slicer_view(struct slicer *sl, pid_t pid, uint32_t stream, struct pace_view *view)
