@@ -183,12 +183,12 @@ def rss(pid):
     raise ValueError(f"no Rss of {pid}")
 
 
-def text_differences(pid):
-    """Addresses where a target's program text differs from its files: a probe is an int3 there."""
-    found = []
+def changed_text(pid):
+    """{address: (file, byte there, byte in memory)} where a target's program text differs from its files."""
+    found = {}
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
         for line in maps:
-            span, rights, offset, _, inode, *_ = line.split()
+            span, rights, offset, _, inode, *name = line.split(maxsplit=5)
             if "x" not in rights or inode == "0":
                 continue
             start, end = (int(address, 16) for address in span.split("-"))
@@ -198,8 +198,14 @@ def text_differences(pid):
             memory.seek(start)
             actual = memory.read(len(expected))
             if actual != expected:
-                found += [start + i for i in range(len(actual)) if actual[i] != expected[i]]
+                found |= {start + i: (name[0].strip(), expected[i], actual[i])
+                          for i in range(len(actual)) if actual[i] != expected[i]}
     return found
+
+
+def text_differences(pid):
+    """Addresses where a target's program text differs from its files: a probe is an int3 there."""
+    return list(changed_text(pid))
 
 
 def keeper_of(tracer):

@@ -76,14 +76,15 @@ __attribute__((noinline)) static uintptr_t looks_like_a_call(void)
 {
 	uintptr_t end;
 
-	__asm__ volatile("movabs $0xe8000000009090, %%rax\n" /* … e8 00 */
-			 "nop\nnop\nnop\nnop\n"
-			 "lea 0f(%%rip), %0\n"
-			 ".byte 0x48, 0xb8, 0, 0, 0, 0xe8, 0, 0, 0, 0\n" /* movabs, whose last five bytes are "call" */
-			 "0:\n"
-			 : "=r"(end)
-			 :
-			 : "rax");
+	__asm__ volatile(
+		"movabs $0xe8000000009090, %%rax\n" /* … e8 00 */
+		"nop\nnop\nnop\nnop\n"
+		"lea 0f(%%rip), %0\n"
+		".byte 0x48, 0xb8, 0, 0, 0, 0xe8, 0, 0, 0, 0\n" /* movabs, whose last five bytes are "call" */
+		"0:\n"
+		: "=r"(end)
+		:
+		: "rax");
 	return end;
 }
 

@@ -31,8 +31,8 @@ struct scene {
 	double scale;                                    /* of the calibrated cost to the true one */
 	bool looked_at;                                  /* there are looks in place of ticks */
 	double trap_user;                                /* ns of each trap that they count as its own */
-	double pass_ns;                                  /* of its own time, from a milestone to the next; 0: there are none */
-	double on_own;                                   /* own time while on */
+	double pass_ns; /* of its own time, from a milestone to the next; 0: there are none */
+	double on_own;  /* own time while on */
 	double switches, ours;
 	double spent[BUCKETS_MAX], used[BUCKETS_MAX], used_ours[BUCKETS_MAX];
 };

@@ -10,41 +10,24 @@
 
 #include "probe/arrival.h"
 #include "probe/installed.h"
-#include "probe/object_spots.h"
+#include "probe/probed_file.h"
 #include "probe/sweep.h"
 #include "target/maps.h"
 
 #define FILES_MAX 8192 /* a process that maps more distinct files gets no more of them probed */
-#define LINKS_MAX (2 * PLAN_ROLE_CNT)
-
-/* A file that was looked at: what it holds of ours, and what is attached to it. */
-struct file {
-	dev_t dev; /* as the target's maps say; where they differ from stat: overlayfs, btrfs */
-	uint64_t inode;
-	dev_t stat_dev; /* as stat says; 0: could not be opened */
-	bool present;   /* seen in this round: mapped, or beside what is */
-	bool mapped;
-	struct object *obj;                 /* NULL: nothing of ours is attached to it */
-	const struct plan *plan;            /* NULL: nothing is probed in it */
-	uint32_t marks_named, marks_placed; /* as in its plan */
-	kept_link links[LINKS_MAX];
-	enum plan_role roles[LINKS_MAX]; /* what each is for */
-	size_t link_cnt;
-};
 
 struct follow {
 	pid_t pid;
 	struct follow_context ctx;
-	bool allocs;         /* allocation functions too, at the moment */
-	bool switched;       /* … they were not, at some time */
-	bool switching;      /* what cannot be placed was said the first time */
+	bool allocs;   /* allocation functions too, at the moment */
+	bool switched; /* … they were not, at some time */
+	struct placing placing;
 	bool objects;        /* … and the places of Python's objects */
 	bool objects_placed; /* … at some time */
 	int leaving; /* tells when the probes of these are out (keeper_wait); −1: none are leaving */
-	struct file *files;
+	struct probed_file *files;
 	size_t file_cnt, file_cap;
 	struct installed installed;
-	unsigned lost_cnt;
 	struct sweep *sweep; /* NULL: not needed */
 };
 
@@ -54,7 +37,13 @@ struct follow *follow_new(pid_t pid, const struct follow_context *ctx)
 
 	if (!f)
 		return NULL;
-	*f = (struct follow){.pid = pid, .ctx = *ctx, .allocs = true, .leaving = -1};
+	*f = (struct follow){
+		.pid = pid,
+		.ctx = *ctx,
+		.placing = {pid, ctx->programs, ctx->keeper, ctx->backend, ctx->missing, false, 0},
+		.allocs = true,
+		.leaving = -1,
+	};
 	if (ctx->backend == LINK_PERF) /* there the kernel takes them out of children at the first hit */
 		return f;
 	f->sweep = sweep_new(ctx->keeper, programs_sweeper_fd(ctx->programs), pid);
@@ -64,57 +53,16 @@ struct follow *follow_new(pid_t pid, const struct follow_context *ctx)
 	return NULL;
 }
 
-enum which_links { LINKS_ALL, LINKS_OF_GONE, LINKS_OF_ALLOCS, LINKS_OF_OBJECTS };
-
-static bool is_one_of(enum which_links which, const struct file *file, size_t link)
-{
-	switch (which) {
-	case LINKS_OF_GONE:
-		return !file->present;
-	case LINKS_OF_ALLOCS:
-		return plan_role_allocs(file->roles[link]);
-	case LINKS_OF_OBJECTS:
-		return file->roles[link] == PLAN_OBJECT;
-	default:
-		return true;
-	}
-}
-
-/* Takes links from the files, to be closed together, because each waits long. */
-static kept_link *take_links(struct follow *f, enum which_links which, size_t *cnt)
-{
-	kept_link *links = calloc(f->file_cnt * LINKS_MAX + 1, sizeof(*links));
-
-	*cnt = 0;
-	for (size_t i = 0; i < f->file_cnt; i++) {
-		struct file *file = &f->files[i];
-		size_t kept = 0;
-
-		for (size_t k = 0; k < file->link_cnt; k++) {
-			if (!is_one_of(which, file, k)) {
-				file->roles[kept] = file->roles[k];
-				file->links[kept++] = file->links[k];
-			} else if (links) {
-				links[(*cnt)++] = file->links[k];
-			} else {
-				keeper_drop(f->ctx.keeper, &file->links[k], 1);
-			}
-		}
-		file->link_cnt = kept;
-	}
-	return links;
-}
-
 static void reap_links(struct follow *f, enum which_links which)
 {
 	size_t cnt;
-	kept_link *links = take_links(f, which, &cnt);
+	kept_link *links = probed_files_take_links(f->ctx.keeper, f->files, f->file_cnt, which, &cnt);
 
 	keeper_drop(f->ctx.keeper, links, cnt);
 	free(links);
 }
 
-static void file_clear(struct file *file)
+static void file_clear(struct probed_file *file)
 {
 	object_free(file->obj);
 }
@@ -126,7 +74,7 @@ void follow_free(struct follow *f)
 
 	if (!f)
 		return;
-	links = take_links(f, LINKS_ALL, &cnt);
+	links = probed_files_take_links(f->ctx.keeper, f->files, f->file_cnt, LINKS_ALL, &cnt);
 	keeper_drop(f->ctx.keeper, links, cnt);
 	free(links);
 	if (f->leaving >= 0)
@@ -139,24 +87,24 @@ void follow_free(struct follow *f)
 	free(f);
 }
 
-static struct file *file_add(struct follow *f, dev_t dev, uint64_t inode)
+static struct probed_file *file_add(struct follow *f, dev_t dev, uint64_t inode)
 {
 	if (f->file_cnt == FILES_MAX)
 		return NULL;
 	if (f->file_cnt == f->file_cap) {
 		size_t cap = f->file_cap ? f->file_cap * 2 : 64;
-		struct file *files = realloc(f->files, cap * sizeof(*files));
+		struct probed_file *files = realloc(f->files, cap * sizeof(*files));
 
 		if (!files)
 			return NULL;
 		f->files = files;
 		f->file_cap = cap;
 	}
-	f->files[f->file_cnt] = (struct file){.dev = dev, .inode = inode, .present = true};
+	f->files[f->file_cnt] = (struct probed_file){.dev = dev, .inode = inode, .present = true};
 	return &f->files[f->file_cnt++];
 }
 
-static struct file *file_of(struct follow *f, dev_t dev, uint64_t inode)
+static struct probed_file *file_of(struct follow *f, dev_t dev, uint64_t inode)
 {
 	for (size_t i = 0; i < f->file_cnt; i++)
 		if (f->files[i].inode == inode && f->files[i].dev == dev)
@@ -164,7 +112,7 @@ static struct file *file_of(struct follow *f, dev_t dev, uint64_t inode)
 	return NULL;
 }
 
-static struct file *file_by_stat(struct follow *f, dev_t dev, uint64_t inode)
+static struct probed_file *file_by_stat(struct follow *f, dev_t dev, uint64_t inode)
 {
 	for (size_t i = 0; i < f->file_cnt; i++)
 		if (f->files[i].inode == inode && f->files[i].stat_dev == dev)
@@ -172,113 +120,30 @@ static struct file *file_by_stat(struct follow *f, dev_t dev, uint64_t inode)
 	return NULL;
 }
 
-/* Attaches one program to all its spots in a file; if the kernel refuses one of them, to those it takes. */
-static void attach_program(struct follow *f, struct file *file, enum plan_role role,
-			   const struct program_use *use, const struct link_spot *spots, size_t cnt)
-{
-	struct link_request request = {
-		.backend = f->ctx.backend,
-		.when = use->when,
-		.prog_fd = use->fd,
-		.path = object_access_path(file->obj),
-		.pid = f->pid,
-		.spots = spots,
-		.spot_cnt = cnt,
-	};
-	kept_link link;
-	int ret;
-
-	if (!cnt || file->link_cnt == LINKS_MAX)
-		return;
-	ret = keeper_open(f->ctx.keeper, &request, &link);
-	if (!ret) {
-		file->roles[file->link_cnt] = role;
-		file->links[file->link_cnt++] = link;
-		return;
-	}
-	if (ret == -ESRCH || ret == -EPIPE) /* the process's or the keeper's end is no loss of the probe's */
-		return;
-	if (cnt > 1) {
-		attach_program(f, file, role, use, spots, cnt / 2);
-		attach_program(f, file, role, use, spots + cnt / 2, cnt - cnt / 2);
-		return;
-	}
-	if (f->switching)
-		return;
-	f->lost_cnt++;
-	missing_add(f->ctx.missing, "a probe at %#llx of %s could not be placed: %s",
-		    (unsigned long long)spots->offset, object_name(file->obj), strerror(-ret));
-}
-
-/* Those with most of the hits come last: while the others are placed, they would be hit for nothing. */
-static size_t rank_objects(const struct follow *f, struct link_spot *spots, size_t cnt)
-{
-	uint64_t hits[POOL_PLACES_MAX];
-
-	programs_object_places(f->ctx.programs, hits);
-	return spots ? object_spots_rank(spots, cnt, hits) : 0;
-}
-
-static void attach_role(struct follow *f, struct file *file, enum plan_role role)
-{
-	struct link_spot *spots = calloc(file->plan->cnt + 1, sizeof(*spots));
-	struct program_use use[2];
-	unsigned use_cnt = programs_of_role(f->ctx.programs, role, use);
-	size_t cnt = 0, hot = 0;
-
-	for (size_t i = 0; spots && i < file->plan->cnt; i++)
-		if (file->plan->v[i].role == role)
-			spots[cnt++] = file->plan->v[i].at;
-	if (role == PLAN_OBJECT)
-		hot = rank_objects(f, spots, cnt);
-	for (unsigned i = 0; i < use_cnt; i++) {
-		attach_program(f, file, role, &use[i], spots + hot, cnt - hot);
-		attach_program(f, file, role, &use[i], spots, hot);
-	}
-	free(spots);
-}
-
 static bool is_wanted(const struct follow *f, enum plan_role role)
 {
 	return role == PLAN_OBJECT ? f->objects : f->allocs || !plan_role_allocs(role);
 }
 
-static void attach(struct follow *f, struct file *file)
+static void attach(struct follow *f, struct probed_file *file)
 {
 	for (enum plan_role role = 0; role < PLAN_ROLE_CNT; role++)
 		if (is_wanted(f, role))
-			attach_role(f, file, role);
-}
-
-static bool has_allocs(const struct file *file)
-{
-	for (size_t i = 0; i < file->link_cnt; i++)
-		if (plan_role_allocs(file->roles[i]))
-			return true;
-	return false;
-}
-
-static void attach_allocs(struct follow *f, struct file *file)
-{
-	f->switching = true;
-	for (enum plan_role role = 0; file->obj && role < PLAN_ROLE_CNT; role++)
-		if (plan_role_allocs(role))
-			attach_role(f, file, role);
-	f->switching = false;
+			probed_file_place(&f->placing, file, role);
 }
 
 /* It may have been left out of a switch. */
-static void note_mapped(struct follow *f, struct file *file)
+static void note_mapped(struct follow *f, struct probed_file *file)
 {
-	bool lacks = f->switched && f->allocs && !file->mapped && !has_allocs(file);
+	bool lacks = f->switched && f->allocs && !file->mapped && !probed_file_has_allocs(file);
 
 	file->present = file->mapped = true;
 	if (lacks)
-		attach_allocs(f, file);
+		probed_file_place_allocs(&f->placing, file);
 }
 
 /* Takes the object over: plans it, attaches, keeps it only if something is probed in it. */
-static void take_object(struct follow *f, struct file *file, struct object *obj, bool program)
+static void take_object(struct follow *f, struct probed_file *file, struct object *obj, bool program)
 {
 	const struct plan *plan = plans_get(f->ctx.plans, obj, program, f->ctx.missing);
 
@@ -297,13 +162,13 @@ static void take_object(struct follow *f, struct file *file, struct object *obj,
 	attach(f, file);
 }
 
-static bool has_arrived(const struct follow *f, const struct file *file, const struct mapping *m)
+static bool has_arrived(const struct follow *f, const struct probed_file *file, const struct mapping *m)
 {
 	return !file->link_cnt || arrival_in(f->pid, file->obj, file->plan, m);
 }
 
 /* Where it was changed in a container after it was mapped, the mapped one lies in the layer below. */
-static void check_arrival(struct follow *f, struct file *file, const struct mapping *m)
+static void check_arrival(struct follow *f, struct probed_file *file, const struct mapping *m)
 {
 	struct object *lower;
 
@@ -349,7 +214,7 @@ static bool is_code_of_file(const struct mapping *m)
 
 static void take_mapping(struct follow *f, const struct mapping *m)
 {
-	struct file *file = file_of(f, m->dev, m->inode), *known;
+	struct probed_file *file = file_of(f, m->dev, m->inode), *known;
 	struct object *obj;
 	dev_t stat_dev;
 
@@ -387,7 +252,7 @@ static void take_installed(const char *dir, const char *name, void *arg)
 	struct follow *f = arg;
 	char path[PATH_MAX];
 	struct object *obj;
-	struct file *file;
+	struct probed_file *file;
 
 	if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path) ||
 	    object_open_path(f->pid, path, &obj, NULL))
@@ -432,7 +297,7 @@ void follow_inherit(struct follow *f, struct early *early)
 		return;
 	for (size_t i = 0; i < maps.cnt; i++) {
 		const struct mapping *m = &maps.v[i];
-		const struct file *file = is_code_of_file(m) ? file_of(f, m->dev, m->inode) : NULL;
+		const struct probed_file *file = is_code_of_file(m) ? file_of(f, m->dev, m->inode) : NULL;
 
 		if (file && file->obj && file->link_cnt)
 			early_take(early, f->pid, file->plan, object_access_path(file->obj), m,
@@ -466,7 +331,7 @@ int follow_exec(struct follow *f, bool changed_leader, struct error *err)
 	for (size_t i = 0; i < f->file_cnt; i++)
 		f->files[i].present = f->files[i].mapped = false;
 	if (changed_leader) {
-		old = take_links(f, LINKS_ALL, &cnt);
+		old = probed_files_take_links(f->ctx.keeper, f->files, f->file_cnt, LINKS_ALL, &cnt);
 		for (size_t i = 0; i < f->file_cnt; i++)
 			if (f->files[i].obj)
 				attach(f, &f->files[i]);
@@ -502,16 +367,16 @@ void follow_tick(struct follow *f)
 static bool has_role(const struct follow *f, enum plan_role role)
 {
 	for (size_t i = 0; i < f->file_cnt; i++)
-		for (size_t k = 0; f->files[i].mapped && f->files[i].plan && k < f->files[i].plan->cnt; k++)
-			if (f->files[i].plan->v[k].role == role)
-				return true;
+		if (f->files[i].mapped && probed_file_plans(&f->files[i], role))
+			return true;
 	return false;
 }
 
 static void reap_objects(struct follow *f)
 {
 	size_t cnt;
-	kept_link *links = take_links(f, LINKS_OF_OBJECTS, &cnt);
+	kept_link *links =
+		probed_files_take_links(f->ctx.keeper, f->files, f->file_cnt, LINKS_OF_OBJECTS, &cnt);
 
 	if (cnt)
 		f->leaving = keeper_drop_told(f->ctx.keeper, links, cnt);
@@ -534,11 +399,11 @@ void follow_switch_objects(struct follow *f, bool on)
 	wait_for_objects(f);
 	if (!on)
 		reap_objects(f);
-	f->switching = f->objects_placed;
+	f->placing.quiet = f->objects_placed;
 	for (size_t i = 0; on && i < f->file_cnt; i++)
 		if (f->files[i].obj && f->files[i].mapped)
-			attach_role(f, &f->files[i], PLAN_OBJECT);
-	f->switching = false;
+			probed_file_place(&f->placing, &f->files[i], PLAN_OBJECT);
+	f->placing.quiet = false;
 	f->objects_placed = f->objects_placed || on;
 }
 
@@ -568,7 +433,7 @@ void follow_switch_allocs(struct follow *f, bool on)
 	}
 	for (size_t i = 0; i < f->file_cnt; i++)
 		if (f->files[i].mapped)
-			attach_allocs(f, &f->files[i]);
+			probed_file_place_allocs(&f->placing, &f->files[i]);
 }
 
 unsigned follow_probe_cnt(const struct follow *f)
@@ -582,7 +447,7 @@ unsigned follow_probe_cnt(const struct follow *f)
 
 unsigned follow_lost_cnt(const struct follow *f)
 {
-	return f->lost_cnt;
+	return f->placing.lost_cnt;
 }
 
 bool follow_sees_loads(const struct follow *f)

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/printable.h"
 #include "picture/history.h"
+#include "picture/with_objects.h"
 #include "report/page_json.h"
 #include "report/page_steps.h"
 #include "report/page_tree.h"
@@ -17,7 +18,8 @@
 
 struct page {
 	struct packer *out;
-	const struct snapshot *s;
+	const struct snapshot *report; /* as it is shown beside the graph */
+	const struct snapshot *s;      /* … with the sites of Python's objects among those of blocks */
 	struct history_view history;
 	struct page_tree tree;
 	/* Numbers of stacks in the tree. */
@@ -230,11 +232,17 @@ static bool weighs(const uint64_t *weights)
 	return false;
 }
 
-/* Half of a site's interval; infinite where its bounds are not known. */
-static double half_of(const struct site_bounds *b, enum site_weight weight)
+/* Half of a site's interval; infinite where its bounds are not known; 0 where it has none, or no such weight. */
+static double half_of(const struct site_view *site, enum site_weight weight)
 {
-	const struct bounds *of = weight == WEIGHT_LIVE ? &b->live : weight == WEIGHT_FREED ? &b->freed_here : &b->allocated;
+	const struct site_bounds *b = site->bounds;
+	const struct bounds *of;
 
+	if (!b || site->of_objects != (weight == WEIGHT_PYTHON))
+		return 0;
+	of = weight == WEIGHT_LIVE || weight == WEIGHT_PYTHON ? &b->live
+	     : weight == WEIGHT_FREED                         ? &b->freed_here
+							      : &b->allocated;
 	if (weight == WEIGHT_COUNT)
 		return of->high.cnt == UNKNOWN ? INFINITY : (double)(of->high.cnt - of->low.cnt) / 2;
 	return of->high.bytes == UNKNOWN ? INFINITY : (double)(of->high.bytes - of->low.bytes) / 2;
@@ -247,7 +255,7 @@ static void put_errors_of(struct page *p, const uint64_t *weights, double *squar
 
 	memset(squares, 0, p->tree.node_cnt * sizeof(*squares));
 	for (size_t i = 0; i < a->site_cnt; i++) {
-		double half = a->sites[i].bounds ? half_of(a->sites[i].bounds, weight) : 0;
+		double half = half_of(&a->sites[i], weight);
 
 		squares[p->tree.leaves[p->sites[i]]] += half * half;
 	}
@@ -258,16 +266,13 @@ static void put_errors_of(struct page *p, const uint64_t *weights, double *squar
 
 static int put_errors(struct page *p, const uint64_t *weights)
 {
-	static const enum site_weight bounded[] = {WEIGHT_LIVE, WEIGHT_ALLOCATED, WEIGHT_FREED, WEIGHT_COUNT};
-	double *squares;
+	double *squares = calloc(p->tree.node_cnt, sizeof(*squares));
 
-	if (!p->s->allocs || !p->s->allocs->budget.estimated)
-		return 0;
-	squares = calloc(p->tree.node_cnt, sizeof(*squares));
 	if (!squares)
 		return -ENOMEM;
-	for (size_t i = 0; i < sizeof(bounded) / sizeof(bounded[0]); i++)
-		put_errors_of(p, weights, squares, bounded[i]);
+	for (int k = 0; k < WEIGHT_CNT; k++)
+		if (page_has_errors(&p->weights, k))
+			put_errors_of(p, weights, squares, k);
 	free(squares);
 	return 0;
 }
@@ -324,7 +329,7 @@ static int put_all(struct page *p)
 	add_rests(p);
 	rc = add_sites(p) ?: add_history_sites(p);
 	rc = rc ?: page_tree_build(&p->tree);
-	rc = rc ?: page_json(p->s, &text, &len);
+	rc = rc ?: page_json(p->report, &p->weights, &text, &len);
 	if (rc)
 		return rc;
 	packer_text(p->out, text, len);
@@ -338,13 +343,15 @@ static int put_all(struct page *p)
 
 int page_data(struct packer *out, const struct snapshot *s)
 {
-	struct page p = {.out = out, .s = s};
+	struct page p = {.out = out, .report = s, .s = s};
+	struct with_objects with;
 	int rc;
 
 	if (s->history)
 		history_view(s->history, &p.history);
 	page_tree_init(&p.tree);
-	rc = put_all(&p);
+	rc = with_objects_make(&with, &p.s) ?: put_all(&p);
+	with_objects_free(&with);
 	page_tree_free(&p.tree);
 	free(p.sites);
 	free(p.history_sites);

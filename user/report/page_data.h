@@ -8,8 +8,8 @@
  *             lies above the node before it, and its frame
  *   weights   cnt of nodes that weigh anything themselves, their numbers (each less the one before), then
  *             what they weigh, weight by weight as the JSON names them (picture/weight.h: those that are known)
- *   errors    where figures are estimates (allocs.estimated): of these nodes, half of the 95 % interval of what they
- *             weigh, + 1; 0: not known. Of live, allocated, freed and count, in that order
+ *   errors    of weights that are estimates, as the JSON names them: of these nodes, half of the 95 % interval of what
+ *             they weigh, + 1; 0: not known
  *   points    cnt, then figure by figure: milliseconds since the point before (the first: since the attach), then
  *             as in struct history_point, + 1; 0: unknown
  *   steps     cnt, each: its end, in milliseconds since the one before; cnt of nodes that changed, their numbers as

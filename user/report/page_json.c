@@ -25,15 +25,28 @@ static int put_report(FILE *out, const struct snapshot *s)
 	return report_json(out, &shown);
 }
 
-static void weights(struct json *j, cJSON *o, const struct snapshot *s)
+bool page_has_errors(const struct weights *w, enum site_weight weight)
 {
-	cJSON *names = json_array(j, o, "weights");
-	struct weights known;
+	const struct allocation_view *a = w->s->allocs;
 
-	weights_init(&known, s);
-	for (int i = 0; i < WEIGHT_CNT; i++)
-		if (weight_is_known(&known, i))
+	if (!weight_is_known(w, weight))
+		return false;
+	if (weight == WEIGHT_PYTHON)
+		return a->objects->in_cells;
+	return a->budget.estimated && (weight == WEIGHT_LIVE || weight == WEIGHT_ALLOCATED || weight == WEIGHT_FREED ||
+				       weight == WEIGHT_COUNT);
+}
+
+static void put_weights(struct json *j, cJSON *o, const struct weights *w)
+{
+	cJSON *names = json_array(j, o, "weights"), *errors = json_array(j, o, "errors");
+
+	for (int i = 0; i < WEIGHT_CNT; i++) {
+		if (weight_is_known(w, i))
 			json_text(j, names, NULL, site_weight_names[i]);
+		if (page_has_errors(w, i))
+			json_text(j, errors, NULL, site_weight_names[i]);
+	}
 }
 
 static void marks(struct json *j, cJSON *o, const struct snapshot *s)
@@ -91,7 +104,7 @@ static void processes(struct json *j, cJSON *o, const struct snapshot *s)
 	pids(j, o, "window_pids", s->window_pids, s->window_cnt);
 }
 
-static int put_extras(FILE *out, const struct snapshot *s)
+static int put_extras(FILE *out, const struct snapshot *s, const struct weights *w)
 {
 	struct history_view view = {.incomplete = false};
 	char seen[BUDGET_TEXT_MAX], cost[BUDGET_TEXT_MAX];
@@ -101,7 +114,7 @@ static int put_extras(FILE *out, const struct snapshot *s)
 		history_view(s->history, &view);
 	json_init(&j);
 	json_text(&j, j.root, "version", ALLOCTRACE_VERSION);
-	weights(&j, j.root, s);
+	put_weights(&j, j.root, w);
 	marks(&j, j.root, s);
 	processes(&j, j.root, s);
 	json_bool(&j, j.root, "incomplete", view.incomplete);
@@ -112,7 +125,7 @@ static int put_extras(FILE *out, const struct snapshot *s)
 	return json_write(&j, out);
 }
 
-int page_json(const struct snapshot *s, char **text, size_t *len)
+int page_json(const struct snapshot *s, const struct weights *weights, char **text, size_t *len)
 {
 	FILE *out = open_memstream(text, len);
 	int rc;
@@ -122,7 +135,7 @@ int page_json(const struct snapshot *s, char **text, size_t *len)
 	fputs("{\"report\":", out);
 	rc = put_report(out, s);
 	fputs(",\"page\":", out);
-	rc = rc ?: put_extras(out, s);
+	rc = rc ?: put_extras(out, s, weights);
 	fputs("}", out);
 	if (fclose(out) && !rc)
 		rc = -ENOMEM;

@@ -104,10 +104,10 @@ function readWeights(r, names) {
 }
 
 // Half of the 95 % interval of each, where figures are estimates; null: not known.
-function readErrors(r, report, cnt) {
+function readErrors(r, names, cnt) {
 	const errors = {};
 
-	for (const name of report.allocs?.estimated ? ['live', 'allocated', 'freed', 'count'] : [])
+	for (const name of names)
 		errors[name] = Array.from({ length: cnt }, () => {
 			const half = r.number();
 
@@ -168,7 +168,7 @@ export async function readData(base64) {
 	const { report, page } = JSON.parse(r.text());
 	const frames = readFrames(r), tree = readNodes(r), weighed = readWeights(r, page.weights);
 	const data = {
-		report, page, frames, tree, ...weighed, errors: readErrors(r, report, weighed.nodes.length),
+		report, page, frames, tree, ...weighed, errors: readErrors(r, page.errors, weighed.nodes.length),
 		points: readPoints(r, report.started),
 		steps: readSteps(r, report.started),
 	};

@@ -167,6 +167,7 @@ function tabsOf(data, tree, weight) {
 
 	return [
 		['Top sites', () => sites(data, tree, 'Top sites', weight), report.allocs],
+		['Python objects', () => sites(data, tree, 'Python objects', 'python'), report.allocs && has('python')],
 		['Pins', () => sites(data, tree, 'Pins', 'pinned'), report.allocs && has('pinned')],
 		['Purges', () => purges(data), true, report.purges.length],
 		['Windows', () => windows(data), true, report.windows.length],

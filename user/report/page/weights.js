@@ -9,6 +9,7 @@ export const WORDS = {
 	peak: ['peak', 'bytes live from here when the whole was highest'],
 	temporary: ['temporary', 'bytes freed at once by the thread that allocated them'],
 	retained: ['retained', 'an estimate: what the heap retains, by who freed most'],
+	python: ['Python objects', 'bytes of small Python objects born here and live, which malloc never sees'],
 };
 
 const BY_TIME = { live: 'grown', allocated: 'allocated', freed: 'freed', count: 'count' };
