@@ -195,6 +195,42 @@ static void who_has_ended_has_done_and_holds_nothing(void **state)
 	total_free(total);
 }
 
+/* What one that has ended had born stays, what it held does not. */
+static void python_objects_add_up_too(void **state)
+{
+	struct fixture x, y;
+	const struct snapshot *const both[] = {&x.s, &y.s}, *const one[] = {&x.s};
+	struct total *total = total_new();
+	const struct objects_view *o;
+	struct snapshot sum;
+
+	(void)state;
+	start(&x, 10);
+	start(&y, 11);
+	fixture_objects(&x);
+	sum = sum_of(total, both, 2, false);
+	assert_non_null(sum.allocs->objects); /* y has none */
+	assert_int_equal(sum.allocs->objects->born.cnt, x.objects.born.cnt);
+	fixture_objects(&y);
+	sum = sum_of(total, both, 2, false);
+	o = sum.allocs->objects;
+	assert_int_equal(o->live_heap, 2 * x.objects.live_heap);
+	assert_int_equal(o->sites.totals.live.bytes, 2 * x.objects.sites.totals.live.bytes);
+	assert_int_equal(o->sites.site_cnt, 2);
+	assert_int_equal(o->sites.sites[0].figures->live.bytes, 2 * x.object_views[0].figures->live.bytes);
+	assert_true(o->in_cells && o->sites.budget.estimated);
+	assert_int_equal(o->sites.unattributed, UNKNOWN);
+	total_keep(total, &y.s);
+	sum = sum_of(total, one, 1, false);
+	o = sum.allocs->objects;
+	assert_int_equal(o->born.cnt, 2 * x.objects.born.cnt);
+	assert_int_equal(o->sites.totals.live.bytes, x.objects.sites.totals.live.bytes);
+	assert_int_equal(o->sites.sites[0].figures->live.bytes, x.object_views[0].figures->live.bytes);
+	assert_int_equal(o->sites.sites[0].figures->allocated.bytes, 2 * x.object_views[0].figures->allocated.bytes);
+	assert_int_equal(o->live_heap, x.objects.live_heap);
+	total_free(total);
+}
+
 static void a_table_of_all(void **state)
 {
 	struct fixture x, y;
@@ -228,6 +264,7 @@ int main(void)
 		cmocka_unit_test(findings_say_whose_they_are),
 		cmocka_unit_test(what_one_does_not_know_all_do_not),
 		cmocka_unit_test(who_has_ended_has_done_and_holds_nothing),
+		cmocka_unit_test(python_objects_add_up_too),
 		cmocka_unit_test_setup(a_table_of_all, use_utc),
 	};
 
