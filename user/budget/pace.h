@@ -56,16 +56,22 @@ struct pace_reading {
 	uint64_t hits;     /* of probes, recorded or not */
 	/* The same of the process's other probes, which have a pace of their own, or none: not its own time either. */
 	uint64_t others_ns, others_hits;
-	/* Of its CPU time while probes were hit, what the kernel's ticks found in user and in system mode. 0: not known. */
+	/*
+	 * Of its CPU time while probes were hit, what the kernel's ticks found in user and in system mode. 0: not
+	 * known.
+	 */
 	uint64_t user_ns, system_ns;
 	/*
-	 * The same of cells that are not sure, by looks at it (probe/looks.h), PACE_LOOK_NS apart: where probes' cost can be told from its own time at
-	 * all, the kernel's ticks take minutes to. 0: there are none.
+	 * The same of cells that are not sure, by looks at it (probe/looks.h), PACE_LOOK_NS apart: where probes'
+	 * cost can be told from its own time at all, the kernel's ticks take minutes to. 0: there are none.
 	 */
 	uint64_t user_look_ns, system_look_ns;
 	/* The same of all its CPU time, hit or not. 0: not known. */
 	uint64_t all_user_ns, all_system_ns;
-	/* Of milestones (probe/milestones.h): which stand, a number for each set of them, and how often they were passed. 0: none. */
+	/*
+	 * Of milestones (probe/milestones.h): which stand, a number for each set of them, and how often they were
+	 * passed. 0: none.
+	 */
 	uint32_t milestones;
 	uint64_t passes;
 	uint64_t ours_ns; /* that we have used ourselves for placing and removing its probes */

@@ -68,8 +68,8 @@ struct progress {
 };
 
 /*
- * Own time out of cpu_ns of which probes took probe_ns, as calibrated, with so many hits; never less than hits cannot do
- * without, 4 ns each (glibc's malloc and free in a loop of nothing else take 8.8 ns).
+ * Own time out of cpu_ns of which probes took probe_ns, as calibrated, with so many hits; never less than hits
+ * cannot do without, 4 ns each (glibc's malloc and free in a loop of nothing else take 8.8 ns).
  *
  * By its share, and not by so much for each hit: where the machine is slower for a while, or some hits cost more than
  * others (those of allocations), sums of what was seen are right all the same, and sites of such times too.

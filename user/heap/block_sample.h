@@ -25,7 +25,10 @@ struct block_sample { /* all zero: empty and valid, of all blocks */
 void block_sample_free(struct block_sample *sample); /* idempotent */
 /* What has no memory is left out. */
 void block_sample_add(struct block_sample *sample, uint64_t addr, uint64_t size);
-/* Sorts by address; of several at one address one stays, and only if is_there says so: a walk that went back has met it again. */
+/*
+ * Sorts by address; of several at one address one stays, and only if is_there says so: a walk that went back has
+ * met it again.
+ */
 void block_sample_finish(struct block_sample *sample, bool (*is_there)(const void *arg, uint64_t addr), const void *arg);
 
 #endif

@@ -37,7 +37,10 @@ struct site_cells {
 	double born_cnt, short_cnt; /* ever in cells, and of these that died there */
 	struct site_step *steps;
 	uint16_t step_cnt, step_cap;
-	/* What the last walk made of what is live, once there was one: it, and how much could be of what was counted. */
+	/*
+	 * What the last walk made of what is live, once there was one: it, and how much could be of what was
+	 * counted.
+	 */
 	bool raked;
 	struct tally walked, most;
 	double left; /* its variance: blocks² */

@@ -43,7 +43,10 @@ struct cohort {
 	struct tally variance; /* of alive, by chance of births */
 	struct tally spread;   /* … of deaths */
 	bool beyond; /* so old that most of it has died: what does not die there may be others' */
-	/* Sums over the last cells: deaths by weight, their squares; others at their places, and they themselves, × own time. */
+	/*
+	 * Sums over the last cells: deaths by weight, their squares; others at their places, and they themselves, ×
+	 * own time.
+	 */
 	float died[FIGURE_CNT], died_squares[FIGURE_CNT], others[FIGURE_CNT], before[FIGURE_CNT];
 };
 

@@ -9,15 +9,16 @@
  *
  *     w a, w = (1 + l (1/p − 1) / u) H, H: mean of progress from cell to cell / (u + l (1/p − 1))
  *
- * over the last some 32 cells, each as much as any, 1 for four more. Without the factor l/u of each cell, by one H for all, sites of stretches that are
- * slowed down most lost 17 % in simulation (a period of the target's as long as that of cells). Σ w u differs from
- * all progress by chance: sums are multiplied by U / Σ w u at the end, where U goes on to the moment that is asked for.
+ * over the last some 32 cells, each as much as any, 1 for four more. Without the factor l/u of each cell, by one H
+ * for all, sites of stretches that are slowed down most lost 17 % in simulation (a period of the target's as long
+ * as that of cells). Σ w u differs from all progress by chance: sums are multiplied by U / Σ w u at the end, where
+ * U goes on to the moment that is asked for.
  *
  * Where a target does little between two hits, u is a small difference of large figures: one cell's is then known
  * worse than u/x of the last cells together, and both are weighed by their errors. Where nearly all of it is lost in
  * the probes' error, u is s x, with a share s of the CPU time x of cells that is found out in the course of
- * time: (1 + l (1/p − 1) / (s x)) H is mended for all cells together, by the newest s. By how much Σ w n, of n hits in each
- * cell, changes thereby sums are multiplied.
+ * time: (1 + l (1/p − 1) / (s x)) H is mended for all cells together, by the newest s. By how much Σ w n, of n hits
+ * in each cell, changes thereby sums are multiplied.
  *
  * Sums (allocated, freed here, temporary): U / Σ w u · Σ w a. What sure cells saw is exact and kept apart.
  * Their intervals: each cell belongs to one of 16 groups by a hash of its number. Of the groups' sums y and
@@ -76,10 +77,10 @@
  * and a hundred with the rest, all of the same sizes: of others a walk tells more). Allocated and freed here: the truth
  * is inside in 95 – 98 % (one site alone: 79 – 97 %), signed error below 2 % (targets with bursts: 3 %). Live: what
  * all hold is as the walk counts it; large sites' signed error is below 5 % for long lives, LRU caches, phases, leaks
- * in and beside churn, also where the attach comes late and most is from before it; up to 12 % where lives are as long as
- * it takes from one cell to the next; inside in 97 – 100 %, two or four sites alone 81 – 100 %. Before there was
- * raking these errors were +15 to +50 %, and −57 % for a leak in a line that churns. All this is about chance;
- * u is taken as known. Of a target that does little between two hits, it is not (budget/progress.h).
+ * in and beside churn, also where the attach comes late and most is from before it; up to 12 % where lives are as
+ * long as it takes from one cell to the next; inside in 97 – 100 %, two or four sites alone 81 – 100 %. Before
+ * there was raking these errors were +15 to +50 %, and −57 % for a leak in a line that churns. All this is about
+ * chance; u is taken as known. Of a target that does little between two hits, it is not (budget/progress.h).
  */
 #ifndef ALLOCTRACE_HEAP_ESTIMATE_H
 #define ALLOCTRACE_HEAP_ESTIMATE_H

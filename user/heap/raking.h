@@ -3,11 +3,11 @@
  * Deville and Särndal 1992). Parts are what is live of a site, or from before the attach, in one size step; totals
  * are the blocks that a walk has counted there.
  *
- * What is wrong with the parts is wrong with most of them in the same way and direction, as it comes of what is inferred from
- * the same rules: blocks that look alive and are taken to be dead, or the reverse. So each part changes in
- * proportion to how much of it is inferred (doubt), not to its variance: by variances, the largest part
- * would take on itself what is wrong with all (simulated: an LRU cache's largest site came out 17 % short, 1 %
- * this way). Least squares where errors are common to all, with doubts as their sizes.
+ * What is wrong with the parts is wrong with most of them in the same way and direction, as it comes of what is
+ * inferred from the same rules: blocks that look alive and are taken to be dead, or the reverse. So each part
+ * changes in proportion to how much of it is inferred (doubt), not to its variance: by variances, the largest part
+ * would take on itself what is wrong with all (simulated: an LRU cache's largest site came out 17 % short, 1 % this
+ * way). Least squares where errors are common to all, with doubts as their sizes.
  */
 #ifndef ALLOCTRACE_HEAP_RAKING_H
 #define ALLOCTRACE_HEAP_RAKING_H

@@ -27,7 +27,10 @@ struct site {
 	struct site_count live;
 	struct site_count allocated, freed;
 	struct site_count temporary; /* freed by the same thread's next event */
-	/* By this stack, whoever allocated: blocks from before the attach with what the allocator says of their size. */
+	/*
+	 * By this stack, whoever allocated: blocks from before the attach with what the allocator says of their
+	 * size.
+	 */
 	struct site_count freed_here;
 	/* Live when the whole process's live bytes were highest: sites_at_peak. */
 	struct site_count seen_at_peak;
@@ -38,7 +41,10 @@ struct site {
 struct site_survey {
 	struct site_count old; /* live blocks older than was asked for */
 	uint64_t pinned;       /* bytes: its share of the free bytes that its live blocks keep from going back */
-	/* bytes: whole resident pages with free bytes that no other block or header keeps; UINT64_MAX: not known (sampled) */
+	/*
+	 * bytes: whole resident pages with free bytes that no other block or header keeps; UINT64_MAX: not known
+	 * (sampled)
+	 */
 	uint64_t alone;
 };
 

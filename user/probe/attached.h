@@ -66,7 +66,10 @@ struct missing *attached_missing(const struct attached *attached);
 uint64_t attached_probe_ns(const struct attached *attached, const struct probe_cost *cost);
 /* Recorded hits since the last charge. */
 uint64_t attached_fresh_hits(const struct attached *attached);
-/* Of hits without a record, which are counted for all processes together: so much for each fresh hit, and so much more. */
+/*
+ * Of hits without a record, which are counted for all processes together: so much for each fresh hit, and so much
+ * more.
+ */
 void attached_charge(struct attached *attached, double ns_per_hit, double ns);
 /* Whether Python's objects are to be looked at, and can be. */
 bool attached_sees_objects(const struct attached *attached);

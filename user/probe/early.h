@@ -28,7 +28,10 @@ struct early_context { /* outlives all of them */
 	unsigned opener_cnt; /* processes with events of their own: a hit passes those of all of them */
 };
 
-/* from: of the parent that it was forked from, whose events it has inherited; NULL: it has none yet. NULL: no memory. */
+/*
+ * from: of the parent that it was forked from, whose events it has inherited; NULL: it has none yet. NULL: no
+ * memory.
+ */
 struct early *early_new(struct early_context *ctx, const struct early *from);
 void early_free(struct early *early); /* NULL-safe; not waited for */
 

@@ -19,7 +19,8 @@ int gates_make(const struct gate_fds *fds, pid_t pid, uint32_t stream);
 void gates_drop(const struct gate_fds *fds, pid_t pid, uint32_t stream);
 /*
  * Puts the cell's record into the ring, and opens (BEGIN) or closes the gate with it. quota: hits from a BEGIN
- * on after which it closes itself. head.func of the cell is the stream, the rest of the head is filled in here. −errno; −EAGAIN: the ring is full, the gate closed.
+ * on after which it closes itself. head.func of the cell is the stream, the rest of the head is filled in here.
+ * −errno; −EAGAIN: the ring is full, the gate closed.
  */
 int gates_mark(const struct gate_fds *fds, pid_t pid, const struct event_cell *cell, uint64_t quota);
 /* So many hits more from now on; false: it has closed itself. */

@@ -30,8 +30,8 @@ void milestone_choice_free(struct milestone_choice *choice); /* idempotent; all 
 void milestone_choice_note_stack(struct milestone_choice *choice, const struct event_stack *stack);
 void milestone_choice_note_alloc(struct milestone_choice *choice, uint64_t stack);
 /*
- * The best that was not tried since milestone_choice_again, which is now. allocs: a second, of the process's CPU time; wanted:
- * passes a second. False: there is none, or too little was seen.
+ * The best that was not tried since milestone_choice_again, which is now. allocs: a second, of the process's CPU
+ * time; wanted: passes a second. False: there is none, or too little was seen.
  */
 bool milestone_choice_next(struct milestone_choice *choice, double allocs, double wanted, struct milestone_place *place);
 /* What was tried may be again. */

@@ -59,7 +59,10 @@ int place_exits(const uint8_t *code, size_t len, struct place_exits *exits, cons
 /* The instruction at `at` as disassemblers write it, "push %rbp"; "?" if it is none; returns buf. */
 const char *place_text(const uint8_t *code, size_t len, uint64_t at, char buf[PLACE_TEXT_MAX]);
 
-/* Whether a direct call of, or jump to, target stands at offset `at`, as decoding from code[0] shows, where an instruction begins. */
+/*
+ * Whether a direct call of, or jump to, target stands at offset `at`, as decoding from code[0] shows, where an
+ * instruction begins.
+ */
 bool place_is_call(const uint8_t *code, size_t len, uint64_t at, int64_t target);
 
 #endif

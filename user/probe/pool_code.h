@@ -14,7 +14,8 @@
  *
  * The branch at the end is what the kernel emulates (place.h; a pool is not carved off often, and may be seen at
  * an instruction that is not), every block passes it once, and its pool is in
- * a register there; so is a block that was taken, or on the stack, and one that was given is the pool's first free one. Larger blocks, which malloc has, never come by.
+ * a register there; so is a block that was taken, or on the stack, and one that was given is the pool's first free
+ * one. Larger blocks, which malloc has, never come by.
  */
 #ifndef ALLOCTRACE_PROBE_POOL_CODE_H
 #define ALLOCTRACE_PROBE_POOL_CODE_H
@@ -36,7 +37,10 @@ struct pool_place {
 	int16_t stack;
 };
 
-/* Calls fn for each; some may come twice. Instructions are taken to follow each other without a gap. Some 100 ns an instruction. */
+/*
+ * Calls fn for each; some may come twice. Instructions are taken to follow each other without a gap. Some 100 ns an
+ * instruction.
+ */
 void pool_code_find(const uint8_t *code, size_t len, void (*fn)(const struct pool_place *place, void *arg),
 		    void *arg);
 

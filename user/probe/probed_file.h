@@ -52,8 +52,8 @@ bool probed_file_plans(const struct probed_file *file, enum plan_role role);
 enum which_links { LINKS_ALL, LINKS_OF_GONE, LINKS_OF_ALLOCS, LINKS_OF_OBJECTS };
 
 /*
- * Takes links from files, to be closed together, because each waits long: *link_cnt of them, which the caller frees. Without
- * memory for the list they are dropped at once.
+ * Takes links from files, to be closed together, because each waits long: *link_cnt of them, which the caller
+ * frees. Without memory for the list they are dropped at once.
  */
 kept_link *probed_files_take_links(struct keeper *keeper, struct probed_file *files, size_t cnt, enum which_links which,
 				   size_t *link_cnt);

@@ -1,4 +1,7 @@
-/* CPython's garbage collector: the SDT probes of its own that an interpreter may have been built with (--with-dtrace). */
+/*
+ * CPython's garbage collector: the SDT probes of its own that an interpreter may have been built with
+ * (--with-dtrace).
+ */
 #ifndef ALLOCTRACE_PROBE_PYTHON_GC_H
 #define ALLOCTRACE_PROBE_PYTHON_GC_H
 

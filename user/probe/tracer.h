@@ -149,7 +149,10 @@ bool tracer_has_return_probes(const struct tracer *tracer);
 const struct traced_function *tracer_function(const struct tracer *tracer, uint32_t func);
 /* Cumulative losses, of all processes. */
 void tracer_losses(const struct tracer *tracer, uint64_t lost[SOURCE_LOSS_CNT]);
-/* Lines that say what is not seen of pid and why ("no return probes: …"); owned by the tracer. How many, at most max. */
+/*
+ * Lines that say what is not seen of pid and why ("no return probes: …"); owned by the tracer. How many, at most
+ * max.
+ */
 size_t tracer_missing(struct tracer *tracer, pid_t pid, const char **lines, size_t max);
 /*
  * CPU time (ns) that the allocation probes have cost pid so far: hits × what one costs, found

@@ -1,8 +1,8 @@
 /*
  * Keeps the kernel side able to unwind the stacks of the traced processes: the rows of every
- * object that they have mapped executable, once, and where each has it. Rows are only ever added, so that what a program
- * reads meanwhile stays true; an object mapped again finds its own. Budget: 18 MiB
- * (bpf/unwind.h), some 1.6 MiB of it for a Python process of 30 modules.
+ * object that they have mapped executable, once, and where each has it. Rows are only ever added, so that what a
+ * program reads meanwhile stays true; an object mapped again finds its own. Budget: 18 MiB (bpf/unwind.h), some 1.6
+ * MiB of it for a Python process of 30 modules.
  */
 #ifndef ALLOCTRACE_PROBE_UNWIND_TABLES_H
 #define ALLOCTRACE_PROBE_UNWIND_TABLES_H

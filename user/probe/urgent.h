@@ -5,7 +5,10 @@
 #ifndef ALLOCTRACE_PROBE_URGENT_H
 #define ALLOCTRACE_PROBE_URGENT_H
 
-/* The calling thread, and those that it makes from now on, run as soon as they can; where that is not allowed, as usual. */
+/*
+ * The calling thread, and those that it makes from now on, run as soon as they can; where that is not allowed, as
+ * usual.
+ */
 void urgent_thread(void);
 
 #endif
