@@ -110,6 +110,44 @@ static void figures_as_their_columns_write_them(void **state)
 	assert_string_equal(layout_value(buf, COLUMN_COUNT, 123456789), "123.5M");
 }
 
+/* Where Python's objects are looked at, a table of theirs lies between that of sites and that of processes. */
+static void python_objects_have_a_table(void **state)
+{
+	struct stage t;
+	char *text;
+
+	(void)state;
+	stage_open(&t);
+	stage_take(&t);
+	stage_press(&t, KEY_CODE_TAB, 24, 100);
+	assert_int_equal(t.view.pane, PANE_PROCESSES); /* there are none */
+	stage_press(&t, KEY_CODE_TAB, 24, 100);
+	fixture_objects(&t.x);
+	stage_take(&t);
+	stage_press(&t, KEY_CODE_TAB, 24, 120);
+	text = stage_draw(&t, 24, 120);
+	assert_non_null(strstr(text, "Python objects born by (2)"));
+	assert_non_null(strstr(text, "24.0 MiB"));
+	assert_non_null(strstr(text, "parse (app.py:3)"));
+	assert_true(strstr(text, "parse (app.py:3)") < strstr(text, "note (app.py:6)"));
+	free(text);
+	stage_press(&t, KEY_CODE_ENTER, 24, 120);
+	text = stage_draw(&t, 24, 120);
+	assert_non_null(strstr(text, "objects 150,000"));
+	assert_non_null(strstr(text, "app.py:9:<module>"));
+	free(text);
+	stage_press(&t, 'q', 24, 120);
+	t.x.object_sites[0].live.bytes += MIB;
+	t.x.s.time_ns += SEC;
+	stage_take(&t);
+	text = stage_draw(&t, 24, 120);
+	assert_non_null(strstr(text, "+1.00 MiB"));
+	free(text);
+	stage_press(&t, KEY_CODE_TAB, 24, 120);
+	assert_int_equal(t.view.pane, PANE_PROCESSES);
+	stage_close(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -119,6 +157,7 @@ int main(void)
 		cmocka_unit_test_setup(many_processes, use_utc),
 		cmocka_unit_test_setup(any_size, use_utc),
 		cmocka_unit_test(figures_as_their_columns_write_them),
+		cmocka_unit_test(python_objects_have_a_table),
 	};
 
 	setlocale(LC_CTYPE, "C.UTF-8");

@@ -45,6 +45,7 @@ struct view_facts layout_facts(const struct scene *s, unsigned rows, unsigned co
 		.order = s->order->v,
 		.cnt = s->order->cnt,
 		.page_rows = page ? page : 1,
+		.has_objects = s->model->head.has_objects,
 	};
 }
 
@@ -101,11 +102,16 @@ static void put_help(const struct scene *s, struct paper *paper)
 		"/            show only rows with a text: a function, object or file of the stack",
 		"Esc          back; show all rows again",
 		"z            growth counts from now, or again since the last interval",
-		"Tab          sites, or processes",
+		"Tab          sites, Python's objects, or processes",
 		"space        stop the figures, and let them go on; the log goes on",
 		"l            the whole log: purges, windows, marks, warnings",
 		"Ctrl-L       draw everything anew",
 		"q            leave",
+	};
+	static const char *const titles[PANE_CNT] = {
+		[PANE_SITES] = "Columns of sites",
+		[PANE_OBJECTS] = "Columns of Python's objects",
+		[PANE_PROCESSES] = "Columns of processes",
 	};
 	char line[160];
 
@@ -115,9 +121,10 @@ static void put_help(const struct scene *s, struct paper *paper)
 	for (int pane = 0; pane < PANE_CNT; pane++) {
 		const struct row_table *t = &s->model->tables[pane];
 
+		if (pane == PANE_OBJECTS && !s->model->head.has_objects)
+			continue;
 		paper_put(paper, STYLE_PLAIN, "");
-		paper_put(paper, STYLE_BOLD,
-			  pane == PANE_SITES ? "Columns of sites" : "Columns of processes");
+		paper_put(paper, STYLE_BOLD, titles[pane]);
 		for (unsigned i = 0; i < t->column_cnt; i++) {
 			snprintf(line, sizeof(line), "%u %-9s  %s", i + 1, t->columns[i].name,
 				 t->columns[i].help);
@@ -130,7 +137,7 @@ static void put_help(const struct scene *s, struct paper *paper)
 
 static const struct row *row_of(const struct scene *s, uint64_t key)
 {
-	const struct row_table *t = &s->model->tables[PANE_SITES];
+	const struct row_table *t = &s->model->tables[s->view->pane];
 
 	for (size_t i = 0; i < t->cnt; i++)
 		if (t->rows[i].key == key)
@@ -173,14 +180,14 @@ static void put_frames(const struct scene *s, const struct stack *stack, struct 
 
 static void put_site(struct scene *s, struct paper *paper)
 {
-	const struct row *row = row_of(s, s->view->panes[PANE_SITES].key);
+	const struct row *row = row_of(s, s->view->panes[s->view->pane].key);
 
 	paper->indent = 4;
 	if (!row) {
 		paper_put(paper, STYLE_DIM, "This site is not there any more.");
 		return;
 	}
-	put_site_figures(&s->model->tables[PANE_SITES], row, paper);
+	put_site_figures(&s->model->tables[s->view->pane], row, paper);
 	if (!row->stack || !row->stack->cnt) {
 		paper_put(paper, STYLE_DIM, "Blocks whose stack was not taken or not kept.");
 		return;
@@ -221,11 +228,14 @@ static const char *keys_text(const struct scene *s, char buf[160])
 	case PAGE_HELP:
 		return " q back  ↑↓ scroll";
 	default:
-		return v->pane == PANE_SITES ? " q quit  ? help  <> sort  r reverse  Enter stack  / filter  "
-					       "l log  space pause  "
-					       "z growth from now  Tab processes"
-					     : " q quit  ? help  <> sort  r reverse  / filter  l log  space "
-					       "pause  Tab sites";
+		if (!pane_is_of_sites(v->pane))
+			return " q quit  ? help  <> sort  r reverse  / filter  l log  space pause  Tab sites";
+		snprintf(buf, 160,
+			 " q quit  ? help  <> sort  r reverse  Enter stack  / filter  l log  space pause  "
+			 "z growth from now  Tab %s",
+			 v->pane == PANE_SITES && s->model->head.has_objects ? "Python objects"
+									     : "processes");
+		return buf;
 	}
 }
 

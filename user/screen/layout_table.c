@@ -59,7 +59,7 @@ static void text_heading(const struct scene *s, char *buf, size_t size)
 	const struct row_table *t = &s->model->tables[s->view->pane];
 	char at[TEXT_CLOCK_MAX], since[64] = "", with[FILTER_MAX + 16] = "", cnt[UNITS_TEXT_MAX];
 
-	if (s->model->grown_since_ns && s->view->pane == PANE_SITES)
+	if (s->model->grown_since_ns && pane_is_of_sites(s->view->pane))
 		snprintf(since, sizeof(since), ", growth since %s", text_clock(at, s->model->grown_since_ns));
 	if (s->view->filter[0])
 		snprintf(with, sizeof(with), "%zu%s with /%s, of ", s->order->cnt, s->order->cut ? "+" : "",
@@ -121,6 +121,8 @@ static const char *why_empty(const struct scene *s)
 		return "nothing has that text; Esc shows all";
 	if (s->view->pane == PANE_PROCESSES)
 		return "no process yet";
+	if (s->view->pane == PANE_OBJECTS)
+		return h->has_objects ? "no object seen yet" : "no objects: they are not looked at";
 	return h->has_sites ? "no allocation or free seen yet" : "no sites: malloc and free are not probed";
 }
 

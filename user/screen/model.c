@@ -32,6 +32,26 @@ static const struct column site_columns[SITE_COLUMN_CNT] = {
 	[SITE_PEAK] = {"at peak", COLUMN_BYTES, "live when the whole was highest"},
 };
 
+/* What fill_site gives of them, in the order of OBJECT_*. */
+enum object_column {
+	OBJECT_LIVE,
+	OBJECT_GROWTH,
+	OBJECT_BORN_RATE,
+	OBJECT_DIED_RATE,
+	OBJECT_CNT,
+	OBJECT_BORN
+};
+
+static const struct column object_columns[OBJECT_COLUMN_CNT] = {
+	[OBJECT_LIVE] = {"live", COLUMN_BYTES,
+			 "bytes of objects born here and alive, as their pools round them"},
+	[OBJECT_GROWTH] = {"growth", COLUMN_GROWTH, "of live, since the last interval or the mark (z)"},
+	[OBJECT_BORN_RATE] = {"born/s", COLUMN_RATE, "bytes born here a second"},
+	[OBJECT_DIED_RATE] = {"died/s", COLUMN_RATE, "bytes of objects from here that died, a second"},
+	[OBJECT_CNT] = {"objects", COLUMN_COUNT, "live objects"},
+	[OBJECT_BORN] = {"born", COLUMN_BYTES, "bytes since the attach"},
+};
+
 static const struct column process_columns[PROCESS_COLUMN_CNT] = {
 	[PROCESS_RSS] = {"RSS", COLUMN_BYTES, "resident memory"},
 	[PROCESS_GROWTH] = {"growth", COLUMN_GROWTH, "of RSS, since the last interval"},
@@ -50,6 +70,9 @@ struct model *model_new(void)
 		return NULL;
 	m->tables[PANE_SITES] = (struct row_table){
 		.columns = site_columns, .column_cnt = SITE_COLUMN_CNT, .text_name = "allocated by"};
+	m->tables[PANE_OBJECTS] = (struct row_table){.columns = object_columns,
+						     .column_cnt = OBJECT_COLUMN_CNT,
+						     .text_name = "Python objects born by"};
 	m->tables[PANE_PROCESSES] = (struct row_table){
 		.columns = process_columns, .column_cnt = PROCESS_COLUMN_CNT, .text_name = "process"};
 	m->head.rss = m->head.live = m->head.retained = m->head.purgeable = m->head.pinned = UNKNOWN;
@@ -61,28 +84,32 @@ void model_free(struct model *m)
 {
 	if (!m)
 		return;
-	for (int i = 0; i < PANE_CNT; i++)
+	for (int i = 0; i < PANE_CNT; i++) {
 		free(m->tables[i].rows);
+		free(m->before[i].v);
+	}
 	free(m->process_texts);
-	free(m->before);
 	free(m->processes_before);
 	free(m);
 }
 
 void model_drop_stacks(struct model *m)
 {
-	m->tables[PANE_SITES].cnt = 0;
+	m->tables[PANE_SITES].cnt = m->tables[PANE_OBJECTS].cnt = 0;
 }
 
 void model_mark(struct model *m)
 {
 	bool marked = m->grown_since_ns != 0;
 
+	_Static_assert((int)SITE_GROWTH == (int)OBJECT_GROWTH, "of both");
 	m->grown_since_ns = marked ? 0 : m->head.time_ns;
-	for (size_t i = 0; i < m->before_cnt; i++)
-		m->before[i].marked = m->before[i].live;
-	for (size_t i = 0; !marked && i < m->tables[PANE_SITES].cnt; i++)
-		m->tables[PANE_SITES].rows[i].values[SITE_GROWTH] = 0;
+	for (int pane = 0; pane < PANE_CNT; pane++) {
+		for (size_t i = 0; i < m->before[pane].cnt; i++)
+			m->before[pane].v[i].marked = m->before[pane].v[i].live;
+		for (size_t i = 0; pane_is_of_sites(pane) && !marked && i < m->tables[pane].cnt; i++)
+			m->tables[pane].rows[i].values[SITE_GROWTH] = 0;
+	}
 }
 
 static int64_t value_of(uint64_t figure)
@@ -96,33 +123,56 @@ static int64_t a_second(uint64_t now, uint64_t before, uint64_t ns)
 }
 
 /* Numbers of sites mean something else where the sum of many takes the place of one process. */
-static int make_room(struct model *m, const struct snapshot *s)
+static void forget_others(struct model *m, bool many)
 {
-	size_t cnt = s->allocs->number_cnt;
-	struct site_before *before = m->before;
-
-	if (m->of_many != (s->processes != NULL)) {
-		m->before_cnt = 0;
+	if (m->of_many != many) {
+		m->before[PANE_SITES].cnt = m->before[PANE_OBJECTS].cnt = 0;
 		m->grown_since_ns = 0;
 	}
-	m->of_many = s->processes != NULL;
-	if (cnt <= m->before_cnt)
+	m->of_many = many;
+}
+
+static int make_room(struct sites_before *b, size_t cnt)
+{
+	struct site_before *v = b->v;
+
+	if (cnt <= b->cnt)
 		return 0;
-	before = realloc(before, cnt * sizeof(*before));
-	if (!before)
+	v = realloc(v, cnt * sizeof(*v));
+	if (!v)
 		return -ENOMEM;
-	memset(before + m->before_cnt, 0, (cnt - m->before_cnt) * sizeof(*before));
-	m->before = before;
-	m->before_cnt = cnt;
+	memset(v + b->cnt, 0, (cnt - b->cnt) * sizeof(*v));
+	b->v = v;
+	b->cnt = cnt;
 	return 0;
 }
 
-static void fill_site(struct model *m, struct row *row, const struct site_view *view, uint64_t ns)
+static void note_site(struct site_before *before, const struct site *f)
 {
-	struct site_before *before = &m->before[view->number];
+	before->live = f->live.bytes;
+	before->allocated = f->allocated.bytes;
+	before->freed = f->freed.bytes;
+}
+
+static void fill_object(const struct model *m, struct row *row, const struct site_view *view,
+			struct site_before *before, uint64_t ns)
+{
 	const struct site *f = view->figures;
 
-	*row = (struct row){.key = view->number, .stack = view->stack};
+	row->values[OBJECT_LIVE] = value_of(f->live.bytes);
+	row->values[OBJECT_GROWTH] =
+		(int64_t)(f->live.bytes - (m->grown_since_ns ? before->marked : before->live));
+	row->values[OBJECT_BORN_RATE] = a_second(f->allocated.bytes, before->allocated, ns);
+	row->values[OBJECT_DIED_RATE] = a_second(f->freed.bytes, before->freed, ns);
+	row->values[OBJECT_CNT] = value_of(f->live.cnt);
+	row->values[OBJECT_BORN] = value_of(f->allocated.bytes);
+}
+
+static void fill_site(const struct model *m, struct row *row, const struct site_view *view,
+		      struct site_before *before, uint64_t ns)
+{
+	const struct site *f = view->figures;
+
 	row->values[SITE_LIVE] = value_of(f->live.bytes);
 	row->values[SITE_GROWTH] =
 		(int64_t)(f->live.bytes - (m->grown_since_ns ? before->marked : before->live));
@@ -133,15 +183,13 @@ static void fill_site(struct model *m, struct row *row, const struct site_view *
 	row->values[SITE_ALLOCATED] = value_of(f->allocated.bytes);
 	row->values[SITE_FREED_HERE] = value_of(f->freed_here.bytes);
 	row->values[SITE_PEAK] = value_of(view->peak.bytes);
-	before->live = f->live.bytes;
-	before->allocated = f->allocated.bytes;
-	before->freed = f->freed.bytes;
 }
 
-static int take_sites(struct model *m, const struct snapshot *s, uint64_t ns)
+/* a: NULL, there are none. */
+static int take_sites(struct model *m, enum pane pane, const struct allocation_view *a, uint64_t ns)
 {
-	struct row_table *t = &m->tables[PANE_SITES];
-	const struct allocation_view *a = s->allocs;
+	struct row_table *t = &m->tables[pane];
+	struct sites_before *before = &m->before[pane];
 	struct row *rows;
 
 	t->cnt = 0;
@@ -151,11 +199,22 @@ static int take_sites(struct model *m, const struct snapshot *s, uint64_t ns)
 	if (!rows)
 		return -ENOMEM;
 	t->rows = rows;
-	if (make_room(m, s))
+	if (make_room(before, a->number_cnt))
 		return -ENOMEM;
-	for (size_t i = 0; i < a->site_cnt; i++)
-		if (a->sites[i].number < m->before_cnt)
-			fill_site(m, &rows[t->cnt++], &a->sites[i], ns);
+	for (size_t i = 0; i < a->site_cnt; i++) {
+		const struct site_view *view = &a->sites[i];
+		struct row *row = &rows[t->cnt];
+
+		if (view->number >= before->cnt)
+			continue;
+		*row = (struct row){.key = view->number, .stack = view->stack};
+		if (pane == PANE_OBJECTS)
+			fill_object(m, row, view, &before->v[view->number], ns);
+		else
+			fill_site(m, row, view, &before->v[view->number], ns);
+		note_site(&before->v[view->number], view->figures);
+		t->cnt++;
+	}
 	return 0;
 }
 
@@ -290,6 +349,7 @@ static void take_head(struct head *h, const struct snapshot *s)
 		.pinned = read ? heap->pinned : UNKNOWN,
 		.age = read ? verdict_state_age(s) : -1,
 		.has_sites = s->allocs != NULL,
+		.has_objects = s->allocs && s->allocs->objects,
 		.final = s->final,
 	};
 	h->purge_call = verdict_purge_call(s);
@@ -310,8 +370,13 @@ static void take_head(struct head *h, const struct snapshot *s)
 int model_take(struct model *m, const struct snapshot *s)
 {
 	uint64_t since = m->head.time_ns ? m->head.time_ns : s->started_ns;
-	int rc = take_sites(m, s, s->time_ns > since ? s->time_ns - since : 0);
+	uint64_t ns = s->time_ns > since ? s->time_ns - since : 0;
+	const struct objects_view *objects = s->allocs ? s->allocs->objects : NULL;
+	int rc;
 
+	forget_others(m, s->processes != NULL);
+	rc = take_sites(m, PANE_SITES, s->allocs, ns);
+	rc = take_sites(m, PANE_OBJECTS, objects ? &objects->sites : NULL, ns) ?: rc;
 	rc = take_processes(m, s) ?: rc;
 	take_head(&m->head, s);
 	return rc;

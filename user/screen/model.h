@@ -12,9 +12,15 @@
 
 enum pane {
 	PANE_SITES,
+	PANE_OBJECTS, /* sites of Python's small objects; there are none where they are not looked at */
 	PANE_PROCESSES,
 	PANE_CNT
 };
+
+static inline bool pane_is_of_sites(enum pane pane)
+{
+	return pane != PANE_PROCESSES;
+}
 
 /* How a column's values are written. */
 enum column_form {
@@ -30,7 +36,7 @@ struct column {
 	const char *help; /* one line */
 };
 
-/* The columns, in the order in which they are shown, the most important first. */
+/* The columns, in the order in which they are shown, the most important first. Of objects the first OBJECT_COLUMN_CNT. */
 enum site_column {
 	SITE_LIVE,
 	SITE_GROWTH,
@@ -43,6 +49,8 @@ enum site_column {
 	SITE_PEAK,
 	SITE_COLUMN_CNT
 };
+
+#define OBJECT_COLUMN_CNT 6
 
 enum process_column {
 	PROCESS_RSS,
@@ -86,7 +94,7 @@ struct head {
 	char cgroup[256];      /* "", or a line */
 	char doubt[256];       /* "", or what was lost */
 	char missing[256];     /* "", or the first that is not seen */
-	bool has_sites;
+	bool has_sites, has_objects;
 	bool final;
 	char ended[160];
 };
@@ -97,8 +105,10 @@ struct model {
 	uint64_t grown_since_ns;  /* growth counts from then; 0: from the snapshot before */
 	/* The rest is model.c's. */
 	char (*process_texts)[PROCESS_TEXT_MAX];
-	struct site_before *before; /* by site number */
-	size_t before_cnt;
+	struct sites_before {
+		struct site_before *v; /* by site number */
+		size_t cnt;
+	} before[PANE_CNT];
 	struct process_before *processes_before;
 	size_t process_before_cnt;
 	bool of_many;

@@ -51,8 +51,8 @@ static void filter(struct order *o, const struct model *m, const struct view *vi
 		const struct row *row = &rows[o->v[i]];
 
 		stack_want(names, row->stack);
-		if (view->pane == PANE_SITES ? stack_has(row->stack, view->filter)
-					     : has(model_process_text(m, row), view->filter))
+		if (pane_is_of_sites(view->pane) ? stack_has(row->stack, view->filter)
+						 : has(model_process_text(m, row), view->filter))
 			o->v[o->cnt++] = o->v[i];
 	}
 }

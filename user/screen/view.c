@@ -189,7 +189,7 @@ static enum view_wish sort_by_key(struct view *v, uint32_t key, const struct vie
 static enum view_wish back(struct view *v)
 {
 	if (v->page == PAGE_SITE)
-		v->panes[PANE_SITES].moved = v->moved_before;
+		v->panes[v->pane].moved = v->moved_before;
 	if (v->page != PAGE_TABLE) {
 		v->page = PAGE_TABLE;
 		return WISH_DRAW;
@@ -200,7 +200,7 @@ static enum view_wish back(struct view *v)
 	return WISH_ORDER;
 }
 
-static enum view_wish toggle(struct view *v, uint32_t key)
+static enum view_wish toggle(struct view *v, uint32_t key, const struct view_facts *f)
 {
 	switch (key) {
 	case ' ':
@@ -217,7 +217,9 @@ static enum view_wish toggle(struct view *v, uint32_t key)
 		v->python_only = !v->python_only;
 		return WISH_DRAW;
 	case KEY_CODE_TAB:
-		v->pane = v->pane == PANE_SITES ? PANE_PROCESSES : PANE_SITES;
+		v->pane = (v->pane + 1) % PANE_CNT;
+		if (v->pane == PANE_OBJECTS && !f->has_objects)
+			v->pane++;
 		v->page = PAGE_TABLE;
 		return WISH_ORDER;
 	default:
@@ -231,7 +233,7 @@ static enum view_wish table_key(struct view *v, uint32_t key, const struct view_
 
 	switch (key) {
 	case KEY_CODE_ENTER:
-		if (v->pane != PANE_SITES || !row)
+		if (!pane_is_of_sites(v->pane) || !row)
 			return WISH_NOTHING;
 		/* It is this one that is looked at, wherever it goes in the table. */
 		v->moved_before = v->panes[v->pane].moved;
@@ -269,7 +271,7 @@ enum view_wish view_key(struct view *v, uint32_t key, const struct view_facts *f
 	default:
 		break;
 	}
-	wish = toggle(v, key);
+	wish = toggle(v, key, f);
 	if (wish == WISH_NOTHING && v->page == PAGE_TABLE)
 		wish = table_key(v, key, f);
 	else if (wish == WISH_NOTHING && v->page == PAGE_SITE && key == KEY_CODE_ENTER)

@@ -43,6 +43,7 @@ struct view_facts {
 	const uint32_t *order; /* the rows that pass, sorted; of the pane shown */
 	size_t cnt;
 	size_t page_rows; /* rows of a page, at least 1 */
+	bool has_objects; /* there is a table of Python's objects */
 };
 
 enum view_wish {
