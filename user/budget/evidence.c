@@ -49,11 +49,10 @@ static void add_ticks(const struct evidence *e, struct progress_sums *sums, uint
 static void add_passes(struct evidence *e, const struct pace_reading *from, const struct pace_reading *to,
 		       enum evidence_of of, double own)
 {
-	static const struct correction nothing;
 	double passes = (double)since(to->passes, from->passes);
 
 	if (to->milestones != e->milestones) {
-		struct correction of_these = progress_by_passes(&e->passes, &nothing);
+		struct correction of_these = progress_by_passes(&e->passes, e->correction.share);
 
 		e->earlier = progress_together(&e->earlier, &of_these);
 		e->passes = (struct progress_passes){.on = 0};
@@ -71,6 +70,8 @@ static void add_passes(struct evidence *e, const struct pace_reading *from, cons
 void evidence_add(struct evidence *e, const struct pace_reading *from, const struct pace_reading *to,
 		  enum evidence_of of, double own)
 {
+	struct correction passes;
+
 	add_passes(e, from, to, of, own);
 	if (of == EVIDENCE_OFF) {
 		e->ticks.others_off = e->looks.others_off += (double)since(to->others_ns, from->others_ns);
@@ -84,5 +85,6 @@ void evidence_add(struct evidence *e, const struct pace_reading *from, const str
 	e->correction = progress_correction(&e->ticks, &calibrated);
 	e->correction = progress_correction(&e->looks, &e->correction);
 	e->correction = progress_together(&e->correction, &e->earlier);
-	e->correction = progress_by_passes(&e->passes, &e->correction);
+	passes = progress_by_passes(&e->passes, e->correction.share);
+	e->correction = progress_together(&e->correction, &passes);
 }

@@ -83,16 +83,15 @@ static double variance_on(const struct progress_passes *p)
 	return fmax(p->on_on - 2 * ratio * p->on_hits + ratio * ratio * p->hits_hits, p->on);
 }
 
-struct correction progress_by_passes(const struct progress_passes *p, const struct correction *prior)
+struct correction progress_by_passes(const struct progress_passes *p, double likely)
 {
-	struct correction c;
-	double own;
+	double own, relative;
 
 	if (p->on < PASSES_MIN || p->off < PASSES_MIN || p->cpu <= 0 || p->probe <= 0)
-		return *prior;
+		return (struct correction){.error = 0};
 	own = p->off_own * p->on / p->off;
-	c = said(own, own * sqrt(variance_on(p) / (p->on * p->on) + 1 / p->off), p->cpu, p->probe);
-	return progress_together(prior, &c);
+	relative = sqrt(variance_on(p) / (p->on * p->on) + 1 / p->off);
+	return said(own, relative * fmax(own, likely * p->cpu), p->cpu, p->probe);
 }
 
 void progress_add_cell(struct progress_passes *p, double on, double cpu, double probe, double hits)

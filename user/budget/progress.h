@@ -54,8 +54,11 @@ struct correction {
 
 /* prior: what is known without these ticks. */
 struct correction progress_correction(const struct progress_sums *sums, const struct correction *prior);
-/* … without these passes. */
-struct correction progress_by_passes(const struct progress_passes *passes, const struct correction *prior);
+/*
+ * What passes say by themselves; error 0: nothing. likely: the share that they are expected to show, 0: not known. Where
+ * by chance they show less, their error is not smaller for that.
+ */
+struct correction progress_by_passes(const struct progress_passes *passes, double likely);
 /* What two that know nothing of each other say together; one whose error is 0 says nothing. */
 struct correction progress_together(const struct correction *a, const struct correction *b);
 /* A cell, or so long without probes, is added: of many the older ones count less and less. */

@@ -18,11 +18,13 @@
 #define WANTED_MAX 20000.0
 #define ALLOCS_PART 0.01 /* in between, that part of its allocations */
 #define ENOUGH 0.2       /* of what is wanted */
+#define AT_LEAST                                                                                             \
+	3 /* of them where there are as many: one alone may be passed at some times and not at others */
 #define TOO_OFTEN 2.5    /* times what is wanted, of one: it is taken out; */
 #define MUCH_TOO_OFTEN 4 /* … at once */
 #define RARELY 5.0
 #define TRIAL_PASSES 50 /* beside what is wanted, in a trial */
-#define TRIAL_NS (2 * NSEC_PER_SEC / 1000)
+#define TRIAL_NS (NSEC_PER_SEC / 1000)
 #define JUDGED_NS (NSEC_PER_SEC / 20) /* of CPU time, after which a rate is believed; */
 #define RARE_NS NSEC_PER_SEC          /* … one that is next to nothing */
 #define ROUND_NS (30 * NSEC_PER_SEC)  /* between two rounds of trying; each time longer */
@@ -255,7 +257,7 @@ static bool try_next(struct milestones *ms, const struct milestone_ground *groun
 	if (!m || ms->hot >= HOT_MAX)
 		return false;
 	pthread_mutex_lock(&ms->lock);
-	found = milestone_choice_next(&ms->choice, allocs, wanted, &m->place);
+	found = milestone_choice_next(&ms->choice, allocs, wanted / AT_LEAST, &m->place);
 	pthread_mutex_unlock(&ms->lock);
 	if (!found || !place(ms, ground, maps, m->place.addr, (uint64_t)(m - ms->v), &m->link))
 		return found;
