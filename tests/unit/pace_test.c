@@ -476,7 +476,7 @@ static void milestones_tell_what_is_its_own(void **state)
 	with = view.duty / (s->on_own / s->own);
 	print_message("duty said to true: %.2f without, %.2f with them\n", without, with);
 	assert_true(without > 2);
-	assert_true(fabs(with - 1) < 0.3); /* what was said before they had been passed some times is in it */
+	assert_true(fabs(with - 1) < 0.5); /* looks have their weight, however wrong they are */
 	finish(s);
 }
 

@@ -91,7 +91,8 @@ struct correction progress_by_passes(const struct progress_passes *p, double lik
 		return (struct correction){.error = 0};
 	own = p->off_own * p->on / p->off;
 	relative = sqrt(variance_on(p) / (p->on * p->on) + 1 / p->off);
-	return said(own, relative * fmax(own, likely * p->cpu), p->cpu, p->probe);
+	/* As many passes as were likely vary by the root of that. */
+	return said(own, relative * sqrt(own * fmax(own, likely * p->cpu)), p->cpu, p->probe);
 }
 
 void progress_add_cell(struct progress_passes *p, double on, double cpu, double probe, double hits)

@@ -9,6 +9,8 @@
 #define BORROWED                                                                                             \
 	0.25 /* seen deaths, of all sites together, that those of a site and an age are added to: by         \
 		simulation */
+#define BORROWED_FIRST 2.0 /* more, where so few would be expected that none says nothing */
+#define BORROWED_FOR 2.0
 #define AGES_MAX                                                                                             \
 	4 /* mean ages at death: what is older may never die, and does not count for the mean life           \
 	   */
@@ -89,13 +91,16 @@ static double share_of_own(double died, double taken, double turn, double reused
 static double dies(struct cohort *k, const struct cohort *pool, enum figure f, double memory, double turn,
 		   double reused, double own, double unit)
 {
-	double alive = k->alive.v[f], died = k->died[f], before = k->before[f], share, error;
+	double alive = k->alive.v[f], died = k->died[f], before = k->before[f], share, error, expected,
+	       borrowed;
 
 	if (!(before > 0))
 		return 0;
 	if (pool && pool->died[f] > 0 && pool->before[f] > 0) {
-		died += BORROWED * unit;
-		before += BORROWED * unit * pool->before[f] / pool->died[f];
+		expected = before * pool->died[f] / pool->before[f];
+		borrowed = (BORROWED + BORROWED_FIRST * exp(-expected / (BORROWED_FOR * unit))) * unit;
+		died += borrowed;
+		before += borrowed * pool->before[f] / pool->died[f];
 	}
 	share = share_of_own(died / before * own, k->others[f] / k->before[f], turn, reused);
 	error = alive / before * own;

@@ -56,6 +56,7 @@
  *
  * Of a site of an age of which few deaths were seen, d / alive is mixed with that of all sites together (`pool`), as if
  * BORROWED more had died as theirs do: what is solved for is not linear, and of few deaths it comes out too high.
+ * Where by theirs few deaths would be expected, none says next to nothing: BORROWED_FIRST more then.
  *
  * Lives shorter than a cell: that a block is alive at its cell's end says little of it. Where more than 2 % of a
  * site's blocks die in their cell, those of its first half that live at its end count twice, those of the second
