@@ -80,8 +80,15 @@
  * all hold is as the walk counts it; large sites' signed error is below 5 % for long lives, LRU caches, phases, leaks
  * in and beside churn, also where the attach comes late and most is from before it; up to 12 % where lives are as
  * long as it takes from one cell to the next; inside in 97 – 100 %, two or four sites alone 81 – 100 %. Before
- * there was raking these errors were +15 to +50 %, and −57 % for a leak in a line that churns. All this is about
- * chance; u is taken as known. Of a target that does little between two hits, it is not (budget/progress.h).
+ * there was raking these errors were +15 to +50 %, and −57 % for a leak in a line that churns.
+ * All this is about chance; u is taken as known.
+ *
+ * On real processes (tools/prove-estimates, 100 runs of 12.5 s: 10 at 150,000 pairs/s, 30 at 500,000, 60 flat out at 7
+ * to 45 million, u by milestones): allocated inside in 93 %, freed 97 %, live 99.7 %; signed error of sites over 5 %
+ * below 1 % for what was allocated and freed, but for one run that was ten times off (a single milestone, seldom
+ * passed in cells; there are several since). Live: −3 % at 500,000, −19 % flat out, where lives are between a cell's
+ * length and the time from one to the next (a ring of addresses used again after half a millisecond: −50 %), and
+ * +11 % for phases at 150,000.
  */
 #ifndef ALLOCTRACE_HEAP_ESTIMATE_H
 #define ALLOCTRACE_HEAP_ESTIMATE_H
