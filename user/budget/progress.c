@@ -126,8 +126,6 @@ static double positive_mean(double mean, double error)
 
 	if (!(error > 0) || z > 4)
 		return mean;
-	if (z < -4)
-		return -error / z;
 	return mean + error * exp(-z * z / 2) / (sqrt(M_PI / 2) * erfc(-z / M_SQRT2));
 }
 
@@ -138,7 +136,8 @@ struct progress progress_own(const struct correction *c, uint64_t cpu_ns, uint64
 	struct progress p = {.share = 0};
 
 	if (c->share_error > 0) {
-		p.share = fmin(positive_mean(c->share, c->share_error), 1);
+		/* Further below nothing than its error: what traps take was taken to be too much. */
+		p.share = fmin(positive_mean(fmax(c->share, -c->share_error), c->share_error), 1);
 		p.share_error = c->share_error;
 	}
 	spread = p.share_error < KNOWN * p.share ? WIDE_SPREAD : COST_SPREAD;

@@ -47,7 +47,7 @@ struct options {
 		uint64_t sample_bytes; /* of births, the mean distance; 0: every one */
 		bool given;            /* else: paced, under a budget with stacks */
 		bool wanted;
-		bool paced; /* within a quarter of max_overhead; else at any cost */
+		bool paced; /* within two fifths of max_overhead; else at any cost */
 	} objects;                     /* --objects: Python's */
 	double max_overhead; /* percent of the target's CPU time that probes may take: 10; 0: no limit (run's default) */
 	uint64_t older_ns;   /* 0: all */

@@ -28,7 +28,7 @@
 #define JUDGED_NS (NSEC_PER_SEC / 20) /* of CPU time, after which a rate is believed; */
 #define RARE_NS NSEC_PER_SEC          /* … one that is next to nothing */
 #define ROUND_NS (30 * NSEC_PER_SEC)  /* between two rounds of trying; each time longer */
-#define HOT_MAX 6                     /* that are passed too often, in a round */
+#define HOT_MAX 4                     /* that are passed too often, in a round */
 
 struct milestone {
 	kept_link link; /* 0: there is none */

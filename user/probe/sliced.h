@@ -18,7 +18,7 @@
  * Of a process's budget, what the probes of its Python objects have. What they cost beyond their hits is more than
  * with blocks: there are some two hundred of them, in the interpreter's hottest code.
  */
-#define SLICED_OBJECTS_PART 0.25
+#define SLICED_OBJECTS_PART 0.4
 
 /* What all streams of a slicer share. */
 struct slicing {

@@ -1,7 +1,7 @@
 /*
  * Keeps processes to a budget: a thread that opens and closes their gates and places and removes the
  * probes of their allocations, as user/budget/pace.h says. What a process has of Python's objects is a stream
- * of its own beside its blocks, with a quarter of the budget (sliced.h), and a pace and cells of its own.
+ * of its own beside its blocks, with two fifths of the budget (sliced.h), and a pace and cells of its own.
  *
  * The order: probes are placed behind a closed gate, which opens when all stand; it closes before they
  * are removed. The process's CPU time and what hits have taken are read right before a mark. A process whose

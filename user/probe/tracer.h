@@ -53,7 +53,7 @@ struct probe_cost { /* of hits of allocation probes, ns of CPU time */
 
 struct object_options { /* Python's small objects, where the places are known at which they are born and die */
 	bool wanted;
-	bool paced;            /* in cells (EVENT_CELL), for a quarter of max_overhead; else all the time, at any cost */
+	bool paced;            /* in cells (EVENT_CELL), for two fifths of max_overhead; else all the time, at any cost */
 	uint64_t sample_bytes; /* births are recorded of one in so many bytes, on average; 0: all */
 };
 
