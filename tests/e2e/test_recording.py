@@ -60,7 +60,7 @@ def run(tree, *words, **kwargs):
 
 
 def test_every_object_comes_again(tree, script, tmp_path):
-    live = run(tree, "--json", "-i", "0.2", "-o", tmp_path / "rec", "--", PYTHON, script)
+    live = run(tree, "--json", "-i", "0.05", "-o", tmp_path / "rec", "--", PYTHON, script)
     assert live.returncode == 0, live.stderr
     said = objects(live.stdout)
     again = objects(report(tree, tmp_path / "rec", "--json", "--all").stdout)
