@@ -54,6 +54,6 @@ def windows(rounds):
             if first is rounds[0] or first.began + WINDOW <= last + ROUND_MS / 1000]
 
 
-def slowest(rounds):
-    """The pace of the slowest window."""
-    return min(pace(window) for window in windows(rounds))
+def slowest(rounds, least_cpu=0):
+    """The pace of the slowest window in which it used so many seconds of CPU time."""
+    return min(pace(window) for window in windows(rounds) if sum(r.cpu for r in window) >= least_cpu)
