@@ -16,10 +16,10 @@
 struct pace_reading sliced_read(const struct slicing *sl, struct sliced *s)
 {
 	struct pace_reading r = reading_take(&sl->reader, s->pid, s->stream, s->marked.cpu_ns, &s->system);
+	const struct milestones *ms = attached_milestones(s->attached);
 
 	r.ours_ns = s->ours_ns;
-	r.milestones =
-		attached_milestones(s->attached) ? milestones_set(attached_milestones(s->attached)) : 0;
+	r.milestones = ms ? milestones_set(ms) : 0;
 	return r;
 }
 
@@ -161,8 +161,7 @@ static bool make(struct slicing *sl, struct sliced *s)
 	return !s->placed || remove_probes(sl, s);
 }
 
-/* They stand where there are cells that are not sure; changed between two of these, where there is the time
- * to. */
+/* They stand where there are cells that are not sure; changed between two of these, if there is the time. */
 static void look_after_milestones(struct slicing *sl, struct sliced *s)
 {
 	const struct milestone_ground ground = {sl->options.keeper, sl->options.backend, sl->reader.gates};
@@ -179,8 +178,9 @@ static void look_after_milestones(struct slicing *sl, struct sliced *s)
 		return;
 	view.cpu_ns = clock_process_cpu_ns(s->pid);
 	memcpy(view.passes, sum.passes, sizeof(view.passes));
+	s->ours_ns += used_since(sl); /* for removing the cell's probes */
 	milestones_turn(ms, &ground, &view);
-	used_since(sl); /* once in a long time: no part of what cells cost */
+	used_since(sl); /* seldom more than a look: no part of what cells cost */
 }
 
 /* A cell that goes on for a while is followed by one that is off, most often. */
