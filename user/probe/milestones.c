@@ -72,6 +72,13 @@ void milestones_free(struct milestones *ms)
 	free(ms);
 }
 
+/* Nothing else costs a lock. */
+static bool is_of_use(const struct event *ev)
+{
+	return ev->head->kind == EVENT_ALLOC || ev->head->kind == EVENT_STACK ||
+	       ev->head->kind == EVENT_FORK || ev->head->kind == EVENT_EXEC;
+}
+
 static void note(struct milestones *ms, const struct event *ev)
 {
 	switch (ev->head->kind) {
@@ -96,6 +103,8 @@ static void note(struct milestones *ms, const struct event *ev)
 
 void milestones_note(struct milestones *ms, const struct event *ev)
 {
+	if (!is_of_use(ev))
+		return;
 	pthread_mutex_lock(&ms->lock);
 	if (!ms->given_up)
 		note(ms, ev);
