@@ -449,35 +449,34 @@ static void looks_correct_the_cost(void **state)
 }
 
 /*
- * Nearly all of a cell is the probes', and what traps count as the target's own is three times what is taken:
- * looks are misled, milestones are not.
+ * The duty that is said, to the true one, where nearly all of a cell is the probes', and what traps count as
+ * the target's own is three times what is taken. pass_ns: from a milestone to the next; 0: there are none.
  */
-static void milestones_tell_what_is_its_own(void **state)
+static double duty_where_traps_mislead(double pass_ns)
 {
 	struct scene *s = begin(flat_out, 0.1);
-	double without, with;
 	struct pace_view view;
+	double duty;
+
+	s->scale = 1.3;
+	s->looked_at = true;
+	s->trap_user = 420;
+	s->pass_ns = pass_ns;
+	pass(s, 60);
+	look(s, &view);
+	duty = view.duty / (s->on_own / s->own);
+	finish(s);
+	return duty;
+}
+
+static void milestones_tell_what_is_its_own(void **state)
+{
+	double without = duty_where_traps_mislead(0), with = duty_where_traps_mislead(50000);
 
 	(void)state;
-	s->scale = 1.3;
-	s->looked_at = true;
-	s->trap_user = 420;
-	pass(s, 60);
-	look(s, &view);
-	without = view.duty / (s->on_own / s->own);
-	finish(s);
-	s = begin(flat_out, 0.1);
-	s->scale = 1.3;
-	s->looked_at = true;
-	s->trap_user = 420;
-	s->pass_ns = 50000;
-	pass(s, 60);
-	look(s, &view);
-	with = view.duty / (s->on_own / s->own);
 	print_message("duty said to true: %.2f without, %.2f with them\n", without, with);
 	assert_true(without > 2);
 	assert_true(fabs(with - 1) < 0.5); /* looks have their weight, however wrong they are */
-	finish(s);
 }
 
 static void dear_ones_begin_with_cells(void **state)

@@ -28,6 +28,12 @@ struct account {
 	struct spent total;
 };
 
+/* Of a clock or a counter; readings of several threads may overtake each other. */
+static inline uint64_t account_since(uint64_t now, uint64_t then)
+{
+	return now > then ? now - then : 0;
+}
+
 /* Books what was spent in the time that has ended at time_ns. */
 void account_add(struct account *account, uint64_t time_ns, const struct spent *spent);
 /* The sum of the last span_ns, to whole buckets; at most 5 s. */

@@ -1,16 +1,13 @@
 #include "budget/evidence.h"
 
+#include "budget/account.h"
+
 #define TICK_NS                                                                                              \
 	4e6 /* of the kernel's, at 250 Hz; at 1000 the error is half of that, and counted too large          \
 	     */
 
 /* 18 % too much was seen on a loaded machine. */
 static const struct correction calibrated = {.factor = 1, .error = 0.2};
-
-static uint64_t since(uint64_t now, uint64_t then)
-{
-	return now > then ? now - then : 0;
-}
 
 void evidence_begin(struct evidence *e, const struct pace_reading *begin)
 {
@@ -25,12 +22,12 @@ void evidence_begin(struct evidence *e, const struct pace_reading *begin)
 
 uint64_t evidence_probe_ns(const struct pace_reading *from, const struct pace_reading *to)
 {
-	return since(to->probe_ns, from->probe_ns) + since(to->others_ns, from->others_ns);
+	return account_since(to->probe_ns, from->probe_ns) + account_since(to->others_ns, from->others_ns);
 }
 
 uint64_t evidence_hits(const struct pace_reading *from, const struct pace_reading *to)
 {
-	return since(to->hits, from->hits) + since(to->others_hits, from->others_hits);
+	return account_since(to->hits, from->hits) + account_since(to->others_hits, from->others_hits);
 }
 
 static void add_ticks(const struct evidence *e, struct progress_sums *sums, uint64_t user, uint64_t system,
@@ -38,18 +35,18 @@ static void add_ticks(const struct evidence *e, struct progress_sums *sums, uint
 {
 	sums->user += (double)user;
 	sums->system += (double)system;
-	sums->cpu += (double)since(to->cpu_ns, from->cpu_ns);
+	sums->cpu += (double)account_since(to->cpu_ns, from->cpu_ns);
 	sums->probe += (double)evidence_probe_ns(from, to);
 	sums->hits += (double)evidence_hits(from, to);
-	sums->all_user = (double)since(to->all_user_ns, e->all_user0);
-	sums->all_system = (double)since(to->all_system_ns, e->all_system0);
+	sums->all_user = (double)account_since(to->all_user_ns, e->all_user0);
+	sums->all_system = (double)account_since(to->all_system_ns, e->all_system0);
 }
 
 /* Passes count where one set of milestones stood all the time; what others said is kept. */
 static void add_passes(struct evidence *e, const struct pace_reading *from, const struct pace_reading *to,
 		       enum evidence_of of, double own)
 {
-	double passes = (double)since(to->passes, from->passes);
+	double passes = (double)account_since(to->passes, from->passes);
 
 	if (to->milestones != e->milestones) {
 		struct correction of_these = progress_by_passes(&e->passes, e->correction.share);
@@ -63,7 +60,7 @@ static void add_passes(struct evidence *e, const struct pace_reading *from, cons
 	if (of == EVIDENCE_OFF)
 		progress_add_off(&e->passes, passes, own);
 	else if (of == EVIDENCE_CELL)
-		progress_add_cell(&e->passes, passes, (double)since(to->cpu_ns, from->cpu_ns),
+		progress_add_cell(&e->passes, passes, (double)account_since(to->cpu_ns, from->cpu_ns),
 				  (double)evidence_probe_ns(from, to), (double)evidence_hits(from, to));
 }
 
@@ -74,14 +71,15 @@ void evidence_add(struct evidence *e, const struct pace_reading *from, const str
 
 	add_passes(e, from, to, of, own);
 	if (of == EVIDENCE_OFF) {
-		e->ticks.others_off = e->looks.others_off += (double)since(to->others_ns, from->others_ns);
+		e->ticks.others_off = e->looks.others_off +=
+			(double)account_since(to->others_ns, from->others_ns);
 		return;
 	}
-	add_ticks(e, &e->ticks, since(to->user_ns, from->user_ns), since(to->system_ns, from->system_ns),
-		  from, to);
+	add_ticks(e, &e->ticks, account_since(to->user_ns, from->user_ns),
+		  account_since(to->system_ns, from->system_ns), from, to);
 	if (of == EVIDENCE_CELL)
-		add_ticks(e, &e->looks, since(to->user_look_ns, from->user_look_ns),
-			  since(to->system_look_ns, from->system_look_ns), from, to);
+		add_ticks(e, &e->looks, account_since(to->user_look_ns, from->user_look_ns),
+			  account_since(to->system_look_ns, from->system_look_ns), from, to);
 	e->correction = progress_correction(&e->ticks, &calibrated);
 	e->correction = progress_correction(&e->looks, &e->correction);
 	e->correction = progress_together(&e->correction, &e->earlier);

@@ -299,11 +299,6 @@ static void leave_sliced(struct pace *p, uint64_t now)
 	}
 }
 
-static uint64_t since(uint64_t now, uint64_t then)
-{
-	return now > then ? now - then : 0;
-}
-
 static void blend(double *mean, double value, unsigned cnt)
 {
 	*mean += (value - *mean) / (cnt < 8 ? cnt + 1 : 8);
@@ -332,14 +327,16 @@ static void take_time(struct pace *p, const struct pace_reading *now, bool on)
 	const struct pace_reading *last = &p->last;
 	struct progress progress = pace_progress(p, last, now);
 	struct spent s = {
-		.cpu = (double)since(now->cpu_ns, last->cpu_ns),
+		.cpu = (double)account_since(now->cpu_ns, last->cpu_ns),
 		.own = (double)progress.own,
-		.wall = (double)since(now->time_ns, last->time_ns),
-		.ours = (double)since(now->ours_ns, last->ours_ns),
+		.wall = (double)account_since(now->time_ns, last->time_ns),
+		.ours = (double)account_since(now->ours_ns, last->ours_ns),
 	};
 
-	s.probe = fmin(p->evidence.correction.factor * (double)since(now->probe_ns, last->probe_ns), s.cpu);
-	s.stack = fmin(p->evidence.correction.factor * (double)since(now->stack_ns, last->stack_ns), s.probe);
+	s.probe = fmin(p->evidence.correction.factor * (double)account_since(now->probe_ns, last->probe_ns),
+		       s.cpu);
+	s.stack = fmin(p->evidence.correction.factor * (double)account_since(now->stack_ns, last->stack_ns),
+		       s.probe);
 	if (on && progress.by_share) {
 		s.shared = s.cpu;
 		s.guessed = s.own;
@@ -353,7 +350,7 @@ static void take_time(struct pace *p, const struct pace_reading *now, bool on)
 				    : EVIDENCE_CELL,
 		     s.own);
 	if (p->mode == MODE_SLICED && on) {
-		take_cell(p, &s, (double)since(now->hits, last->hits));
+		take_cell(p, &s, (double)account_since(now->hits, last->hits));
 	} else if (!on) {
 		p->pending_cost += s.probe;
 		p->pending_ours += s.ours;
@@ -393,7 +390,7 @@ static struct cell_means first_cell(const struct pace *p, uint64_t now)
 
 struct pace_step pace_next(struct pace *p, const struct pace_reading *now)
 {
-	bool cut = p->step.on && p->step.quota && since(now->hits, p->last.hits) >= p->step.quota;
+	bool cut = p->step.on && p->step.quota && account_since(now->hits, p->last.hits) >= p->step.quota;
 	struct pace_step was = p->step;
 	struct spent second;
 	enum mode mode = p->mode;
@@ -455,7 +452,7 @@ void pace_share(struct pace *p, double max_share, double core_share)
 struct progress pace_progress(const struct pace *p, const struct pace_reading *from,
 			      const struct pace_reading *to)
 {
-	return progress_own(&p->evidence.correction, since(to->cpu_ns, from->cpu_ns),
+	return progress_own(&p->evidence.correction, account_since(to->cpu_ns, from->cpu_ns),
 			    evidence_probe_ns(from, to), evidence_hits(from, to));
 }
 
@@ -484,7 +481,7 @@ void pace_view(const struct pace *p, const struct pace_reading *now, struct pace
 		.correction = p->evidence.correction.factor,
 		.sliced = p->sliced,
 	};
-	last.cpu += (double)since(now->cpu_ns, p->last.cpu_ns);
-	last.probe += p->evidence.correction.factor * (double)since(now->probe_ns, p->last.probe_ns);
+	last.cpu += (double)account_since(now->cpu_ns, p->last.cpu_ns);
+	last.probe += p->evidence.correction.factor * (double)account_since(now->probe_ns, p->last.probe_ns);
 	view->share = last.cpu > 0 ? fmin(last.probe / last.cpu, 1) : 0;
 }

@@ -12,7 +12,7 @@
 struct earlier {
 	double found;         /* there were */
 	double stand_for;     /* as many as one of the sample does */
-	double touched;       /* addresses of the sample whose block is dead, and no other has been seen to die there since */
+	double touched;       /* addresses of the sample whose block is dead, and where no other was seen to die */
 	double turned, lived; /* the first frees at these, and how long it took: × ns of own time */
 	double touched_now, turned_now; /* in the cell that is on */
 	/* Blocks: live as estimated; of the sample, those that nothing has shown to be dead; dead and in
@@ -25,8 +25,9 @@ struct earlier {
 
 struct before {
 	bool walked, sampled;
-	struct map
-		sample; /* address → its step, from 1 on; TOUCHED: the block is dead, others may be there; RETIRED: one of these has died too */
+	/* Address → its step, from 1 on; TOUCHED: the block is dead, others may be there; RETIRED: one of these
+	   has died too. */
+	struct map sample;
 	struct earlier *steps[STEP_CNT]; /* NULL: none */
 };
 
@@ -161,9 +162,9 @@ void before_walked(struct before *b, const struct heap_blocks live[STEP_CNT], co
 
 /*
  * Of what has died in a cell, some were others at addresses of blocks that are dead: as soon as is seen
- * where that is known, by the first of them only. Others die at such an address again and again, the sooner where
- * short lives are; where nothing was seen yet, there are fewer of these. What is left are own ones; their chance has no bias, so that they may be less than
- * none.
+ * where that is known, by the first of them only. Others die at such an address again and again, the sooner
+ * where short lives are; where nothing was seen yet, there are fewer of these. What is left are own ones;
+ * their chance has no bias, so that they may be less than none.
  */
 static void pass(struct earlier *e, const struct ages *ages, double weight, double progress)
 {

@@ -10,7 +10,7 @@
 	0.25 /* seen deaths, of all sites together, that those of a site and an age are added to: by         \
 		simulation */
 #define BORROWED_FIRST 2.0 /* more, where so few would be expected that none says nothing */
-#define BORROWED_FOR 2.0
+#define BORROWED_FOR 2.0   /* … of that order */
 #define AGES_MAX                                                                                             \
 	4 /* mean ages at death: what is older may never die, and does not count for the mean life           \
 	   */

@@ -32,22 +32,12 @@ static const struct column site_columns[SITE_COLUMN_CNT] = {
 	[SITE_PEAK] = {"at peak", COLUMN_BYTES, "live when the whole was highest"},
 };
 
-/* What fill_site gives of them, in the order of OBJECT_*. */
-enum object_column {
-	OBJECT_LIVE,
-	OBJECT_GROWTH,
-	OBJECT_BORN_RATE,
-	OBJECT_DIED_RATE,
-	OBJECT_CNT,
-	OBJECT_BORN
-};
-
 static const struct column object_columns[OBJECT_COLUMN_CNT] = {
-	[OBJECT_LIVE] = {"live", COLUMN_BYTES,
-			 "bytes of objects born here and alive, as their pools round them"},
-	[OBJECT_GROWTH] = {"growth", COLUMN_GROWTH, "of live, since the last interval or the mark (z)"},
-	[OBJECT_BORN_RATE] = {"born/s", COLUMN_RATE, "bytes born here a second"},
-	[OBJECT_DIED_RATE] = {"died/s", COLUMN_RATE, "bytes of objects from here that died, a second"},
+	[SITE_LIVE] = {"live", COLUMN_BYTES,
+		       "bytes of objects born here and alive, as their pools round them"},
+	[SITE_GROWTH] = {"growth", COLUMN_GROWTH, "of live, since the last interval or the mark (z)"},
+	[SITE_ALLOCATED_RATE] = {"born/s", COLUMN_RATE, "bytes born here a second"},
+	[SITE_FREED_RATE] = {"died/s", COLUMN_RATE, "bytes of objects from here that died, a second"},
 	[OBJECT_CNT] = {"objects", COLUMN_COUNT, "live objects"},
 	[OBJECT_BORN] = {"born", COLUMN_BYTES, "bytes since the attach"},
 };
@@ -102,7 +92,6 @@ void model_mark(struct model *m)
 {
 	bool marked = m->grown_since_ns != 0;
 
-	_Static_assert((int)SITE_GROWTH == (int)OBJECT_GROWTH, "of both");
 	m->grown_since_ns = marked ? 0 : m->head.time_ns;
 	for (int pane = 0; pane < PANE_CNT; pane++) {
 		for (size_t i = 0; i < m->before[pane].cnt; i++)
@@ -147,37 +136,30 @@ static int make_room(struct sites_before *b, size_t cnt)
 	return 0;
 }
 
-static void note_site(struct site_before *before, const struct site *f)
+/* What sites of blocks and of objects have both, and what it is compared with the next time. */
+static void fill_changes(const struct model *m, struct row *row, const struct site *f,
+			 struct site_before *before, uint64_t ns)
 {
-	before->live = f->live.bytes;
-	before->allocated = f->allocated.bytes;
-	before->freed = f->freed.bytes;
-}
-
-static void fill_object(const struct model *m, struct row *row, const struct site_view *view,
-			struct site_before *before, uint64_t ns)
-{
-	const struct site *f = view->figures;
-
-	row->values[OBJECT_LIVE] = value_of(f->live.bytes);
-	row->values[OBJECT_GROWTH] =
-		(int64_t)(f->live.bytes - (m->grown_since_ns ? before->marked : before->live));
-	row->values[OBJECT_BORN_RATE] = a_second(f->allocated.bytes, before->allocated, ns);
-	row->values[OBJECT_DIED_RATE] = a_second(f->freed.bytes, before->freed, ns);
-	row->values[OBJECT_CNT] = value_of(f->live.cnt);
-	row->values[OBJECT_BORN] = value_of(f->allocated.bytes);
-}
-
-static void fill_site(const struct model *m, struct row *row, const struct site_view *view,
-		      struct site_before *before, uint64_t ns)
-{
-	const struct site *f = view->figures;
-
 	row->values[SITE_LIVE] = value_of(f->live.bytes);
 	row->values[SITE_GROWTH] =
 		(int64_t)(f->live.bytes - (m->grown_since_ns ? before->marked : before->live));
 	row->values[SITE_ALLOCATED_RATE] = a_second(f->allocated.bytes, before->allocated, ns);
 	row->values[SITE_FREED_RATE] = a_second(f->freed.bytes, before->freed, ns);
+	before->live = f->live.bytes;
+	before->allocated = f->allocated.bytes;
+	before->freed = f->freed.bytes;
+}
+
+static void fill_object(struct row *row, const struct site_view *view)
+{
+	row->values[OBJECT_CNT] = value_of(view->figures->live.cnt);
+	row->values[OBJECT_BORN] = value_of(view->figures->allocated.bytes);
+}
+
+static void fill_site(struct row *row, const struct site_view *view)
+{
+	const struct site *f = view->figures;
+
 	row->values[SITE_PINNED] = view->survey ? value_of(view->survey->pinned) : NO_VALUE;
 	row->values[SITE_BLOCKS] = value_of(f->live.cnt);
 	row->values[SITE_ALLOCATED] = value_of(f->allocated.bytes);
@@ -208,11 +190,11 @@ static int take_sites(struct model *m, enum pane pane, const struct allocation_v
 		if (view->number >= before->cnt)
 			continue;
 		*row = (struct row){.key = view->number, .stack = view->stack};
+		fill_changes(m, row, view->figures, &before->v[view->number], ns);
 		if (pane == PANE_OBJECTS)
-			fill_object(m, row, view, &before->v[view->number], ns);
+			fill_object(row, view);
 		else
-			fill_site(m, row, view, &before->v[view->number], ns);
-		note_site(&before->v[view->number], view->figures);
+			fill_site(row, view);
 		t->cnt++;
 	}
 	return 0;

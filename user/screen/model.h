@@ -36,7 +36,7 @@ struct column {
 	const char *help; /* one line */
 };
 
-/* The columns, in the order in which they are shown, the most important first. Of objects the first OBJECT_COLUMN_CNT. */
+/* The columns, in the order in which they are shown, the most important first. */
 enum site_column {
 	SITE_LIVE,
 	SITE_GROWTH,
@@ -50,7 +50,12 @@ enum site_column {
 	SITE_COLUMN_CNT
 };
 
-#define OBJECT_COLUMN_CNT 6
+/* The first ones as those of sites are. */
+enum object_column {
+	OBJECT_CNT = SITE_FREED_RATE + 1,
+	OBJECT_BORN,
+	OBJECT_COLUMN_CNT
+};
 
 enum process_column {
 	PROCESS_RSS,

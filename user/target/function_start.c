@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <gelf.h>
-#include <string.h>
 
 #include "target/dwarf.h"
 
