@@ -30,6 +30,7 @@ struct scenario {
 	uint64_t mean, quota;
 	bool walks, changes;
 	bool late;         /* the attach */
+	bool longer;
 	bool misjudged;    /* how long a cell will be, at first */
 	double live_error; /* what is known of it: heap/estimate.h */
 	double sum_error;
@@ -96,6 +97,27 @@ static void lru_fast(struct sim *s, double until)
 	sim_alloc(s, skewed(s), 64, 5 * MS);
 }
 
+/* Of all that is born between two cells next to nothing is left. */
+static void lru_sparse(struct sim *s, double until)
+{
+	(void)until;
+	sim_alloc(s, skewed(s), 64, 10 * MS);
+}
+
+static void mixed_sparse(struct sim *s, double until)
+{
+	(void)until;
+	sim_alloc(s, skewed(s), any_size(s), sim_uniform(s) < .25 ? sim_exponential(s, 90 * MS) : sim_exponential(s, 6 * MS));
+}
+
+static void leak_sparse(struct sim *s, double until)
+{
+	bool leaks = sim_uniform(s) < 0.02;
+
+	(void)until;
+	sim_alloc(s, leaks, any_size(s), leaks ? INFINITY : sim_exponential(s, 10 * MS));
+}
+
 static void leak_beside(struct sim *s, double until)
 {
 	bool leaks = sim_uniform(s) < 0.05;
@@ -156,6 +178,17 @@ static const struct scenario scenarios[] = {
 	{.name = "late, LRU", .step = lru, .rate = 80, .late = true},
 	{.name = "late, leak beside", .step = leak_beside, .rate = 40, .late = true},
 	{.name = "late, middle", .step = middle_lives, .rate = 40, .late = true, .live_error = 0.08},
+	{.name = "sparse LRU", .step = lru_sparse, .rate = 200, .chance = 0.005, .cell = 1 * MS},
+	{.name = "sparse mixed", .step = mixed_sparse, .rate = 200, .chance = 0.005, .cell = 1 * MS, .walks = true},
+	{.name = "sparse late LRU", .step = lru_sparse, .rate = 200, .chance = 0.005, .cell = 1 * MS, .late = true},
+	{.name = "sparse late leak",
+	 .step = leak_sparse,
+	 .rate = 100,
+	 .chance = 0.005,
+	 .cell = 1 * MS,
+	 .late = true,
+	 .longer = true,
+	 .walks = true},
 	{.name = "cut by quota", .step = bursts, .rate = 80, .quota = 320},
 };
 #define SCENARIO_CNT (sizeof(scenarios) / sizeof(scenarios[0]))
@@ -216,6 +249,8 @@ static void run(const struct scenario *sc, uint64_t seed, struct score sites[JUD
 	s->mean = sc->mean;
 	if (sc->quota)
 		s->quota = sc->quota;
+	if (sc->longer)
+		end += 8000 * MS;
 	if (sc->late)
 		end += 1500 * MS;
 	while (s->own < end) {

@@ -6,6 +6,7 @@
 #define TOUCHED 0x10000u
 #define RETIRED 0x20000u
 #define TURN_ERROR 0.1 /* of deaths that are taken to be others' */
+#define TURNS_MANY 8 /* … at an address: what has not died by then does not die as others do */
 #define KEPT 0.95 /* of what the cells before said of others at their addresses */
 
 /* Those of one size step. */
@@ -20,6 +21,8 @@ struct earlier {
 	double alive, looking, unused;
 	double variance;
 	double turned_away; /* deaths at its addresses that were taken to be others', ever */
+	double turns; /* how often others have died at an address, if they were there all the time */
+	double died_lately, could; /* since that is often: deaths, and as many as there should be of others only */
 	double died, replaced; /* seen, in the cell that is on */
 };
 
@@ -161,6 +164,21 @@ void before_walked(struct before *b, const struct heap_blocks live[STEP_CNT], co
 }
 
 /*
+ * What others there are die often enough to tell: what share of the addresses that look alive is theirs. Before that
+ * there is as much as deaths leave.
+ */
+static void look_at_turns(struct earlier *e, double weight, double turn)
+{
+	e->turns += turn;
+	if (e->turns < TURNS_MANY)
+		return;
+	e->died_lately = e->died_lately * KEPT + weight * e->died;
+	e->could = e->could * KEPT + turn * (e->looking + e->died - e->unused);
+	if (e->could > 0)
+		e->alive = fmax(1 - e->died_lately / e->could, 0) * (e->looking - e->unused);
+}
+
+/*
  * Of what has died in a cell, some were others at addresses of blocks that are dead: as soon as is seen
  * where that is known, by the first of them only. Others die at such an address again and again, the sooner
  * where short lives are; where nothing was seen yet, there are fewer of these. What is left are own ones;
@@ -179,6 +197,7 @@ static void pass(struct earlier *e, const struct ages *ages, double weight, doub
 	/* Not so far that chance could never make up for it. */
 	e->alive = fmin(fmax(e->alive - died, -e->looking), e->looking);
 	e->turned_away += turn * others;
+	look_at_turns(e, weight, turn);
 	e->variance += weight * weight * e->died * e->died;
 	e->unused += (1 - ages->reused) * unseen - weight * e->replaced;
 	e->unused = fmin(fmax(e->unused, 0), e->looking);

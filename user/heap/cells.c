@@ -353,15 +353,18 @@ static void settle_sums(struct cells *c, struct site_cells *s, double weight)
 static void settle_cohorts(struct cells *c, struct site_cells *s, double weight, double progress, bool sure)
 {
 	const struct cohorts *pool = s == &c->all ? NULL : &c->all.cohorts;
-	struct tally before = cohorts_alive(&s->cohorts);
+	struct tally before = cohorts_alive(&s->cohorts), usual = {{0}};
+	double stands_for = weight * progress;
 
 	if (sure) {
 		cohorts_die_seen(&s->cohorts);
-		cohorts_born(&s->cohorts, &s->now_alive, 1);
+		cohorts_born(&s->cohorts, &s->now_alive, &usual, 1);
 	} else {
 		cohorts_short(&s->cohorts, &s->now_short, weight, progress);
 		cohorts_die(&s->cohorts, pool, &c->ages, weight, progress);
-		cohorts_born(&s->cohorts, &s->now_alive, weight);
+		tally_add(&usual, &s->came, stands_for / fmax(c->weighing.weighed - stands_for, 1));
+		cohorts_born(&s->cohorts, &s->now_alive, &usual, weight);
+		tally_add(&s->came, &s->now_alive, 1);
 		cohorts_pass(&s->cohorts);
 		s->born_cnt += s->now_born.v[CNT];
 		s->short_cnt += s->now_short.v[CNT];

@@ -32,6 +32,7 @@ struct site_cells {
 	struct tally peak; /* live when all was highest */
 	struct tally scaled_here; /* that the site's own figure has of cells that were not sure, by weight */
 	struct cohorts cohorts;
+	struct tally came; /* by weight: alive at their cells' ends, ever */
 	struct tally young, young_squares; /* alive at a cell's end and born in its second half: means over the last cells */
 	uint64_t young_cell;
 	double born_cnt, short_cnt; /* ever in cells, and of these that died there */

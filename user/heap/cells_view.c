@@ -56,7 +56,7 @@ struct living cells_seen_living(const struct cells *c, const struct site_cells *
 {
 	double kept = exp(-(double)(c->ages.cells - s->young_cell) / YOUNG_CELLS);
 	double young = kept * s->young.v[f];
-	struct living l = cohorts_living(&s->cohorts, f);
+	struct living l = cohorts_living(&s->cohorts, &c->all.cohorts, f);
 
 	l.alive += young;
 	l.most += young;
@@ -79,6 +79,7 @@ struct living cells_living(const struct cells *c, const struct site_cells *s, en
 	l.alive = s->walked.v[f];
 	l.variance = s->left * square(size) + square(SIZE_ERROR * l.alive);
 	l.most = fmax(fmin(l.most, s->most.v[f] * (1 + 2 * SIZE_ERROR)), l.alive);
+	l.may = fmin(l.may, l.most);
 	return l;
 }
 
@@ -122,8 +123,8 @@ static void estimate(const struct cells *c, const struct site_cells *s, uint64_t
 		*of(&b->live.high, f) =
 			(uint64_t)ceil(fmax(fmin((double)*of(&b->live.high, f), living[f].most), living[f].alive));
 		/* Where nothing was seen, there may have been some. */
-		*of(&b->live.high, f) =
-			(uint64_t)fmax((double)*of(&b->live.high, f), unit_of(c, s, f) * NONE_SEEN);
+		*of(&b->live.high, f) = (uint64_t)fmax((double)*of(&b->live.high, f),
+						       fmax(living[f].may, unit_of(c, s, f) * NONE_SEEN));
 		at_least(&site->allocated, &b->allocated, f, living[f].alive);
 		freed = fmax((double)*of(&site->allocated, f) - living[f].alive - s->gone.v[f], 0);
 		var = factor * factor * estimate_variance(w, s->born[f]) + living[f].variance;

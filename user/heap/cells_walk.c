@@ -10,6 +10,7 @@
 #define BEFORE UINT32_MAX /* the owner of parts from before the attach */
 #define BORN_DOUBT                                                                                           \
 	1e-4 /* of what was born lately: where nothing else is known, what is live is shared out by it */
+#define STAY 0.03     /* of what is live, that sites have of which nothing ever dies, before they were looked at */
 #define FAR_MORE 1e6 /* doubt of what is not known at all, beside what is estimated */
 
 static struct site_step *find_step(struct site_cells *s, unsigned step)
@@ -101,7 +102,7 @@ static void add_site(struct cells *c, struct parts *p, uint32_t number)
 	cells_catch_up(c, s);
 	s->raked = false;
 	live = cells_seen_living(c, s, CNT);
-	alive = cohorts_living(&s->cohorts, CNT).alive;
+	alive = cohorts_living(&s->cohorts, &c->all.cohorts, CNT).alive;
 	for (unsigned i = 0; i < s->step_cnt; i++) {
 		looking += fmax(s->steps[i].looking.v[CNT], 0);
 		young += fmax(s->steps[i].young.v[CNT], 0);
@@ -196,6 +197,18 @@ static void rake_all(const struct cells *c, struct parts *p, const struct heap_b
 	}
 }
 
+/* As much looks alive at most that is so only where nothing dies: then it must not be likely of many. */
+static double odds_of_staying(const struct cells *c, const struct parts *p)
+{
+	double live = 0, looking = 0;
+
+	for (size_t i = 0; i < p->cnt; i++)
+		live += p->v[i].owner == BEFORE ? 0 : p->v[i].is;
+	for (int i = 0; i < COHORT_CNT; i++)
+		looking += c->all.cohorts.v[i].looking.v[CNT];
+	return looking > 0 ? STAY * live / looking : 0;
+}
+
 void cells_walked(struct cells *c, const struct heap_blocks live[STEP_CNT])
 {
 	struct parts p = {.v = calloc(count_steps(c) + 1, sizeof(*p.v))};
@@ -210,6 +223,7 @@ void cells_walked(struct cells *c, const struct heap_blocks live[STEP_CNT])
 	c->all_left = 0;
 	for (size_t i = 0; i < p.cnt; i++)
 		book_part(c, &p.v[i]);
+	c->ages.stay = odds_of_staying(c, &p);
 	c->walked = 0;
 	c->walked_cell = c->ages.cells;
 	for (uint32_t i = 0; i < c->v_cnt; i++)

@@ -3,14 +3,9 @@
 #include <math.h>
 
 #define SINGLES 4 /* classes of one cell each; of the others each is twice as long as the one before */
-#define UNSEEN_DEATHS 0.1 /* of one a cell, that a figure of deaths may be wrong by */
-#define SPREAD                                                                                               \
-	0.3 /* of the variance that deaths had if each cell's were a chance of its own: by simulation */
-#define BORROWED                                                                                             \
-	0.25 /* seen deaths, of all sites together, that those of a site and an age are added to: by         \
-		simulation */
-#define BORROWED_FIRST 2.0 /* more, where so few would be expected that none says nothing */
-#define BORROWED_FOR 2.0   /* … of that order */
+#define SPREAD 0.4 /* of the variance that deaths had if all cells that they are summed over had the same error: by simulation */
+#define FEW 3.0 /* deaths seen of a site that say that it does die: by e each less may be alive */
+#define BORROWED 0.25 /* deaths, of all sites together, that those of a site tell beside how long its blocks live */
 #define AGES_MAX                                                                                             \
 	4 /* mean ages at death: what is older may never die, and does not count for the mean life           \
 	   */
@@ -20,6 +15,11 @@
  * Of the old, what a site did a while ago is not what it does now.
  */
 static const double memories[COHORT_CNT] = {40, 40, 40, 40, 16, 8, 8, 8, 8, 16, 16, 32};
+
+static double square(double v)
+{
+	return v * v;
+}
 
 void tally_add(struct tally *t, const struct tally *more, double times)
 {
@@ -66,51 +66,6 @@ static double age_of(const struct ages *a, int class)
 	return fmax(a->own - (a->from_own[class] + to) / 2, 0);
 }
 
-/*
- * What share of a cohort died in that time, when `died` (of one that is alive) were seen to: in the meantime
- * its own and, of those that came after them, as many as die at `turn` a life; taken: that were there before.
- */
-static double share_of_own(double died, double taken, double turn, double reused)
-{
-	double low = 0, high = 1;
-
-	if (died <= turn * taken)
-		return 0;
-	for (int i = 0; i < 12; i++) {
-		double q = (low + high) / 2, after = 1 - q / -log1p(-q);
-
-		if (q + turn * (taken + reused * after) < died)
-			low = q;
-		else
-			high = q;
-	}
-	return (low + high) / 2;
-}
-
-/* Of one figure of a cohort, what is taken to have died of it. */
-static double dies(struct cohort *k, const struct cohort *pool, enum figure f, double memory, double turn,
-		   double reused, double own, double unit)
-{
-	double alive = k->alive.v[f], died = k->died[f], before = k->before[f], share, error, expected,
-	       borrowed;
-
-	if (!(before > 0))
-		return 0;
-	if (pool && pool->died[f] > 0 && pool->before[f] > 0) {
-		expected = before * pool->died[f] / pool->before[f];
-		borrowed = (BORROWED + BORROWED_FIRST * exp(-expected / (BORROWED_FOR * unit))) * unit;
-		died += borrowed;
-		before += borrowed * pool->before[f] / pool->died[f];
-	}
-	share = share_of_own(died / before * own, k->others[f] / k->before[f], turn, reused);
-	error = alive / before * own;
-	error *= error * (k->died_squares[f] + UNSEEN_DEATHS * memory * unit * unit);
-	k->alive.v[f] = fmin(alive * (1 - share), fmax(k->looking.v[f], 0));
-	k->variance.v[f] *= (1 - share) * (1 - share);
-	k->spread.v[f] = k->spread.v[f] * (1 - share) * (1 - share) + SPREAD * memory * error;
-	return share;
-}
-
 /* How long a site's blocks live that die: what is much older may be there for ever. */
 static void note_lives(struct cohorts *s, double share, double alive, double died, double age, double own)
 {
@@ -134,51 +89,91 @@ static double turn_of(const struct cohorts *s, const struct cohorts *pool)
 	return lived > 0 ? (s->turned + borrowed) / lived : 0;
 }
 
-static void cohort_dies(struct cohorts *s, const struct cohorts *pool, const struct ages *a, int class,
-			double weight, double own)
+/* Deaths at the site's addresses, and as many as there would be if they were the pool's. */
+static void compare(struct cohorts *s, const struct cohorts *pool, int class, double looking, const struct passage *p)
+{
+	const struct cohort *theirs = pool ? &pool->v[class] : NULL;
+	struct cohort *k = &s->v[class];
+
+	k->could = (float)((1 - 1 / p->memory) * k->could + looking * p->own);
+	s->seen += s->dead[class].v[CNT] / s->weight;
+	if (theirs && theirs->could > 0)
+		s->as_pool += theirs->seen[CNT].died / theirs->could * looking * p->own / p->unit;
+}
+
+/* As much as deaths of one figure leave alive. */
+static void leave_alive(struct cohorts *s, const struct cohorts *pool, int class, enum figure f, double share,
+			const struct passage *p)
 {
 	struct cohort *k = &s->v[class];
-	const struct tally *dead = &s->dead[class], *replaced = &s->replaced[class];
-	double memory = memories[class], keep = 1 - 1 / memory, age = age_of(a, class);
-	double turn = turn_of(s, pool) * own;
-	double size = k->looking.v[CNT] > 0 ? k->looking.v[BYTES] / k->looking.v[CNT] : 0;
+	const struct exposure *seen = &k->seen[f];
+	double error = k->alive.v[f] * mortality_error(seen, pool ? &pool->v[class].seen[f] : NULL, p);
+	double in_use = k->looking.v[f] - k->free.v[f];
 
+	k->alive.v[f] *= 1 - share;
+	k->variance.v[f] *= square(1 - share);
+	k->spread.v[f] = k->spread.v[f] * square(1 - share) + SPREAD * p->memory * square(error);
+	if (k->beyond && p->turn > 0 && seen->before + seen->others > 0) {
+		double taken = seen->died / (seen->before + seen->others) * p->own / p->turn;
+
+		k->alive.v[f] = fmin(k->alive.v[f], fmax((1 - taken) * in_use, 0));
+	}
+	k->alive.v[f] = fmax(k->alive.v[f], p->stay * in_use);
+}
+
+static void figure_dies(struct cohorts *s, const struct cohorts *pool, int class, enum figure f, double age,
+			const struct passage *p)
+{
+	struct cohort *k = &s->v[class];
+	double seen = s->dead[class].v[f], died = s->weight * seen, replaced = s->replaced[class].v[f];
+	double alive = k->alive.v[f], looking = k->looking.v[f] + seen + replaced, share, unseen;
+	double others = fmax(looking - alive - k->free.v[f], 0);
+
+	if (!(k->looking.v[f] + seen > 0) && !(k->seen[f].before > 0))
+		return;
+	exposure_add(&k->seen[f], p, died, alive, others);
+	share = mortality(&k->seen[f], pool ? &pool->v[class].seen[f] : NULL, p);
+	k->seen[f].share = (float)share;
+	if (f == CNT) {
+		compare(s, pool, class, looking, p);
+		note_lives(s, share, alive, died, age, p->own);
+	}
+	leave_alive(s, pool, class, f, share, p);
+	unseen = (1 - 1 / s->weight) * (share * alive + -expm1(-p->turn) * others);
+	k->free.v[f] += (1 - p->reused) * unseen - s->weight * replaced;
+	k->free.v[f] = fmin(fmax(k->free.v[f], 0), fmax(k->looking.v[f] - k->alive.v[f], 0));
+}
+
+static void cohort_dies(struct cohorts *s, const struct cohorts *pool, const struct ages *a, int class,
+			struct passage *p)
+{
+	struct cohort *k = &s->v[class];
+	double size = k->looking.v[CNT] > 0 ? k->looking.v[BYTES] / k->looking.v[CNT] : 0, age = age_of(a, class);
+
+	p->memory = memories[class];
 	/* Of the same address one death a cell is seen. */
-	turn = weight * -expm1(-turn / weight);
+	p->turn = s->weight * -expm1(-turn_of(s, pool) * p->own / s->weight);
 	k->beyond = age * s->deaths > AGES_MAX * s->ages;
 	for (enum figure f = 0; f < FIGURE_CNT; f++) {
-		double died = weight * dead->v[f], alive = k->alive.v[f], share, others, unseen;
-
-		if (!(k->looking.v[f] + dead->v[f] > 0) && !(k->before[f] > 0))
-			continue;
-		others = fmax(k->looking.v[f] + dead->v[f] + replaced->v[f] - alive - k->free.v[f], 0);
-		k->died_squares[f] = (float)(keep * k->died_squares[f] + died * died);
-		k->died[f] = (float)(keep * k->died[f] + died);
-		k->others[f] = (float)(keep * k->others[f] + others * own);
-		k->before[f] = (float)(keep * k->before[f] + alive * own);
-		share = dies(k, pool ? &pool->v[class] : NULL, f, memory, turn, a->reused, own,
-			     weight * weight * (f == BYTES ? size : 1));
-		if (f == CNT && alive > 0)
-			note_lives(s, share, alive, died, age, own);
-		if (k->beyond && turn > 0 && k->before[f] + k->others[f] > 0) {
-			double taken = k->died[f] / (k->before[f] + k->others[f]) * own / turn;
-
-			k->alive.v[f] =
-				fmin(k->alive.v[f], fmax((1 - taken) * (k->looking.v[f] - k->free.v[f]), 0));
-		}
-		unseen = (1 - 1 / weight) * (share * alive + -expm1(-turn) * others);
-		k->free.v[f] += (1 - a->reused) * unseen - weight * replaced->v[f];
-		k->free.v[f] = fmin(fmax(k->free.v[f], 0), fmax(k->looking.v[f] - k->alive.v[f], 0));
+		p->unit = square(s->weight) * (f == BYTES ? size : 1);
+		figure_dies(s, pool, class, f, age, p);
 	}
 	s->dead[class] = s->replaced[class] = (struct tally){{0}};
 }
 
-/* Only what looks alive can be. */
+/*
+ * Of a site's, those that look alive are fewer then; as all sites' are, in proportion, what is not found dead
+ * has the larger share of what a walk counts.
+ */
 static void bury(struct cohort *k, const struct tally *block)
 {
 	tally_add(&k->free, block, -1);
-	for (enum figure f = 0; f < FIGURE_CNT; f++)
-		k->alive.v[f] = fmin(k->alive.v[f], fmax(k->looking.v[f], 0));
+	for (enum figure f = 0; f < FIGURE_CNT; f++) {
+		double looking = fmax(k->looking.v[f], 0);
+
+		if (looking + block->v[f] > 0)
+			k->alive.v[f] *= looking / (looking + block->v[f]);
+	}
 }
 
 void cohorts_leave(struct cohorts *s, unsigned class, const struct tally *block, enum cohort_end end)
@@ -195,8 +190,12 @@ void cohorts_leave(struct cohorts *s, unsigned class, const struct tally *block,
 void cohorts_die(struct cohorts *s, const struct cohorts *pool, const struct ages *a, double weight,
 		 double progress)
 {
+	struct passage p = {.own = weight * progress, .reused = a->reused};
+
+	s->weight = weight;
+	p.stay = pool ? mortality_none(s->seen, s->as_pool, a->stay) : 0;
 	for (int i = 0; i < COHORT_CNT; i++)
-		cohort_dies(s, pool, a, i, weight, weight * progress);
+		cohort_dies(s, pool, a, i, &p);
 }
 
 void cohorts_die_seen(struct cohorts *s)
@@ -215,12 +214,18 @@ void cohorts_die_seen(struct cohorts *s)
 	}
 }
 
-void cohorts_born(struct cohorts *s, const struct tally *alive, double weight)
+/* What cells do not see is as they saw it, within what they differ by. */
+void cohorts_born(struct cohorts *s, const struct tally *alive, const struct tally *usual, double weight)
 {
+	double size = alive->v[CNT] > 0 ? alive->v[BYTES] / alive->v[CNT] : 0;
+
 	tally_add(&s->v[0].alive, alive, 1);
 	tally_add(&s->v[0].looking, alive, 1);
-	for (enum figure f = 0; f < FIGURE_CNT; f++)
-		s->v[0].variance.v[f] += alive->v[f] * alive->v[f] * (1 - 1 / weight);
+	for (enum figure f = 0; f < FIGURE_CNT; f++) {
+		double chance = weight * (f == BYTES ? size : 1) * alive->v[f];
+
+		s->v[0].variance.v[f] += (1 - 1 / weight) * fmax(square(alive->v[f] - usual->v[f]), chance);
+	}
 }
 
 void cohorts_short(struct cohorts *s, const struct tally *dead, double weight, double progress)
@@ -231,11 +236,6 @@ void cohorts_short(struct cohorts *s, const struct tally *dead, double weight, d
 	s->ages += lived;
 	s->turned += deaths;
 	s->lived += lived;
-}
-
-static double square(double v)
-{
-	return v * v;
 }
 
 static void grow_older(struct cohorts *s, int class)
@@ -268,7 +268,7 @@ void cohorts_pass(struct cohorts *s)
 static bool has_any(const struct cohorts *s)
 {
 	for (int i = 0; i < COHORT_CNT; i++)
-		if (s->v[i].looking.v[CNT] > 0 || s->v[i].before[CNT] > 0)
+		if (s->v[i].looking.v[CNT] > 0 || s->v[i].seen[CNT].before > 0)
 			return true;
 	return false;
 }
@@ -292,23 +292,42 @@ struct tally cohorts_alive(const struct cohorts *s)
 	return t;
 }
 
-struct living cohorts_living(const struct cohorts *s, enum figure f)
+static double size_of(const struct cohorts *s)
+{
+	struct tally looking = {{0}};
+
+	for (int i = 0; i < COHORT_CNT; i++)
+		tally_add(&looking, &s->v[i].looking, 1);
+	return looking.v[CNT] > 0 ? looking.v[BYTES] / looking.v[CNT] : 0;
+}
+
+/*
+ * One that a cell saw stands for those that were born all the time from one cell to the next: some of them have died
+ * before it, at the rate at which the others die after it.
+ */
+static double share_left(const struct cohort *k, const struct cohort *pool, enum figure f)
+{
+	return mortality_left(k->seen[f].before > 0 || !pool ? k->seen[f].share : pool->seen[f].share);
+}
+
+struct living cohorts_living(const struct cohorts *s, const struct cohorts *pool, enum figure f)
 {
 	struct living l = {.alive = 0};
-	double born = 0;
+	double unit;
 
 	for (int i = 0; i < COHORT_CNT; i++) {
 		const struct cohort *k = &s->v[i];
+		double left = share_left(k, pool ? &pool->v[i] : NULL, f), alive = left * k->alive.v[f];
 
-		l.alive += k->alive.v[f];
+		l.alive += alive;
 		if (k->looking.v[f] > 0)
-			l.doubt += k->alive.v[f] *
-				   (k->beyond ? 1 : fmax(1 - k->alive.v[f] / k->looking.v[f], 0));
+			l.doubt += alive * (k->beyond ? 1 : fmax(1 - alive / k->looking.v[f], 0));
 		l.most += fmax(k->looking.v[f], 0);
-		l.variance += k->variance.v[f] + k->spread.v[f];
-		born += k->variance.v[f];
+		l.variance += square(left) * (k->variance.v[f] + k->spread.v[f]);
 	}
-	l.most += 2 * sqrt(born);
+	l.may = l.most * exp(-s->seen / FEW);
+	unit = s->weight * (f == BYTES ? size_of(s) : 1);
+	l.most += 2 * sqrt(unit * l.most);
 	return l;
 }
 

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "heap/mortality.h"
 #include "heap/sites.h"
 
 #define COHORT_CNT 12
@@ -32,6 +33,7 @@ struct ages {
 	double own;                  /* now: ns of own time */
 	double weight;               /* of the last cell, ≥ 1 */
 	double stands_for;           /* ns of own time that a cell stands for, lately */
+	double stay;                 /* odds that a site's blocks never die, before anything was seen of it */
 	double reused;               /* of the addresses of dead blocks, how many others take at once: 0…1 */
 };
 
@@ -43,11 +45,8 @@ struct cohort {
 	struct tally variance; /* of alive, by chance of births */
 	struct tally spread;   /* … of deaths */
 	bool beyond; /* so old that most of it has died: what does not die there may be others' */
-	/*
-	 * Sums over the last cells: deaths by weight, their squares; others at their places, and they themselves, ×
-	 * own time.
-	 */
-	float died[FIGURE_CNT], died_squares[FIGURE_CNT], others[FIGURE_CNT], before[FIGURE_CNT];
+	float could; /* blocks that look alive × own time, as in exposure */
+	struct exposure seen[FIGURE_CNT];
 };
 
 /* Of a site. All zero to begin with. */
@@ -55,6 +54,8 @@ struct cohorts {
 	struct cohort v[COHORT_CNT];
 	uint64_t at;          /* cells that they have come through */
 	double deaths, ages;  /* weighed deaths, and the sum of the ages that they died at, ns of own time */
+	double seen, as_pool; /* deaths that were seen, and as many as should be if they were like the pool's: blocks */
+	double weight;        /* of the last cell that they were seen in */
 	double turned, lived; /* of those not much older: deaths, and how long they had lived altogether */
 	/* Seen in the cell that is on. */
 	struct tally dead[COHORT_CNT], replaced[COHORT_CNT];
@@ -80,8 +81,8 @@ void cohorts_die(struct cohorts *cohorts, const struct cohorts *pool, const stru
 		 double progress);
 /* The same of a cell that was sure: all deaths are seen. */
 void cohorts_die_seen(struct cohorts *cohorts);
-/* So many weighed blocks were alive at the cell's end; weight: its own, 1: sure. */
-void cohorts_born(struct cohorts *cohorts, const struct tally *alive, double weight);
+/* So many weighed blocks were alive at the cell's end, usual: where as many are on average; weight: its own, 1: sure. */
+void cohorts_born(struct cohorts *cohorts, const struct tally *alive, const struct tally *usual, double weight);
 /* Blocks that lived and died within the cell, of that progress. */
 void cohorts_short(struct cohorts *cohorts, const struct tally *dead, double weight, double progress);
 /* They have come through the cell: all grow older. */
@@ -92,11 +93,14 @@ void cohorts_catch_up(struct cohorts *cohorts, const struct cohorts *pool, const
 struct living {
 	double alive, variance;
 	double most; /* by what looks alive */
+	double may;  /* be alive: where few deaths were seen they might not die at all */
 	double doubt; /* of alive, what is inferred only: 0 where all that looks alive is taken to be */
 };
 
+/* Of what cells saw, how many would be alive at the last one's end. */
 struct tally cohorts_alive(const struct cohorts *cohorts);
-struct living cohorts_living(const struct cohorts *cohorts, enum figure figure);
+/* Of all. pool: as above. */
+struct living cohorts_living(const struct cohorts *cohorts, const struct cohorts *pool, enum figure figure);
 /* Of what looks alive, how many are taken to be: 0…1. */
 double cohorts_share_alive(const struct cohorts *cohorts);
 
