@@ -6,14 +6,14 @@
 #define TOUCHED 0x10000u
 #define RETIRED 0x20000u
 #define TURN_ERROR 0.1 /* of deaths that are taken to be others' */
-#define TURNS_MANY 8 /* … at an address: what has not died by then does not die as others do */
-#define KEPT 0.95 /* of what the cells before said of others at their addresses */
+#define TURNS_MANY 8   /* … at an address: what has not died by then does not die as others do */
+#define KEPT 0.95      /* of what the cells before said of others at their addresses */
 
 /* Those of one size step. */
 struct earlier {
-	double found;         /* there were */
-	double stand_for;     /* as many as one of the sample does */
-	double touched;       /* addresses of the sample whose block is dead, and where no other was seen to die */
+	double found;     /* there were */
+	double stand_for; /* as many as one of the sample does */
+	double touched; /* addresses of the sample whose block is dead, and where no other was seen to die */
 	double turned, lived; /* the first frees at these, and how long it took: × ns of own time */
 	double touched_now, turned_now; /* in the cell that is on */
 	/* Blocks: live as estimated; of the sample, those that nothing has shown to be dead; dead and in
@@ -21,15 +21,16 @@ struct earlier {
 	double alive, looking, unused;
 	double variance;
 	double turned_away; /* deaths at its addresses that were taken to be others', ever */
-	double turns; /* how often others have died at an address, if they were there all the time */
-	double died_lately, could; /* since that is often: deaths, and as many as there should be of others only */
+	double turns;       /* how often others have died at an address, if they were there all the time */
+	double died_lately,
+		could; /* since that is often: deaths, and as many as there should be of others only */
 	double died, replaced; /* seen, in the cell that is on */
 };
 
 struct before {
 	bool walked, sampled;
-	/* Address → its step, from 1 on; TOUCHED: the block is dead, others may be there; RETIRED: one of these
-	   has died too. */
+	/* Address → its step, from 1 on; TOUCHED: the block is dead, others may be there; RETIRED: one of
+	   these has died too. */
 	struct map sample;
 	struct earlier *steps[STEP_CNT]; /* NULL: none */
 };
@@ -102,7 +103,8 @@ static void begin(struct before *b, const struct heap_blocks live[STEP_CNT],
 static void mark(struct before *b, uint64_t addr, unsigned step, unsigned state)
 {
 	/* It is there: nothing that needs memory. */
-	map_set(&b->sample, addr, (void *)(uintptr_t)(step + 1 + state)); /* NOLINT(performance-no-int-to-ptr) */
+	map_set(&b->sample, addr,
+		(void *)(uintptr_t)(step + 1 + state)); /* NOLINT(performance-no-int-to-ptr) */
 }
 
 static void leaves(struct earlier *e, enum cohort_end end, bool sure)
@@ -164,14 +166,17 @@ void before_walked(struct before *b, const struct heap_blocks live[STEP_CNT], co
 }
 
 /*
- * What others there are die often enough to tell: what share of the addresses that look alive is theirs. Before that
- * there is as much as deaths leave.
+ * What others there are die often enough to tell what share of the addresses that look alive is theirs: as
+ * many die there as at those of which nothing was seen for as long, but were seen to be taken. Others, where
+ * something was seen, are those that are used again soonest. Before that there is as much as deaths leave.
  */
-static void look_at_turns(struct earlier *e, double weight, double turn)
+static void look_at_turns(struct earlier *e, double weight, double turn, double old_turn)
 {
 	e->turns += turn;
 	if (e->turns < TURNS_MANY)
 		return;
+	if (old_turn > 0)
+		turn = fmin(turn, old_turn);
 	e->died_lately = e->died_lately * KEPT + weight * e->died;
 	e->could = e->could * KEPT + turn * (e->looking + e->died - e->unused);
 	if (e->could > 0)
@@ -197,7 +202,7 @@ static void pass(struct earlier *e, const struct ages *ages, double weight, doub
 	/* Not so far that chance could never make up for it. */
 	e->alive = fmin(fmax(e->alive - died, -e->looking), e->looking);
 	e->turned_away += turn * others;
-	look_at_turns(e, weight, turn);
+	look_at_turns(e, weight, turn, ages->old_turn * own);
 	e->variance += weight * weight * e->died * e->died;
 	e->unused += (1 - ages->reused) * unseen - weight * e->replaced;
 	e->unused = fmin(fmax(e->unused, 0), e->looking);

@@ -148,7 +148,7 @@ struct site_count cells_at_site(const struct cells *c, const struct block *block
 	return sampling_count(scale, block->size, block->addr);
 }
 
-static void count_alive(struct cells *c, const struct site_cells *s, struct tally before)
+void cells_count_alive(struct cells *c, const struct site_cells *s, struct tally before)
 {
 	struct tally now = cohorts_alive(&s->cohorts);
 
@@ -161,7 +161,7 @@ void cells_catch_up(struct cells *c, struct site_cells *s)
 	struct tally before = cohorts_alive(&s->cohorts);
 
 	cohorts_catch_up(&s->cohorts, &c->all.cohorts, &c->ages);
-	count_alive(c, s, before);
+	cells_count_alive(c, s, before);
 }
 
 static struct site_cells *touch(struct cells *c, uint32_t site)
@@ -256,7 +256,7 @@ void cells_left(struct cells *c, const struct block *block, struct site_count co
 		before = cohorts_alive(&s->cohorts);
 	cohorts_leave(&s->cohorts, class, &t, end);
 	if (end == COHORT_BURIED)
-		count_alive(c, s, before);
+		cells_count_alive(c, s, before);
 	cohorts_leave(&c->all.cohorts, class, &t, end);
 }
 
@@ -370,7 +370,7 @@ static void settle_cohorts(struct cells *c, struct site_cells *s, double weight,
 		s->short_cnt += s->now_short.v[CNT];
 	}
 	if (pool)
-		count_alive(c, s, before);
+		cells_count_alive(c, s, before);
 }
 
 static void forget_cell(struct site_cells *s)
@@ -400,6 +400,7 @@ static void settle_all(struct cells *c, double weight, double progress)
 	bool sure = !c->on || c->sure;
 
 	settle_cohorts(c, &c->all, weight, progress, sure);
+	c->ages.old_turn = cohorts_old_turn(&c->all.cohorts);
 	for (uint32_t i = 0; i < c->touched_cnt; i++) {
 		struct site_cells *s = &c->v[c->touched[i]];
 

@@ -92,6 +92,8 @@ struct living cells_seen_living(const struct cells *cells, const struct site_cel
 struct living cells_living(const struct cells *cells, const struct site_cells *site, enum figure figure);
 /* It was born in the cell that is on: so many like it, by the weight of the last cell. */
 void cells_step_born(struct cells *cells, struct site_cells *site, uint64_t size, struct site_count counts);
+/* So much of a site was alive before something was changed there. */
+void cells_count_alive(struct cells *cells, const struct site_cells *site, struct tally before);
 /* A site's cohorts come through the cells in which nothing of it was seen. */
 void cells_catch_up(struct cells *cells, struct site_cells *site);
 

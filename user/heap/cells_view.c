@@ -120,8 +120,8 @@ static void estimate(const struct cells *c, const struct site_cells *s, uint64_t
 		*of(&site->temporary, f) = whole(temporary + factor * s->temporary.v[f]);
 		set(&site->live, &b->live, f, living[f].alive,
 		    estimate_interval(living[f].alive, living[f].variance, 0));
-		*of(&b->live.high, f) =
-			(uint64_t)ceil(fmax(fmin((double)*of(&b->live.high, f), living[f].most), living[f].alive));
+		*of(&b->live.high, f) = (uint64_t)ceil(
+			fmax(fmin((double)*of(&b->live.high, f), living[f].most), living[f].alive));
 		/* Where nothing was seen, there may have been some. */
 		*of(&b->live.high, f) = (uint64_t)fmax((double)*of(&b->live.high, f),
 						       fmax(living[f].may, unit_of(c, s, f) * NONE_SEEN));

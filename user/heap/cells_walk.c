@@ -10,7 +10,8 @@
 #define BEFORE UINT32_MAX /* the owner of parts from before the attach */
 #define BORN_DOUBT                                                                                           \
 	1e-4 /* of what was born lately: where nothing else is known, what is live is shared out by it */
-#define STAY 0.03     /* of what is live, that sites have of which nothing ever dies, before they were looked at */
+#define STAY                                                                                                 \
+	0.03 /* of what is live, that sites have of which nothing ever dies, before they were looked at */
 #define FAR_MORE 1e6 /* doubt of what is not known at all, beside what is estimated */
 
 static struct site_step *find_step(struct site_cells *s, unsigned step)
@@ -209,6 +210,28 @@ static double odds_of_staying(const struct cells *c, const struct parts *p)
 	return looking > 0 ? STAY * live / looking : 0;
 }
 
+/* Cells go on from what was found. */
+static void agree(struct cells *c)
+{
+	double all = 0;
+
+	for (uint32_t i = 0; i < c->v_cnt; i++) {
+		struct site_cells *s = &c->v[i];
+		struct tally before = cohorts_alive(&s->cohorts);
+		double young, old;
+
+		if (!s->raked)
+			continue;
+		old = cohorts_living(&s->cohorts, &c->all.cohorts, CNT).alive;
+		young = cells_seen_living(c, s, CNT).alive - old;
+		old = fmax(s->walked.v[CNT] - young, 0);
+		cohorts_agree(&s->cohorts, &c->all.cohorts, old);
+		cells_count_alive(c, s, before);
+		all += old;
+	}
+	cohorts_agree(&c->all.cohorts, NULL, all);
+}
+
 void cells_walked(struct cells *c, const struct heap_blocks live[STEP_CNT])
 {
 	struct parts p = {.v = calloc(count_steps(c) + 1, sizeof(*p.v))};
@@ -226,6 +249,7 @@ void cells_walked(struct cells *c, const struct heap_blocks live[STEP_CNT])
 	c->ages.stay = odds_of_staying(c, &p);
 	c->walked = 0;
 	c->walked_cell = c->ages.cells;
+	agree(c);
 	for (uint32_t i = 0; i < c->v_cnt; i++)
 		c->walked += cells_living(c, &c->v[i], BYTES).alive;
 	free(p.v);

@@ -3,9 +3,12 @@
 #include <math.h>
 
 #define SINGLES 4 /* classes of one cell each; of the others each is twice as long as the one before */
-#define SPREAD 0.4 /* of the variance that deaths had if all cells that they are summed over had the same error: by simulation */
+#define SPREAD                                                                                               \
+	0.4 /* of the variance that deaths had if all cells that they are summed over had the same error: by \
+	       simulation */
 #define FEW 3.0 /* deaths seen of a site that say that it does die: by e each less may be alive */
-#define BORROWED 0.25 /* deaths, of all sites together, that those of a site tell beside how long its blocks live */
+#define BORROWED                                                                                             \
+	0.25 /* deaths, of all sites together, that those of a site tell beside how long its blocks live */
 #define AGES_MAX                                                                                             \
 	4 /* mean ages at death: what is older may never die, and does not count for the mean life           \
 	   */
@@ -90,73 +93,76 @@ static double turn_of(const struct cohorts *s, const struct cohorts *pool)
 }
 
 /* Deaths at the site's addresses, and as many as there would be if they were the pool's. */
-static void compare(struct cohorts *s, const struct cohorts *pool, int class, double looking, const struct passage *p)
+static void compare(struct cohorts *s, const struct cohort *theirs, int class, double looking,
+		    const struct passage *p)
 {
-	const struct cohort *theirs = pool ? &pool->v[class] : NULL;
 	struct cohort *k = &s->v[class];
 
 	k->could = (float)((1 - 1 / p->memory) * k->could + looking * p->own);
 	s->seen += s->dead[class].v[CNT] / s->weight;
 	if (theirs && theirs->could > 0)
-		s->as_pool += theirs->seen[CNT].died / theirs->could * looking * p->own / p->unit;
+		s->as_pool += theirs->seen.died / theirs->could * looking * p->own / p->unit;
 }
 
-/* As much as deaths of one figure leave alive. */
-static void leave_alive(struct cohorts *s, const struct cohorts *pool, int class, enum figure f, double share,
-			const struct passage *p)
+/* So many others are at the addresses of blocks that look alive, of one figure. */
+static double others(const struct cohorts *s, int class, enum figure f)
 {
-	struct cohort *k = &s->v[class];
-	const struct exposure *seen = &k->seen[f];
-	double error = k->alive.v[f] * mortality_error(seen, pool ? &pool->v[class].seen[f] : NULL, p);
-	double in_use = k->looking.v[f] - k->free.v[f];
+	const struct cohort *k = &s->v[class];
+	double looking = k->looking.v[f] + s->dead[class].v[f] + s->replaced[class].v[f];
 
-	k->alive.v[f] *= 1 - share;
+	return fmax(looking - k->alive.v[f] - k->free.v[f], 0);
+}
+
+/* As much as deaths leave alive, of one figure. */
+static void leave_alive(struct cohort *k, enum figure f, double share, double error, const struct passage *p)
+{
+	double in_use = k->looking.v[f] - k->free.v[f], alive = k->alive.v[f];
+
+	k->alive.v[f] = alive * (1 - share);
 	k->variance.v[f] *= square(1 - share);
-	k->spread.v[f] = k->spread.v[f] * square(1 - share) + SPREAD * p->memory * square(error);
-	if (k->beyond && p->turn > 0 && seen->before + seen->others > 0) {
-		double taken = seen->died / (seen->before + seen->others) * p->own / p->turn;
+	k->spread.v[f] = k->spread.v[f] * square(1 - share) + SPREAD * p->memory * square(error * alive);
+	if (k->beyond && p->turn > 0 && k->seen.before + k->seen.others > 0) {
+		double taken = k->seen.died / (k->seen.before + k->seen.others) * p->own / p->turn;
 
 		k->alive.v[f] = fmin(k->alive.v[f], fmax((1 - taken) * in_use, 0));
 	}
 	k->alive.v[f] = fmax(k->alive.v[f], p->stay * in_use);
 }
 
-static void figure_dies(struct cohorts *s, const struct cohorts *pool, int class, enum figure f, double age,
-			const struct passage *p)
+/* What of those that look alive is nobody's: dead, and its address not taken. */
+static void leave_free(struct cohort *k, enum figure f, double unseen, double replaced,
+		       const struct passage *p)
 {
-	struct cohort *k = &s->v[class];
-	double seen = s->dead[class].v[f], died = s->weight * seen, replaced = s->replaced[class].v[f];
-	double alive = k->alive.v[f], looking = k->looking.v[f] + seen + replaced, share, unseen;
-	double others = fmax(looking - alive - k->free.v[f], 0);
-
-	if (!(k->looking.v[f] + seen > 0) && !(k->seen[f].before > 0))
-		return;
-	exposure_add(&k->seen[f], p, died, alive, others);
-	share = mortality(&k->seen[f], pool ? &pool->v[class].seen[f] : NULL, p);
-	k->seen[f].share = (float)share;
-	if (f == CNT) {
-		compare(s, pool, class, looking, p);
-		note_lives(s, share, alive, died, age, p->own);
-	}
-	leave_alive(s, pool, class, f, share, p);
-	unseen = (1 - 1 / s->weight) * (share * alive + -expm1(-p->turn) * others);
-	k->free.v[f] += (1 - p->reused) * unseen - s->weight * replaced;
+	k->free.v[f] += (1 - p->reused) * unseen - replaced;
 	k->free.v[f] = fmin(fmax(k->free.v[f], 0), fmax(k->looking.v[f] - k->alive.v[f], 0));
 }
 
 static void cohort_dies(struct cohorts *s, const struct cohorts *pool, const struct ages *a, int class,
 			struct passage *p)
 {
+	const struct cohort *theirs = pool ? &pool->v[class] : NULL;
 	struct cohort *k = &s->v[class];
-	double size = k->looking.v[CNT] > 0 ? k->looking.v[BYTES] / k->looking.v[CNT] : 0, age = age_of(a, class);
+	const struct tally *dead = &s->dead[class], *replaced = &s->replaced[class];
+	double looking = k->looking.v[CNT] + dead->v[CNT] + replaced->v[CNT], age = age_of(a, class), share,
+	       error;
 
+	if (!(looking > 0) && !(k->seen.before > 0))
+		return;
 	p->memory = memories[class];
+	p->unit = square(s->weight);
 	/* Of the same address one death a cell is seen. */
 	p->turn = s->weight * -expm1(-turn_of(s, pool) * p->own / s->weight);
 	k->beyond = age * s->deaths > AGES_MAX * s->ages;
+	exposure_add(&k->seen, p, s->weight * dead->v[CNT], k->alive.v[CNT], others(s, class, CNT));
+	share = mortality(&k->seen, theirs ? &theirs->seen : NULL, p);
+	error = k->alive.v[CNT] > 0 ? mortality_error(&k->seen, theirs ? &theirs->seen : NULL, p) : 0;
+	compare(s, theirs, class, looking, p);
+	note_lives(s, share, k->alive.v[CNT], s->weight * dead->v[CNT], age, p->own);
 	for (enum figure f = 0; f < FIGURE_CNT; f++) {
-		p->unit = square(s->weight) * (f == BYTES ? size : 1);
-		figure_dies(s, pool, class, f, age, p);
+		double unseen = share * k->alive.v[f] + -expm1(-p->turn) * others(s, class, f);
+
+		leave_alive(k, f, share, error, p);
+		leave_free(k, f, (1 - 1 / s->weight) * unseen, s->weight * replaced->v[f], p);
 	}
 	s->dead[class] = s->replaced[class] = (struct tally){{0}};
 }
@@ -230,12 +236,10 @@ void cohorts_born(struct cohorts *s, const struct tally *alive, const struct tal
 
 void cohorts_short(struct cohorts *s, const struct tally *dead, double weight, double progress)
 {
-	double deaths = weight * dead->v[CNT], lived = deaths * progress / 4;
+	double deaths = weight * dead->v[CNT];
 
 	s->deaths += deaths;
-	s->ages += lived;
-	s->turned += deaths;
-	s->lived += lived;
+	s->ages += deaths * progress / 4;
 }
 
 static void grow_older(struct cohorts *s, int class)
@@ -268,7 +272,7 @@ void cohorts_pass(struct cohorts *s)
 static bool has_any(const struct cohorts *s)
 {
 	for (int i = 0; i < COHORT_CNT; i++)
-		if (s->v[i].looking.v[CNT] > 0 || s->v[i].seen[CNT].before > 0)
+		if (s->v[i].looking.v[CNT] > 0 || s->v[i].seen.before > 0)
 			return true;
 	return false;
 }
@@ -302,33 +306,73 @@ static double size_of(const struct cohorts *s)
 }
 
 /*
- * One that a cell saw stands for those that were born all the time from one cell to the next: some of them have died
- * before it, at the rate at which the others die after it.
+ * One that a cell saw stands for those that were born all the time from one cell to the next: some of them
+ * have died before it, at the rate at which the others die after it.
  */
-static double share_left(const struct cohort *k, const struct cohort *pool, enum figure f)
+static double share_left(const struct cohort *k, const struct cohort *pool)
 {
-	return mortality_left(k->seen[f].before > 0 || !pool ? k->seen[f].share : pool->seen[f].share);
+	return mortality_left(k->seen.before > 0 || !pool ? &k->seen : &pool->seen);
+}
+
+/* Of the blocks of an age, or bytes: alive, and how many of them are so by inference only. */
+static double doubt_of(const struct cohort *k, double alive, enum figure f)
+{
+	if (!(k->looking.v[f] > 0))
+		return 0;
+	return alive * (k->beyond ? 1 : fmax(1 - alive / k->looking.v[f], 0));
 }
 
 struct living cohorts_living(const struct cohorts *s, const struct cohorts *pool, enum figure f)
 {
+	double size = f == BYTES ? size_of(s) : 1;
 	struct living l = {.alive = 0};
-	double unit;
 
 	for (int i = 0; i < COHORT_CNT; i++) {
 		const struct cohort *k = &s->v[i];
-		double left = share_left(k, pool ? &pool->v[i] : NULL, f), alive = left * k->alive.v[f];
+		double left = share_left(k, pool ? &pool->v[i] : NULL), alive = left * k->alive.v[f];
 
 		l.alive += alive;
-		if (k->looking.v[f] > 0)
-			l.doubt += alive * (k->beyond ? 1 : fmax(1 - alive / k->looking.v[f], 0));
+		l.doubt += doubt_of(k, alive, f);
 		l.most += fmax(k->looking.v[f], 0);
-		l.variance += square(left) * (k->variance.v[f] + k->spread.v[f]);
+		/* How many of them are left on average is one thing, how many just now another. */
+		l.variance += square(left) * (k->variance.v[f] + k->spread.v[f]) + (1 - left) * alive * size;
 	}
 	l.may = l.most * exp(-s->seen / FEW);
-	unit = s->weight * (f == BYTES ? size_of(s) : 1);
-	l.most += 2 * sqrt(unit * l.most);
+	l.most += 2 * sqrt(s->weight * size * l.most);
 	return l;
+}
+
+static void multiply(struct cohort *k, double times)
+{
+	for (enum figure f = 0; f < FIGURE_CNT; f++) {
+		double most = fmax(k->looking.v[f] - k->free.v[f], k->alive.v[f]);
+
+		k->alive.v[f] = fmin(times * k->alive.v[f], most);
+		k->variance.v[f] *= fmin(square(times), 1);
+		k->spread.v[f] *= fmin(square(times), 1);
+	}
+}
+
+void cohorts_agree(struct cohorts *s, const struct cohorts *pool, double blocks)
+{
+	struct living l = cohorts_living(s, pool, CNT);
+
+	for (int i = 0; i < COHORT_CNT && l.doubt > 0; i++) {
+		struct cohort *k = &s->v[i];
+		double alive = share_left(k, pool ? &pool->v[i] : NULL) * k->alive.v[CNT];
+
+		if (alive > 0)
+			multiply(k,
+				 fmax(1 + (blocks - l.alive) / l.doubt * doubt_of(k, alive, CNT) / alive, 0));
+	}
+}
+
+double cohorts_old_turn(const struct cohorts *s)
+{
+	for (int i = COHORT_CNT - 1; i > 0; i--)
+		if (s->v[i].beyond && s->v[i].seen.died > 0 && s->v[i].could > 0)
+			return s->v[i].seen.died / s->v[i].could;
+	return 0;
 }
 
 double cohorts_share_alive(const struct cohorts *s)

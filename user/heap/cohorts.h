@@ -33,6 +33,7 @@ struct ages {
 	double own;                  /* now: ns of own time */
 	double weight;               /* of the last cell, ≥ 1 */
 	double stands_for;           /* ns of own time that a cell stands for, lately */
+	double old_turn;             /* cohorts_old_turn of all sites together */
 	double stay;                 /* odds that a site's blocks never die, before anything was seen of it */
 	double reused;               /* of the addresses of dead blocks, how many others take at once: 0…1 */
 };
@@ -46,7 +47,7 @@ struct cohort {
 	struct tally spread;   /* … of deaths */
 	bool beyond; /* so old that most of it has died: what does not die there may be others' */
 	float could; /* blocks that look alive × own time, as in exposure */
-	struct exposure seen[FIGURE_CNT];
+	struct exposure seen;
 };
 
 /* Of a site. All zero to begin with. */
@@ -101,6 +102,16 @@ struct living {
 struct tally cohorts_alive(const struct cohorts *cohorts);
 /* Of all. pool: as above. */
 struct living cohorts_living(const struct cohorts *cohorts, const struct cohorts *pool, enum figure figure);
+/*
+ * So many blocks are alive, as a walk has counted: what is in doubt is taken to be more, or fewer, so that what was
+ * wrong does not add up from one walk to the next. ≥ 0.
+ */
+void cohorts_agree(struct cohorts *cohorts, const struct cohorts *pool, double blocks);
+/*
+ * Where blocks are so old that those of their age have died: as many deaths are seen at an address in an ns of own
+ * time, whosever they are. 0: not known.
+ */
+double cohorts_old_turn(const struct cohorts *cohorts);
 /* Of what looks alive, how many are taken to be: 0…1. */
 double cohorts_share_alive(const struct cohorts *cohorts);
 

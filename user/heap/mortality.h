@@ -15,28 +15,26 @@ struct passage {
 	double stay;   /* what share of a site's blocks never dies: 0…1 */
 };
 
-/* What cells have seen lately of one figure (blocks, or bytes) of those of an age, by weight. All zero to begin with. */
+/* What cells have seen lately of blocks of an age, by weight. All zero to begin with. */
 struct exposure {
 	float died, squares;  /* deaths, and by how much each cell's were others than usual, squared */
 	float before, others; /* × own time: those alive; others at addresses of dead ones */
-	float share;          /* what share of them died last: 0 … MORTALITY_MAX */
+	float rate;           /* at which they died last: −log of what share was left, ≥ 0 */
 };
 
-#define MORTALITY_MAX 0.99999
+#define MORTALITY_MAX 0.99999 /* of them die in a passage */
 
 /* A cell has seen so many die, of so many that were alive and others. */
 void exposure_add(struct exposure *exposure, const struct passage *p, double died, double alive, double others);
-/* As many deaths as there should be if it were like another one. */
-double exposure_as(const struct exposure *exposure, const struct exposure *other);
 /*
  * The share that dies in that passage: 0 … MORTALITY_MAX. pool: of all sites together, of which one that was seen
  * little borrows; NULL: none.
  */
-double mortality(const struct exposure *exposure, const struct exposure *pool, const struct passage *p);
+double mortality(struct exposure *exposure, const struct exposure *pool, const struct passage *p);
 /* How much more it is if as many more had been seen as usually are by chance: ≥ 0. */
 double mortality_error(const struct exposure *exposure, const struct exposure *pool, const struct passage *p);
-/* Of those born all the time through a passage in which that share dies, how many are left at its end. */
-double mortality_left(double share);
+/* Of those born all the time through a passage, how many are left at its end by the rate at which they died last. */
+double mortality_left(const struct exposure *exposure);
 /*
  * The share of a site's blocks that never die, when so many deaths were seen, and so many expected if they were like
  * the pool's; odds: of its doing so, before anything was seen.

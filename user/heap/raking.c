@@ -4,7 +4,7 @@
 #include <stdbool.h>
 
 #define ROUNDS 16    /* each ends with at least one more part at a bound */
-#define MOVED 0.8    /* of what a part was moved by, may be wrong: whether all are wrong alike is not known */
+#define MOVED 1.0    /* of what a part was moved by, may be wrong: whether all are wrong alike is not known */
 #define CERTAIN 0.05 /* as much of what is not in doubt moves, beside what is */
 
 static double weight_of(const struct rake_part *part)
