@@ -30,6 +30,11 @@ uint64_t evidence_hits(const struct pace_reading *from, const struct pace_readin
 	return account_since(to->hits, from->hits) + account_since(to->others_hits, from->others_hits);
 }
 
+double evidence_hit_ns(const struct evidence *e)
+{
+	return e->looks.hits > 0 ? e->looks.probe / e->looks.hits : 0;
+}
+
 static void add_ticks(const struct evidence *e, struct progress_sums *sums, uint64_t user, uint64_t system,
 		      const struct pace_reading *from, const struct pace_reading *to)
 {

@@ -28,6 +28,8 @@ void evidence_begin(struct evidence *evidence, const struct pace_reading *begin)
 /* All that probes took of the process's time between two readings, as calibrated; their hits. */
 uint64_t evidence_probe_ns(const struct pace_reading *from, const struct pace_reading *to);
 uint64_t evidence_hits(const struct pace_reading *from, const struct pace_reading *to);
+/* What hits in cells were calibrated at, on average: ns; 0: there were none. */
+double evidence_hit_ns(const struct evidence *evidence);
 /* own: ns, what the process is taken to have had for itself meanwhile. */
 void evidence_add(struct evidence *evidence, const struct pace_reading *from, const struct pace_reading *to,
 		  enum evidence_of of, double own);

@@ -452,8 +452,9 @@ void pace_share(struct pace *p, double max_share, double core_share)
 struct progress pace_progress(const struct pace *p, const struct pace_reading *from,
 			      const struct pace_reading *to)
 {
-	return progress_own(&p->evidence.correction, account_since(to->cpu_ns, from->cpu_ns),
-			    evidence_probe_ns(from, to), evidence_hits(from, to));
+	return progress_own(&p->evidence.correction, evidence_hit_ns(&p->evidence),
+			    account_since(to->cpu_ns, from->cpu_ns), evidence_probe_ns(from, to),
+			    evidence_hits(from, to));
 }
 
 double pace_hits(const struct pace *p)

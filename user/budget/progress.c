@@ -129,7 +129,20 @@ static double positive_mean(double mean, double error)
 	return mean + error * exp(-z * z / 2) / (sqrt(M_PI / 2) * erfc(-z / M_SQRT2));
 }
 
-struct progress progress_own(const struct correction *c, uint64_t cpu_ns, uint64_t probe_ns, uint64_t hits)
+/*
+ * The usual share, where hits cost as much as usually. Of a time of dear ones (allocations more than frees)
+ * less of it is own, if as much of that is between two hits. By what hits are calibrated at, not by what they
+ * took: that differs as the machine does.
+ */
+static double share_of_hits(double share, double hit_ns, double usual_hit_ns)
+{
+	if (!(hit_ns > 0) || !(usual_hit_ns > 0) || share >= 1)
+		return share;
+	return 1 / (1 + (1 / share - 1) * hit_ns / usual_hit_ns);
+}
+
+struct progress progress_own(const struct correction *c, double usual_hit_ns, uint64_t cpu_ns,
+			     uint64_t probe_ns, uint64_t hits)
 {
 	double cpu = (double)cpu_ns, probe = (double)probe_ns, least = HIT_OWN_NS * (double)hits;
 	double rest = cpu - c->factor * probe, wrong = c->error * probe, spread;
@@ -143,8 +156,10 @@ struct progress progress_own(const struct correction *c, uint64_t cpu_ns, uint64
 	spread = p.share_error < KNOWN * p.share ? WIDE_SPREAD : COST_SPREAD;
 	p.by_share = hits && hypot(wrong, spread * probe) > LOST * rest;
 	if (p.by_share && p.share > 0) {
-		rest = p.share * cpu;
-		wrong = p.share_error * cpu;
+		double share = share_of_hits(p.share, probe / (double)hits, usual_hit_ns);
+
+		rest = share * cpu;
+		wrong = p.share_error * share / p.share * cpu;
 	}
 	p.own = (uint64_t)fmin(fmax(rest, least), cpu);
 	p.error = (uint64_t)fmin(wrong, cpu);

@@ -72,11 +72,14 @@ struct progress {
 
 /*
  * Own time out of cpu_ns of which probes took probe_ns, as calibrated, with so many hits; never less than hits
- * cannot do without, 4 ns each (glibc's malloc and free in a loop of nothing else take 8.8 ns).
+ * cannot do without, 4 ns each (glibc's malloc and free in a loop of nothing else take 8.8 ns). usual_hit_ns: what
+ * hits in cells are calibrated at on average; 0: not known.
  *
- * By its share, and not by so much for each hit: where the machine is slower for a while, or some hits cost more than
- * others (those of allocations), sums of what was seen are right all the same, and sites of such times too.
+ * By its share, and not by so much for each hit: where the machine is slower for a while, sums of what was seen are
+ * right all the same, and sites of such times too. Where hits cost more than others (a time of allocations, and then one
+ * of frees: taken alike, the former came out a quarter too few), its share is smaller.
  */
-struct progress progress_own(const struct correction *correction, uint64_t cpu_ns, uint64_t probe_ns, uint64_t hits);
+struct progress progress_own(const struct correction *correction, double usual_hit_ns, uint64_t cpu_ns,
+			     uint64_t probe_ns, uint64_t hits);
 
 #endif

@@ -77,12 +77,15 @@ static double share_of_planned(struct weighing *w, double planned)
 static void note_hits(struct weighing *w, const struct event_cell *end, double weight, double planned,
 		      double length)
 {
-	double hits = (double)end->hits;
-	bool mends = end->by_share && end->cpu;
+	double hits = (double)end->hits, cpu = (double)end->cpu;
+	bool mends = end->by_share && end->cpu && end->progress;
 
 	w->hits += weight * hits;
 	w->mended += mends ? planned * hits : weight * hits;
-	w->mended_lengths += mends ? planned * length * hits / (double)end->cpu : 0;
+	/* A cell of dear hits had less than the usual share. */
+	if (mends && end->share)
+		cpu = (double)end->progress / (end->share / 0x1p32);
+	w->mended_lengths += mends ? planned * length * hits / cpu : 0;
 	w->error += mends ? 0 : weight * (double)end->progress_error;
 	if (end->share) {
 		w->share = end->share / 0x1p32;
