@@ -38,6 +38,20 @@ static void parts_sum_up_to_the_total(void **state)
 	assert_true(parts[0].is > 75 && parts[2].is < 10.5);
 }
 
+/* All were thought to be fifty times too many: who is doubted a little less does not have all that is left. */
+static void what_is_far_too_much_shrinks_alike(void **state)
+{
+	struct rake_part parts[] = {part(10000, 10000, 9, INFINITY), part(1000, 970, 9, INFINITY),
+				    part(0, 0, 0, INFINITY)};
+
+	(void)state;
+	rake(parts, 3, 220);
+	near(parts[0].is + parts[1].is + parts[2].is, 220);
+	assert_true(parts[0].is > 190 && parts[1].is > 15);
+	rake(parts, 3, 0);
+	near(parts[0].is + parts[1].is, 0);
+}
+
 static void bounds_hold_and_the_rest_goes_to_others(void **state)
 {
 	struct rake_part parts[] = {part(50, 50, 4, 55), part(50, 50, 4, INFINITY)};
@@ -154,6 +168,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parts_sum_up_to_the_total),
+		cmocka_unit_test(what_is_far_too_much_shrinks_alike),
 		cmocka_unit_test(bounds_hold_and_the_rest_goes_to_others),
 		cmocka_unit_test(nothing_is_shared_out_without_parts),
 		cmocka_unit_test(what_variance_is_left),

@@ -12,17 +12,43 @@ static double weight_of(const struct rake_part *part)
 	return part->doubt + CERTAIN * part->was + 1e-9;
 }
 
-static bool is_free(const struct rake_part *part, double rest)
+static bool is_free(const struct rake_part *part)
 {
-	return rest > 0 ? part->is < part->most : part->is > 0;
+	return part->is < part->most;
 }
 
 static double move(struct rake_part *part, double by)
 {
 	double from = part->is;
 
-	part->is = fmin(fmax(from + by, 0), part->most);
+	part->is = fmin(from + by, part->most);
 	return part->is - from;
+}
+
+/*
+ * There are fewer than was thought: each part becomes smaller by a factor, exp(−by × how much of it is in
+ * doubt). By differences, where all together were thought to be many times too many, the least doubted would
+ * be all that is left.
+ */
+static void shrink(struct rake_part *parts, size_t cnt, double total)
+{
+	double by = 0;
+
+	for (int step = 0; step < ROUNDS; step++) {
+		double is = 0, slope = 0;
+
+		for (size_t i = 0; i < cnt; i++) {
+			double doubt = parts[i].was > 0 ? weight_of(&parts[i]) / parts[i].was : 0;
+
+			parts[i].is = fmin(parts[i].was, parts[i].most) * exp(-by * doubt);
+			is += parts[i].is;
+			slope += doubt * parts[i].is;
+		}
+		/* Newton's, of the logarithm: never beyond, as it is convex. */
+		if (is <= total * (1 + 1e-6) + 1e-6 || !(slope > 0))
+			return;
+		by += fmax(log(is / fmax(total, 1e-6)), 1e-6) * is / slope;
+	}
 }
 
 /* A part is what it was less its share of all that was wrong: of its own chance, and of the others'. */
@@ -51,15 +77,20 @@ void rake(struct rake_part *parts, size_t cnt, double total)
 		parts[i].total = total;
 		rest -= parts[i].is;
 	}
-	for (int round = 0; round < ROUNDS && fabs(rest) > 1e-6 * (total + 1); round++) {
+	if (rest < 0) {
+		shrink(parts, cnt, total);
+		spread_chance(parts, cnt);
+		return;
+	}
+	for (int round = 0; round < ROUNDS && rest > 1e-6 * (total + 1); round++) {
 		double weights = 0, moved = 0;
 
 		for (size_t i = 0; i < cnt; i++)
-			weights += is_free(&parts[i], rest) ? weight_of(&parts[i]) : 0;
+			weights += is_free(&parts[i]) ? weight_of(&parts[i]) : 0;
 		if (!(weights > 0))
 			break;
 		for (size_t i = 0; i < cnt; i++)
-			if (is_free(&parts[i], rest))
+			if (is_free(&parts[i]))
 				moved += move(&parts[i], rest * weight_of(&parts[i]) / weights);
 		rest -= moved;
 	}

@@ -7,7 +7,8 @@
  * inferred from the same rules: blocks that look alive and are taken to be dead, or the reverse. So each part
  * changes in proportion to how much of it is inferred (doubt), not to its variance: by variances, the largest part
  * would take on itself what is wrong with all (simulated: an LRU cache's largest site came out 17 % short, 1 % this
- * way). Least squares where errors are common to all, with doubts as their sizes.
+ * way). Least squares where errors are common to all, with doubts as their sizes; of what is too much, each part loses
+ * by a factor in the same sense, so that none comes out below 0.
  */
 #ifndef ALLOCTRACE_HEAP_RAKING_H
 #define ALLOCTRACE_HEAP_RAKING_H
