@@ -82,7 +82,7 @@ void cohorts_die(struct cohorts *cohorts, const struct cohorts *pool, const stru
 		 double progress);
 /* The same of a cell that was sure: all deaths are seen. */
 void cohorts_die_seen(struct cohorts *cohorts);
-/* So many weighed blocks were alive at the cell's end, usual: where as many are on average; weight: its own, 1: sure. */
+/* So many weighed blocks were alive at the end of the cell, of such cells usually that many; weight: its own, 1: sure. */
 void cohorts_born(struct cohorts *cohorts, const struct tally *alive, const struct tally *usual, double weight);
 /* Blocks that lived and died within the cell, of that progress. */
 void cohorts_short(struct cohorts *cohorts, const struct tally *dead, double weight, double progress);
