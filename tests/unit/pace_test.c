@@ -544,12 +544,16 @@ static void dear_hits_leave_less(void **state)
 	struct progress usual = progress_own(&known, 1000, 10 * MS, 8 * MS, 8000),
 			dear = progress_own(&known, 1000, 10 * MS, 8 * MS, 4000),
 			slow = progress_own(&known, 1000, 10 * MS, 6 * MS, 6000),
-			alike = progress_own(&known, 0, 10 * MS, 8 * MS, 4000);
+			alike = progress_own(&known, 0, 10 * MS, 8 * MS, 4000),
+			bare = progress_own(&known, 100, 10 * MS, 8 * MS, 40000);
 
 	(void)state;
 	assert_true(usual.by_share && dear.by_share && slow.by_share && alike.by_share);
 	assert_true(fabs((double)usual.own - 2 * MS) < 10);
-	assert_true(fabs((double)dear.own - 10 * MS / 9.0) < 10);
+	/* Of 250 ns between two hits the allocator is taken to have 50. */
+	assert_true(fabs((double)dear.own - 10 * MS / (1 + 4 * 2 / 1.2)) < 10);
+	/* One that does nothing else. */
+	assert_true(fabs((double)bare.own - 2 * MS) < 10);
 	/* Fewer of them: not that each has cost more. */
 	assert_true(fabs((double)slow.own - 2 * MS) < 10);
 	assert_true(fabs((double)alike.own - 2 * MS) < 10);

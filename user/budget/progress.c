@@ -6,8 +6,9 @@
 #define TRAP_ERROR_NS 40.0 /* of that */
 #define TRAPS_PER_HIT 1.5  /* an allocation's two and a free's one */
 #define HIT_OWN_NS 4.0
-#define LOST 0.3         /* an error of that part of the rest loses it */
-#define COST_SPREAD 0.12 /* of what hits cost, from one stretch to another: as the machine is busy; */
+#define ALLOCATOR_NS 50.0 /* of own time between two hits, that the allocator has */
+#define LOST 0.3          /* an error of that part of the rest loses it */
+#define COST_SPREAD 0.12  /* of what hits cost, from one stretch to another: as the machine is busy; */
 #define WIDE_SPREAD                                                                                          \
 	0.4 /* … where the usual share is known: virtual machines were seen to be half as fast for seconds \
 	     */
@@ -131,14 +132,19 @@ static double positive_mean(double mean, double error)
 
 /*
  * The usual share, where hits cost as much as usually. Of a time of dear ones (allocations more than frees)
- * less of it is own, if as much of that is between two hits. By what hits are calibrated at, not by what they
+ * less of it is own, if as much of that is between two hits; but what the allocator itself does, beside which
+ * there may be nothing, is the more the dearer they are. By what hits are calibrated at, not by what they
  * took: that differs as the machine does.
  */
-static double share_of_hits(double share, double hit_ns, double usual_hit_ns)
+static double share_of_hits(double share, double factor, double hit_ns, double usual_hit_ns)
 {
+	double dear = hit_ns / usual_hit_ns, own_ns, alike;
+
 	if (!(hit_ns > 0) || !(usual_hit_ns > 0) || share >= 1)
 		return share;
-	return 1 / (1 + (1 / share - 1) * hit_ns / usual_hit_ns);
+	own_ns = share / (1 - share) * factor * usual_hit_ns;
+	alike = 1 - fmin(ALLOCATOR_NS / own_ns, 1);
+	return 1 / (1 + (1 / share - 1) * dear / (alike + (1 - alike) * dear));
 }
 
 struct progress progress_own(const struct correction *c, double usual_hit_ns, uint64_t cpu_ns,
@@ -156,7 +162,7 @@ struct progress progress_own(const struct correction *c, double usual_hit_ns, ui
 	spread = p.share_error < KNOWN * p.share ? WIDE_SPREAD : COST_SPREAD;
 	p.by_share = hits && hypot(wrong, spread * probe) > LOST * rest;
 	if (p.by_share && p.share > 0) {
-		double share = share_of_hits(p.share, probe / (double)hits, usual_hit_ns);
+		double share = share_of_hits(p.share, c->factor, probe / (double)hits, usual_hit_ns);
 
 		rest = share * cpu;
 		wrong = p.share_error * share / p.share * cpu;
