@@ -167,7 +167,7 @@ def compiler(tree, prefix):
                     run.stdin.close()
                     run.stdout.read()
                     took = time.monotonic() - began
-                if run.wait() != 0:  # heaptrack's own reader was seen to end with bad_alloc
+                if run.wait() != 0:  # below heaptrack it was seen to end with bad_alloc
                     assert prefix, "g++ failed"
                     raise CannotWatch
                 return 1 / took
