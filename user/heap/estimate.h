@@ -96,8 +96,8 @@
  *
  * On real processes (tools/prove-estimates, 100 runs of 12.5 s: 10 at 150,000 pairs/s, 30 at 500,000, 60 flat out at 7
  * to 45 million, u by milestones): inside are allocated 96 %, freed 96 %, live 98 %; signed error of sites over 5 %:
- * +0.2, +0.1, −0.8 % of bytes, +0.9, +0.8, −1.8 % of blocks. By load live is worst in phases at 150,000 pairs/s (some
- * +10 %: a fifth of what was there before the attach stays there, and is taken to be gone). Half-widths in the median:
+ * +0.2, +0.1, −0.8 % of bytes, +0.9, +0.8, −1.8 % of blocks. By load live is worst in phases at 150,000 pairs/s (+20 %
+ * mostly: a fifth of what was there before the attach stays there, and is taken to be gone). Half-widths in the median:
  * 17, 18 and 37 %; of small sites' live far above 100 %, where so few deaths were seen that they might not die at all.
  */
 #ifndef ALLOCTRACE_HEAP_ESTIMATE_H
