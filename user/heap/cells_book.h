@@ -70,6 +70,7 @@ struct cells {
 	struct site_cells *v, all;   /* all: sums only, it has no cohorts */
 	struct tally alive, peak;    /* of all sites */
 	double walked;               /* bytes alive at the last walk */
+	double counted;              /* … and all that it has counted */
 	uint64_t walked_cell;        /* ages.cells then */
 	uint64_t (*const *rounded)(uint64_t size); /* of the allocator; *rounded NULL: not known */
 	uint64_t peak_ns;

@@ -78,7 +78,10 @@ struct living cells_living(const struct cells *c, const struct site_cells *s, en
 	size = s->walked.v[CNT] > 0 ? s->walked.v[f] / s->walked.v[CNT] : 0;
 	l.alive = s->walked.v[f];
 	l.variance = s->left * square(size) + square(SIZE_ERROR * l.alive);
-	l.most = fmax(fmin(l.most, s->most.v[f] * (1 + 2 * SIZE_ERROR)), l.alive);
+	l.most = fmin(l.most, s->most.v[f] * (1 + 2 * SIZE_ERROR));
+	if (f == BYTES)
+		l.most = fmin(l.most, c->counted * (1 + 2 * SIZE_ERROR));
+	l.most = fmax(l.most, l.alive);
 	l.may = fmin(l.may, l.most);
 	return l;
 }

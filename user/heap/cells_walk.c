@@ -247,6 +247,9 @@ void cells_walked(struct cells *c, const struct heap_blocks live[STEP_CNT])
 	for (size_t i = 0; i < p.cnt; i++)
 		book_part(c, &p.v[i]);
 	c->ages.stay = odds_of_staying(c, &p);
+	c->counted = 0;
+	for (unsigned i = 0; i < STEP_CNT; i++)
+		c->counted += (double)live[i].bytes;
 	c->walked = 0;
 	c->walked_cell = c->ages.cells;
 	agree(c);

@@ -85,10 +85,12 @@ static void note_lives(struct cohorts *s, double share, double alive, double die
 /* Of those that die, what share in an ns of own time. */
 static double turn_of(const struct cohorts *s, const struct cohorts *pool)
 {
-	double borrowed = pool && pool->turned > 0 ? BORROWED : 0, lived = s->lived;
+	double borrowed = 0, lived = s->lived;
 
-	if (borrowed > 0)
+	if (pool && pool->turned > 0) {
+		borrowed = BORROWED;
 		lived += borrowed * pool->lived / pool->turned;
+	}
 	return lived > 0 ? (s->turned + borrowed) / lived : 0;
 }
 

@@ -51,6 +51,19 @@ static void shrink(struct rake_part *parts, size_t cnt, double total)
 	}
 }
 
+/* What became less by a factor is as uncertain by that; and by how much it was moved. */
+static double scale_of(const struct rake_part *part)
+{
+	return part->is < part->was ? part->is / part->was : 1;
+}
+
+static double moved_by(const struct rake_part *part)
+{
+	if (!(part->is < part->was))
+		return part->is - part->was;
+	return part->is > 0 ? part->is * log(part->was / part->is) : 0;
+}
+
 /* A part is what it was less its share of all that was wrong: of its own chance, and of the others'. */
 static void spread_chance(struct rake_part *parts, size_t cnt)
 {
@@ -58,13 +71,14 @@ static void spread_chance(struct rake_part *parts, size_t cnt)
 
 	for (size_t i = 0; i < cnt; i++) {
 		weights += weight_of(&parts[i]);
-		variance += parts[i].variance;
+		variance += parts[i].variance * pow(scale_of(&parts[i]), 2);
 	}
 	for (size_t i = 0; i < cnt; i++) {
-		double share = weight_of(&parts[i]) / weights, own = parts[i].variance;
+		double share = weight_of(&parts[i]) / weights,
+		       own = parts[i].variance * pow(scale_of(&parts[i]), 2);
 
 		parts[i].left = (1 - share) * (1 - share) * own + share * share * (variance - own) +
-				pow(MOVED * (1 - share) * (parts[i].is - parts[i].was), 2);
+				pow(MOVED * (1 - share) * moved_by(&parts[i]), 2);
 	}
 }
 
