@@ -273,7 +273,9 @@ struct event_cell {
 	   known. By it progress that was told by such a share, in this cell or in one before, is mended. */
 	__u32 share, share_error;
 	__u32 state;    /* enum cell_state */
-	__u32 by_share; /* END, CUT: probes took nearly all of its time; progress is cpu × share (less where hits are dearer than others), or a guess */
+	/* END, CUT: probes took nearly all of its time; progress is cpu × share (less where hits are dearer than others), or
+	   a guess. */
+	__u32 by_share;
 };
 
 /* Ways to lose something; each a counter that user space reads and reports when it is not zero. */

@@ -23,7 +23,7 @@ static struct exposure seen(const struct passage *p, double died, double alive, 
 	struct exposure e = {.died = 0};
 
 	for (int i = 0; i < 1000; i++)
-		exposure_add(&e, p, died, alive, others);
+		exposure_add(&e, p, died, alive, others, alive + others);
 	return e;
 }
 

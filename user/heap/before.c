@@ -11,9 +11,9 @@
 
 /* Those of one size step. */
 struct earlier {
-	double found;     /* there were */
-	double stand_for; /* as many as one of the sample does */
-	double touched; /* addresses of the sample whose block is dead, and where no other was seen to die */
+	double found;         /* there were */
+	double stand_for;     /* as many as one of the sample does */
+	double touched;       /* addresses of the sample whose block is dead, and where no other was seen to die */
 	double turned, lived; /* the first frees at these, and how long it took: × ns of own time */
 	double touched_now, turned_now; /* in the cell that is on */
 	/* Blocks: live as estimated; of the sample, those that nothing has shown to be dead; dead and in
@@ -22,15 +22,15 @@ struct earlier {
 	double variance;
 	double turned_away; /* deaths at its addresses that were taken to be others', ever */
 	double turns;       /* how often others have died at an address, if they were there all the time */
-	double died_lately,
-		could; /* since that is often: deaths, and as many as there should be of others only */
+	/* Since that is often: deaths, and as many as there should be of others only. */
+	double died_lately, could;
 	double died, replaced; /* seen, in the cell that is on */
 };
 
 struct before {
 	bool walked, sampled;
-	/* Address → its step, from 1 on; TOUCHED: the block is dead, others may be there; RETIRED: one of
-	   these has died too. */
+	/* Address → its step, from 1 on; TOUCHED: the block is dead, others may be there; RETIRED: one of these
+	   has died too. */
 	struct map sample;
 	struct earlier *steps[STEP_CNT]; /* NULL: none */
 };
@@ -103,8 +103,7 @@ static void begin(struct before *b, const struct heap_blocks live[STEP_CNT],
 static void mark(struct before *b, uint64_t addr, unsigned step, unsigned state)
 {
 	/* It is there: nothing that needs memory. */
-	map_set(&b->sample, addr,
-		(void *)(uintptr_t)(step + 1 + state)); /* NOLINT(performance-no-int-to-ptr) */
+	map_set(&b->sample, addr, (void *)(uintptr_t)(step + 1 + state)); /* NOLINT(performance-no-int-to-ptr) */
 }
 
 static void leaves(struct earlier *e, enum cohort_end end, bool sure)

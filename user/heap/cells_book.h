@@ -87,6 +87,8 @@ struct cells {
 /* A block of that many bytes, as asked for, comes into the table or leaves it (weights below 0). */
 void cells_step(struct cells *cells, struct site_cells *site, uint64_t size, const struct tally *looking,
 		const struct tally *young);
+/* Of a site's live blocks, or bytes, those that are younger than a cell, on average. */
+double cells_young(const struct cells *cells, const struct site_cells *site, enum figure figure);
 /* What is live of a site, as cells alone say at the end of the last one, and what its interval is made of. */
 struct living cells_seen_living(const struct cells *cells, const struct site_cells *site, enum figure figure);
 /* The same as the last walk made it, while that is fresh. */

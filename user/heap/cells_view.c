@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/square.h"
 #include "heap/cells_book.h"
 
 #define NONE_SEEN 3.69  /* as many of mean 1 that none may be seen of, 97.5 % */
@@ -9,11 +10,6 @@
 
 #define SIZE_ERROR                                                                                           \
 	0.01 /* of bytes and blocks that a walk has counted: sizes within a step, and what came since */
-
-static double square(double v)
-{
-	return v * v;
-}
 
 static uint64_t whole(double v)
 {
@@ -52,16 +48,25 @@ static bool is_walked(const struct cells *c)
 	return c->all_left >= 0 && c->ages.cells - c->walked_cell <= WALK_CELLS;
 }
 
+static double kept_of_young(const struct cells *c, const struct site_cells *s)
+{
+	return exp(-(double)(c->ages.cells - s->young_cell) / YOUNG_CELLS);
+}
+
+double cells_young(const struct cells *c, const struct site_cells *s, enum figure f)
+{
+	return kept_of_young(c, s) * s->young.v[f];
+}
+
 struct living cells_seen_living(const struct cells *c, const struct site_cells *s, enum figure f)
 {
-	double kept = exp(-(double)(c->ages.cells - s->young_cell) / YOUNG_CELLS);
-	double young = kept * s->young.v[f];
+	double young = cells_young(c, s, f);
 	struct living l = cohorts_living(&s->cohorts, &c->all.cohorts, f);
 
 	l.alive += young;
 	l.most += young;
 	l.doubt += young;
-	l.variance += kept * s->young_squares.v[f];
+	l.variance += kept_of_young(c, s) * s->young_squares.v[f];
 	/* How many young ones there are on average is one thing, how many just now another. */
 	if (young > 0 && s->young.v[CNT] > 0)
 		l.variance += young * s->young.v[f] / s->young.v[CNT];
@@ -123,8 +128,8 @@ static void estimate(const struct cells *c, const struct site_cells *s, uint64_t
 		*of(&site->temporary, f) = whole(temporary + factor * s->temporary.v[f]);
 		set(&site->live, &b->live, f, living[f].alive,
 		    estimate_interval(living[f].alive, living[f].variance, 0));
-		*of(&b->live.high, f) = (uint64_t)ceil(
-			fmax(fmin((double)*of(&b->live.high, f), living[f].most), living[f].alive));
+		*of(&b->live.high, f) =
+			(uint64_t)ceil(fmax(fmin((double)*of(&b->live.high, f), living[f].most), living[f].alive));
 		/* Where nothing was seen, there may have been some. */
 		*of(&b->live.high, f) = (uint64_t)fmax((double)*of(&b->live.high, f),
 						       fmax(living[f].may, unit_of(c, s, f) * NONE_SEEN));

@@ -103,7 +103,7 @@ static void add_site(struct cells *c, struct parts *p, uint32_t number)
 	cells_catch_up(c, s);
 	s->raked = false;
 	live = cells_seen_living(c, s, CNT);
-	alive = cohorts_living(&s->cohorts, &c->all.cohorts, CNT).alive;
+	alive = live.alive - cells_young(c, s, CNT);
 	for (unsigned i = 0; i < s->step_cnt; i++) {
 		looking += fmax(s->steps[i].looking.v[CNT], 0);
 		young += fmax(s->steps[i].young.v[CNT], 0);
@@ -218,13 +218,10 @@ static void agree(struct cells *c)
 	for (uint32_t i = 0; i < c->v_cnt; i++) {
 		struct site_cells *s = &c->v[i];
 		struct tally before = cohorts_alive(&s->cohorts);
-		double young, old;
+		double old = fmax(s->walked.v[CNT] - cells_young(c, s, CNT), 0);
 
 		if (!s->raked)
 			continue;
-		old = cohorts_living(&s->cohorts, &c->all.cohorts, CNT).alive;
-		young = cells_seen_living(c, s, CNT).alive - old;
-		old = fmax(s->walked.v[CNT] - young, 0);
 		cohorts_agree(&s->cohorts, &c->all.cohorts, old);
 		cells_count_alive(c, s, before);
 		all += old;

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "base/square.h"
+
 #define SINGLES 4 /* classes of one cell each; of the others each is twice as long as the one before */
 #define SPREAD                                                                                               \
 	0.4 /* of the variance that deaths had if all cells that they are summed over had the same error: by \
@@ -18,11 +20,6 @@
  * Of the old, what a site did a while ago is not what it does now.
  */
 static const double memories[COHORT_CNT] = {40, 40, 40, 40, 16, 8, 8, 8, 8, 16, 16, 32};
-
-static double square(double v)
-{
-	return v * v;
-}
 
 void tally_add(struct tally *t, const struct tally *more, double times)
 {
@@ -95,24 +92,26 @@ static double turn_of(const struct cohorts *s, const struct cohorts *pool)
 }
 
 /* Deaths at the site's addresses, and as many as there would be if they were the pool's. */
-static void compare(struct cohorts *s, const struct cohort *theirs, int class, double looking,
+static void compare(struct cohorts *s, const struct exposure *pool, int class, double looking,
 		    const struct passage *p)
 {
-	struct cohort *k = &s->v[class];
-
-	k->could = (float)((1 - 1 / p->memory) * k->could + looking * p->own);
 	s->seen += s->dead[class].v[CNT] / s->weight;
-	if (theirs && theirs->could > 0)
-		s->as_pool += theirs->seen.died / theirs->could * looking * p->own / p->unit;
+	if (pool && pool->looking > 0)
+		s->as_pool += pool->died / pool->looking * looking * p->own / p->unit;
+}
+
+/* So many looked alive before the cell, of one figure. */
+static double looked(const struct cohorts *s, int class, enum figure f)
+{
+	return s->v[class].looking.v[f] + s->dead[class].v[f] + s->replaced[class].v[f];
 }
 
 /* So many others are at the addresses of blocks that look alive, of one figure. */
 static double others(const struct cohorts *s, int class, enum figure f)
 {
 	const struct cohort *k = &s->v[class];
-	double looking = k->looking.v[f] + s->dead[class].v[f] + s->replaced[class].v[f];
 
-	return fmax(looking - k->alive.v[f] - k->free.v[f], 0);
+	return fmax(looked(s, class, f) - k->alive.v[f] - k->free.v[f], 0);
 }
 
 /* As much as deaths leave alive, of one figure. */
@@ -142,11 +141,10 @@ static void leave_free(struct cohort *k, enum figure f, double unseen, double re
 static void cohort_dies(struct cohorts *s, const struct cohorts *pool, const struct ages *a, int class,
 			struct passage *p)
 {
-	const struct cohort *theirs = pool ? &pool->v[class] : NULL;
+	const struct exposure *theirs = pool ? &pool->v[class].seen : NULL;
 	struct cohort *k = &s->v[class];
-	const struct tally *dead = &s->dead[class], *replaced = &s->replaced[class];
-	double looking = k->looking.v[CNT] + dead->v[CNT] + replaced->v[CNT], age = age_of(a, class), share,
-	       error;
+	double died = s->weight * s->dead[class].v[CNT], looking = looked(s, class, CNT), share, error;
+	double age = age_of(a, class);
 
 	if (!(looking > 0) && !(k->seen.before > 0))
 		return;
@@ -155,16 +153,16 @@ static void cohort_dies(struct cohorts *s, const struct cohorts *pool, const str
 	/* Of the same address one death a cell is seen. */
 	p->turn = s->weight * -expm1(-turn_of(s, pool) * p->own / s->weight);
 	k->beyond = age * s->deaths > AGES_MAX * s->ages;
-	exposure_add(&k->seen, p, s->weight * dead->v[CNT], k->alive.v[CNT], others(s, class, CNT));
-	share = mortality(&k->seen, theirs ? &theirs->seen : NULL, p);
-	error = k->alive.v[CNT] > 0 ? mortality_error(&k->seen, theirs ? &theirs->seen : NULL, p) : 0;
+	exposure_add(&k->seen, p, died, k->alive.v[CNT], others(s, class, CNT), looking);
+	share = mortality(&k->seen, theirs, p);
+	error = k->alive.v[CNT] > 0 ? mortality_error(&k->seen, theirs, p) : 0;
 	compare(s, theirs, class, looking, p);
-	note_lives(s, share, k->alive.v[CNT], s->weight * dead->v[CNT], age, p->own);
+	note_lives(s, share, k->alive.v[CNT], died, age, p->own);
 	for (enum figure f = 0; f < FIGURE_CNT; f++) {
 		double unseen = share * k->alive.v[f] + -expm1(-p->turn) * others(s, class, f);
 
 		leave_alive(k, f, share, error, p);
-		leave_free(k, f, (1 - 1 / s->weight) * unseen, s->weight * replaced->v[f], p);
+		leave_free(k, f, (1 - 1 / s->weight) * unseen, s->weight * s->replaced[class].v[f], p);
 	}
 	s->dead[class] = s->replaced[class] = (struct tally){{0}};
 }
@@ -372,8 +370,8 @@ void cohorts_agree(struct cohorts *s, const struct cohorts *pool, double blocks)
 double cohorts_old_turn(const struct cohorts *s)
 {
 	for (int i = COHORT_CNT - 1; i > 0; i--)
-		if (s->v[i].beyond && s->v[i].seen.died > 0 && s->v[i].could > 0)
-			return s->v[i].seen.died / s->v[i].could;
+		if (s->v[i].beyond && s->v[i].seen.died > 0 && s->v[i].seen.looking > 0)
+			return s->v[i].seen.died / s->v[i].seen.looking;
 	return 0;
 }
 

@@ -46,7 +46,6 @@ struct cohort {
 	struct tally variance; /* of alive, by chance of births */
 	struct tally spread;   /* … of deaths */
 	bool beyond; /* so old that most of it has died: what does not die there may be others' */
-	float could; /* blocks that look alive × own time, as in exposure */
 	struct exposure seen;
 };
 

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "base/square.h"
+
 #define UNSEEN 0.1 /* of one a cell, that a figure of deaths may be wrong by */
 /* Seen deaths, as the pool's, that those of a site and an age are added to; more, where so few would be
    expected that none says nothing, and how few: by simulation. */
@@ -15,12 +17,8 @@
 	4.0 /* deaths expected, at which a site's own say as much as how many they are beside the pool's */
 #define FASTER_MAX 3.0 /* than the pool's */
 
-static double square(double v)
-{
-	return v * v;
-}
-
-void exposure_add(struct exposure *e, const struct passage *p, double died, double alive, double others)
+void exposure_add(struct exposure *e, const struct passage *p, double died, double alive, double others,
+		  double looking)
 {
 	double keep = 1 - 1 / p->memory, usual = e->before > 0 ? e->died / e->before * alive * p->own : 0;
 
@@ -28,6 +26,7 @@ void exposure_add(struct exposure *e, const struct passage *p, double died, doub
 	e->died = (float)(keep * e->died + died);
 	e->others = (float)(keep * e->others + others * p->own);
 	e->before = (float)(keep * e->before + alive * p->own);
+	e->looking = (float)(keep * e->looking + looking * p->own);
 }
 
 /*

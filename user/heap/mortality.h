@@ -19,13 +19,15 @@ struct passage {
 struct exposure {
 	float died, squares;  /* deaths, and by how much each cell's were others than usual, squared */
 	float before, others; /* × own time: those alive; others at addresses of dead ones */
+	float looking;        /* … and all that nothing has shown to be dead */
 	float rate;           /* at which they died last: −log of what share was left, ≥ 0 */
 };
 
 #define MORTALITY_MAX 0.99999 /* of them die in a passage */
 
-/* A cell has seen so many die, of so many that were alive and others. */
-void exposure_add(struct exposure *exposure, const struct passage *p, double died, double alive, double others);
+/* A cell has seen so many die, of so many that were alive and others, of all that looked alive before it. */
+void exposure_add(struct exposure *exposure, const struct passage *p, double died, double alive, double others,
+		  double looking);
 /*
  * The share that dies in that passage: 0 … MORTALITY_MAX. pool: of all sites together, of which one that was seen
  * little borrows; NULL: none.

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdbool.h>
 
+#include "base/square.h"
+
 #define ROUNDS 16    /* each ends with at least one more part at a bound */
 #define MOVED 1.0    /* of what a part was moved by, may be wrong: whether all are wrong alike is not known */
 #define CERTAIN 0.05 /* as much of what is not in doubt moves, beside what is */
@@ -10,19 +12,6 @@
 static double weight_of(const struct rake_part *part)
 {
 	return part->doubt + CERTAIN * part->was + 1e-9;
-}
-
-static bool is_free(const struct rake_part *part)
-{
-	return part->is < part->most;
-}
-
-static double move(struct rake_part *part, double by)
-{
-	double from = part->is;
-
-	part->is = fmin(from + by, part->most);
-	return part->is - from;
 }
 
 /*
@@ -51,6 +40,36 @@ static void shrink(struct rake_part *parts, size_t cnt, double total)
 	}
 }
 
+static bool is_free(const struct rake_part *part)
+{
+	return part->is < part->most;
+}
+
+static double move(struct rake_part *part, double by)
+{
+	double from = part->is;
+
+	part->is = fmin(from + by, part->most);
+	return part->is - from;
+}
+
+/* There are more: each part becomes larger by as much of the rest as is its part of all that is in doubt. */
+static void grow(struct rake_part *parts, size_t cnt, double total, double rest)
+{
+	for (int round = 0; round < ROUNDS && rest > 1e-6 * (total + 1); round++) {
+		double weights = 0, moved = 0;
+
+		for (size_t i = 0; i < cnt; i++)
+			weights += is_free(&parts[i]) ? weight_of(&parts[i]) : 0;
+		if (!(weights > 0))
+			break;
+		for (size_t i = 0; i < cnt; i++)
+			if (is_free(&parts[i]))
+				moved += move(&parts[i], rest * weight_of(&parts[i]) / weights);
+		rest -= moved;
+	}
+}
+
 /* What became less by a factor is as uncertain by that; and by how much it was moved. */
 static double scale_of(const struct rake_part *part)
 {
@@ -71,14 +90,14 @@ static void spread_chance(struct rake_part *parts, size_t cnt)
 
 	for (size_t i = 0; i < cnt; i++) {
 		weights += weight_of(&parts[i]);
-		variance += parts[i].variance * pow(scale_of(&parts[i]), 2);
+		parts[i].left = parts[i].variance * square(scale_of(&parts[i]));
+		variance += parts[i].left;
 	}
 	for (size_t i = 0; i < cnt; i++) {
-		double share = weight_of(&parts[i]) / weights,
-		       own = parts[i].variance * pow(scale_of(&parts[i]), 2);
+		double share = weight_of(&parts[i]) / weights, own = parts[i].left;
 
-		parts[i].left = (1 - share) * (1 - share) * own + share * share * (variance - own) +
-				pow(MOVED * (1 - share) * moved_by(&parts[i]), 2);
+		parts[i].left = square(1 - share) * own + square(share) * (variance - own) +
+				square(MOVED * (1 - share) * moved_by(&parts[i]));
 	}
 }
 
@@ -91,22 +110,9 @@ void rake(struct rake_part *parts, size_t cnt, double total)
 		parts[i].total = total;
 		rest -= parts[i].is;
 	}
-	if (rest < 0) {
+	if (rest < 0)
 		shrink(parts, cnt, total);
-		spread_chance(parts, cnt);
-		return;
-	}
-	for (int round = 0; round < ROUNDS && rest > 1e-6 * (total + 1); round++) {
-		double weights = 0, moved = 0;
-
-		for (size_t i = 0; i < cnt; i++)
-			weights += is_free(&parts[i]) ? weight_of(&parts[i]) : 0;
-		if (!(weights > 0))
-			break;
-		for (size_t i = 0; i < cnt; i++)
-			if (is_free(&parts[i]))
-				moved += move(&parts[i], rest * weight_of(&parts[i]) / weights);
-		rest -= moved;
-	}
+	else
+		grow(parts, cnt, total, rest);
 	spread_chance(parts, cnt);
 }
